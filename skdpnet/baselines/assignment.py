@@ -1,0 +1,113 @@
+"""Soft assignment of regions to parts, and the choice of the first detectors."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import logsumexp
+
+__all__ = ["select_distinct", "soft_assign"]
+
+
+def soft_assign(
+    scores: np.ndarray, beta: float, *, n_iter: int = 50, tol: float = 1e-3
+) -> np.ndarray:
+    """Assign regions to parts softly, each image by itself.
+
+    Of all assignments M that obey the constraints, the one of largest
+    ``β Σ M C + entropy``: alternate normalisation of rows and columns (Sinkhorn) of
+    ``exp(β C)`` with one slack row, which takes the regions that no part wants
+    [1]_. For β → ∞ it is the best one-to-one assignment, for β → 0 the uniform one.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, P, R)
+        C: how well each of R regions of each of n images matches each of P parts.
+    beta : float > 0
+        Inverse temperature, in the inverse of the scores' unit.
+    n_iter : int, default=50
+        Most normalisations of rows and columns. They converge the more slowly, the
+        larger β is and the more parts compete for the same regions.
+    tol : float, default=1e-3
+        Stop when no column's sum is off by more than this share.
+
+    Returns
+    -------
+    float64 ndarray of shape (n, P, R), within [0, 1]
+        M. Each part's assignments sum to 1, and those of each region to at most 1
+        (up to `tol`, where `n_iter` was enough). With fewer regions than parts that
+        cannot be, and the roles change: each region's assignments sum to 1, and
+        those of each part to at most 1.
+
+    References
+    ----------
+    .. [1] R. Sicre, J. Rabin, Y. Avrithis, T. Furon, F. Jurie, E. Kijak, "Automatic
+       discovery of discriminative parts as a quadratic assignment problem", 2016,
+       arXiv:1611.04413.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdpnet.baselines.assignment import soft_assign
+    >>> scores = np.array([[[0.9, 0.8, 0.1], [0.9, 0.2, 0.0]]])
+    >>> soft_assign(scores, beta=100.0).round(2)
+    array([[[0., 1., 0.],
+            [1., 0., 0.]]])
+    """
+    n_parts, n_regions = scores.shape[1:]
+    if n_regions < n_parts:
+        turned = soft_assign(scores.swapaxes(1, 2), beta, n_iter=n_iter, tol=tol)
+        return turned.swapaxes(1, 2)
+    logits = beta * np.asarray(scores, np.float64)
+    sums = np.ones((n_parts, 1))
+    if n_regions > n_parts:
+        # One more row takes what the parts leave. Its logits may have any one value:
+        # normalisation gives it the sum that is left.
+        logits = np.pad(logits, ((0, 0), (0, 1), (0, 0)))
+        sums = np.append(sums, [[n_regions - n_parts]], axis=0)
+    # Factors are kept as logarithms: with a large β they overflow, and entries that
+    # once vanished could not come back. After these first two steps every sum of a
+    # row or column stays above 1/R, so plain exponentials are safe.
+    rows = np.log(sums) - logsumexp(logits, axis=2, keepdims=True)
+    columns = -logsumexp(logits + rows, axis=1, keepdims=True)
+    for _ in range(n_iter):
+        assigned = np.exp(logits + rows + columns)
+        ratio = sums / assigned.sum(axis=2, keepdims=True)
+        assigned *= ratio
+        totals = assigned.sum(axis=1, keepdims=True)
+        if np.abs(totals - 1).max(initial=0) <= tol:
+            break
+        rows += np.log(ratio)
+        columns -= np.log(totals)
+    return assigned[:, :n_parts]
+
+
+def select_distinct(
+    detectors: np.ndarray, merit: np.ndarray, n_selected: int, max_cosine: float
+) -> np.ndarray:
+    """Choose the best detectors that are not near-duplicates of better ones.
+
+    Parameters
+    ----------
+    detectors : ndarray of shape (K, D)
+        Unit rows.
+    merit : ndarray of shape (K,)
+        The larger, the better.
+    n_selected : int
+        At most K.
+    max_cosine : float
+        Two detectors of a larger cosine are near-duplicates.
+
+    Returns
+    -------
+    int ndarray of shape (n_selected,)
+        Their numbers, best first. Where too few are distinct, the best of the
+        near-duplicates follow.
+    """
+    order = np.argsort(-merit, kind="stable")
+    cosines = detectors @ detectors.T
+    distinct: list[int] = []
+    duplicates: list[int] = []
+    for k in order:
+        near = bool((cosines[k, distinct] > max_cosine).any())
+        (duplicates if near else distinct).append(int(k))
+    return np.array((distinct + duplicates)[:n_selected])

@@ -1,0 +1,112 @@
+"""The global descriptor: the feature map averaged over the whole picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
+
+from skdpnet.base import MapEstimator
+
+__all__ = ["GlobalFeatures"]
+
+
+class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
+    """Describe pictures by their average-pooled, l2-normalised feature map.
+
+    The baseline that part descriptors are measured against.
+
+    Parameters
+    ----------
+    backbone, image_size, memory, device, precision, num_workers, verbose
+        As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
+        n×R×D or features n×D instead of pictures.
+
+    Attributes
+    ----------
+    map_shape_ : tuple
+        Shape of one picture's features.
+    n_features_in_ : int
+        D, for ``backbone="precomputed"`` only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdpnet import GlobalFeatures
+    >>> maps = np.ones((3, 7, 7, 4))
+    >>> GlobalFeatures(backbone="precomputed").fit_transform(maps)[0]
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+
+    def __init__(
+        self,
+        backbone: str | Callable = "efficientnet_lite0",
+        *,
+        image_size: int | None = None,
+        memory: str | os.PathLike | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        num_workers: int = 2,
+        verbose: int = 0,
+    ):
+        self.backbone = backbone
+        self.image_size = image_size
+        self.memory = memory
+        self.device = device
+        self.precision = precision
+        self.num_workers = num_workers
+        self.verbose = verbose
+
+    def fit(self, X, y=None) -> GlobalFeatures:
+        """Check the pictures and learn the shape of their maps.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._set_shape(self._maps(X, reset=True))
+        return self
+
+    def fit_transform(self, X, y=None, **fit_params) -> np.ndarray:
+        """Fit and transform, computing the maps once."""
+        maps = self._maps(X, reset=True)
+        self._set_shape(maps)
+        return _pool(maps)
+
+    def transform(self, X) -> np.ndarray:
+        """Compute the global descriptors.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Unit rows; a map that is zero everywhere gives a zero row. float64 for
+            float64 features, float32 otherwise.
+        """
+        check_is_fitted(self)
+        return _pool(self._maps(X, reset=False))
+
+    def _set_shape(self, maps: np.ndarray) -> None:
+        self._n_features_out = maps.shape[-1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _pool(maps: np.ndarray) -> np.ndarray:
+    dtype = np.float64 if maps.dtype == np.float64 else np.float32
+    return normalize(maps.mean(axis=(1, 2), dtype=dtype))

@@ -1,0 +1,149 @@
+"""Feature maps on disk: one safetensors file a picture, shared between processes.
+
+A folder of small files in a well-known format, each put in place by one atomic
+rename, is what survives here: a process killed half-way leaves at most a stray
+temporary file, damage to one entry costs that entry alone, network file systems
+serve it, and nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+__all__ = ["MapStore"]
+
+_FORMAT = 1
+_LOCK_POLL_SECONDS = 0.05
+
+
+class MapStore:
+    """Feature maps by content key.
+
+    Parameters
+    ----------
+    memory : str or path
+        The folder; made where it is missing.
+    identity : dict
+        All that a map depends on besides the picture (backbone, weights,
+        preprocessing, precision); as JSON it is part of the address, so maps of
+        different settings never meet.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made or written to.
+    """
+
+    def __init__(self, memory: str | os.PathLike, identity: dict):
+        text = json.dumps({"format": _FORMAT, **identity}, sort_keys=True)
+        address = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        root = Path(memory).expanduser()
+        self.folder = root / "skdpnet-maps" / address
+        try:
+            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"memory={str(memory)!r} cannot be used as a cache folder: {error}. "
+                "Name a folder that can be written to, or memory=None."
+            ) from error
+        if not os.access(self.folder, os.W_OK):
+            raise ValueError(
+                f"memory={str(memory)!r} cannot be written to. Name another folder, "
+                "or memory=None."
+            )
+
+    def read(self, key: str) -> np.ndarray | None:
+        """Return the map stored under a key, or None where there is none.
+
+        A damaged entry counts as none (with a RuntimeWarning), so that it is
+        computed again and replaced.
+        """
+        path = self._path(key)
+        try:
+            entry = load(path.read_bytes())
+            if int(entry["crc32"][0]) == zlib.crc32(entry["map"]):
+                return entry["map"]
+            problem = "its checksum does not match"
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+            problem = str(error)
+        warnings.warn(
+            f"the cache entry {path} is damaged ({problem}); it is computed again.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+    def write(self, key: str, array: np.ndarray) -> None:
+        """Store a map under a key, replacing what was there, all or nothing."""
+        path = self._path(key)
+        array = np.ascontiguousarray(array)
+        crc = np.array([zlib.crc32(array)], dtype=np.uint32)
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, suffix=".tmp", delete=False
+        ) as file:
+            try:
+                file.write(save({"map": array, "crc32": crc}))
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    @contextlib.contextmanager
+    def claim(self, keys: Sequence[str]) -> Iterator[list[str]]:
+        """Claim keys for computing, so that no other process computes them too.
+
+        Waits while others hold all of them. Locks end with the process that holds
+        them, so a killed one blocks nobody.
+
+        Parameters
+        ----------
+        keys : sequence of str
+
+        Yields
+        ------
+        list of str
+            Those of `keys` that are now this process's to compute; never empty
+            where `keys` is not.
+        """
+        with contextlib.ExitStack() as held:
+            stripes: dict[str, bool] = {}
+            while True:
+                for key in keys:
+                    stripe = key[:2]
+                    if not stripes.get(stripe):
+                        stripes[stripe] = self._try_lock(stripe, held)
+                mine = [key for key in keys if stripes[key[:2]]]
+                if mine or not keys:
+                    break
+                time.sleep(_LOCK_POLL_SECONDS)
+            yield mine
+
+    def _try_lock(self, stripe: str, held: contextlib.ExitStack) -> bool:
+        # One lock for all keys that begin alike: few lock files, however many maps.
+        lock = FileLock(self.folder / "locks" / f"{stripe}.lock")
+        try:
+            held.enter_context(lock.acquire(timeout=0))
+        except Timeout:
+            return False
+        return True
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"

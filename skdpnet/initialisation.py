@@ -1,0 +1,156 @@
+"""What learning starts from: clusters as parts, and a classifier fitted on them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
+
+from skdpnet.parts import PartModel, soft_maximum
+from skdpnet.regions import RegionGrid
+from skdpnet.training import MapDataset
+from skdpnet.whitening import sample_regions
+
+__all__ = ["cluster_parts", "first_model", "moments", "part_maxima"]
+
+_IMAGES_AT_ONCE = 64
+_MAX_REGIONS_A_CLASS = 3_000
+_MAX_ITERATIONS = 20
+
+
+def cluster_parts(
+    maps: np.ndarray,
+    y: np.ndarray,
+    n_classes: int,
+    grid: RegionGrid,
+    n_parts_per_class: int,
+    random_state: np.random.RandomState,
+) -> np.ndarray:
+    """Centres of a k-means clustering of each class's region descriptors.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, H·W, D)
+        Whitened cells.
+    y : int ndarray of shape (n,)
+        Class of each image, in 0 … n_classes - 1.
+    n_classes : int
+    grid : RegionGrid
+    n_parts_per_class : int
+    random_state : RandomState
+
+    Returns
+    -------
+    float32 ndarray of shape (n_classes * n_parts_per_class, D)
+        Unit rows; part p belongs to class ``p // n_parts_per_class``. Where a class
+        has fewer distinct regions than parts, or none, directions drawn at random
+        fill its places.
+    """
+    depth = maps.shape[-1]
+    parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
+    parts = parts.astype(np.float32)
+    for label in range(n_classes):
+        mine = maps[y == label]
+        if len(mine) == 0:
+            continue
+        regions = sample_regions(mine, grid, _MAX_REGIONS_A_CLASS, random_state)
+        regions = regions[np.linalg.norm(regions, axis=1) > 0]
+        regions = normalize(regions)
+        n_distinct = len(np.unique(regions.round(4), axis=0))
+        n_clusters = min(n_parts_per_class, n_distinct)
+        if n_clusters == 0:
+            continue
+        clustering = KMeans(
+            n_clusters,
+            n_init=1,
+            max_iter=_MAX_ITERATIONS,
+            random_state=random_state.randint(np.iinfo(np.int32).max),
+        ).fit(regions)
+        centres = clustering.cluster_centers_
+        # The centre of opposite regions is no direction; the random one stays.
+        usable = np.linalg.norm(centres, axis=1) > 1e-6
+        parts[label, : len(centres)][usable] = centres[usable]
+    return normalize(parts.reshape(-1, depth))
+
+
+def first_model(
+    parts: np.ndarray,
+    train: MapDataset,
+    n_classes: int,
+    grid: RegionGrid,
+    *,
+    beta: float | None,
+    dropout: float,
+    C: float,
+    device: torch.device,
+) -> PartModel:
+    """Standardise the first parts' maxima and fit the first linear classifier on them.
+
+    A good classifier from the start protects good parts: gradients through a random
+    one would move them at once, in no useful direction.
+
+    Parameters
+    ----------
+    parts : float32 ndarray of shape (P, D)
+    train : MapDataset
+    n_classes : int
+    grid : RegionGrid
+    beta, dropout
+        See `PartModel`.
+    C : float
+        Inverse regularisation of the logistic regression.
+    device : torch.device
+
+    Returns
+    -------
+    PartModel
+        On `device`.
+    """
+    model = PartModel(torch.from_numpy(parts), n_classes, grid, beta, dropout)
+    model.to(device).eval()
+    maps, norms, labels, weights = train.arrays
+    maxima = part_maxima(model, maps, norms, device)
+    model.standardise(*(torch.from_numpy(x).to(device) for x in moments(maxima)))
+    present = np.unique(labels)
+    if len(present) < 2:
+        return model
+    descriptor = (maxima - model.shift.cpu().numpy()) * model.scale.cpu().numpy()
+    regression = LogisticRegression(C=C, max_iter=500, tol=1e-3)
+    with warnings.catch_warnings():
+        # The start of a descent need not be the optimum.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regression.fit(descriptor, labels, sample_weight=weights)
+    coef, intercept = regression.coef_, regression.intercept_
+    if len(present) == 2:
+        coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
+    with torch.no_grad():
+        classifier = model.classifier
+        classifier.weight[present] = torch.as_tensor(coef).to(classifier.weight)
+        classifier.bias[present] = torch.as_tensor(intercept).to(classifier.bias)
+    return model
+
+
+def part_maxima(
+    model: PartModel, maps: np.ndarray, norms: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """Maxima b of all parts on a training set, float32 ndarray (n, P)."""
+    out = []
+    for start in range(0, len(maps), _IMAGES_AT_ONCE):
+        piece = slice(start, start + _IMAGES_AT_ONCE)
+        with torch.inference_mode():
+            cells = torch.from_numpy(np.asarray(maps[piece])).to(device)
+            lengths = torch.from_numpy(np.asarray(norms[piece])).to(device)
+            responses = model.responses(cells, lengths)
+            out.append(soft_maximum(responses, model.beta).cpu().numpy())
+    return np.concatenate(out)
+
+
+def moments(maxima: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each part's maxima, float32 ndarrays (P,)."""
+    exact = maxima.astype(np.float64)
+    return exact.mean(0).astype(np.float32), exact.std(0).astype(np.float32)

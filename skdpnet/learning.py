@@ -1,0 +1,384 @@
+"""How DP-Net learns: whitening, first parts, first classifier, then all by gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_consistent_length,
+    check_is_fitted,
+)
+
+from skdpnet.base import MapEstimator
+from skdpnet.features import resolve_device
+from skdpnet.initialisation import cluster_parts, first_model, moments, part_maxima
+from skdpnet.parameters import check_parameters
+from skdpnet.training import MapDataset, Objective, build_net
+from skdpnet.whitening import fit_whitening
+
+__all__ = ["PartLearner"]
+
+# Responses of this many bytes are held at once outside training.
+_RESPONSE_BYTES = 128 * 2**20
+_LARGEST_SEED = np.iinfo(np.int32).max
+
+
+class PartLearner(TransformerMixin, MapEstimator):
+    """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
+
+    def __init__(
+        self,
+        backbone: str | Callable = "efficientnet_lite0",
+        *,
+        image_size: int | None = None,
+        region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        n_parts_per_class: int = 10,
+        n_components: int | None = 256,
+        beta: float | None = 20.0,
+        orthogonality_weight: float = 0.0,
+        assignment_weight: float = 0.0,
+        assignment_temperature: float = 0.1,
+        specificity_weight: float = 0.0,
+        specificity_form: str = "absolute",
+        C: float = 100.0,
+        label_smoothing: float = 0.1,
+        dropout: float = 0.2,
+        max_epochs: int = 20,
+        lr: float = 1e-3,
+        classifier_lr: float = 1e-2,
+        batch_size: int = 64,
+        validation_fraction: float | None = None,
+        n_iter_no_change: int = 5,
+        class_weight: dict | str | None = None,
+        memory: str | os.PathLike | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        num_workers: int = 2,
+        callbacks: Sequence | None = None,
+        net_params: dict | None = None,
+        verbose: int = 0,
+        random_state=None,
+    ):
+        self.backbone = backbone
+        self.image_size = image_size
+        self.region_scales = region_scales
+        self.n_parts_per_class = n_parts_per_class
+        self.n_components = n_components
+        self.beta = beta
+        self.orthogonality_weight = orthogonality_weight
+        self.assignment_weight = assignment_weight
+        self.assignment_temperature = assignment_temperature
+        self.specificity_weight = specificity_weight
+        self.specificity_form = specificity_form
+        self.C = C
+        self.label_smoothing = label_smoothing
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.classifier_lr = classifier_lr
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.memory = memory
+        self.device = device
+        self.precision = precision
+        self.num_workers = num_workers
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None):
+        """Learn the parts and the classifier.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+            List or array of n paths, PIL images, uint8 or [0, 1] float arrays or
+            tensors; precomputed: maps n×H×W×D, regions n×R×D or features n×D.
+        y : array-like of shape (n,)
+            Labels of at least two classes, numbers or strings.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the pictures; those of weight 0 are left out altogether.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For unusable parameters, labels or data; the message names what and why.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable picture.
+        """
+        check_parameters(self)
+        y = _check_labels(self, X, y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes to tell apart; y "
+                f"has {len(self.classes_)} class: {self.classes_.tolist()}."
+            )
+        weights = self._sample_weights(X, y, sample_weight)
+        maps = self._maps(X, reset=True)
+        train = self._start(maps, labels, weights, hold_out=True)
+        self._train(train, self.max_epochs)
+        self._standardise(train)
+        self._read_off()
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn one epoch from a batch of pictures.
+
+        The first call sets the whitening, the first parts and the scale of the
+        descriptor from its batch, so give it pictures of every class.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`; a batch may hold a single class.
+        classes : array-like of shape (C,), default=None
+            All labels there will be; needed in the first call, where y lacks some.
+
+        Returns
+        -------
+        self
+        """
+        check_parameters(self)
+        y = _check_labels(self, X, y)
+        first = not hasattr(self, "net_")
+        if first:
+            self.classes_ = np.unique(y if classes is None else classes)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    "the first call of partial_fit needs at least two classes, in "
+                    "classes= or in y."
+                )
+        elif classes is not None and not np.array_equal(
+            np.unique(classes), self.classes_
+        ):
+            raise ValueError(
+                f"classes={list(classes)!r} differ from those of the first call, "
+                f"{self.classes_.tolist()!r}."
+            )
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds labels that are not among the classes: {unknown.tolist()!r}."
+            )
+        labels = np.searchsorted(self.classes_, y)
+        weights = self._sample_weights(X, y, sample_weight)
+        maps = self._maps(X, reset=first)
+        if first:
+            batch = self._start(maps, labels, weights, hold_out=False)
+        else:
+            batch = self._dataset(self.whitening_(maps), labels, weights)
+        self._train(batch, 1)
+        self._read_off()
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """Describe pictures by their parts.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+            As in `fit`.
+
+        Returns
+        -------
+        float32 ndarray of shape (n, P)
+            The maximum of each part's response over the regions, standardised on the
+            training set (mean 0, variance 1/P).
+        """
+        check_is_fitted(self)
+        out = [np.empty((0, len(self.parts_)), np.float32)]
+        module = self.net_.module_
+        for responses in self._responses(self._maps(X, reset=False)):
+            with torch.inference_mode():
+                out.append(module.descriptor(responses).cpu().numpy())
+        return np.concatenate(out)
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Name the parts: class, then the part's number within it.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        object ndarray of shape (P,)
+        """
+        check_is_fitted(self)
+        q = self.n_parts_per_class_
+        names = [f"{label}_part{k}" for label in self.classes_ for k in range(q)]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _responses(self, maps: np.ndarray) -> Iterator[torch.Tensor]:
+        """Yield the responses S (n', R, P) of successive pieces of some maps."""
+        module = self.net_.module_.eval()
+        a_picture = 4 * self.grid_.n_regions * len(self.parts_)
+        at_once = int(np.clip(_RESPONSE_BYTES // a_picture, 1, 256))
+        for start in range(0, len(maps), at_once):
+            cells = torch.from_numpy(self.whitening_(maps[start : start + at_once]))
+            cells = cells.to(self.net_.device)
+            with torch.inference_mode():
+                yield module.responses(cells, self.grid_.norms(cells))
+
+    def _sample_weights(self, X, y, sample_weight) -> np.ndarray:
+        """Weights of mean 1 over those that count, class weights included."""
+        weights = _check_sample_weight(
+            sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
+        )
+        if self.class_weight is not None:
+            weights = weights * compute_sample_weight(self.class_weight, y)
+        if not (weights > 0).any():
+            raise ValueError("every sample has weight 0: there is nothing to learn.")
+        return weights / weights[weights > 0].mean()
+
+    def _start(self, maps, labels, weights, hold_out) -> MapDataset:
+        """Set all that training starts from; return the training set."""
+        random = check_random_state(self.random_state)
+        self.device_ = resolve_device(self.device)
+        self.grid_ = self._grid()
+        keep, held = np.flatnonzero(weights > 0), None
+        if hold_out and self.validation_fraction is not None:
+            keep, held = _hold_out(keep, labels, self.validation_fraction, random)
+        pictures = maps if len(keep) == len(maps) else maps[keep]
+        self.whitening_ = fit_whitening(pictures, self.grid_, self.n_components, random)
+        train = self._dataset(self.whitening_(pictures), labels[keep], weights[keep])
+        valid = None
+        if held is not None:
+            cells = self.whitening_(maps[held])
+            valid = self._dataset(cells, labels[held], weights[held])
+
+        n_classes, q = len(self.classes_), self.n_parts_per_class
+        self.n_parts_per_class_ = q
+        self.part_classes_ = np.repeat(np.arange(n_classes), q)
+        parts = cluster_parts(
+            train.arrays[0], labels[keep], n_classes, self.grid_, q, random
+        )
+        self._seed = int(random.randint(_LARGEST_SEED))
+        with self._seeded(0):
+            model = first_model(
+                parts,
+                train,
+                n_classes,
+                self.grid_,
+                beta=self.beta,
+                dropout=self.dropout,
+                C=self.C,
+                device=self.device_,
+            )
+        self.net_ = build_net(
+            model,
+            Objective(
+                torch.from_numpy(self.part_classes_),
+                ridge=0.5 / (self.C * len(keep)),
+                label_smoothing=self.label_smoothing,
+                orthogonality_weight=self.orthogonality_weight,
+                assignment_weight=self.assignment_weight,
+                assignment_temperature=self.assignment_temperature,
+                specificity_weight=self.specificity_weight,
+                specificity_form=self.specificity_form,
+            ),
+            max_epochs=self.max_epochs,
+            lr=self.lr,
+            classifier_lr=self.classifier_lr,
+            batch_size=self.batch_size,
+            valid=valid,
+            n_iter_no_change=self.n_iter_no_change,
+            callbacks=self.callbacks,
+            net_params=self.net_params,
+            device=self.device_,
+            verbose=self.verbose,
+            seed=self._seed,
+        )
+        self.net_.initialize()
+        return train
+
+    def _dataset(self, cells, labels, weights) -> MapDataset:
+        norms = np.concatenate(
+            [
+                self.grid_.norms(torch.from_numpy(np.asarray(piece))).numpy()
+                for piece in np.array_split(cells, -(-len(cells) // 64))
+            ]
+        )
+        return MapDataset(cells, norms, labels.astype(np.int64), weights)
+
+    def _train(self, dataset: MapDataset, epochs: int) -> None:
+        with self._seeded(len(self.net_.history)):
+            self.net_.partial_fit(dataset, epochs=epochs)
+
+    def _standardise(self, train: MapDataset) -> None:
+        """Standardise the descriptor anew for the learned parts; logits stay."""
+        model = self.net_.module_.eval()
+        maxima = part_maxima(model, *train.arrays[:2], self.device_)
+        model.standardise(
+            *(torch.from_numpy(x).to(self.device_) for x in moments(maxima))
+        )
+
+    @contextlib.contextmanager
+    def _seeded(self, step: int) -> Iterator[None]:
+        """Seed torch's global generator (layers, dropout draw from it), then restore."""
+        devices = [self.device_] if self.device_.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self._seed + step)
+            yield
+
+    def _read_off(self) -> None:
+        """Take the fitted attributes from the trained model."""
+        module = self.net_.module_.eval()
+        self.history_ = self.net_.history
+        self.n_iter_ = len(self.history_)
+        with torch.no_grad():
+            self.parts_ = module.unit_parts().cpu().numpy()
+            self.coef_ = module.classifier.weight.cpu().numpy().copy()
+            self.intercept_ = module.classifier.bias.cpu().numpy().copy()
+
+
+def _check_labels(estimator, X, y) -> np.ndarray:
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
+        check_consistent_length(X, y)
+    return y
+
+
+def _hold_out(keep, labels, fraction, random):
+    """Split indices into training and validation, every class in both."""
+    try:
+        train, held = train_test_split(
+            keep, test_size=fraction, stratify=labels[keep], random_state=random
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={fraction!r} cannot be held out of {len(keep)} "
+            f"pictures with every class on both sides: {error}"
+        ) from error
+    return np.sort(train), np.sort(held)

@@ -1,0 +1,67 @@
+"""Checks of the estimators' parameters, with messages that say what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+__all__ = ["check_parameters"]
+
+# name -> (type, least, strictly greater?, most, None allowed?)
+_NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
+    "n_parts_per_class": (Integral, 1, False, None, False),
+    "n_components": (Integral, 1, False, None, True),
+    "beta": (Real, 0, True, None, True),
+    "orthogonality_weight": (Real, 0, False, None, False),
+    "assignment_weight": (Real, 0, False, None, False),
+    "assignment_temperature": (Real, 0, True, None, False),
+    "specificity_weight": (Real, 0, False, None, False),
+    "C": (Real, 0, True, None, False),
+    "label_smoothing": (Real, 0, False, 1, False),
+    "dropout": (Real, 0, False, 1, False),
+    "max_epochs": (Integral, 0, False, None, False),
+    "lr": (Real, 0, True, None, False),
+    "classifier_lr": (Real, 0, True, None, False),
+    "batch_size": (Integral, 1, False, None, False),
+    "validation_fraction": (Real, 0, True, 1, True),
+    "n_iter_no_change": (Integral, 1, False, None, False),
+    "n_rounds": (Integral, 1, False, None, False),
+}
+_CHOICES = {"specificity_form": ("absolute", "square", "signed")}
+
+
+def check_parameters(estimator) -> None:
+    """Check those of an estimator's parameters that are numbers, choices or scales.
+
+    Raises
+    ------
+    ValueError
+        Names the parameter, its value and what is allowed.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        if name in _NUMBERS:
+            _check_number(name, value, *_NUMBERS[name])
+        elif name in _CHOICES and value not in _CHOICES[name]:
+            raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {value!r}.")
+        elif name == "region_scales" and (
+            isinstance(value, (str, bytes)) or not isinstance(value, Sequence)
+        ):
+            raise ValueError(
+                f"region_scales must be a sequence of shares in (0, 1], got {value!r}."
+            )
+
+
+def _check_number(name, value, kind, least, strict, most, none_allowed) -> None:
+    if value is None and none_allowed:
+        return
+    right = isinstance(value, kind) and not isinstance(value, bool)
+    if right:
+        right = value > least if strict else value >= least
+        right = right and value != float("inf") and (most is None or value < most)
+    if not right:
+        noun = "a whole number" if kind is Integral else "a number"
+        bounds = f"{'above' if strict else 'of at least'} {least}"
+        if most is not None:
+            bounds += f" and below {most}"
+        other = ", or None" if none_allowed else ""
+        raise ValueError(f"{name} must be {noun} {bounds}{other}, got {value!r}.")

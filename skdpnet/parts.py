@@ -1,0 +1,164 @@
+"""The part model: parts U, their responses and maxima, and the linear classifier V."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skdpnet.regions import RegionGrid
+
+__all__ = ["PartModel", "PartOutput", "part_responses", "soft_maximum"]
+
+
+def part_responses(
+    maps: torch.Tensor, norms: torch.Tensor, parts: torch.Tensor, grid: RegionGrid
+) -> torch.Tensor:
+    """Cosine of every region with every part, S = U Xᵀ.
+
+    The projection on the parts comes before the pooling, ``W(F Uᵀ) / ‖W F‖``, so the
+    regions' descriptors are never formed. A region of norm zero responds with 0.
+
+    Parameters
+    ----------
+    maps : tensor of shape (N, H·W, D)
+    norms : tensor of shape (N, R)
+        Norms of the pooled regions, ``grid.norms(maps)``.
+    parts : tensor of shape (P, D)
+        Unit rows.
+    grid : RegionGrid
+
+    Returns
+    -------
+    tensor of shape (N, R, P), within [-1, 1] up to rounding
+    """
+    responses = torch.cat(list(grid.pool(maps @ parts.T)), dim=1)
+    tiny = torch.finfo(norms.dtype).tiny ** 0.5
+    return responses * torch.where(norms > tiny, 1 / norms.clamp(min=tiny), 0)[..., None]
+
+
+def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
+    """Maximum over the regions, hard or soft.
+
+    ``b_p = (1/β) log (1/R) Σ_r exp(β S_pr)``: between the mean (β → 0) and the
+    maximum (β → ∞), and like both it stays within the range of the responses.
+
+    Parameters
+    ----------
+    responses : tensor of shape (N, R, P)
+    beta : float > 0 or None
+        None: the hard maximum.
+
+    Returns
+    -------
+    tensor of shape (N, P)
+    """
+    if beta is None:
+        return responses.amax(dim=1)
+    summed = torch.logsumexp(beta * responses, dim=1)
+    return (summed - math.log(responses.shape[1])) / beta
+
+
+class PartOutput(NamedTuple):
+    """What one pass gives: logits (N, C) and responses (N, R, P)."""
+
+    logits: torch.Tensor
+    responses: torch.Tensor
+
+
+class PartModel(nn.Module):
+    """Parts on region descriptors, with a linear classifier on their maxima.
+
+    Parameters
+    ----------
+    parts : tensor of shape (P, D)
+        Initial parts U; normalised wherever they are used.
+    n_classes : int
+    grid : RegionGrid
+    beta : float or None
+        Sharpness of the soft maximum; None: the hard maximum.
+    dropout : float in [0, 1)
+        Share of the parts that the classifier does without in each training step.
+
+    Attributes
+    ----------
+    parts : Parameter of shape (P, D)
+    classifier : torch.nn.Linear
+        V and bias, on the descriptor.
+    shift, scale : buffers of shape (P,)
+        The descriptor is ``(b - shift) * scale``; see `standardise`.
+    """
+
+    shift: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(
+        self,
+        parts: torch.Tensor,
+        n_classes: int,
+        grid: RegionGrid,
+        beta: float | None,
+        dropout: float,
+    ):
+        super().__init__()
+        self.grid = grid
+        self.beta = beta
+        self.parts = nn.Parameter(parts.clone())
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(len(parts), n_classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+        self.register_buffer("shift", torch.zeros(len(parts)))
+        self.register_buffer("scale", torch.ones(len(parts)))
+
+    def unit_parts(self) -> torch.Tensor:
+        """Parts with unit rows, (P, D)."""
+        return F.normalize(self.parts, dim=1)
+
+    def responses(self, maps: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        """Part responses S of shape (N, R, P); see `part_responses`."""
+        return part_responses(maps, norms, self.unit_parts(), self.grid)
+
+    def descriptor(self, responses: torch.Tensor) -> torch.Tensor:
+        """Part-activation descriptor (N, P): standardised maxima."""
+        return (soft_maximum(responses, self.beta) - self.shift) * self.scale
+
+    def forward(self, maps: torch.Tensor, norms: torch.Tensor) -> PartOutput:
+        """Return the logits and the responses of a batch.
+
+        Parameters
+        ----------
+        maps : tensor of shape (N, H·W, D)
+        norms : tensor of shape (N, R)
+        """
+        responses = self.responses(maps, norms)
+        descriptor = self.dropout(self.descriptor(responses))
+        return PartOutput(self.classifier(descriptor), responses)
+
+    @torch.no_grad()
+    def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Make the descriptor standardised where b has this mean and deviation.
+
+        Each number gets mean 0 and variance 1/P, so a descriptor's length is about 1
+        whatever the number of parts, and a linear classifier's regularisation keeps
+        its meaning. The classifier is changed with it: the logits stay as they were.
+
+        Parameters
+        ----------
+        mean, std : tensor of shape (P,)
+            A part whose response never varies (std 0) is switched off.
+        """
+        varies = std > 1e-6
+        scale = torch.where(varies, 1 / std.clamp(min=1e-6), 0) / math.sqrt(len(mean))
+        weight, bias = self.classifier.weight, self.classifier.bias
+        per_response = weight * self.scale
+        # A constant part's share of the logit moves into the bias.
+        bias += per_response @ (mean - self.shift)
+        weight.copy_(
+            torch.where(varies, per_response / scale.clamp(min=1e-30), 0)
+        )
+        self.shift.copy_(mean)
+        self.scale.copy_(scale)

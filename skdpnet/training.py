@@ -1,0 +1,254 @@
+"""Training of a part model through skorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import skorch
+import torch
+import torch.nn.functional as F
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LRScheduler,
+    PassthroughScoring,
+)
+from skorch.helper import predefined_split
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from skdpnet import losses
+from skdpnet.parts import PartModel, PartOutput
+
+__all__ = ["MapDataset", "Objective", "PartNet", "build_net"]
+
+
+class MapDataset(Dataset):
+    """Whitened maps with labels and weights, handed out a batch at a time.
+
+    Parameters
+    ----------
+    maps : float32 ndarray of shape (n, H·W, K)
+    norms : float32 ndarray of shape (n, R)
+    labels : int64 ndarray of shape (n,)
+    weights : float32 ndarray of shape (n,)
+    """
+
+    def __init__(self, maps, norms, labels, weights):
+        self.arrays = (maps, norms, labels, weights)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: int):
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]):
+        # torch asks for a whole batch here: one gather an array, no Python an item.
+        maps, norms, labels, weights = (
+            torch.from_numpy(np.asarray(array[indices])) for array in self.arrays
+        )
+        return {"maps": maps, "norms": norms}, (labels, weights)
+
+
+class Objective:
+    """Cross-entropy, ridge on V, and the three penalties, each with its weight.
+
+    Parameters
+    ----------
+    owner : int tensor of shape (P,)
+        Class of each part.
+    ridge : float
+        Weight of ‖V‖².
+    label_smoothing : float
+    orthogonality_weight, assignment_weight, specificity_weight : float
+        0: the penalty is not computed.
+    assignment_temperature : float
+    specificity_form : {"absolute", "square", "signed"}
+    """
+
+    def __init__(
+        self,
+        owner: torch.Tensor,
+        ridge: float,
+        label_smoothing: float,
+        orthogonality_weight: float,
+        assignment_weight: float,
+        assignment_temperature: float,
+        specificity_weight: float,
+        specificity_form: str,
+    ):
+        self.owner = owner
+        self.ridge = ridge
+        self.label_smoothing = label_smoothing
+        self.orthogonality_weight = orthogonality_weight
+        self.assignment_weight = assignment_weight
+        self.assignment_temperature = assignment_temperature
+        self.specificity_weight = specificity_weight
+        self.specificity_form = specificity_form
+
+    def terms(
+        self,
+        model: PartModel,
+        output: PartOutput,
+        labels: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Return the weighted terms by name; the loss is their sum."""
+        entropies = F.cross_entropy(
+            output.logits,
+            labels,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        v = model.classifier.weight
+        terms = {
+            "cross_entropy": (weights * entropies).mean(),
+            "ridge": self.ridge * v.square().sum(),
+        }
+        if self.orthogonality_weight:
+            penalty = losses.orthogonality(model.parts)
+            terms["orthogonality"] = self.orthogonality_weight * penalty
+        if self.assignment_weight:
+            penalty = losses.assignment(output.responses, self.assignment_temperature)
+            terms["assignment"] = self.assignment_weight * penalty
+        if self.specificity_weight:
+            owner = self.owner.to(v.device)
+            penalty = losses.specificity(v, owner, self.specificity_form)
+            terms["specificity"] = self.specificity_weight * penalty
+        return terms
+
+
+class PartNet(skorch.NeuralNet):
+    """skorch net whose loss is an `Objective`; each term goes to the history."""
+
+    def __init__(self, *args, objective: Objective, **kwargs):
+        self.objective = objective
+        super().__init__(*args, **kwargs)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Sum the objective's terms and record each."""
+        labels, weights = (part.to(self.device) for part in y_true)
+        terms = self.objective.terms(self.module_, y_pred, labels, weights)
+        for name, value in terms.items():
+            self.history.record_batch(_column(name, training), value.item())
+        return sum(terms.values())
+
+
+def _column(term: str, training: bool) -> str:
+    return f"{'train' if training else 'valid'}_{term}"
+
+
+def build_net(
+    model: PartModel,
+    objective: Objective,
+    *,
+    max_epochs: int,
+    lr: float,
+    classifier_lr: float,
+    batch_size: int,
+    valid: MapDataset | None,
+    n_iter_no_change: int,
+    callbacks: Sequence | None,
+    net_params: dict[str, Any] | None,
+    device: torch.device,
+    verbose: int,
+    seed: int,
+) -> PartNet:
+    """Build the net that trains a part model.
+
+    skorch's defaults that would surprise are overridden: no hidden hold-out set,
+    shuffled batches from a seeded generator, no table on standard output.
+
+    Parameters
+    ----------
+    model : PartModel
+    objective : Objective
+    max_epochs, lr, classifier_lr, batch_size
+        See `DPNetClassifier`.
+    valid : MapDataset or None
+        With one, its loss is followed and the epoch where it is least is kept.
+    n_iter_no_change : int
+        Epochs without a better validation loss after which training ends.
+    callbacks : list of skorch callbacks or None
+        Added after the built-in ones.
+    net_params : dict or None
+        Merged over all parameters of the net, last.
+    device : torch.device
+    verbose : int
+        1 or more: a progress bar over the epochs; 2 or more: skorch's table too.
+    seed : int
+
+    Returns
+    -------
+    PartNet, not yet initialised
+    """
+    names = ["cross_entropy", "ridge"]
+    for name in ("orthogonality", "assignment", "specificity"):
+        if getattr(objective, f"{name}_weight"):
+            names.append(name)
+    built_in: list[tuple[str, Any]] = [
+        (
+            _column(name, training),
+            PassthroughScoring(_column(name, training), on_train=training),
+        )
+        for name in names
+        for training in ((True, False) if valid is not None else (True,))
+    ]
+    built_in.append(
+        ("schedule", LRScheduler("CosineAnnealingLR", T_max=max(1, max_epochs)))
+    )
+    if valid is not None:
+        stop = EarlyStopping(
+            patience=n_iter_no_change, load_best=True, sink=_no_message
+        )
+        built_in.append(("early_stopping", stop))
+    if verbose:
+        built_in.append(("bar", _EpochBar()))
+    given = list(callbacks or [])
+    params: dict[str, Any] = {
+        "module": model,
+        "criterion": torch.nn.Identity,
+        "objective": objective,
+        "optimizer": torch.optim.Adam,
+        "lr": lr,
+        "optimizer__param_groups": [("classifier*", {"lr": classifier_lr})],
+        "max_epochs": max_epochs,
+        "batch_size": batch_size,
+        "train_split": predefined_split(valid) if valid is not None else None,
+        "iterator_train__shuffle": True,
+        "iterator_train__generator": torch.Generator().manual_seed(seed),
+        "iterator_train__collate_fn": _as_it_is,
+        "iterator_valid__collate_fn": _as_it_is,
+        "callbacks": built_in + given,
+        "device": device,
+        "verbose": int(verbose >= 2),
+        **(net_params or {}),
+    }
+    return PartNet(**params)
+
+
+def _as_it_is(batch):
+    return batch
+
+
+def _no_message(*args) -> None:
+    """Take early stopping's sentence, which the history tells as well."""
+
+
+class _EpochBar(Callback):
+    """One progress bar over all epochs."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.bar_ = tqdm(total=net.max_epochs, desc="training parts", unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.3f}")
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        self.bar_.close()
+        # A bar holds an open stream, which would keep the estimator from pickling.
+        del self.bar_
