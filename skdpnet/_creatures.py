@@ -7,7 +7,7 @@ forward, y grows downward, and half the length of its trunk is about 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -308,6 +308,18 @@ DRAW: dict[str, Callable[[str, Coat], Sketch]] = {
     "wing": _wing,
     "tail": _tail,
 }
+# Of each part: where its own coordinates begin, about which point it turns, and
+# which angle of the pose turns it.
+_JOINTS: dict[str, tuple[Points, Points, str | None]] = {
+    "tail": (_RUMP, _RUMP, "tail"),
+    "legs": (np.zeros(2), _RUMP, None),
+    "body": (np.zeros(2), _RUMP, None),
+    "crest": (_CREST, _NECK, "head"),
+    "head": (np.zeros(2), _NECK, "head"),
+    "beak": (_BEAK, _NECK, "head"),
+    "eye": (np.zeros(2), _NECK, "head"),
+    "wing": (_SHOULDER, _SHOULDER, "wing"),
+}
 
 
 def _legs(coat: Coat) -> Sketch:
@@ -388,21 +400,43 @@ def draw_bird(
         ],
         "wing": _wing(variants["wing"], coat),
     }
-    origin = {"tail": _RUMP, "crest": _CREST, "beak": _BEAK, "wing": _SHOULDER}
-    turn = {
-        "tail": (pose.tail - 0.12, _RUMP),
-        "wing": (pose.wing, _SHOULDER),
-        "crest": (pose.head, _NECK),
-        "head": (pose.head, _NECK),
-        "beak": (pose.head, _NECK),
-        "eye": (pose.head, _NECK),
+    return [
+        Shape(part, _attach(part, points, pose), color)
+        for part in PARTS
+        for points, color in sketches[part]
+    ]
+
+
+def envelope(pose: Pose) -> Points:
+    """Return points that span the bird in this pose whatever its variants.
+
+    Parameters
+    ----------
+    pose : Pose
+        Angles of head, wing and tail in radians.
+
+    Returns
+    -------
+    points : ndarray of shape (n_points, 2)
+        Points of all variants of all parts, in the units of the bird.
+    """
+    spans = [_attach(part, points, pose) for part, points in _all_variants().items()]
+    return np.vstack([*spans, [(0.0, 1.2)]])
+
+
+@lru_cache(maxsize=1)
+def _all_variants() -> dict[str, Points]:
+    gray = (128, 128, 128)
+    coat = Coat(*(gray,) * len(fields(Coat)))
+    return {
+        part: np.vstack([points for v in names for points, _ in DRAW[part](v, coat)])
+        for part, names in VARIANTS.items()
     }
-    shapes = []
-    for part in PARTS:
-        angle, pivot = turn.get(part, (0.0, _NECK))
-        matrix = rotation(angle)
-        start = origin.get(part, 0.0) - pivot
-        for points, color in sketches[part]:
-            own = points * _BOLD.get(part, 1.0) + start
-            shapes.append(Shape(part, own @ matrix + pivot, color))
-    return shapes
+
+
+def _attach(part: str, points: Points, pose: Pose) -> Points:
+    """Return a part's points in the coordinates of the bird, turned by the pose."""
+    origin, pivot, joint = _JOINTS[part]
+    angle = 0.0 if joint is None else getattr(pose, joint)
+    own = points * _BOLD.get(part, 1.0) + origin - pivot
+    return own @ rotation(angle) + pivot

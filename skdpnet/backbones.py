@@ -83,7 +83,7 @@ class Backbone:
         autocast = torch.autocast(
             device.type, dtype=dtype, enabled=dtype != torch.float32
         )
-        with torch.inference_mode(), autocast:
+        with torch.no_grad(), autocast:
             maps = self.network(x)
         if not (isinstance(maps, torch.Tensor) and maps.ndim == 4):
             got = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps)

@@ -27,6 +27,7 @@ from skdpnet._creatures import (
     blend,
     draw_bird,
     ellipse,
+    envelope,
     ribbon,
     rotation,
     shade,
@@ -143,10 +144,10 @@ _LEAF = np.vstack([_HALF_LEAF, (_HALF_LEAF * (1.0, -0.8))[::-1]])
 
 def _leaf(
     draws: tuple[ImageDraw.ImageDraw, ...], at: Points, size: float, angle: float,
-    color: Color,
+    color: Color, breadth: float = 1.0,
 ) -> None:  # fmt: skip
     """Paint a leaf of two halves, one in the light; later draws take its mask."""
-    leaf = _LEAF @ (rotation(angle) * size) + at
+    leaf = (_LEAF * (1.0, breadth)) @ (rotation(angle) * size) + at
     _paint(draws[0], leaf, shade(color, 1.12))
     _paint(draws[0], leaf[len(_HALF_LEAF) :], shade(color, 0.84))
     for mask in draws[1:]:
@@ -187,24 +188,24 @@ def _backdrop(
                 _hsv(0.07, 0.3, rng.uniform(0.2, 0.5)), rng)  # fmt: skip
     # Leaves grow in tufts, never spread evenly.
     tufts = rng.uniform(-0.1, 1.1, (9, 2))
-    for _ in range(round(200 * difficulty)):
+    breadth = rng.uniform(0.4, 1.8)
+    for _ in range(round(200 * difficulty * rng.uniform(0.1, 1.9))):
         at = (tufts[rng.integers(9)] + rng.normal(0.0, 0.11, 2)) * size
         reach = size * rng.uniform(0.025, 0.085)
-        _leaf((draw,), at, reach, rng.uniform(0, 7), _vary(green, rng))
+        _leaf((draw,), at, reach, rng.uniform(0, 7), _vary(green, rng), breadth)
     blur = size / 224 * (2.4 - 1.4 * difficulty * rng.uniform(0.3, 1.0))
     return image.filter(ImageFilter.GaussianBlur(blur))
 
 
 def _distract(
     draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: float, unit: float,
-    coat: Coat, land: Any,
+    coat: Coat, land: Any, kind: int,
 ) -> None:  # fmt: skip
-    """Paint one thing that is no bird: a stone, berries, a feather, a flower."""
+    """Paint what is no bird: a stone, berries, a feather, a flower or grass."""
     at = rng.uniform(0.03, 0.97, 2) * size
     angle = rng.uniform(0, 2 * np.pi)
     tints = (coat.body, coat.wing, coat.tail, coat.crest, coat.beak)
     color = blend(tints[rng.integers(5)], _vary(land[1], rng), rng.uniform(0, 0.4))
-    kind = rng.integers(5)
     turn = rotation(angle) * unit * rng.uniform(0.6, 1.2)
     if kind == 0:
         corners = [
@@ -248,21 +249,21 @@ def _distract(
 
 
 def _place(
-    shapes: list[Shape], rng: np.random.Generator, size: float, difficulty: float
-) -> tuple[list[Shape], float]:
-    """Return the shapes in pixels, turned, scaled and moved; and their unit."""
-    angle = 0.4 * difficulty * rng.uniform(-1.0, 1.0)
+    pose: Pose, rng: np.random.Generator, size: float, difficulty: float
+) -> tuple[Points, Points, float]:
+    """Return matrix and shift from the bird to pixels, and pixels per unit.
+
+    They come from the extent of all variants: a bird's place tells no class.
+    """
+    angle = 0.3 * difficulty * rng.uniform(-1.0, 1.0)
     mirror = -1.0 if rng.uniform() < min(0.5, difficulty) else 1.0
-    # All birds of one size would leave position as the only freedom of the frame.
-    unit = size * (0.18 - difficulty * rng.uniform(0.0, 0.09))
+    unit = size * (0.17 - difficulty * rng.uniform(0.0, 0.04))
     matrix = (np.array([[mirror], [1.0]]) * rotation(angle)) * unit
-    everything = np.vstack([shape.points for shape in shapes]) @ matrix
-    low, high = everything.min(0), everything.max(0)
-    slack = np.maximum(0.97 * size - (high - low), 0.0)
-    where = 0.5 + min(1.0, 2 * difficulty) * rng.uniform(-0.5, 0.5, 2)
-    shift = 0.015 * size + slack * where - low
-    placed = [Shape(s.part, s.points @ matrix + shift, s.color) for s in shapes]
-    return placed, unit
+    span = envelope(pose) @ matrix
+    low, high = span.min(0), span.max(0)
+    slack = 0.99 * size - (high - low)
+    where = 0.5 + min(1.0, 2 * difficulty) * rng.uniform(-0.5, 0.5, 2) * (slack > 0)
+    return matrix, 0.005 * size + slack * where - low, unit
 
 
 def _relief(mask: Image.Image, radius: float, light: Points) -> NDArray[np.float32]:
@@ -285,20 +286,26 @@ def _render(
     image = _backdrop(far, size, difficulty, land)
     coat = _coat(bird)
     pose = Pose(*(difficulty * bird.uniform(-1.0, 1.0, 3) * (0.45, 0.4, 0.6)))
-    shapes, unit = _place(
-        draw_bird(variants, coat, pose, plumes), bird, big, difficulty
-    )
+    matrix, shift, unit = _place(pose, bird, big, difficulty)
+    shapes = [
+        Shape(s.part, s.points @ matrix + shift, s.color)
+        for s in draw_bird(variants, coat, pose, plumes)
+    ]
     legs = np.vstack([s.points for s in shapes if s.part == "legs"])
     feet = np.array([legs[:, 0].mean(), legs[:, 1].max() - 0.08 * unit])
 
     # The last reduction undoes this one exactly: the far ground is soft already.
     image = image.resize((big, big), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(image)
-    for _ in range(round(8 * difficulty)):
-        _distract(draw, things, big, unit, coat, land)
-    for _ in range(round(110 * difficulty)):
-        _leaf((draw,), things.uniform(0, big, 2), unit * things.uniform(0.25, 0.6),
-              things.uniform(0, 7), _vary(land[2], things))  # fmt: skip
+    # Each picture has its own kinds and amounts of things. Were they alike in all
+    # pictures, they would only shift the mean of a picture's features.
+    kinds = things.integers(0, 5, 2)
+    for kind in things.choice(kinds, round(24 * difficulty * things.uniform())):
+        _distract(draw, things, big, unit, coat, land, int(kind))
+    breadth, reach = things.uniform(0.4, 1.8), unit * things.uniform(0.25, 0.6)
+    for _ in range(round(140 * difficulty * things.uniform(0.1, 1.9))):
+        _leaf((draw,), things.uniform(0, big, 2), reach * things.uniform(0.6, 1.4),
+              things.uniform(0, 7), _vary(land[2], things), breadth)  # fmt: skip
     bark = _hsv(0.07, things.uniform(0.15, 0.45), things.uniform(0.25, 0.55))
     slope = np.array([1.0, things.uniform(-0.2, 0.2)])
     _branch((draw,), feet - big * slope, feet + big * slope, 0.13 * unit, bark, things)
@@ -320,9 +327,9 @@ def _render(
     if front.uniform() < difficulty:
         a = feet + unit * front.uniform(-2.5, 2.5, 2) - (0.0, unit)
         turn = front.uniform(0, np.pi)
-        reach = big * np.array([np.cos(turn), np.sin(turn)])
+        along = big * np.array([np.cos(turn), np.sin(turn)])
         _branch(
-            both, a - reach, a + reach, unit * front.uniform(0.05, 0.1), bark, front
+            both, a - along, a + along, unit * front.uniform(0.05, 0.1), bark, front
         )
 
     boxes, visible = _truth(whole, np.asarray(label))

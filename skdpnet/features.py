@@ -288,7 +288,7 @@ def _compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def _to_dtype(one: np.ndarray, keep: np.dtype, images: Images, item: int) -> np.ndarray:
     largest = float(np.abs(one).max())
-    if largest > np.finfo(keep).max:
+    if largest > float(np.finfo(keep).max):
         raise ValueError(
             f"the map of {images.describe(item)} reaches {largest:.3g}, beyond "
             'float16; use precision="float32".'

@@ -14,7 +14,7 @@ from sklearn.preprocessing import normalize
 from skdpnet.parts import PartModel, soft_maximum
 from skdpnet.regions import RegionGrid
 from skdpnet.training import MapDataset
-from skdpnet.whitening import sample_regions
+from skdpnet.whitening import WhitenedMaps, Whitening, sample_regions
 
 __all__ = ["cluster_parts", "first_model", "moments", "part_maxima"]
 
@@ -24,7 +24,8 @@ _MAX_ITERATIONS = 20
 
 
 def cluster_parts(
-    maps: np.ndarray,
+    maps: WhitenedMaps,
+    whitening: Whitening,
     y: np.ndarray,
     n_classes: int,
     grid: RegionGrid,
@@ -35,8 +36,9 @@ def cluster_parts(
 
     Parameters
     ----------
-    maps : ndarray of shape (n, H·W, D)
-        Whitened cells.
+    maps : WhitenedMaps of n pictures
+    whitening : Whitening
+        The one that made `maps`.
     y : int ndarray of shape (n,)
         Class of each image, in 0 … n_classes - 1.
     n_classes : int
@@ -51,20 +53,18 @@ def cluster_parts(
         has fewer distinct regions than parts, or none, directions drawn at random
         fill its places.
     """
-    depth = maps.shape[-1]
+    depth = maps.cells.shape[-1]
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
     parts = parts.astype(np.float32)
     for label in range(n_classes):
-        mine = maps[y == label]
-        if len(mine) == 0:
+        mine = WhitenedMaps(*(array[y == label] for array in maps))
+        if len(mine.cells) == 0:
             continue
-        regions = sample_regions(mine, grid, _MAX_REGIONS_A_CLASS, random_state)
-        regions = regions[np.linalg.norm(regions, axis=1) > 0]
-        regions = normalize(regions)
+        regions = sample_regions(
+            mine, whitening, grid, _MAX_REGIONS_A_CLASS, random_state
+        )
         n_distinct = len(np.unique(regions.round(4), axis=0))
         n_clusters = min(n_parts_per_class, n_distinct)
-        if n_clusters == 0:
-            continue
         clustering = KMeans(
             n_clusters,
             n_init=1,
@@ -83,6 +83,7 @@ def first_model(
     train: MapDataset,
     n_classes: int,
     grid: RegionGrid,
+    whitening: Whitening,
     *,
     beta: float | None,
     dropout: float,
@@ -100,6 +101,7 @@ def first_model(
     train : MapDataset
     n_classes : int
     grid : RegionGrid
+    whitening : Whitening
     beta, dropout
         See `PartModel`.
     C : float
@@ -111,10 +113,11 @@ def first_model(
     PartModel
         On `device`.
     """
-    model = PartModel(torch.from_numpy(parts), n_classes, grid, beta, dropout)
+    offset = torch.from_numpy(whitening.offset)
+    model = PartModel(torch.from_numpy(parts), n_classes, grid, offset, beta, dropout)
     model.to(device).eval()
-    maps, norms, labels, weights = train.arrays
-    maxima = part_maxima(model, maps, norms, device)
+    labels, weights = train.labels, train.weights
+    maxima = part_maxima(model, train.maps, device)
     model.standardise(*(torch.from_numpy(x).to(device) for x in moments(maxima)))
     present = np.unique(labels)
     if len(present) < 2:
@@ -136,17 +139,15 @@ def first_model(
 
 
 def part_maxima(
-    model: PartModel, maps: np.ndarray, norms: np.ndarray, device: torch.device
+    model: PartModel, maps: WhitenedMaps, device: torch.device
 ) -> np.ndarray:
     """Maxima b of all parts on a training set, float32 ndarray (n, P)."""
     out = []
-    for start in range(0, len(maps), _IMAGES_AT_ONCE):
+    for start in range(0, len(maps.cells), _IMAGES_AT_ONCE):
         piece = slice(start, start + _IMAGES_AT_ONCE)
+        inputs = (torch.from_numpy(np.asarray(a[piece])).to(device) for a in maps)
         with torch.inference_mode():
-            cells = torch.from_numpy(np.asarray(maps[piece])).to(device)
-            lengths = torch.from_numpy(np.asarray(norms[piece])).to(device)
-            responses = model.responses(cells, lengths)
-            out.append(soft_maximum(responses, model.beta).cpu().numpy())
+            out.append(soft_maximum(model.responses(*inputs), model.beta).cpu().numpy())
     return np.concatenate(out)
 
 

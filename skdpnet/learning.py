@@ -184,7 +184,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         if first:
             batch = self._start(maps, labels, weights, hold_out=False)
         else:
-            batch = self._dataset(self.whitening_(maps), labels, weights)
+            batch = self._dataset(maps, labels, weights)
         self._train(batch, 1)
         self._read_off()
         return self
@@ -239,10 +239,10 @@ class PartLearner(TransformerMixin, MapEstimator):
         a_picture = 4 * self.grid_.n_regions * len(self.parts_)
         at_once = int(np.clip(_RESPONSE_BYTES // a_picture, 1, 256))
         for start in range(0, len(maps), at_once):
-            cells = torch.from_numpy(self.whitening_(maps[start : start + at_once]))
-            cells = cells.to(self.net_.device)
+            piece = self.whitening_(maps[start : start + at_once], self.grid_)
+            inputs = (torch.from_numpy(a).to(self.net_.device) for a in piece)
             with torch.inference_mode():
-                yield module.responses(cells, self.grid_.norms(cells))
+                yield module.responses(*inputs)
 
     def _sample_weights(self, X, y, sample_weight) -> np.ndarray:
         """Weights of mean 1 over those that count, class weights included."""
@@ -265,17 +265,22 @@ class PartLearner(TransformerMixin, MapEstimator):
             keep, held = _hold_out(keep, labels, self.validation_fraction, random)
         pictures = maps if len(keep) == len(maps) else maps[keep]
         self.whitening_ = fit_whitening(pictures, self.grid_, self.n_components, random)
-        train = self._dataset(self.whitening_(pictures), labels[keep], weights[keep])
+        train = self._dataset(pictures, labels[keep], weights[keep])
         valid = None
         if held is not None:
-            cells = self.whitening_(maps[held])
-            valid = self._dataset(cells, labels[held], weights[held])
+            valid = self._dataset(maps[held], labels[held], weights[held])
 
         n_classes, q = len(self.classes_), self.n_parts_per_class
         self.n_parts_per_class_ = q
         self.part_classes_ = np.repeat(np.arange(n_classes), q)
         parts = cluster_parts(
-            train.arrays[0], labels[keep], n_classes, self.grid_, q, random
+            train.maps,
+            self.whitening_,
+            train.labels,
+            n_classes,
+            self.grid_,
+            q,
+            random,
         )
         self._seed = int(random.randint(_LARGEST_SEED))
         with self._seeded(0):
@@ -284,6 +289,7 @@ class PartLearner(TransformerMixin, MapEstimator):
                 train,
                 n_classes,
                 self.grid_,
+                self.whitening_,
                 beta=self.beta,
                 dropout=self.dropout,
                 C=self.C,
@@ -316,14 +322,10 @@ class PartLearner(TransformerMixin, MapEstimator):
         self.net_.initialize()
         return train
 
-    def _dataset(self, cells, labels, weights) -> MapDataset:
-        norms = np.concatenate(
-            [
-                self.grid_.norms(torch.from_numpy(np.asarray(piece))).numpy()
-                for piece in np.array_split(cells, -(-len(cells) // 64))
-            ]
+    def _dataset(self, maps, labels, weights) -> MapDataset:
+        return MapDataset(
+            self.whitening_(maps, self.grid_), labels.astype(np.int64), weights
         )
-        return MapDataset(cells, norms, labels.astype(np.int64), weights)
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
         with self._seeded(len(self.net_.history)):
@@ -332,7 +334,7 @@ class PartLearner(TransformerMixin, MapEstimator):
     def _standardise(self, train: MapDataset) -> None:
         """Standardise the descriptor anew for the learned parts; logits stay."""
         model = self.net_.module_.eval()
-        maxima = part_maxima(model, *train.arrays[:2], self.device_)
+        maxima = part_maxima(model, train.maps, self.device_)
         model.standardise(
             *(torch.from_numpy(x).to(self.device_) for x in moments(maxima))
         )

@@ -15,19 +15,27 @@ __all__ = ["PartModel", "PartOutput", "part_responses", "soft_maximum"]
 
 
 def part_responses(
-    maps: torch.Tensor, norms: torch.Tensor, parts: torch.Tensor, grid: RegionGrid
+    cells: torch.Tensor,
+    lengths: torch.Tensor,
+    norms: torch.Tensor,
+    offset: torch.Tensor,
+    parts: torch.Tensor,
+    grid: RegionGrid,
 ) -> torch.Tensor:
-    """Cosine of every region with every part, S = U Xᵀ.
+    """Cosine of every region's whitened descriptor with every part, S = U Xᵀ.
 
-    The projection on the parts comes before the pooling, ``W(F Uᵀ) / ‖W F‖``, so the
-    regions' descriptors are never formed. A region of norm zero responds with 0.
+    The projection on the parts comes before the pooling, ``(W(F T Uᵀ) - ‖W F‖ (mean
+    T) Uᵀ) / norm``, so the regions' descriptors are never formed. A region of norm
+    zero responds with 0.
 
     Parameters
     ----------
-    maps : tensor of shape (N, H·W, D)
-    norms : tensor of shape (N, R)
-        Norms of the pooled regions, ``grid.norms(maps)``.
-    parts : tensor of shape (P, D)
+    cells : tensor of shape (N, H·W, K)
+    lengths, norms : tensor of shape (N, R)
+        See `WhitenedMaps`.
+    offset : tensor of shape (K,)
+        The whitened mean.
+    parts : tensor of shape (P, K)
         Unit rows.
     grid : RegionGrid
 
@@ -35,9 +43,11 @@ def part_responses(
     -------
     tensor of shape (N, R, P), within [-1, 1] up to rounding
     """
-    responses = torch.cat(list(grid.pool(maps @ parts.T)), dim=1)
-    tiny = torch.finfo(norms.dtype).tiny ** 0.5
-    return responses * torch.where(norms > tiny, 1 / norms.clamp(min=tiny), 0)[..., None]
+    pooled = torch.cat(list(grid.pool(cells @ parts.T)), dim=1)
+    # Compared with what it is the rest of: a difference below rounding is zero.
+    floor = torch.finfo(norms.dtype).eps * (lengths * offset.norm()).clamp(min=1e-12)
+    inverse = torch.where(norms > floor, 1 / norms.clamp(min=1e-30), 0)
+    return (pooled - lengths[..., None] * (parts @ offset)) * inverse[..., None]
 
 
 def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
@@ -74,10 +84,12 @@ class PartModel(nn.Module):
 
     Parameters
     ----------
-    parts : tensor of shape (P, D)
+    parts : tensor of shape (P, K)
         Initial parts U; normalised wherever they are used.
     n_classes : int
     grid : RegionGrid
+    offset : tensor of shape (K,)
+        The whitened mean of the region descriptors.
     beta : float or None
         Sharpness of the soft maximum; None: the hard maximum.
     dropout : float in [0, 1)
@@ -85,13 +97,14 @@ class PartModel(nn.Module):
 
     Attributes
     ----------
-    parts : Parameter of shape (P, D)
+    parts : Parameter of shape (P, K)
     classifier : torch.nn.Linear
         V and bias, on the descriptor.
     shift, scale : buffers of shape (P,)
         The descriptor is ``(b - shift) * scale``; see `standardise`.
     """
 
+    offset: torch.Tensor
     shift: torch.Tensor
     scale: torch.Tensor
 
@@ -100,6 +113,7 @@ class PartModel(nn.Module):
         parts: torch.Tensor,
         n_classes: int,
         grid: RegionGrid,
+        offset: torch.Tensor,
         beta: float | None,
         dropout: float,
     ):
@@ -111,30 +125,31 @@ class PartModel(nn.Module):
         self.classifier = nn.Linear(len(parts), n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+        self.register_buffer("offset", offset.clone())
         self.register_buffer("shift", torch.zeros(len(parts)))
         self.register_buffer("scale", torch.ones(len(parts)))
 
     def unit_parts(self) -> torch.Tensor:
-        """Parts with unit rows, (P, D)."""
+        """Parts with unit rows, (P, K)."""
         return F.normalize(self.parts, dim=1)
 
-    def responses(self, maps: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    def responses(
+        self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
+    ) -> torch.Tensor:
         """Part responses S of shape (N, R, P); see `part_responses`."""
-        return part_responses(maps, norms, self.unit_parts(), self.grid)
+        return part_responses(
+            cells, lengths, norms, self.offset, self.unit_parts(), self.grid
+        )
 
     def descriptor(self, responses: torch.Tensor) -> torch.Tensor:
         """Part-activation descriptor (N, P): standardised maxima."""
         return (soft_maximum(responses, self.beta) - self.shift) * self.scale
 
-    def forward(self, maps: torch.Tensor, norms: torch.Tensor) -> PartOutput:
-        """Return the logits and the responses of a batch.
-
-        Parameters
-        ----------
-        maps : tensor of shape (N, H·W, D)
-        norms : tensor of shape (N, R)
-        """
-        responses = self.responses(maps, norms)
+    def forward(
+        self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
+    ) -> PartOutput:
+        """Return the logits and the responses of a batch of `WhitenedMaps`."""
+        responses = self.responses(cells, lengths, norms)
         descriptor = self.dropout(self.descriptor(responses))
         return PartOutput(self.classifier(descriptor), responses)
 

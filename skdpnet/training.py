@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from skdpnet import losses
 from skdpnet.parts import PartModel, PartOutput
+from skdpnet.whitening import WhitenedMaps
 
 __all__ = ["MapDataset", "Objective", "PartNet", "build_net"]
 
@@ -30,27 +31,30 @@ class MapDataset(Dataset):
 
     Parameters
     ----------
-    maps : float32 ndarray of shape (n, H·W, K)
-    norms : float32 ndarray of shape (n, R)
+    maps : WhitenedMaps of n pictures
     labels : int64 ndarray of shape (n,)
     weights : float32 ndarray of shape (n,)
     """
 
-    def __init__(self, maps, norms, labels, weights):
-        self.arrays = (maps, norms, labels, weights)
+    def __init__(self, maps: WhitenedMaps, labels: np.ndarray, weights: np.ndarray):
+        self.maps = maps
+        self.labels = labels
+        self.weights = weights
 
     def __len__(self) -> int:
-        return len(self.arrays[0])
+        return len(self.labels)
 
     def __getitem__(self, index: int):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]):
         # torch asks for a whole batch here: one gather an array, no Python an item.
-        maps, norms, labels, weights = (
-            torch.from_numpy(np.asarray(array[indices])) for array in self.arrays
+        cells, lengths, norms, labels, weights = (
+            torch.from_numpy(np.asarray(array[indices]))
+            for array in (*self.maps, self.labels, self.weights)
         )
-        return {"maps": maps, "norms": norms}, (labels, weights)
+        inputs = {"cells": cells, "lengths": lengths, "norms": norms}
+        return inputs, (labels, weights)
 
 
 class Objective:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,51 +11,90 @@ import torch
 from skdpnet.features import allocate
 from skdpnet.regions import RegionGrid
 
-__all__ = ["Whitening", "fit_whitening"]
+__all__ = ["WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
 
 # Enough for a covariance of 2,048 dimensions, and seconds to compute.
 _MAX_REGIONS = 50_000
 _IMAGES_AT_ONCE = 64
 # Directions below this share of the largest variance are noise of the arithmetic.
 _RANK_TOLERANCE = 1e-6
+_TINY = 1e-12
+
+
+class WhitenedMaps(NamedTuple):
+    """All that the whitened region descriptors of some pictures follow from.
+
+    The descriptor of region r is ``pooled(cells)_r - lengths_r * offset``, of length
+    ``norms_r``; it is never formed for all regions at once.
+
+    Attributes
+    ----------
+    cells : float32 ndarray of shape (n, H·W, K)
+        Projected cells ``F T``.
+    lengths : float32 ndarray of shape (n, R)
+        Norms of the pooled regions before whitening, ``‖W F‖``.
+    norms : float32 ndarray of shape (n, R)
+        Norms of the descriptors above.
+    """
+
+    cells: np.ndarray
+    lengths: np.ndarray
+    norms: np.ndarray
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """The linear map ``x -> (x - mean) projection`` of descriptors.
-
-    Being linear with a mean, it may be applied to the cells of a map and the result
-    pooled: the average of whitened cells is the whitened average.
+    """The map ``x -> (x - mean) T`` of l2-normalised region descriptors x.
 
     Parameters
     ----------
     mean : float32 ndarray of shape (D,)
     projection : float32 ndarray of shape (D, K)
+        T.
     """
 
     mean: np.ndarray
     projection: np.ndarray
 
-    def __call__(self, maps: np.ndarray) -> np.ndarray:
-        """Whiten the cells of feature maps.
+    @property
+    def offset(self) -> np.ndarray:
+        """The whitened mean ``mean T``, (K,)."""
+        return self.mean @ self.projection
+
+    def __call__(self, maps: np.ndarray, grid: RegionGrid) -> WhitenedMaps:
+        """Whiten feature maps, leaving the pooling of the regions for later.
+
+        With ``x = W F / ‖W F‖``, the whitened ``(x - mean) T`` points the same way as
+        ``W(F T) - ‖W F‖ mean T``, which is linear in the cells but for one number a
+        region.
 
         Parameters
         ----------
         maps : ndarray of shape (n, H, W, D)
+        grid : RegionGrid
 
         Returns
         -------
-        float32 ndarray of shape (n, H·W, K)
+        WhitenedMaps
             Memory-mapped where it is large for this machine.
         """
-        n, height, width, depth = maps.shape
-        out = allocate((n, height * width, self.projection.shape[1]), np.float32)
-        mean = torch.from_numpy(self.mean)
+        n, height, width, _ = maps.shape
+        depth = self.projection.shape[1]
+        out = WhitenedMaps(
+            allocate((n, height * width, depth), np.float32),
+            np.empty((n, grid.n_regions), np.float32),
+            np.empty((n, grid.n_regions), np.float32),
+        )
         projection = torch.from_numpy(self.projection)
+        offset = torch.from_numpy(self.offset)
         for start in range(0, n, _IMAGES_AT_ONCE):
-            batch = maps[start : start + _IMAGES_AT_ONCE]
-            cells = torch.from_numpy(np.asarray(batch, np.float32)).flatten(1, 2)
-            out[start : start + len(batch)] = ((cells - mean) @ projection).numpy()
+            piece = slice(start, start + _IMAGES_AT_ONCE)
+            raw = torch.from_numpy(np.asarray(maps[piece], np.float32)).flatten(1, 2)
+            cells = raw @ projection
+            lengths = grid.norms(raw)
+            out.cells[piece] = cells.numpy()
+            out.lengths[piece] = lengths.numpy()
+            out.norms[piece] = _descriptors(cells, lengths, offset, grid).norm(dim=2)
         return out
 
 
@@ -81,55 +121,76 @@ def fit_whitening(
     Whitening
     """
     depth = maps.shape[-1]
+    identity = Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
     if n_components is None:
-        return Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
-    sample = torch.from_numpy(sample_regions(maps, grid, _MAX_REGIONS, random_state))
-    mean = sample.double().mean(dim=0)
-    centred = (sample - mean.float()).contiguous()
-    covariance = (centred.T @ centred).double() / max(1, len(sample) - 1)
+        return identity
+    cells = maps.reshape(len(maps), -1, depth)
+    no_lengths = np.zeros((len(maps), grid.n_regions), np.float32)
+    plain = WhitenedMaps(cells, no_lengths, no_lengths)
+    sample = sample_regions(plain, identity, grid, _MAX_REGIONS, random_state)
+    x = torch.from_numpy(sample)
+    mean = x.double().mean(dim=0)
+    centred = x - mean.float()
+    covariance = (centred.T @ centred).double() / max(1, len(x) - 1)
     variance, directions = torch.linalg.eigh(covariance)
     variance, directions = variance.flip(0), directions.flip(1)
-    rank = int((variance > _RANK_TOLERANCE * variance[0].clamp(min=1e-30)).sum())
-    keep = max(1, min(n_components, rank))
-    scale = variance[:keep].clamp(min=1e-30).rsqrt()
+    rank = int((variance > max(_RANK_TOLERANCE * float(variance[0]), _TINY)).sum())
     if rank == 0:
-        # All regions are alike: whitened they are zero, and stay so.
-        scale = torch.zeros_like(scale)
-    # eigh leaves the sign open; one fixed choice gives the same model on every machine.
+        # All regions are alike: whitened, they are zero and stay so.
+        return Whitening(mean.float().numpy(), np.zeros((depth, 1), np.float32))
+    keep = min(n_components, rank)
+    # eigh leaves the sign open; one fixed choice gives the same model everywhere.
     directions = directions[:, :keep]
     largest = directions.abs().argmax(dim=0)
     directions = directions * directions[largest, torch.arange(keep)].sign()
-    return Whitening(mean.float().numpy(), (directions * scale).float().numpy())
+    projection = directions * variance[:keep].rsqrt()
+    return Whitening(mean.float().numpy(), projection.float().numpy())
 
 
 def sample_regions(
-    maps: np.ndarray,
+    maps: WhitenedMaps,
+    whitening: Whitening,
     grid: RegionGrid,
     n_regions: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
-    """Pool a random sample of the regions of feature maps.
+    """Draw a sample of unit region descriptors.
 
     Parameters
     ----------
-    maps : ndarray of shape (n, H, W, D) or (n, H·W, D)
+    maps : WhitenedMaps
+    whitening : Whitening
+        The one that made `maps`.
     grid : RegionGrid
     n_regions : int
-        At most so many regions, spread evenly over the images.
+        About so many regions, spread evenly over the pictures, at least one each.
     random_state : RandomState
 
     Returns
     -------
-    float32 ndarray of shape (<= max(n_regions, n), D)
+    float32 ndarray of shape (m, K)
+        Unit rows; regions of norm zero are left out unless there are no others.
     """
-    n, depth = len(maps), maps.shape[-1]
+    n, depth = len(maps.cells), maps.cells.shape[-1]
     per_image = min(grid.n_regions, max(1, n_regions // n))
     out = np.empty((n, per_image, depth), np.float32)
+    offset = torch.from_numpy(whitening.offset)
     for start in range(0, n, _IMAGES_AT_ONCE):
-        batch = np.asarray(maps[start : start + _IMAGES_AT_ONCE], np.float32)
-        cells = torch.from_numpy(batch.reshape(len(batch), -1, depth))
-        regions = torch.cat(list(grid.pool(cells)), dim=1)
-        for i, one in enumerate(regions):
+        piece = slice(start, start + _IMAGES_AT_ONCE)
+        cells = torch.from_numpy(np.asarray(maps.cells[piece], np.float32))
+        lengths = torch.from_numpy(maps.lengths[piece])
+        for i, regions in enumerate(_descriptors(cells, lengths, offset, grid)):
             chosen = random_state.permutation(grid.n_regions)[:per_image]
-            out[start + i] = one[torch.from_numpy(chosen)].numpy()
-    return out.reshape(-1, depth)
+            out[start + i] = regions[torch.from_numpy(chosen)].numpy()
+    out = out.reshape(-1, depth)
+    norms = np.linalg.norm(out, axis=1, keepdims=True)
+    found = norms[:, 0] > _TINY
+    return out[found] / norms[found] if found.any() else out
+
+
+def _descriptors(
+    cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
+) -> torch.Tensor:
+    """All whitened region descriptors of a few pictures, (N, R, K)."""
+    pooled = torch.cat(list(grid.pool(cells)), dim=1)
+    return pooled - lengths[..., None] * offset

@@ -1,7 +1,7 @@
 """Tests of the made pictures and of the reader of image folders."""
 
 import os
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ ALL_PARTS = {"tail", "legs", "body", "crest", "head", "beak", "eye", "wing"}
 
 @pytest.fixture(scope="module")
 def birds():
-    return make_part_images(n_samples=42, n_classes=8, random_state=0)
+    return make_part_images(n_samples=26, n_classes=8, random_state=0)
 
 
 def render(variants, *, difficulty=0.5, size=224, seed=(7, 1, 3)):
@@ -27,11 +27,11 @@ def render(variants, *, difficulty=0.5, size=224, seed=(7, 1, 3)):
 
 
 def test_shapes_types_and_names(birds):
-    assert birds.images.shape == (42, 224, 224, 3)
+    assert birds.images.shape == (26, 224, 224, 3)
     assert birds.images.dtype == np.uint8
     assert np.issubdtype(birds.target.dtype, np.integer)
     assert len(birds.target_names) == len(set(birds.target_names)) == 8
-    assert len(birds.boxes) == len(birds.visible) == 42
+    assert len(birds.boxes) == len(birds.visible) == 26
     assert len(birds.variants) == 8
 
 
@@ -54,12 +54,12 @@ def test_more_samples_keep_the_pictures_of_fewer():
 
 
 def test_no_picture_twice(birds):
-    assert len({image.tobytes() for image in birds.images}) == 42
+    assert len({image.tobytes() for image in birds.images}) == 26
 
 
 def test_classes_are_balanced_and_shuffled(birds):
     counts = np.bincount(birds.target, minlength=8)
-    assert counts.sum() == 42
+    assert counts.sum() == 26
     assert counts.max() - counts.min() == 1
     assert np.any(birds.target[:8] != np.arange(8))
     assert np.any(np.diff(birds.target) < 0)
@@ -72,7 +72,7 @@ def test_each_class_is_a_combination_of_its_own(n_classes):
     assert len(set(rows)) == n_classes
     for row in rows:
         assert all(v in VARIANTS[p] for p, v in zip(CARRIERS, row, strict=True))
-    steps = [sum(a != b for a, b in zip(r, s)) for r, s in zip(rows, rows[1:])]
+    steps = [sum(a != b for a, b in zip(r, s, strict=True)) for r, s in pairwise(rows)]
     assert set(steps) <= {1, 2}
 
 
@@ -126,30 +126,26 @@ def test_boxes_scale_with_the_picture():
 def test_another_variant_changes_the_picture_inside_the_boxes_only(part, seed):
     """What differs between two birds of unlike part must be where the boxes say."""
     plain = dict(zip(CARRIERS, ("hooked", "plume", "bars", "forked"), strict=True))
-    one = render(plain, difficulty=0.0, seed=seed)
-    two = render(plain | {part: VARIANTS[part][1]}, difficulty=0.0, seed=seed)
-    # The bird is centred by its extent: bring the second one back over the first.
-    shift = np.subtract(one.boxes["eye"][:2], two.boxes["eye"][:2])
-    left, top, right, bottom = one.boxes[part]
-    moved = np.add(two.boxes[part], np.tile(shift, 2))
-    left, top = min(left, moved[0]), min(top, moved[1])
-    right, bottom = max(right, moved[2]), max(bottom, moved[3])
-    dx, dy = np.rint(shift).astype(int)
-    other = np.roll(two.image.astype(int), (dy, dx), axis=(0, 1))
-    unlike = np.abs(one.image.astype(int) - other).max(axis=2) > 90
+    one = render(plain, seed=seed)
+    two = render(plain | {part: VARIANTS[part][1]}, seed=seed)
+    boxes = np.array([one.boxes[part], two.boxes[part]])
+    (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    unlike = np.ptp(np.stack([one.image, two.image]).astype(int), axis=0).max(2) > 40
     rows, cols = np.nonzero(unlike)
     assert len(rows) > 30
-    inside = (
-        (cols >= left - 2) & (cols < right + 2) & (rows >= top - 2) & (rows < bottom + 2)
+    # Blur and the shading at the outline reach a little further than the part.
+    assert cols.min() >= left - 3 and cols.max() < right + 3
+    assert rows.min() >= top - 3 and rows.max() < bottom + 3
+    # And the boxes are no wider than the difference by much.
+    assert (np.ptp(cols) + 1) * (np.ptp(rows) + 1) > 0.5 * (right - left) * (
+        bottom - top
     )
-    assert inside.mean() > 0.9
 
 
 @pytest.mark.parametrize("part", CARRIERS)
 def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
     """A part painted in a colour nothing else has is found again by that colour."""
     magenta = (255, 0, 255)
-    sketch = datasets._paint
 
     def bird(*args):
         return [
@@ -159,7 +155,6 @@ def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
 
     original = datasets.draw_bird
     monkeypatch.setattr(datasets, "draw_bird", bird)
-    assert sketch is datasets._paint
     variants = dict(zip(CARRIERS, ("broad", "spikes", "spots", "fan"), strict=True))
     scene = render(variants, difficulty=0.0)
     pixels = scene.image.astype(int)
@@ -172,7 +167,7 @@ def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
 def test_visible_is_one_without_occluders_and_falls_with_difficulty():
     means = []
     for difficulty in (0.0, 0.5, 1.0):
-        data = make_part_images(32, 8, 96, difficulty, random_state=0)
+        data = make_part_images(24, 8, 64, difficulty, random_state=0)
         shares = [v[p] for v in data.visible for p in CARRIERS]
         assert 0.0 <= min(shares) <= max(shares) <= 1.0
         means.append(np.mean(shares))
@@ -188,11 +183,18 @@ def test_mean_colour_does_not_tell_the_class():
     assert score.mean() < 0.195
 
 
-def test_size_and_place_of_the_bird_do_not_tell_the_class():
-    data = make_part_images(200, 8, 48, random_state=1)
-    body = np.array([b.get("body", (0, 0, 0, 0)) for b in data.boxes]) / 48.0
-    score = cross_val_score(LogisticRegression(C=10.0), body, data.target, cv=5)
-    assert score.mean() < 0.25
+def test_place_and_colours_of_the_bird_are_the_same_for_every_class():
+    birds = [
+        render(dict(zip(CARRIERS, row, strict=True)))
+        for row in zip(*(VARIANTS[p] for p in CARRIERS), strict=True)
+    ]
+    for bird in birds[1:]:
+        assert bird.boxes["eye"] == birds[0].boxes["eye"]
+        left, top, right, bottom = np.rint(bird.boxes["eye"]).astype(int)
+        here = np.s_[top:bottom, left:right]
+        # Only the soft shading feels the outline of beak and crest nearby.
+        gap = bird.image[here].mean((0, 1)) - birds[0].image[here].mean((0, 1))
+        assert np.abs(gap).max() < 20
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_links_are_followed_once(tmp_path):
         (tmp_path / "data" / "owl" / "loop").symlink_to(tmp_path / "data" / "owl", True)
     except OSError:
         pytest.skip("no links here")
-    paths, y, names = load_image_folder(tmp_path / "data")
+    paths, _, names = load_image_folder(tmp_path / "data")
     assert names == ["crow", "owl"]
     assert [os.path.basename(p) for p in paths] == ["a.png", "b.png"]
 

@@ -13,10 +13,11 @@ def soft_assign(
 ) -> np.ndarray:
     """Assign regions to parts softly, each image by itself.
 
-    Of all assignments M that obey the constraints, the one of largest
-    ``β Σ M C + entropy``: alternate normalisation of rows and columns (Sinkhorn) of
-    ``exp(β C)`` with one slack row, which takes the regions that no part wants
-    [1]_. For β → ∞ it is the best one-to-one assignment, for β → 0 the uniform one.
+    Rows and columns of ``exp(β C)``, with one slack row that takes the regions no
+    part wants, are normalised alternately (Sinkhorn) [1]_. The limit is, of all
+    assignments M that obey the constraints, the one of largest ``β Σ M C`` plus
+    entropy (the slack's included). For β → ∞ it is the best one-to-one assignment,
+    for β → 0 the uniform one.
 
     Parameters
     ----------

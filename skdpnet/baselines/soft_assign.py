@@ -244,7 +244,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         if n_classes < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least two classes to tell apart; y "
-                f"has only one class: {self.classes_[0]!r}."
+                f"has {n_classes} class(es): {self.classes_.tolist()!r}."
             )
         maps = self._maps(X, reset=True)
         random = check_random_state(self.random_state)

@@ -1,0 +1,46 @@
+"""What all tests share: one thread, and real pictures that come with packages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch and NumPy start their pools: many small tests on few cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> tuple[list[str], np.ndarray]:
+    """Twelve crops of two real photographs, as PNG files, with their labels."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    random = np.random.default_rng(0)
+    paths, labels = [], []
+    for label, name in enumerate(("chelsea", "coffee")):
+        picture = Image.fromarray(getattr(skimage.data, name)())
+        for i in range(6):
+            side = int(random.integers(180, 260))
+            left = int(random.integers(0, picture.width - side))
+            top = int(random.integers(0, picture.height - side))
+            path = folder / f"{name}{i}.png"
+            picture.crop((left, top, left + side, top + side)).save(path)
+            paths.append(str(path))
+            labels.append(label)
+    return paths, np.array(["cat", "coffee"])[labels]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the data sets for measuring; skips where it is not at hand."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the photographs for measuring (flowers17, scene15) are not here")
+    return folder

@@ -1,0 +1,85 @@
+"""The penalties against their formulas, spelt out in NumPy loops."""
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from skdpnet import losses
+
+
+def _random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_orthogonality_is_the_mean_squared_cosine_of_different_parts():
+    parts = _random(5, 3)
+    u = parts / np.linalg.norm(parts, axis=1, keepdims=True)
+    expected = 0.0
+    for i in range(5):
+        for j in range(5):
+            if i != j:
+                expected += (u[i] @ u[j]) ** 2
+    got = losses.orthogonality(torch.tensor(parts))
+    assert got.item() == pytest.approx(expected / 25)
+
+
+def test_orthogonality_is_least_for_different_parts_and_grows_for_parallel_ones():
+    assert losses.orthogonality(torch.eye(4)).item() == 0
+    parallel = torch.tensor([[1.0, 0], [2, 0], [0, 1]])
+    assert losses.orthogonality(parallel).item() == pytest.approx(2 / 9)
+
+
+def test_orthogonality_of_a_zero_part_is_finite_with_finite_gradient():
+    parts = torch.tensor([[0.0, 0], [1, 1]], requires_grad=True)
+    value = losses.orthogonality(parts)
+    value.backward()
+    assert value.item() == 0
+    assert torch.isfinite(parts.grad).all()
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_assignment_is_the_mean_entropy_over_regions(temperature):
+    responses = _random(2, 4, 3)  # images, regions, parts
+    entropies = []
+    for image in responses:
+        for region in image:
+            s = np.exp(region / temperature)
+            s /= s.sum()
+            entropies.append(-sum(p * np.log(p) for p in s))
+    got = losses.assignment(torch.tensor(responses), temperature)
+    assert got.item() == pytest.approx(np.mean(entropies))
+
+
+def test_assignment_lies_between_certainty_and_uniformity():
+    certain = torch.tensor([[[1.0, -1.0, -1.0]]])
+    assert losses.assignment(certain, 0.01).item() == pytest.approx(0, abs=1e-6)
+    uniform = torch.zeros(1, 2, 8)
+    assert losses.assignment(uniform, 0.1).item() == pytest.approx(np.log(8))
+
+
+@pytest.mark.parametrize(
+    ("form", "f"),
+    [("signed", lambda v: v), ("absolute", abs), ("square", lambda v: v * v)],
+)
+def test_specificity_sums_the_weights_of_foreign_parts(form, f):
+    v = _random(3, 6)
+    owner = np.array([0, 0, 1, 1, 2, 2])
+    expected = 0.0
+    for i in range(3):
+        for j in range(6):
+            if owner[j] != i:
+                expected += f(v[i, j])
+    got = losses.specificity(torch.tensor(v), torch.tensor(owner), form)
+    assert got.item() == pytest.approx(expected / (6 * 2))
+
+
+def test_gradients_agree_with_finite_differences():
+    parts = torch.tensor(_random(4, 3), requires_grad=True)
+    responses = torch.tensor(_random(2, 3, 4), requires_grad=True)
+    weights = torch.tensor(_random(2, 4), requires_grad=True)
+    owner = torch.tensor([0, 0, 1, 1])
+    assert gradcheck(losses.orthogonality, parts)
+    assert gradcheck(lambda s: losses.assignment(s, 0.5), responses)
+    for form in ("signed", "absolute", "square"):
+        assert gradcheck(lambda v, f=form: losses.specificity(v, owner, f), weights)

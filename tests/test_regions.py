@@ -1,0 +1,51 @@
+"""Regions against plain loops over the cells."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdpnet.regions import RegionGrid
+
+
+def _windows_by_loop(height, width, sides):
+    found = []
+    for side in sides:
+        for top in range(height - side + 1):
+            for left in range(width - side + 1):
+                found.append((top, left, top + side, left + side))
+    return found
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (5, 8), (1, 1), (6, 2)])
+def test_layout_is_every_window_of_every_scale(shape):
+    grid = RegionGrid.from_scales(*shape, (0.15, 0.5, 1.0))
+    sides = sorted({max(1, round(s * min(shape))) for s in (0.15, 0.5, 1.0)})
+    assert [tuple(c) for c in grid.cells.tolist()] == _windows_by_loop(*shape, sides)
+    assert grid.n_regions == len(grid.cells)
+
+
+def test_boxes_are_the_cells_as_shares_of_the_sides():
+    grid = RegionGrid.from_scales(4, 8, (0.5,))
+    for (top, left, bottom, right), box in zip(grid.cells, grid.boxes(), strict=True):
+        assert box.tolist() == [left / 8, top / 4, right / 8, bottom / 4]
+
+
+def test_pooling_is_the_mean_of_the_cells_in_each_window():
+    maps = np.random.default_rng(0).normal(size=(2, 5, 6, 3))
+    grid = RegionGrid.from_scales(5, 6, (0.2, 0.6, 1.0))
+    pooled = torch.cat(list(grid.pool(torch.tensor(maps).flatten(1, 2))), 1).numpy()
+    norms = grid.norms(torch.tensor(maps).flatten(1, 2)).numpy()
+    for r, (top, left, bottom, right) in enumerate(grid.cells):
+        expected = maps[:, top:bottom, left:right].mean(axis=(1, 2))
+        np.testing.assert_allclose(pooled[:, r], expected, atol=1e-12)
+        np.testing.assert_allclose(norms[:, r], np.linalg.norm(expected, axis=1))
+
+
+def test_scales_that_round_to_the_same_window_count_once():
+    assert RegionGrid.from_scales(2, 2, (0.1, 0.2, 0.3)).windows == ((1, 1),)
+
+
+@pytest.mark.parametrize("scales", [(), (0,), (-0.5,), (1.5,), (0.5, float("nan"))])
+def test_scales_outside_the_map_are_refused(scales):
+    with pytest.raises(ValueError, match="region_scales"):
+        RegionGrid.from_scales(7, 7, scales)
