@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["with_parameters"]
 
-PARAMETERS = """backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
+PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
         ``"vgg19"``, ``"timm/<name>"``, a module or callable from
         ImageNet-normalised pictures N×3×S×S to maps N×D×H×W; or
@@ -42,7 +42,7 @@ PARAMETERS = """backbone : str, torch.nn.Module or callable, default="efficientn
         Passes over the training set; 0: the first parts are kept as they are.
     lr : float, default=0.001
         Learning rate of the parts, decaying to 0 along a cosine.
-    classifier_lr : float, default=0.01
+    classifier_lr : float, default=0.1
         Learning rate of the classifier, likewise.
     batch_size : int, default=64
         Pictures in a training step.

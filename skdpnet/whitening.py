@@ -182,10 +182,10 @@ def sample_regions(
         for i, regions in enumerate(_descriptors(cells, lengths, offset, grid)):
             chosen = random_state.permutation(grid.n_regions)[:per_image]
             out[start + i] = regions[torch.from_numpy(chosen)].numpy()
-    out = out.reshape(-1, depth)
-    norms = np.linalg.norm(out, axis=1, keepdims=True)
+    rows = out.reshape(-1, depth)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
     found = norms[:, 0] > _TINY
-    return out[found] / norms[found] if found.any() else out
+    return rows[found] / norms[found] if found.any() else rows
 
 
 def _descriptors(

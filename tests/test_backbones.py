@@ -170,7 +170,9 @@ def no_network(monkeypatch, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("name", "file"), [("resnet50", "0676ba61"), ("vgg19", "dcbb")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("resnet50", "0676ba61"), ("vgg19", "dcbb")]
+)
 def test_missing_weights_say_what_where_and_what_works(no_network, name, file, capsys):
     with pytest.raises(BackboneUnavailableError) as caught:
         load_backbone(name, None, CPU)

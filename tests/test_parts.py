@@ -7,6 +7,7 @@ import torch
 from skdpnet.parts import PartModel, part_responses, soft_maximum
 from skdpnet.regions import RegionGrid
 
+NO_MEAN = np.zeros(6)
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
 
 
@@ -34,7 +35,7 @@ def _cosines(maps, parts, mean):
     return out
 
 
-def _inputs(maps, mean=np.zeros(6)):
+def _inputs(maps, mean=NO_MEAN):
     """Cells, lengths and norms as `WhitenedMaps` defines them, by loops."""
     lengths = np.zeros((len(maps), GRID.n_regions))
     norms = np.zeros_like(lengths)
@@ -47,7 +48,7 @@ def _inputs(maps, mean=np.zeros(6)):
     return cells, torch.tensor(lengths), torch.tensor(norms)
 
 
-def _responses(maps, parts, mean=np.zeros(6)):
+def _responses(maps, parts, mean=NO_MEAN):
     offset, u = torch.tensor(mean), torch.tensor(parts)
     return part_responses(*_inputs(maps, mean), offset, u, GRID)
 

@@ -150,11 +150,10 @@ def test_sklearn_checks(estimator, check):
 @pytest.mark.parametrize("n_components", [None, 12])
 def test_finds_planted_parts(n_components):
     X, y, where = planted_pictures()
-    model = estimator(n_candidates=20, n_components=n_components, region_scales=[0.2])
-    fitted = model.fit(X, y)
-    cells = (X.reshape(len(X), -1, 12) - fitted.whitening_.mean) @ (
-        fitted.whitening_.projection
-    )
+    fitted = estimator(region_scales=[0.2], n_components=n_components).fit(X, y)
+    cells = X.reshape(len(X), -1, 12)
+    cells = cells / np.linalg.norm(cells, axis=2, keepdims=True)
+    cells = (cells - fitted.whitening_.mean) @ fitted.whitening_.projection
     cells /= np.linalg.norm(cells, axis=2, keepdims=True)
     for c, label in enumerate(fitted.classes_):
         first = fitted.parts_[fitted.part_classes_ == c][0]

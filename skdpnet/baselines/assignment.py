@@ -49,8 +49,8 @@ def soft_assign(
     --------
     >>> import numpy as np
     >>> from skdpnet.baselines.assignment import soft_assign
-    >>> scores = np.array([[[0.9, 0.8, 0.1], [0.9, 0.2, 0.0]]])
-    >>> soft_assign(scores, beta=100.0).round(2)
+    >>> scores = np.array([[[0.9, 0.5, 0.1], [0.9, 0.2, 0.0]]])
+    >>> soft_assign(scores, beta=100.0, n_iter=1_000).round(1)
     array([[[0., 1., 0.],
             [1., 0., 0.]]])
     """

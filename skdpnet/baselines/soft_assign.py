@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.base import TransformerMixin
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
@@ -15,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base import MapEstimator
 from skdpnet.baselines.assignment import select_distinct, soft_assign
+from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
 from skdpnet.learning import _check_labels
 from skdpnet.parameters import check_parameters
 from skdpnet.parts import part_responses
-from skdpnet.regions import RegionGrid
-from skdpnet.whitening import fit_whitening
+from skdpnet.whitening import WhitenedMaps, fit_whitening
 
 __all__ = ["SoftAssignParts"]
 
@@ -63,10 +62,11 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     n_rounds : int, default=10
         Most rounds of assignment. A class's last round comes earlier where its
         assignments hardly change any more.
-    beta_start, beta_end : float, default=20.0, 100.0
+    beta_start, beta_end : float, default=40.0, 100.0
         Sharpness of the assignment in the first round and in round `n_rounds`; it
-        grows by the same factor each round. Responses are cosines, so with β = 20 a
-        region that matches 0.1 better weighs 7 times as much.
+        grows by the same factor each round. Responses are cosines, so with β = 40 a
+        region that matches 0.1 better weighs 55 times as much. Too soft a start lets the
+        parts of a class fall together.
     random_state : int, RandomState or None, default=None
         Draws the samples of regions and starts k-means.
 
@@ -96,10 +96,14 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     The discriminant detector of regions of mean μ_k is ``Σ⁻¹ (μ_k - μ)``, with the
     mean μ and covariance Σ of all regions. After PCA whitening, which is
     multiplication by ``Σ^(-1/2)`` within the directions kept, it is the mean of the
-    whitened regions itself. There both regions and detectors are brought to length
-    1, so that responses are cosines: β has the same meaning for every data set and
-    part, and no part wins by its length. The papers normalise the regions before the
-    whitening instead, which then no longer commutes with their pooling.
+    whitened regions itself. Regions are l2-normalised before the whitening, as in the
+    papers, and both regions and detectors are brought to length 1 after it, so that
+    responses are cosines: β has the same meaning for every data set and part, and no
+    part wins by its length.
+
+    The parts have seen the labels of the training pictures, so their descriptors are
+    better than those of new ones. Choose the classifier's parameters by
+    cross-validation of a pipeline that holds both, not on `fit_transform`'s output.
 
     Where pictures have fewer regions than parts (a single one for features n×D),
     regions are shared among parts rather than parts among regions; see
@@ -121,7 +125,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     >>> from sklearn.svm import LinearSVC
     >>> from skdpnet import SoftAssignParts
     >>> X, y = load_digits(return_X_y=True)
-    >>> parts = SoftAssignParts("precomputed", n_parts_per_class=5, random_state=0)
+    >>> parts = SoftAssignParts("precomputed", n_components=32, random_state=0)
     >>> model = make_pipeline(parts, LinearSVC()).fit(X[:1000], y[:1000])
     >>> model.score(X[1000:], y[1000:]) > 0.9
     True
@@ -137,7 +141,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         n_candidates: int | None = None,
         n_components: int | None = 256,
         n_rounds: int = 10,
-        beta_start: float = 20.0,
+        beta_start: float = 40.0,
         beta_end: float = 100.0,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
@@ -207,7 +211,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         check_is_fitted(self)
         maps = self._maps(X, reset=False)
         maxima = [
-            _maxima(self.whitening_(maps[piece]), self.parts_, self.grid_)
+            self._maxima(self.whitening_(maps[piece], self.grid_), self.parts_)
             for piece in _pieces(len(maps), self.grid_.n_regions * len(self.parts_))
         ]
         return self._standardise(np.concatenate(maxima))
@@ -250,12 +254,18 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         random = check_random_state(self.random_state)
         self.grid_ = self._grid()
         self.whitening_ = fit_whitening(maps, self.grid_, self.n_components, random)
-        cells = self.whitening_(maps)
+        whitened = self.whitening_(maps, self.grid_)
 
         candidates = cluster_parts(
-            cells, labels, n_classes, self.grid_, n_candidates, random
+            whitened,
+            self.whitening_,
+            labels,
+            n_classes,
+            self.grid_,
+            n_candidates,
+            random,
         )
-        maxima = _maxima(cells, candidates, self.grid_)
+        maxima = self._maxima(whitened, candidates)
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
         parts, rounds = [], []
         for label in range(n_classes):
@@ -264,14 +274,15 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
             merit = maxima[mine, own].mean(0) - maxima[~mine, own].mean(0)
             first = candidates[own]
             first = first[select_distinct(first, merit, q, _MAX_COSINE)]
-            refined, n_rounds = _anneal(cells[mine], first, self.grid_, betas)
+            regions = self._regions(WhitenedMaps(*(array[mine] for array in whitened)))
+            refined, n_rounds = _anneal(regions, first, betas)
             parts.append(refined)
             rounds.append(n_rounds)
         self.parts_ = np.concatenate(parts)
         self.part_classes_ = np.repeat(np.arange(n_classes), q)
         self.n_iter_ = max(rounds)
 
-        maxima = _maxima(cells, self.parts_, self.grid_)
+        maxima = self._maxima(whitened, self.parts_)
         self.shift_, deviation = moments(maxima)
         varies = deviation > _LEAST_DEVIATION
         # A part that never varies is switched off rather than blown up.
@@ -281,6 +292,40 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
 
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
+
+    def _responses(
+        self, whitened: WhitenedMaps, parts: np.ndarray
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield which pictures, and the cosines (n', R, P) of their regions with parts.
+
+        The parts have unit rows.
+        """
+        offset = torch.from_numpy(self.whitening_.offset)
+        detectors = torch.from_numpy(parts)
+        for piece in _pieces(len(whitened.cells), self.grid_.n_regions * len(parts)):
+            cells, lengths, norms = (
+                torch.from_numpy(np.asarray(array[piece])) for array in whitened
+            )
+            yield (
+                piece,
+                part_responses(cells, lengths, norms, offset, detectors, self.grid_),
+            )
+
+    def _maxima(self, whitened: WhitenedMaps, parts: np.ndarray) -> np.ndarray:
+        """Maxima of the responses over the regions, (n, P)."""
+        out = np.empty((len(whitened.cells), len(parts)), np.float32)
+        for piece, responses in self._responses(whitened, parts):
+            out[piece] = responses.amax(dim=1).numpy()
+        return out
+
+    def _regions(self, whitened: WhitenedMaps) -> np.ndarray:
+        """Unit (or zero) descriptors of all regions, (n, R, K): cosines with axes."""
+        n, _, depth = whitened.cells.shape
+        out = allocate((n, self.grid_.n_regions, depth), np.float32)
+        axes = np.eye(depth, dtype=np.float32)
+        for piece, cosines in self._responses(whitened, axes):
+            out[piece] = cosines.numpy()
+        return out
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -296,30 +341,17 @@ def _pieces(n_images: int, floats_an_image: int) -> Iterator[slice]:
         yield slice(start, start + at_once)
 
 
-def _maxima(cells: np.ndarray, parts: np.ndarray, grid: RegionGrid) -> np.ndarray:
-    """Maxima of the responses of unit parts (P, K) to whitened cells, (n, P)."""
-    out = np.empty((len(cells), len(parts)), np.float32)
-    for piece in _pieces(len(cells), grid.n_regions * len(parts)):
-        maps = torch.from_numpy(np.asarray(cells[piece]))
-        responses = part_responses(
-            maps, grid.norms(maps), torch.from_numpy(parts), grid
-        )
-        out[piece] = responses.amax(dim=1).numpy()
-    return out
-
-
 def _anneal(
-    cells: np.ndarray, detectors: np.ndarray, grid: RegionGrid, betas: np.ndarray
+    regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Assign the regions of a class's images and average them, by turns.
 
     Parameters
     ----------
-    cells : float32 ndarray of shape (n, H·W, K)
-        Whitened maps of one class.
+    regions : float32 ndarray of shape (n, R, K)
+        Unit descriptors (or zero) of the images of one class.
     detectors : float32 ndarray of shape (q, K)
         Unit rows.
-    grid : RegionGrid
     betas : ndarray
         Sharpness of the assignment in each round.
 
@@ -330,18 +362,19 @@ def _anneal(
     n_rounds : int
         Rounds that were made.
     """
-    assigned = np.zeros((len(cells), len(detectors), grid.n_regions), np.float32)
-    for n_rounds, beta in enumerate(betas, start=1):
+    n_images, n_regions, _ = regions.shape
+    assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
+    n_rounds = 0
+    for beta in betas:
+        n_rounds += 1
         sums = np.zeros_like(detectors)
         moved = 0.0
-        for piece in _pieces(len(cells), grid.n_regions * detectors.shape[1]):
-            pooled = grid.pool(torch.from_numpy(cells[piece]))
-            regions = F.normalize(torch.cat(list(pooled), dim=1), dim=2).numpy()
-            scores = detectors @ regions.swapaxes(1, 2)
+        for piece in _pieces(n_images, regions[0].size):
+            scores = detectors @ regions[piece].swapaxes(1, 2)
             shares = soft_assign(scores, beta).astype(np.float32)
             moved += float(np.abs(shares - assigned[piece]).sum()) / 2
             assigned[piece] = shares
-            sums += (shares @ regions).sum(axis=0)
+            sums += (shares @ regions[piece]).sum(axis=0)
         mass = assigned.sum(axis=(0, 2))
         # Regions that cancel, or none at all, say nothing new about a part.
         tells = np.linalg.norm(sums, axis=1) > 1e-6 * mass

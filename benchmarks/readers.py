@@ -1,0 +1,261 @@
+"""Data sets as their owners ship them -> paths and labels of a training and test part.
+
+No picture is opened here; that each is there is checked, before hours of work.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from skdpnet.datasets import load_image_folder
+
+__all__ = ["Split", "read_cub", "read_folders", "read_mit67", "split_folders"]
+
+_CUB = (
+    "expected is CUB-200-2011 as CUB_200_2011.tgz unpacks: images.txt, "
+    "image_class_labels.txt, train_test_split.txt, classes.txt and images/. It is at "
+    'data.caltech.edu under the name "CUB-200-2011".'
+)
+_MIT67 = (
+    "expected are TrainImages.txt, TestImages.txt and Images/<class>/<picture> of MIT "
+    "Indoor Scene Recognition side by side. They are at "
+    "web.mit.edu/torralba/www/indoor.html."
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures to learn from and pictures to measure with.
+
+    Parameters
+    ----------
+    train_paths, test_paths : list of str
+        Paths of the pictures.
+    train_y, test_y : int ndarray
+        Class of each picture, a position in `names`.
+    names : list of str
+        Names of the classes.
+    """
+
+    train_paths: list[str]
+    train_y: NDArray[np.int64]
+    test_paths: list[str]
+    test_y: NDArray[np.int64]
+    names: list[str]
+
+
+def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split:
+    """Read two folders of class folders.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds both.
+    train, test : str
+        Names of the two, each with one sub-folder per class.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the two is not there.
+    ValueError
+        If it holds no pictures, or the test part a class that training lacks.
+    """
+    for part in (train, test):
+        if not Path(folder, part).is_dir():
+            raise FileNotFoundError(
+                f"no folder {part!r} in {os.fspath(folder)!r}; expected are "
+                f"{part}/<class>/<picture>."
+            )
+    train_paths, train_y, names = load_image_folder(Path(folder, train))
+    test_paths, test_y, test_names = load_image_folder(Path(folder, test))
+    position = _positions(names, test_names, test)
+    return Split(train_paths, train_y, test_paths, position[test_y], names)
+
+
+def split_folders(
+    folder: str | os.PathLike[str], test_fraction: float, seed: int
+) -> Split:
+    """Split a folder of class folders at random, each class in the same proportion.
+
+    Parameters
+    ----------
+    folder : str or path
+        One sub-folder per class.
+    test_fraction : float in (0, 1)
+        Share of the pictures that are measured with.
+    seed : int
+        Of the split.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        If there are no class folders with pictures, or too few pictures to split.
+    """
+    paths, y, names = load_image_folder(folder)
+    train, test = train_test_split(
+        np.arange(len(y)), test_size=test_fraction, stratify=y, random_state=seed
+    )
+    # In the order of the folder, so that nothing hangs on how the split was drawn.
+    train, test = np.sort(train), np.sort(test)
+    return Split(
+        [paths[i] for i in train], y[train], [paths[i] for i in test], y[test], names
+    )
+
+
+def read_cub(folder: str | os.PathLike[str]) -> Split:
+    """Read CUB-200-2011 with its owners' split.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder ``CUB_200_2011`` of the archive.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    FileNotFoundError
+        Names the list or the first picture that is missing.
+    ValueError
+        If a list is not of the expected form, or the lists do not agree.
+    """
+    root = Path(folder)
+    images = _pairs(root / "images.txt")
+    labels = _pairs(root / "image_class_labels.txt")
+    is_train = _pairs(root / "train_test_split.txt")
+    classes = _pairs(root / "classes.txt")
+    for name, numbers in (
+        ("image_class_labels.txt", labels),
+        ("train_test_split.txt", is_train),
+    ):
+        if numbers.keys() != images.keys():
+            raise ValueError(
+                f"{root / name} and images.txt do not list the same images; {_CUB}"
+            )
+    position = {number: k for k, number in enumerate(classes)}
+    unknown = set(labels.values()) - position.keys()
+    if unknown:
+        raise ValueError(
+            f"{root / 'image_class_labels.txt'} has classes that classes.txt has not: "
+            f"{sorted(unknown)}; {_CUB}"
+        )
+    if not set(is_train.values()) <= {"0", "1"}:
+        raise ValueError(
+            f"{root / 'train_test_split.txt'} must say 1 (training) or 0 (test) of "
+            f"each image; {_CUB}"
+        )
+    parts = []
+    for part in ("1", "0"):
+        numbers = [number for number in images if is_train[number] == part]
+        parts.append([str(root / "images" / images[number]) for number in numbers])
+        parts.append([position[labels[number]] for number in numbers])
+    return _checked(*parts, names=list(classes.values()), layout=_CUB)
+
+
+def read_mit67(folder: str | os.PathLike[str]) -> Split:
+    """Read MIT-67 Indoor with its owners' split.
+
+    Pictures are found by the name in the lists, whatever its ending or its case; some
+    of those that end in .jpg hold another format.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds ``Images``, ``TrainImages.txt`` and ``TestImages.txt``.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    FileNotFoundError
+        Names the list or the first picture that is missing.
+    ValueError
+        If a list is not of the expected form, or the test part has a class that
+        training lacks.
+    """
+    root = Path(folder)
+    lists = {}
+    for name in ("TrainImages.txt", "TestImages.txt"):
+        lists[name] = _lines(root / name, _MIT67)
+        for line in lists[name]:
+            if line.count("/") != 1:
+                raise ValueError(
+                    f"{root / name} has a line {line!r}, not class/picture; {_MIT67}"
+                )
+    owners = {
+        name: [line.partition("/")[0] for line in lines]
+        for name, lines in lists.items()
+    }
+    names, train_y = np.unique(owners["TrainImages.txt"], return_inverse=True)
+    test_names, test_y = np.unique(owners["TestImages.txt"], return_inverse=True)
+    position = _positions(names.tolist(), test_names.tolist(), "TestImages.txt")
+    return _checked(
+        [str(root / "Images" / line) for line in lists["TrainImages.txt"]],
+        train_y,
+        [str(root / "Images" / line) for line in lists["TestImages.txt"]],
+        position[test_y],
+        names=names.tolist(),
+        layout=_MIT67,
+    )
+
+
+def _positions(names: list[str], test_names: list[str], part: str) -> NDArray[np.int64]:
+    """Return where each class of the test part is among those of training."""
+    unknown = sorted(set(test_names) - set(names))
+    if unknown:
+        raise ValueError(f"{part} has classes that training has not: {unknown}.")
+    return np.array([names.index(name) for name in test_names], dtype=np.int64)
+
+
+def _checked(
+    train_paths: list[str], train_y, test_paths: list[str], test_y, *, names, layout
+) -> Split:
+    paths = train_paths + test_paths
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(paths)} listed pictures are missing, the "
+            f"first is {missing[0]}; {layout}"
+        )
+    for part, some in (("training", train_paths), ("test", test_paths)):
+        if not some:
+            raise ValueError(f"the lists name no {part} picture; {layout}")
+    y = [np.asarray(labels, dtype=np.int64) for labels in (train_y, test_y)]
+    return Split(train_paths, y[0], test_paths, y[1], names)
+
+
+def _pairs(path: Path) -> dict[str, str]:
+    """Read a list of CUB-200-2011: a number, a blank and what has that number."""
+    pairs = {}
+    for line in _lines(path, _CUB):
+        number, _, value = line.partition(" ")
+        if not value:
+            raise ValueError(f"{path} has a line {line!r} without a blank; {_CUB}")
+        pairs[number] = value
+    return pairs
+
+
+def _lines(path: Path, layout: str) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; {layout}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]

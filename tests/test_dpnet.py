@@ -1,0 +1,434 @@
+"""DP-Net: what it learns, on features with known parts, and what it then tells."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import skorch.callbacks
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+from skdpnet import DPNetClassifier, DPNetTransformer
+
+BOTH = pytest.mark.parametrize("cls", [DPNetClassifier, DPNetTransformer])
+
+
+def part_maps(n, seed=0, n_classes=3, labels=None, strength=4.0):
+    """Maps of noise in which one cell, anywhere, holds a direction of the class."""
+    random = np.random.default_rng(seed)
+    directions = np.linalg.qr(np.random.default_rng(99).normal(size=(12, 12)))[0]
+    y = random.integers(0, n_classes, n)
+    X = random.normal(size=(n, 5, 6, 12))
+    where = np.stack([random.integers(0, 5, n), random.integers(0, 6, n)], 1)
+    for i in range(n):
+        X[i, where[i, 0], where[i, 1]] += strength * 4 * directions[y[i]]
+    names = np.arange(n_classes) if labels is None else np.asarray(labels)
+    return X.astype(np.float32), names[y], where
+
+
+def quick(cls, **params):
+    settings = {
+        "backbone": "precomputed",
+        "region_scales": (0.2, 0.4),
+        "n_parts_per_class": 4,
+        "random_state": 0,
+        "max_epochs": 15,
+    }
+    return cls(**{**settings, **params})
+
+
+@pytest.fixture(scope="module")
+def train():
+    return part_maps(150)
+
+
+@pytest.fixture(scope="module")
+def model(train):
+    return quick(DPNetClassifier).fit(*train[:2])
+
+
+def test_parts_find_what_the_average_over_the_map_hides(train, model):
+    X, y, _ = train
+    Z, z, _ = part_maps(150, seed=1)
+    average = LogisticRegression(max_iter=1000).fit(X.mean((1, 2)), y)
+    assert model.score(Z, z) > 0.95
+    assert model.score(Z, z) > average.score(Z.mean((1, 2)), z) + 0.05
+
+
+def test_training_lowers_the_loss_and_lifts_the_held_out_score(train):
+    X, y, _ = part_maps(60, strength=1.2)
+    Z, z, _ = part_maps(200, seed=1, strength=1.2)
+    settings = {"dropout": 0.0, "label_smoothing": 0.0, "random_state": 1}
+    first = quick(DPNetClassifier, max_epochs=0, **settings).fit(X, y)
+    learned = quick(DPNetClassifier, max_epochs=30, lr=3e-3, **settings).fit(X, y)
+    losses = learned.history_[:, "train_loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    assert learned.score(Z, z) >= first.score(Z, z)
+    assert np.abs(learned.parts_ - first.parts_).max() > 0.01
+
+
+def test_descriptor_is_the_standardised_maximum_of_cosines(train, model):
+    X = train[0]
+    w = model.whitening_
+    descriptor = np.empty((len(X), len(model.parts_)))
+    for n, one in enumerate(X.astype(np.float64)):
+        responses = []
+        for top, left, bottom, right in model.grid_.cells:
+            x = one[top:bottom, left:right].mean(axis=(0, 1))
+            x = (x / np.linalg.norm(x) - w.mean) @ w.projection
+            responses.append(model.parts_ @ (x / np.linalg.norm(x)))
+        descriptor[n] = np.log(np.mean(np.exp(model.beta * np.array(responses)), 0))
+    descriptor = (descriptor - descriptor.mean(0)) / descriptor.std(0)
+    descriptor /= np.sqrt(len(model.parts_))
+    np.testing.assert_allclose(model.transform(X), descriptor, atol=1e-4)
+
+
+def test_attributes_have_the_documented_shapes_and_meaning(train, model):
+    X, y, _ = train
+    assert model.parts_.shape == (12, 12)
+    np.testing.assert_allclose(np.linalg.norm(model.parts_, axis=1), 1, atol=1e-6)
+    assert model.coef_.shape == (3, 12)
+    assert model.intercept_.shape == (3,)
+    assert model.part_classes_.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert model.n_iter_ == 15 == len(model.history_)
+    logits = model.transform(X) @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(model.decision_function(X), logits, atol=1e-5)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X), shares, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[logits.argmax(1)])
+    with torch.no_grad():
+        dataset = model._dataset(X, np.zeros(len(X)), np.ones(len(X)))
+        inputs, _ = dataset.__getitems__(range(len(X)))
+        through_the_net = model.net_.module_(**inputs).logits
+    np.testing.assert_allclose(through_the_net, logits, atol=1e-4)
+
+
+def test_history_holds_every_term_that_has_a_weight(train):
+    X, y, _ = train
+    weights = {
+        "orthogonality_weight": 1.0,
+        "assignment_weight": 0.1,
+        "specificity_weight": 0.5,
+    }
+    model = quick(DPNetClassifier, max_epochs=2, **weights).fit(X, y)
+    row = model.history_[-1]
+    terms = ["cross_entropy", "ridge", "orthogonality", "assignment", "specificity"]
+    total = sum(row[f"train_{term}"] for term in terms)
+    assert total == pytest.approx(row["train_loss"], rel=1e-5)
+    plain = quick(DPNetClassifier, max_epochs=1).fit(X, y)
+    assert "train_orthogonality" not in plain.history_[-1]
+
+
+@pytest.mark.parametrize(
+    ("weight", "measure"),
+    [
+        (
+            {"orthogonality_weight": 50.0},
+            lambda m: np.square(m.parts_ @ m.parts_.T).sum(),
+        ),
+        (
+            {"specificity_weight": 20.0},
+            lambda m: np.abs(
+                m.coef_ * (np.arange(3)[:, None] != m.part_classes_)
+            ).sum(),
+        ),
+        (
+            {"specificity_weight": 1.0, "specificity_form": "signed"},
+            lambda m: (m.coef_ * (np.arange(3)[:, None] != m.part_classes_)).sum(),
+        ),
+        (
+            {"specificity_weight": 5.0, "specificity_form": "square"},
+            lambda m: np.square(
+                m.coef_ * (np.arange(3)[:, None] != m.part_classes_)
+            ).sum(),
+        ),
+    ],
+)
+def test_each_constraint_moves_what_it_is_meant_to(train, model, weight, measure):
+    X, y, _ = train
+    constrained = quick(DPNetClassifier, **weight).fit(X, y)
+    assert measure(constrained) < measure(model) - 0.05 * abs(measure(model))
+
+
+def test_assignment_makes_regions_choose(train, model):
+    X, y, _ = train
+
+    def entropy(fitted):
+        responses = torch.cat(list(fitted._responses(fitted._maps(X, reset=False))))
+        share = np.exp(responses.numpy() / fitted.assignment_temperature)
+        share /= share.sum(-1, keepdims=True)
+        return -(share * np.log(share)).sum(-1).mean()
+
+    constrained = quick(DPNetClassifier, assignment_weight=10.0, lr=0.02).fit(X, y)
+    assert entropy(constrained) < entropy(model) - 0.02
+
+
+@BOTH
+def test_the_same_seed_gives_the_same_model(cls, train):
+    X, y, _ = train
+    one, two = (quick(cls, max_epochs=3).fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(one.parts_, two.parts_)
+    np.testing.assert_array_equal(one.coef_, two.coef_)
+    other = quick(cls, max_epochs=3, random_state=1).fit(X, y)
+    assert np.abs(one.parts_ - other.parts_).max() > 0
+
+
+@BOTH
+def test_fitting_leaves_the_global_generators_alone(cls, train):
+    torch.manual_seed(7)
+    np.random.seed(7)
+    expected = torch.rand(1), np.random.rand()
+    torch.manual_seed(7)
+    np.random.seed(7)
+    quick(cls, max_epochs=1).fit(*train[:2])
+    assert (torch.rand(1), np.random.rand()) == expected
+
+
+@pytest.mark.parametrize("labels", [["owl", "wren", "kiwi"], [7, -2, 40]])
+def test_any_labels(labels):
+    X, y, _ = part_maps(90, labels=labels)
+    model = quick(DPNetClassifier, max_epochs=3).fit(X, y)
+    assert set(model.predict(X)) <= set(labels)
+    assert model.classes_.tolist() == sorted(labels)
+    first = model.get_feature_names_out()[0]
+    assert first == f"{sorted(labels)[0]}_part0"
+
+
+def test_two_classes():
+    X, y, _ = part_maps(80, n_classes=2)
+    model = quick(DPNetClassifier, max_epochs=3).fit(X, y)
+    assert model.coef_.shape == (2, 8)
+    scores = model.decision_function(X)
+    assert scores.shape == (80,)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[(scores > 0) * 1])
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(np.log(p[:, 1] / p[:, 0]), scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(12,), (7, 12), (3, 4, 12)])
+def test_features_of_any_layout(shape):
+    random = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X = random.normal(size=(40, *shape)) + 3 * y.reshape(-1, *[1] * len(shape))
+    model = quick(DPNetClassifier).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert model.n_features_in_ == 12
+    n_regions = {1: 1, 2: 7}.get(len(shape), model.grid_.n_regions)
+    assert model.grid_.n_regions == n_regions
+
+
+def test_two_pictures_a_class_are_enough():
+    X, _, _ = part_maps(4)
+    model = quick(DPNetClassifier).fit(X, [0, 1, 0, 1])
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, 1e-20, 1e15])
+def test_pictures_without_any_difference_give_no_nan(value):
+    X = np.full((6, 3, 3, 4), value, np.float32)
+    model = quick(DPNetClassifier, max_epochs=2).fit(X, [0, 1] * 3)
+    assert np.isfinite(model.parts_).all()
+    assert np.isfinite(model.predict_proba(X)).all()
+    assert np.isfinite(model.transform(np.random.default_rng(0).random(X.shape))).all()
+
+
+def test_zero_cells_respond_with_zero_not_nan(train):
+    X, y, _ = train
+    X = X.copy()
+    X[:, :3] = 0
+    X[5] = 0
+    model = quick(DPNetClassifier, max_epochs=2).fit(X, y)
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_hard_maximum_no_whitening_and_one_scale_are_available(train):
+    X, y, _ = train
+    settings = {"beta": None, "n_components": None, "region_scales": (0.2,)}
+    model = quick(DPNetClassifier, **settings).fit(X, y)
+    assert model.score(X, y) > 0.9
+    x = X[0].reshape(-1, 12)
+    cosines = (x / np.linalg.norm(x, axis=1, keepdims=True)) @ model.parts_.T
+    module = model.net_.module_
+    b = cosines.max(0) - module.shift.numpy()
+    np.testing.assert_allclose(
+        model.transform(X[:1])[0], b * module.scale.numpy(), atol=1e-5
+    )
+
+
+def test_validation_stops_early_and_keeps_the_best_epoch(train):
+    X, y, _ = train
+    random = np.random.default_rng(0).permutation(y)  # nothing to be learned
+    model = quick(
+        DPNetClassifier,
+        validation_fraction=0.3,
+        n_iter_no_change=2,
+        max_epochs=40,
+        lr=0.01,
+    ).fit(X, random)
+    valid = model.history_[:, "valid_loss"]
+    assert model.n_iter_ < 40
+    assert int(np.argmin(valid)) == model.n_iter_ - 3
+
+
+def test_validation_that_cannot_be_is_an_error():
+    X, _, _ = part_maps(5)
+    with pytest.raises(ValueError, match="validation_fraction=0.2 cannot be held out"):
+        quick(DPNetClassifier, validation_fraction=0.2).fit(X, [0, 0, 1, 1, 2])
+
+
+def test_sample_weight_zero_is_the_same_as_leaving_out(train):
+    X, y, _ = train
+    weight = np.ones(len(X))
+    weight[100:] = 0
+    weighted = quick(DPNetClassifier, max_epochs=3).fit(X, y, sample_weight=weight)
+    without = quick(DPNetClassifier, max_epochs=3).fit(X[:100], y[:100])
+    np.testing.assert_allclose(weighted.coef_, without.coef_, atol=1e-6)
+
+
+def test_weights_move_the_decision_towards_the_heavy_class(train):
+    X, y, _ = part_maps(150, strength=0.3)
+    plain = quick(DPNetClassifier).fit(X, y)
+    for heavy in (
+        quick(DPNetClassifier, class_weight={0: 30, 1: 1, 2: 1}).fit(X, y),
+        quick(DPNetClassifier).fit(X, y, sample_weight=np.where(y == 0, 30.0, 1.0)),
+    ):
+        Z, _, _ = part_maps(300, seed=5, strength=0.3)
+        assert (heavy.predict(Z) == 0).mean() > (plain.predict(Z) == 0).mean() + 0.1
+
+
+def test_partial_fit_learns_batch_by_batch():
+    model = quick(DPNetClassifier, lr=3e-3)
+    for seed in range(8):
+        X, y, _ = part_maps(50, seed=seed)
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    Z, z, _ = part_maps(150, seed=100)
+    assert model.score(Z, z) > 0.9
+    assert model.n_iter_ == 8
+    X, y, _ = part_maps(30, seed=9)
+    model.partial_fit(X[y == 1], y[y == 1])
+    assert model.classes_.tolist() == [0, 1, 2]
+
+
+def test_partial_fit_tells_of_labels_it_cannot_take(train):
+    X, y, _ = train
+    model = quick(DPNetClassifier).partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"not among the classes: \[3\]"):
+        model.partial_fit(X[:2], [0, 3])
+    with pytest.raises(ValueError, match="differ from those of the first call"):
+        model.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="at least two classes"):
+        quick(DPNetClassifier).partial_fit(X[y == 0], y[y == 0])
+
+
+def test_callbacks_and_net_params_reach_the_net(train):
+    X, y, _ = train
+
+    class Count(skorch.callbacks.Callback):
+        def __init__(self):
+            self.epochs = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs += 1
+
+    count = Count()
+    model = quick(
+        DPNetClassifier,
+        max_epochs=3,
+        callbacks=[count],
+        net_params={"optimizer": torch.optim.SGD},
+    ).fit(X, y)
+    assert count.epochs == 3
+    assert isinstance(model.net_.optimizer_, torch.optim.SGD)
+
+
+def test_nothing_is_printed_and_nothing_written(train, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick(DPNetClassifier, max_epochs=2, validation_fraction=0.2).fit(*train[:2])
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+    assert list(tmp_path.iterdir()) == []
+    quick(DPNetClassifier, max_epochs=2, verbose=1).fit(*train[:2])
+    assert "2/2" in capsys.readouterr().err
+
+
+@BOTH
+def test_pickle_joblib_and_clone(cls, train, tmp_path):
+    X, y, _ = train
+    model = quick(cls, max_epochs=2, verbose=1).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for copy in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+    ):
+        np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+    fresh = clone(model)
+    assert not hasattr(fresh, "parts_")
+    np.testing.assert_array_equal(fresh.fit(X, y).parts_, model.parts_)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_parts_per_class": 0}, "n_parts_per_class must be a whole number"),
+        ({"n_parts_per_class": 2.5}, "n_parts_per_class must be a whole number"),
+        ({"orthogonality_weight": -1}, "orthogonality_weight must be a number"),
+        ({"assignment_weight": float("nan")}, "assignment_weight must be a number"),
+        (
+            {"assignment_temperature": 0},
+            "assignment_temperature must be a number above",
+        ),
+        ({"specificity_form": "l1"}, "specificity_form must be one of"),
+        ({"beta": 0}, "beta must be a number above 0, or None"),
+        ({"C": float("inf")}, "C must be a number above 0"),
+        ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1"),
+        ({"lr": "fast"}, "lr must be a number above 0"),
+        ({"max_epochs": -1}, "max_epochs must be a whole number"),
+        ({"batch_size": True}, "batch_size must be a whole number"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be a number above 0"),
+        ({"region_scales": 0.5}, "region_scales must be a sequence"),
+        ({"region_scales": (2,)}, "region_scales must hold"),
+        ({"n_components": 0}, "n_components must be a whole number"),
+        ({"class_weight": {9: 1}}, "class_weight|class_label"),
+    ],
+)
+def test_unusable_parameters_are_named(train, params, message):
+    with pytest.raises(ValueError, match=message):
+        quick(DPNetClassifier, **params).fit(*train[:2])
+
+
+def test_unusable_data_are_named(train, model):
+    X, y, _ = train
+    with pytest.raises(ValueError, match="at least two classes.*1 class"):
+        quick(DPNetClassifier).fit(X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        quick(DPNetClassifier).fit(X, y[:-1])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        quick(DPNetClassifier).fit(X, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match="Unknown label type"):
+        quick(DPNetClassifier).fit(X, np.linspace(0, 1, len(X)))
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        quick(DPNetClassifier).fit(X, y, sample_weight=np.zeros(len(X)))
+    with pytest.raises(ValueError, match="(?i)negative values"):
+        quick(DPNetClassifier).fit(X, y, sample_weight=-np.ones(len(X)))
+    with pytest.raises(ValueError, match=r"feature maps of shape \(4, 6, 12\)"):
+        model.predict(X[:, :4])
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(np.full_like(X, np.nan))
+    with pytest.raises(ValueError, match="5 dimensions"):
+        quick(DPNetClassifier).fit(X[..., None], y)
+
+
+def test_float16_and_float64_maps_give_what_float32_gives(train, model):
+    X, y, _ = train
+    expected = model.decision_function(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        half = model.decision_function(X.astype(np.float16))
+        double = model.decision_function(X.astype(np.float64))
+    np.testing.assert_allclose(double, expected, atol=1e-4)
+    np.testing.assert_allclose(half, expected, atol=0.05)
