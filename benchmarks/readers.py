@@ -141,11 +141,11 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
     labels = _pairs(root / "image_class_labels.txt")
     is_train = _pairs(root / "train_test_split.txt")
     classes = _pairs(root / "classes.txt")
-    for name, numbers in (
+    for name, pairs in (
         ("image_class_labels.txt", labels),
         ("train_test_split.txt", is_train),
     ):
-        if numbers.keys() != images.keys():
+        if pairs.keys() != images.keys():
             raise ValueError(
                 f"{root / name} and images.txt do not list the same images; {_CUB}"
             )
@@ -161,12 +161,17 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
             f"{root / 'train_test_split.txt'} must say 1 (training) or 0 (test) of "
             f"each image; {_CUB}"
         )
-    parts = []
-    for part in ("1", "0"):
-        numbers = [number for number in images if is_train[number] == part]
-        parts.append([str(root / "images" / images[number]) for number in numbers])
-        parts.append([position[labels[number]] for number in numbers])
-    return _checked(*parts, names=list(classes.values()), layout=_CUB)
+    train, test = (
+        [number for number in images if is_train[number] == part] for part in ("1", "0")
+    )
+    return _checked(
+        [str(root / "images" / images[number]) for number in train],
+        [position[labels[number]] for number in train],
+        [str(root / "images" / images[number]) for number in test],
+        [position[labels[number]] for number in test],
+        names=list(classes.values()),
+        layout=_CUB,
+    )
 
 
 def read_mit67(folder: str | os.PathLike[str]) -> Split:

@@ -10,19 +10,16 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
-    assert_all_finite,
-    check_consistent_length,
     check_is_fitted,
 )
 
 from skdpnet.base import MapEstimator
 from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, first_model, moments, part_maxima
-from skdpnet.parameters import check_parameters
+from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.training import MapDataset, Objective, build_net
 from skdpnet.whitening import fit_whitening
 
@@ -124,7 +121,7 @@ class PartLearner(TransformerMixin, MapEstimator):
             Names the first item of X that is no readable picture.
         """
         check_parameters(self)
-        y = _check_labels(self, X, y)
+        y = check_labels(self, X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -157,7 +154,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         self
         """
         check_parameters(self)
-        y = _check_labels(self, X, y)
+        y = check_labels(self, X, y)
         first = not hasattr(self, "net_")
         if first:
             self.classes_ = np.unique(y if classes is None else classes)
@@ -356,20 +353,6 @@ class PartLearner(TransformerMixin, MapEstimator):
             self.parts_ = module.unit_parts().cpu().numpy()
             self.coef_ = module.classifier.weight.cpu().numpy().copy()
             self.intercept_ = module.classifier.bias.cpu().numpy().copy()
-
-
-def _check_labels(estimator, X, y) -> np.ndarray:
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
-    if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
-        check_consistent_length(X, y)
-    return y
 
 
 def _hold_out(keep, labels, fraction, random):

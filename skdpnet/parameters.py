@@ -1,11 +1,15 @@
-"""Checks of the estimators' parameters, with messages that say what would be right."""
+"""Checks of parameters and labels, with messages that say what would be right."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
 
-__all__ = ["check_parameters"]
+import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+__all__ = ["check_labels", "check_parameters"]
 
 # name -> (type, least, strictly greater?, most, None allowed?)
 _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
@@ -25,6 +29,9 @@ _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
     "batch_size": (Integral, 1, False, None, False),
     "validation_fraction": (Real, 0, True, 1, True),
     "n_iter_no_change": (Integral, 1, False, None, False),
+    "n_candidates": (Integral, 1, False, None, True),
+    "beta_start": (Real, 0, True, None, False),
+    "beta_end": (Real, 0, True, None, False),
     "n_rounds": (Integral, 1, False, None, False),
 }
 _CHOICES = {"specificity_form": ("absolute", "square", "signed")}
@@ -65,3 +72,24 @@ def _check_number(name, value, kind, least, strict, most, none_allowed) -> None:
             bounds += f" and below {most}"
         other = ", or None" if none_allowed else ""
         raise ValueError(f"{name} must be {noun} {bounds}{other}, got {value!r}.")
+
+
+def check_labels(estimator, X, y) -> np.ndarray:
+    """Check that y holds a class for each of the pictures X.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, of another length, holds NaN, or numbers of a regression.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
+        check_consistent_length(X, y)
+    return y

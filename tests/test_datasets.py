@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from skdpnet import datasets
+from skdpnet import _scenery
 from skdpnet._creatures import VARIANTS
 from skdpnet.datasets import load_image_folder, make_part_images
 
@@ -23,7 +23,7 @@ def birds():
 
 
 def render(variants, *, difficulty=0.5, size=224, seed=(7, 1, 3)):
-    return datasets._render(seed, variants, size, difficulty)
+    return _scenery.render(seed, variants, size, difficulty)
 
 
 def test_shapes_types_and_names(birds):
@@ -49,8 +49,12 @@ def test_same_state_same_pictures_other_state_other_pictures():
 def test_more_samples_keep_the_pictures_of_fewer():
     few = make_part_images(6, 3, 48, random_state=1)
     many = make_part_images(15, 3, 48, random_state=1)
-    known = {(int(c), im.tobytes()) for c, im in zip(many.target, many.images)}
-    assert {(int(c), im.tobytes()) for c, im in zip(few.target, few.images)} < known
+    known = {
+        (int(c), im.tobytes()) for c, im in zip(many.target, many.images, strict=True)
+    }
+    assert {
+        (int(c), im.tobytes()) for c, im in zip(few.target, few.images, strict=True)
+    } < known
 
 
 def test_no_picture_twice(birds):
@@ -153,8 +157,8 @@ def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
             for s in original(*args)
         ]
 
-    original = datasets.draw_bird
-    monkeypatch.setattr(datasets, "draw_bird", bird)
+    original = _scenery.draw_bird
+    monkeypatch.setattr(_scenery, "draw_bird", bird)
     variants = dict(zip(CARRIERS, ("broad", "spikes", "spots", "fan"), strict=True))
     scene = render(variants, difficulty=0.0)
     pixels = scene.image.astype(int)

@@ -1,11 +1,19 @@
-"""Soft assignment of regions to parts, and the choice of the first detectors."""
+"""Soft assignment of regions to parts, and the detectors that follow from it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.preprocessing import normalize
 
-__all__ = ["select_distinct", "soft_assign"]
+__all__ = ["anneal", "pieces", "select_distinct", "soft_assign"]
+
+# Share of the assignments that still moves when a round counts as the last.
+_LITTLE_CHANGE = 1e-3
+# Responses, or region descriptors, of this many bytes are held at once.
+_PIECE_BYTES = 128 * 2**20
 
 
 def soft_assign(
@@ -112,3 +120,65 @@ def select_distinct(
         near = bool((cosines[k, distinct] > max_cosine).any())
         (duplicates if near else distinct).append(int(k))
     return np.array((distinct + duplicates)[:n_selected])
+
+
+def anneal(
+    regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Assign the regions of a class's images and average them, by turns.
+
+    Parameters
+    ----------
+    regions : float32 ndarray of shape (n, R, K)
+        Unit descriptors (or zero) of the images of one class.
+    detectors : float32 ndarray of shape (q, K)
+        Unit rows.
+    betas : ndarray
+        Sharpness of the assignment in each round.
+
+    Returns
+    -------
+    detectors : float32 ndarray of shape (q, K)
+        Unit rows.
+    n_rounds : int
+        Rounds that were made.
+    """
+    n_images, n_regions, _ = regions.shape
+    assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
+    n_rounds = 0
+    for beta in betas:
+        n_rounds += 1
+        sums = np.zeros_like(detectors)
+        moved = 0.0
+        for piece in pieces(n_images, regions[0].size):
+            scores = detectors @ regions[piece].swapaxes(1, 2)
+            shares = soft_assign(scores, beta).astype(np.float32)
+            moved += float(np.abs(shares - assigned[piece]).sum()) / 2
+            assigned[piece] = shares
+            sums += (shares @ regions[piece]).sum(axis=0)
+        mass = assigned.sum(axis=(0, 2))
+        # Regions that cancel, or none at all, say nothing new about a part.
+        tells = np.linalg.norm(sums, axis=1) > 1e-6 * mass
+        detectors = np.where(tells[:, None], normalize(sums), detectors)
+        if moved <= _LITTLE_CHANGE * mass.sum():
+            break
+    return detectors, n_rounds
+
+
+def pieces(n_images: int, floats_an_image: int) -> Iterator[slice]:
+    """Cut images into pieces that are held in memory at once.
+
+    Parameters
+    ----------
+    n_images : int
+    floats_an_image : int
+        float32 numbers that each image needs.
+
+    Yields
+    ------
+    slice
+        At least one image, and no more than the memory for one piece holds.
+    """
+    at_once = max(1, _PIECE_BYTES // (4 * floats_an_image))
+    for start in range(0, n_images, at_once):
+        yield slice(start, start + at_once)

@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base import MapEstimator
-from skdpnet.baselines.assignment import select_distinct, soft_assign
+from skdpnet.baselines.assignment import anneal, pieces, select_distinct
 from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
-from skdpnet.learning import _check_labels
-from skdpnet.parameters import check_parameters
+from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import part_responses
 from skdpnet.whitening import WhitenedMaps, fit_whitening
 
@@ -25,10 +23,6 @@ __all__ = ["SoftAssignParts"]
 
 # Cosine of whitened detectors above which they find the same regions.
 _MAX_COSINE = 0.7
-# Share of the assignments that still moves when a round counts as the last.
-_LITTLE_CHANGE = 1e-3
-# Responses, or region descriptors, of this many bytes are held at once.
-_PIECE_BYTES = 128 * 2**20
 # A response that varies less over the training set is constant but for rounding.
 _LEAST_DEVIATION = 1e-6
 
@@ -65,8 +59,8 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     beta_start, beta_end : float, default=40.0, 100.0
         Sharpness of the assignment in the first round and in round `n_rounds`; it
         grows by the same factor each round. Responses are cosines, so with β = 40 a
-        region that matches 0.1 better weighs 55 times as much. Too soft a start lets the
-        parts of a class fall together.
+        region that matches 0.1 better weighs 55 times as much. Too soft a
+        start lets the parts of a class fall together.
     random_state : int, RandomState or None, default=None
         Draws the samples of regions and starts k-means.
 
@@ -209,11 +203,8 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
             A part that responded alike to all training pictures gives 0.
         """
         check_is_fitted(self)
-        maps = self._maps(X, reset=False)
-        maxima = [
-            self._maxima(self.whitening_(maps[piece], self.grid_), self.parts_)
-            for piece in _pieces(len(maps), self.grid_.n_regions * len(self.parts_))
-        ]
+        responses = self._responses(self._maps(X, reset=False))
+        maxima = [piece.amax(dim=1).numpy() for piece in responses]
         return self._standardise(np.concatenate(maxima))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
@@ -242,7 +233,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
                 f"n_candidates={n_candidates} leaves nothing to choose "
                 f"n_parts_per_class={q} parts from: it must be at least as large."
             )
-        y = _check_labels(self, X, y)
+        y = check_labels(self, X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:
@@ -275,7 +266,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
             first = candidates[own]
             first = first[select_distinct(first, merit, q, _MAX_COSINE)]
             regions = self._regions(WhitenedMaps(*(array[mine] for array in whitened)))
-            refined, n_rounds = _anneal(regions, first, betas)
+            refined, n_rounds = anneal(regions, first, betas)
             parts.append(refined)
             rounds.append(n_rounds)
         self.parts_ = np.concatenate(parts)
@@ -293,7 +284,14 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
-    def _responses(
+    def _responses(self, maps: np.ndarray) -> Iterator[torch.Tensor]:
+        """Yield the responses (n', R, P) of successive pieces of some maps."""
+        for piece in pieces(len(maps), self.grid_.n_regions * len(self.parts_)):
+            whitened = self.whitening_(maps[piece], self.grid_)
+            for _, responses in self._cosines(whitened, self.parts_):
+                yield responses
+
+    def _cosines(
         self, whitened: WhitenedMaps, parts: np.ndarray
     ) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield which pictures, and the cosines (n', R, P) of their regions with parts.
@@ -302,7 +300,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         """
         offset = torch.from_numpy(self.whitening_.offset)
         detectors = torch.from_numpy(parts)
-        for piece in _pieces(len(whitened.cells), self.grid_.n_regions * len(parts)):
+        for piece in pieces(len(whitened.cells), self.grid_.n_regions * len(parts)):
             cells, lengths, norms = (
                 torch.from_numpy(np.asarray(array[piece])) for array in whitened
             )
@@ -314,16 +312,17 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
     def _maxima(self, whitened: WhitenedMaps, parts: np.ndarray) -> np.ndarray:
         """Maxima of the responses over the regions, (n, P)."""
         out = np.empty((len(whitened.cells), len(parts)), np.float32)
-        for piece, responses in self._responses(whitened, parts):
+        for piece, responses in self._cosines(whitened, parts):
             out[piece] = responses.amax(dim=1).numpy()
         return out
 
     def _regions(self, whitened: WhitenedMaps) -> np.ndarray:
-        """Unit (or zero) descriptors of all regions, (n, R, K): cosines with axes."""
+        """Form the unit (or zero) descriptors of all regions, (n, R, K)."""
         n, _, depth = whitened.cells.shape
         out = allocate((n, self.grid_.n_regions, depth), np.float32)
+        # Cosines with the axes are the coordinates.
         axes = np.eye(depth, dtype=np.float32)
-        for piece, cosines in self._responses(whitened, axes):
+        for piece, cosines in self._cosines(whitened, axes):
             out[piece] = cosines.numpy()
         return out
 
@@ -332,53 +331,3 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _pieces(n_images: int, floats_an_image: int) -> Iterator[slice]:
-    """Yield slices of the images, each within the memory for one piece."""
-    at_once = max(1, _PIECE_BYTES // (4 * floats_an_image))
-    for start in range(0, n_images, at_once):
-        yield slice(start, start + at_once)
-
-
-def _anneal(
-    regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """Assign the regions of a class's images and average them, by turns.
-
-    Parameters
-    ----------
-    regions : float32 ndarray of shape (n, R, K)
-        Unit descriptors (or zero) of the images of one class.
-    detectors : float32 ndarray of shape (q, K)
-        Unit rows.
-    betas : ndarray
-        Sharpness of the assignment in each round.
-
-    Returns
-    -------
-    detectors : float32 ndarray of shape (q, K)
-        Unit rows.
-    n_rounds : int
-        Rounds that were made.
-    """
-    n_images, n_regions, _ = regions.shape
-    assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
-    n_rounds = 0
-    for beta in betas:
-        n_rounds += 1
-        sums = np.zeros_like(detectors)
-        moved = 0.0
-        for piece in _pieces(n_images, regions[0].size):
-            scores = detectors @ regions[piece].swapaxes(1, 2)
-            shares = soft_assign(scores, beta).astype(np.float32)
-            moved += float(np.abs(shares - assigned[piece]).sum()) / 2
-            assigned[piece] = shares
-            sums += (shares @ regions[piece]).sum(axis=0)
-        mass = assigned.sum(axis=(0, 2))
-        # Regions that cancel, or none at all, say nothing new about a part.
-        tells = np.linalg.norm(sums, axis=1) > 1e-6 * mass
-        detectors = np.where(tells[:, None], normalize(sums), detectors)
-        if moved <= _LITTLE_CHANGE * mass.sum():
-            break
-    return detectors, n_rounds
