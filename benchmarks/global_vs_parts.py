@@ -8,15 +8,13 @@ Four methods see the same frozen backbone, the same pictures and the same tuning
 - the parts that DP-Net learns (`DPNetTransformer`) and a linear SVM.
 
 All have their default settings. The SVM's C is chosen by stratified cross-validation
-on the descriptors of the training pictures, over the same values and folds for each.
-The descriptor itself is fitted once, on the whole training part, and is no part of the
-cross-validation: C, and C alone, is chosen, on descriptors whose parts have seen the
-held-out fold. Where these separate all training pictures, every C is as good, and the
-smallest is taken. Nothing is chosen on test pictures.
+of the training pictures, over the same values and folds for each. Parts are learned
+anew in each fold: those that have seen the fold held out separate its pictures
+whatever C is, so that nothing could be chosen. Nothing is chosen on test pictures.
 
 The maps are computed once, by `FeatureMaps`, and handed to the methods as
 ``backbone="precomputed"``: the numbers are those that ``backbone=<name>`` gives, and
-the time of a fit holds no reading from disk.
+the time of a fit holds no search for maps in the cache.
 """
 
 from __future__ import annotations
@@ -35,8 +33,8 @@ import torch
 from figure import draw
 from options import read_options
 from readers import Split
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 from table import markdown
 from tqdm import tqdm
@@ -86,23 +84,43 @@ def methods(seed: int) -> dict[str, BaseEstimator]:
     }
 
 
-def choose_svm(seed: int) -> GridSearchCV:
-    """Make a linear SVM whose C is chosen by cross-validation.
+def choose_svm(
+    method: BaseEstimator, train: np.ndarray, y: np.ndarray, seed: int
+) -> tuple[LinearSVC, float]:
+    """Choose the C of a linear SVM by cross-validation of descriptor and SVM.
 
     Parameters
     ----------
+    method : transformer
+        Unfitted; each fold fits a copy.
+    train : ndarray of shape (n, H, W, D)
+        Feature maps.
+    y : ndarray of shape (n,)
+        Labels.
     seed : int
         Of the folds and of the solver.
 
     Returns
     -------
-    GridSearchCV
+    svm : LinearSVC
+        Unfitted, with the C that is best, the smallest of several.
+    accuracy : float
+        Its accuracy on the pictures held out, mean over the folds.
     """
-    return GridSearchCV(
-        LinearSVC(dual="auto", max_iter=MAX_ITER, random_state=seed),
-        {"C": C_GRID},
-        cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
-    )
+    svms = [
+        LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
+        for C in C_GRID
+    ]
+    folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+    scores = np.zeros((N_FOLDS, len(svms)))
+    for row, (fit, held) in zip(scores, folds.split(train, y), strict=True):
+        descriptor = clone(method)
+        seen = descriptor.fit_transform(train[fit], y[fit])
+        unseen = descriptor.transform(train[held])
+        row[:] = [svm.fit(seen, y[fit]).score(unseen, y[held]) for svm in svms]
+    means = scores.mean(axis=0)
+    best = int(means.argmax())
+    return clone(svms[best]), float(means[best])
 
 
 def measure(
@@ -138,11 +156,11 @@ def measure(
         seconds = time.perf_counter() - start
         accuracy, chosen = method.score(test, split.test_y), {}
     else:
-        svm = choose_svm(seed)
+        svm, cv_accuracy = choose_svm(method, train, split.train_y, seed)
         svm.fit(method.fit_transform(train, split.train_y), split.train_y)
         seconds = time.perf_counter() - start
         accuracy = svm.score(method.transform(test), split.test_y)
-        chosen = {"C": svm.best_params_["C"], "cv_accuracy": float(svm.best_score_)}
+        chosen = {"C": svm.C, "cv_accuracy": cv_accuracy}
     return {
         "seed": seed,
         "accuracy": float(accuracy),

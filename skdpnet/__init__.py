@@ -16,6 +16,7 @@ _PUBLIC = {
     "SoftAssignParts": "skdpnet.baselines",
     "best_regions": "skdpnet.explain",
     "datasets": "skdpnet.datasets",
+    "metrics": "skdpnet.metrics",
 }
 
 __all__ = ["__version__", *_PUBLIC]
@@ -25,7 +26,7 @@ def __getattr__(name: str):
     if name not in _PUBLIC:
         raise AttributeError(f"module 'skdpnet' has no attribute {name!r}")
     module = importlib.import_module(_PUBLIC[name])
-    return module if name == "datasets" else getattr(module, name)
+    return module if _PUBLIC[name].endswith(f".{name}") else getattr(module, name)
 
 
 def __dir__() -> list[str]:

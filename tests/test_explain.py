@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -40,10 +41,12 @@ def test_responses_and_regions_are_the_maximum_and_its_argument():
 
 
 class Colours(nn.Module):
-    """Share of red, green and blue in patches of 16×16 pixels."""
+    """Mean red, green and blue, 0 to 1, of patches of 16×16 pixels."""
 
     def forward(self, x):
-        return nn.functional.avg_pool2d(x, 16).relu() + 1e-3
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        return nn.functional.avg_pool2d(x * std + mean, 16)
 
 
 def _picture(colour, left, top, orientation, tmp_path):
@@ -96,7 +99,6 @@ def test_boxes_are_in_the_pixels_of_the_stored_file(orientation, tmp_path):
         left, top, right, bottom = found.boxes[i, part[label]].round().astype(int)
         colour = red if label == "red" else green
         inside = (pixels[top:bottom, left:right] == colour).all(-1)
-        assert inside.mean() > 0.25
-        assert inside.sum() > 0.5 * (pixels == colour).all(-1).sum()
+        assert inside.mean() > 5 * (pixels == colour).all(-1).mean()
         if orientation == 1:
             np.testing.assert_array_equal(found.boxes[i], upright.boxes[i])
