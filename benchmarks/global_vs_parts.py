@@ -268,7 +268,7 @@ def environment() -> dict:
     return {
         "versions": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpu": gpu,

@@ -32,15 +32,20 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Weight of the penalty on classes that decide by parts of other classes.
     specificity_form : {{"absolute", "square", "signed"}}, default="absolute"
         What that penalty sums of the weights; "signed" is the paper's.
-    C : float, default=100
-        Inverse regularisation of the linear classifier, as in `LogisticRegression`.
+    C : float, default=10
+        Inverse regularisation of the linear classifier that decides, fitted when the
+        parts are learned; as in scikit-learn's `LogisticRegression`.
+    ridge : float, default=0.005
+        Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
+        every picture something to teach the parts; a free one fits the training set
+        by itself.
     label_smoothing : float in [0, 1), default=0.1
         Of the cross-entropy.
     dropout : float in [0, 1), default=0.2
         Share of the parts that the classifier does without in each training step.
     max_epochs : int, default=20
         Passes over the training set; 0: the first parts are kept as they are.
-    lr : float, default=0.001
+    lr : float, default=0.01
         Learning rate of the parts, decaying to 0 along a cosine.
     classifier_lr : float, default=0.1
         Learning rate of the classifier, likewise.

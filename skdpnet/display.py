@@ -52,7 +52,7 @@ class BestRegionsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y: Sequence | None = None, *, n_parts: int = 3
+        cls, estimator, X, y: Sequence | np.ndarray | None = None, *, n_parts: int = 3
     ) -> BestRegionsDisplay:
         """Find the parts that speak most for each picture's predicted class.
 
@@ -61,7 +61,7 @@ class BestRegionsDisplay:
         estimator : fitted DPNetClassifier
         X : pictures
             List or array, as `DPNetClassifier.predict` takes them.
-        y : sequence of labels, default=None
+        y : array-like of labels, default=None
             True classes; a wrong prediction is then marked in the title.
         n_parts : int, default=3
             Parts shown in each picture; fewer where fewer speak for the class.

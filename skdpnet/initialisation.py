@@ -1,22 +1,17 @@
-"""What learning starts from: clusters as parts, and a classifier fitted on them."""
+"""What learning starts from: clusters as parts, and the scale of their maxima."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
 from skdpnet.parts import PartModel, soft_maximum
 from skdpnet.regions import RegionGrid
-from skdpnet.training import MapDataset
 from skdpnet.whitening import WhitenedMaps, Whitening, sample_regions
 
-__all__ = ["cluster_parts", "first_model", "moments", "part_maxima"]
+__all__ = ["cluster_parts", "moments", "part_maxima", "standardise"]
 
 _IMAGES_AT_ONCE = 64
 _MAX_REGIONS_A_CLASS = 3_000
@@ -78,64 +73,23 @@ def cluster_parts(
     return normalize(parts.reshape(-1, depth))
 
 
-def first_model(
-    parts: np.ndarray,
-    train: MapDataset,
-    n_classes: int,
-    grid: RegionGrid,
-    whitening: Whitening,
-    *,
-    beta: float | None,
-    dropout: float,
-    C: float,
-    device: torch.device,
-) -> PartModel:
-    """Standardise the first parts' maxima and fit the first linear classifier on them.
-
-    A good classifier from the start protects good parts: gradients through a random
-    one would move them at once, in no useful direction.
+def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
+    """Standardise a model's descriptor on the maxima of its training set.
 
     Parameters
     ----------
-    parts : float32 ndarray of shape (P, D)
-    train : MapDataset
-    n_classes : int
-    grid : RegionGrid
-    whitening : Whitening
-    beta, dropout
-        See `PartModel`.
-    C : float
-        Inverse regularisation of the logistic regression.
-    device : torch.device
+    model : PartModel
+        Changed in place; its logits stay.
+    maxima : float32 ndarray of shape (n, P)
 
     Returns
     -------
-    PartModel
-        On `device`.
+    float32 ndarray of shape (n, P)
+        The descriptors of the training set.
     """
-    offset = torch.from_numpy(whitening.offset)
-    model = PartModel(torch.from_numpy(parts), n_classes, grid, offset, beta, dropout)
-    model.to(device).eval()
-    labels, weights = train.labels, train.weights
-    maxima = part_maxima(model, train.maps, device)
-    model.standardise(*(torch.from_numpy(x).to(device) for x in moments(maxima)))
-    present = np.unique(labels)
-    if len(present) < 2:
-        return model
-    descriptor = (maxima - model.shift.cpu().numpy()) * model.scale.cpu().numpy()
-    regression = LogisticRegression(C=C, max_iter=500, tol=1e-3)
-    with warnings.catch_warnings():
-        # The start of a descent need not be the optimum.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        regression.fit(descriptor, labels, sample_weight=weights)
-    coef, intercept = regression.coef_, regression.intercept_
-    if len(present) == 2:
-        coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
-    with torch.no_grad():
-        classifier = model.classifier
-        classifier.weight[present] = torch.as_tensor(coef).to(classifier.weight)
-        classifier.bias[present] = torch.as_tensor(intercept).to(classifier.bias)
-    return model
+    mean, std = (torch.from_numpy(x).to(model.shift) for x in moments(maxima))
+    model.standardise(mean, std)
+    return (maxima - model.shift.cpu().numpy()) * model.scale.cpu().numpy()
 
 
 def part_maxima(

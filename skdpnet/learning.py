@@ -16,10 +16,13 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from skdpnet import losses
 from skdpnet.base import MapEstimator
+from skdpnet.classifier import fit_classifier
 from skdpnet.features import resolve_device
-from skdpnet.initialisation import cluster_parts, first_model, moments, part_maxima
+from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
+from skdpnet.parts import PartModel
 from skdpnet.training import MapDataset, Objective, build_net
 from skdpnet.whitening import fit_whitening
 
@@ -47,11 +50,12 @@ class PartLearner(TransformerMixin, MapEstimator):
         assignment_temperature: float = 0.1,
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
-        C: float = 100.0,
+        C: float = 10.0,
+        ridge: float = 0.005,
         label_smoothing: float = 0.1,
         dropout: float = 0.2,
         max_epochs: int = 20,
-        lr: float = 1e-3,
+        lr: float = 1e-2,
         classifier_lr: float = 0.1,
         batch_size: int = 64,
         validation_fraction: float | None = None,
@@ -78,6 +82,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         self.specificity_weight = specificity_weight
         self.specificity_form = specificity_form
         self.C = C
+        self.ridge = ridge
         self.label_smoothing = label_smoothing
         self.dropout = dropout
         self.max_epochs = max_epochs
@@ -132,7 +137,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         maps = self._maps(X, reset=True)
         train = self._start(maps, labels, weights, hold_out=True)
         self._train(train, self.max_epochs)
-        self._standardise(train)
+        self._fit_classifier(self.net_.module_, train, 0.5 / (self.C * len(train)))
         self._read_off()
         return self
 
@@ -281,22 +286,22 @@ class PartLearner(TransformerMixin, MapEstimator):
         )
         self._seed = int(random.randint(_LARGEST_SEED))
         with self._seeded(0):
-            model = first_model(
-                parts,
-                train,
+            model = PartModel(
+                torch.from_numpy(parts),
                 n_classes,
                 self.grid_,
-                self.whitening_,
-                beta=self.beta,
-                dropout=self.dropout,
-                C=self.C,
-                device=self.device_,
-            )
+                torch.from_numpy(self.whitening_.offset),
+                self.beta,
+                self.dropout,
+            ).to(self.device_)
+        # A good classifier from the start protects good parts: gradients through a
+        # random one would move them at once, in no useful direction.
+        self._fit_classifier(model, train, self.ridge)
         self.net_ = build_net(
             model,
             Objective(
                 torch.from_numpy(self.part_classes_),
-                ridge=0.5 / (self.C * len(keep)),
+                ridge=self.ridge,
                 label_smoothing=self.label_smoothing,
                 orthogonality_weight=self.orthogonality_weight,
                 assignment_weight=self.assignment_weight,
@@ -328,13 +333,31 @@ class PartLearner(TransformerMixin, MapEstimator):
         with self._seeded(len(self.net_.history)):
             self.net_.partial_fit(dataset, epochs=epochs)
 
-    def _standardise(self, train: MapDataset) -> None:
-        """Standardise the descriptor anew for the learned parts; logits stay."""
-        model = self.net_.module_.eval()
-        maxima = part_maxima(model, train.maps, self.device_)
-        model.standardise(
-            *(torch.from_numpy(x).to(self.device_) for x in moments(maxima))
+    def _fit_classifier(
+        self, model: PartModel, train: MapDataset, ridge: float
+    ) -> None:
+        """Standardise the descriptor for the parts as they are, and fit V on it."""
+        maxima = part_maxima(model.eval(), train.maps, self.device_)
+        descriptor = standardise(model, maxima)
+        penalty = None
+        if self.specificity_weight:
+            owner = torch.from_numpy(self.part_classes_)
+
+            def penalty(v):
+                term = losses.specificity(v, owner, self.specificity_form)
+                return self.specificity_weight * term
+
+        coef, intercept = fit_classifier(
+            descriptor,
+            train.labels,
+            train.weights,
+            len(self.classes_),
+            ridge,
+            penalty,
         )
+        with torch.no_grad():
+            model.classifier.weight.copy_(torch.from_numpy(coef))
+            model.classifier.bias.copy_(torch.from_numpy(intercept))
 
     @contextlib.contextmanager
     def _seeded(self, step: int) -> Iterator[None]:

@@ -21,6 +21,7 @@ _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
     "assignment_temperature": (Real, 0, True, None, False),
     "specificity_weight": (Real, 0, False, None, False),
     "C": (Real, 0, True, None, False),
+    "ridge": (Real, 0, True, None, False),
     "label_smoothing": (Real, 0, False, 1, False),
     "dropout": (Real, 0, False, 1, False),
     "max_epochs": (Integral, 0, False, None, False),
