@@ -184,7 +184,7 @@ def test_keys_and_geometry_raise_nothing_else(tmp_path, name):
         try:
             call(1)
         except ImageError as error:
-            assert error.index == 1
+            assert error.index == 1  # noqa: PT017
 
 
 @pytest.mark.parametrize("name", FOUND_ON_LOAD)

@@ -19,7 +19,6 @@ from sklearn.svm import LinearSVC
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import make_part_images
 
-
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 

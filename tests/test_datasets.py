@@ -95,7 +95,9 @@ def test_discriminative_parts_follow_from_the_variants(birds):
     assert len(table) == 8 * 7 + 8
     for a, b in combinations(range(8), 2):
         pairs = zip(
-            sorted(birds.variants[a].items()), sorted(birds.variants[b].items())
+            sorted(birds.variants[a].items()),
+            sorted(birds.variants[b].items()),
+            strict=True,
         )
         expected = {mine[0] for mine, its in pairs if mine[1] != its[1]}
         assert expected
