@@ -35,7 +35,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     C : float, default=10
         Inverse regularisation of the linear classifier that decides, fitted when the
         parts are learned; as in scikit-learn's `LogisticRegression`.
-    ridge : float, default=0.005
+    ridge : float, default=0.002
         Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
         every picture something to teach the parts; a free one fits the training set
         by itself.

@@ -51,7 +51,7 @@ class PartLearner(TransformerMixin, MapEstimator):
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
         C: float = 10.0,
-        ridge: float = 0.005,
+        ridge: float = 0.002,
         label_smoothing: float = 0.1,
         dropout: float = 0.2,
         max_epochs: int = 20,
