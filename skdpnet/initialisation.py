@@ -52,11 +52,16 @@ def cluster_parts(
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
     parts = parts.astype(np.float32)
     for label in range(n_classes):
-        mine = WhitenedMaps(*(array[y == label] for array in maps))
-        if len(mine.cells) == 0:
+        mine = y == label
+        if not mine.any():
             continue
         regions = sample_regions(
-            mine, whitening, grid, _MAX_REGIONS_A_CLASS, random_state
+            maps.cells[mine],
+            maps.lengths[mine],
+            whitening,
+            grid,
+            _MAX_REGIONS_A_CLASS,
+            random_state,
         )
         n_distinct = len(np.unique(regions.round(4), axis=0))
         n_clusters = min(n_parts_per_class, n_distinct)

@@ -23,8 +23,8 @@ from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import PartModel
-from skdpnet.training import MapDataset, Objective, build_net
-from skdpnet.whitening import fit_whitening
+from skdpnet.training import MapDataset, Objective, UserInterrupt, build_net
+from skdpnet.whitening import MapRows, fit_whitening
 
 __all__ = ["PartLearner"]
 
@@ -137,6 +137,8 @@ class PartLearner(TransformerMixin, MapEstimator):
         maps = self._maps(X, reset=True)
         train = self._start(maps, labels, weights, hold_out=True)
         self._train(train, self.max_epochs)
+        # The net would keep the pictures held out, and take them into every pickle.
+        self.net_.train_split = None
         self._fit_classifier(self.net_.module_, train, 0.5 / (self.C * len(train)))
         self._read_off()
         return self
@@ -244,7 +246,8 @@ class PartLearner(TransformerMixin, MapEstimator):
             piece = self.whitening_(maps[start : start + at_once], self.grid_)
             inputs = (torch.from_numpy(a).to(self.net_.device) for a in piece)
             with torch.inference_mode():
-                yield module.responses(*inputs)
+                responses = module.responses(*inputs)
+            yield responses
 
     def _sample_weights(self, X, y, sample_weight) -> np.ndarray:
         """Weights of mean 1 over those that count, class weights included."""
@@ -265,12 +268,12 @@ class PartLearner(TransformerMixin, MapEstimator):
         keep, held = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
             keep, held = _hold_out(keep, labels, self.validation_fraction, random)
-        pictures = maps if len(keep) == len(maps) else maps[keep]
+        pictures = MapRows(maps, keep)
         self.whitening_ = fit_whitening(pictures, self.grid_, self.n_components, random)
         train = self._dataset(pictures, labels[keep], weights[keep])
         valid = None
         if held is not None:
-            valid = self._dataset(maps[held], labels[held], weights[held])
+            valid = self._dataset(MapRows(maps, held), labels[held], weights[held])
 
         n_classes, q = len(self.classes_), self.n_parts_per_class
         self.n_parts_per_class_ = q
@@ -331,7 +334,10 @@ class PartLearner(TransformerMixin, MapEstimator):
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
         with self._seeded(len(self.net_.history)):
-            self.net_.partial_fit(dataset, epochs=epochs)
+            try:
+                self.net_.partial_fit(dataset, epochs=epochs)
+            except UserInterrupt as interrupt:
+                raise KeyboardInterrupt from interrupt
 
     def _fit_classifier(
         self, model: PartModel, train: MapDataset, ridge: float

@@ -23,7 +23,7 @@ from skdpnet import losses
 from skdpnet.parts import PartModel, PartOutput
 from skdpnet.whitening import WhitenedMaps
 
-__all__ = ["MapDataset", "Objective", "PartNet", "build_net"]
+__all__ = ["MapDataset", "Objective", "PartNet", "UserInterrupt", "build_net"]
 
 
 class MapDataset(Dataset):
@@ -125,12 +125,36 @@ class Objective:
         return terms
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """A callback asked for the end of training, as skorch's do."""
+
+
+class UserInterrupt(BaseException):
+    """Ctrl-C, on its way through skorch, which would take it for a callback's stop."""
+
+
 class PartNet(skorch.NeuralNet):
     """skorch net whose loss is an `Objective`; each term goes to the history."""
 
     def __init__(self, *args, objective: Objective, **kwargs):
         self.objective = objective
         super().__init__(*args, **kwargs)
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks; a stop of theirs is told from the user's Ctrl-C."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            raise TrainingStopped from stop
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train; a user's interrupt ends more than this fit."""
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        except TrainingStopped:
+            return self
+        except KeyboardInterrupt as interrupt:
+            raise UserInterrupt from interrupt
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Sum the objective's terms and record each."""

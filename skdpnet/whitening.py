@@ -11,7 +11,7 @@ import torch
 from skdpnet.features import allocate
 from skdpnet.regions import RegionGrid
 
-__all__ = ["WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
+__all__ = ["MapRows", "WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
 
 # Enough for a covariance of 2,048 dimensions, and seconds to compute.
 _MAX_REGIONS = 50_000
@@ -19,6 +19,28 @@ _IMAGES_AT_ONCE = 64
 # Directions below this share of the largest variance are noise of the arithmetic.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
+
+
+class MapRows:
+    """Some pictures' feature maps, read piece by piece: no copy of them is made.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, H, W, D)
+        May be memory-mapped.
+    rows : int ndarray of shape (m,)
+    """
+
+    def __init__(self, maps: np.ndarray, rows: np.ndarray):
+        self._maps = maps
+        self._rows = rows
+        self.shape = (len(rows), *maps.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, piece: slice) -> np.ndarray:
+        return self._maps[self._rows[piece]]
 
 
 class WhitenedMaps(NamedTuple):
@@ -61,7 +83,7 @@ class Whitening:
         """The whitened mean ``mean T``, (K,)."""
         return self.mean @ self.projection
 
-    def __call__(self, maps: np.ndarray, grid: RegionGrid) -> WhitenedMaps:
+    def __call__(self, maps: np.ndarray | MapRows, grid: RegionGrid) -> WhitenedMaps:
         """Whiten feature maps, leaving the pooling of the regions for later.
 
         With ``x = W F / ‖W F‖``, the whitened ``(x - mean) T`` points the same way as
@@ -70,7 +92,7 @@ class Whitening:
 
         Parameters
         ----------
-        maps : ndarray of shape (n, H, W, D)
+        maps : ndarray or MapRows of shape (n, H, W, D)
         grid : RegionGrid
 
         Returns
@@ -99,7 +121,7 @@ class Whitening:
 
 
 def fit_whitening(
-    maps: np.ndarray,
+    maps: np.ndarray | MapRows,
     grid: RegionGrid,
     n_components: int | None,
     random_state: np.random.RandomState,
@@ -108,7 +130,7 @@ def fit_whitening(
 
     Parameters
     ----------
-    maps : ndarray of shape (n, H, W, D)
+    maps : ndarray or MapRows of shape (n, H, W, D)
     grid : RegionGrid
     n_components : int or None
         Directions of largest variance that are kept, fewer where the regions span
@@ -124,10 +146,10 @@ def fit_whitening(
     identity = Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
     if n_components is None:
         return identity
-    cells = maps.reshape(len(maps), -1, depth)
     no_lengths = np.zeros((len(maps), grid.n_regions), np.float32)
-    plain = WhitenedMaps(cells, no_lengths, no_lengths)
-    sample = sample_regions(plain, identity, grid, _MAX_REGIONS, random_state)
+    sample = sample_regions(
+        maps, no_lengths, identity, grid, _MAX_REGIONS, random_state
+    )
     x = torch.from_numpy(sample)
     mean = x.double().mean(dim=0)
     centred = x - mean.float()
@@ -148,7 +170,8 @@ def fit_whitening(
 
 
 def sample_regions(
-    maps: WhitenedMaps,
+    cells: np.ndarray | MapRows,
+    lengths: np.ndarray,
     whitening: Whitening,
     grid: RegionGrid,
     n_regions: int,
@@ -158,9 +181,11 @@ def sample_regions(
 
     Parameters
     ----------
-    maps : WhitenedMaps
+    cells : ndarray or MapRows of shape (n, H·W, K) or (n, H, W, K)
+    lengths : ndarray of shape (n, R)
+        Both as in `WhitenedMaps`.
     whitening : Whitening
-        The one that made `maps`.
+        The one that made them.
     grid : RegionGrid
     n_regions : int
         About so many regions, spread evenly over the pictures, at least one each.
@@ -171,15 +196,16 @@ def sample_regions(
     float32 ndarray of shape (m, K)
         Unit rows; regions of norm zero are left out unless there are no others.
     """
-    n, depth = len(maps.cells), maps.cells.shape[-1]
+    n, depth = len(cells), cells.shape[-1]
     per_image = min(grid.n_regions, max(1, n_regions // n))
     out = np.empty((n, per_image, depth), np.float32)
     offset = torch.from_numpy(whitening.offset)
     for start in range(0, n, _IMAGES_AT_ONCE):
         piece = slice(start, start + _IMAGES_AT_ONCE)
-        cells = torch.from_numpy(np.asarray(maps.cells[piece], np.float32))
-        lengths = torch.from_numpy(maps.lengths[piece])
-        for i, regions in enumerate(_descriptors(cells, lengths, offset, grid)):
+        batch = np.asarray(cells[piece], np.float32)
+        few = torch.from_numpy(batch.reshape(len(batch), -1, depth))
+        long = torch.from_numpy(lengths[piece])
+        for i, regions in enumerate(_descriptors(few, long, offset, grid)):
             chosen = random_state.permutation(grid.n_regions)[:per_image]
             out[start + i] = regions[torch.from_numpy(chosen)].numpy()
     rows = out.reshape(-1, depth)
