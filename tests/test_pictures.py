@@ -21,6 +21,7 @@ from skdpnet import (
     FeatureMaps,
     GlobalFeatures,
     SoftAssignParts,
+    features,
 )
 from skdpnet.images import ImageError
 
@@ -206,6 +207,28 @@ def test_two_processes_find_the_scores_of_one(photographs, memory):
         for n in (1, 2)
     )
     np.testing.assert_array_equal(one["mean_test_score"], two["mean_test_score"])
+
+
+def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkeypatch):
+    paths, y = photographs
+    settings = {**QUICK, "max_epochs": 2, "memory": memory, "random_state": 0}
+    expected = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
+    made = []
+    allocate = features.allocate
+
+    def on_disk(*args):
+        made.append(allocate(*args))
+        return made[-1]
+
+    monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(features, "allocate", on_disk)
+    got = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
+    assert all(isinstance(array, np.memmap) for array in made)
+    assert made
+    np.testing.assert_array_equal(got.parts_, expected.parts_)
+    np.testing.assert_allclose(
+        got.predict_proba(paths), expected.predict_proba(paths), atol=1e-6
+    )
 
 
 def test_a_changed_picture_changes_its_descriptor(photographs, memory, tmp_path):

@@ -1,0 +1,84 @@
+"""Whitening against the covariance it is to undo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skdpnet.regions import RegionGrid
+from skdpnet.whitening import MapRows, fit_whitening
+
+GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5))
+
+
+@pytest.fixture
+def maps():
+    random = np.random.default_rng(0)
+    mix = random.normal(size=(6, 6))
+    maps = random.normal(size=(200, 4, 5, 6)) @ mix + 2
+    return maps.astype(np.float32)
+
+
+def _regions(maps):
+    """All l2-normalised region descriptors, by loops, (n, R, D)."""
+    out = []
+    for top, left, bottom, right in GRID.cells:
+        x = maps[:, top:bottom, left:right].astype(np.float64).mean(axis=(1, 2))
+        out.append(x / np.linalg.norm(x, axis=1, keepdims=True))
+    return np.stack(out, axis=1)
+
+
+def test_whitened_regions_have_no_mean_and_unit_covariance(maps):
+    whitening = fit_whitening(maps, GRID, 6, np.random.RandomState(0))
+    x = _regions(maps).reshape(-1, 6)
+    white = (x - whitening.mean) @ whitening.projection
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(white.T), np.eye(6), atol=1e-2)
+
+
+def test_fewer_components_keep_the_largest_variance(maps):
+    whitening = fit_whitening(maps, GRID, 2, np.random.RandomState(0))
+    values, vectors = np.linalg.eigh(np.cov(_regions(maps).reshape(-1, 6).T))
+    kept = np.linalg.qr(whitening.projection)[0]
+    np.testing.assert_allclose(
+        np.abs(np.linalg.svd(vectors[:, -2:].T @ kept)[1]), 1, atol=1e-3
+    )
+
+
+def test_whitened_maps_hold_the_whitened_regions(maps):
+    whitening = fit_whitening(maps, GRID, 4, np.random.RandomState(0))
+    white = whitening(maps, GRID)
+    expected = (_regions(maps) - whitening.mean) @ whitening.projection
+    cells = white.cells.reshape(len(maps), 4, 5, -1)
+    for r, (top, left, bottom, right) in enumerate(GRID.cells):
+        pooled = cells[:, top:bottom, left:right].mean(axis=(1, 2))
+        x = pooled - white.lengths[:, r, None] * whitening.offset
+        x /= white.lengths[:, r, None]
+        np.testing.assert_allclose(x, expected[:, r], atol=1e-3)
+        norms = np.linalg.norm(expected[:, r], axis=1) * white.lengths[:, r]
+        np.testing.assert_allclose(white.norms[:, r], norms, rtol=1e-3)
+
+
+def test_directions_without_variance_are_left_out(maps):
+    flat = np.concatenate([maps, maps[..., :2] * 2], axis=3)  # two dependent channels
+    whitening = fit_whitening(flat, GRID, None, np.random.RandomState(0))
+    assert whitening.projection.shape == (8, 8)
+    whitening = fit_whitening(flat, GRID, 8, np.random.RandomState(0))
+    assert whitening.projection.shape == (8, 6)
+    assert np.isfinite(whitening.projection).all()
+
+
+def test_regions_all_alike_are_whitened_to_zero():
+    same = np.ones((5, 4, 5, 3), np.float32)
+    whitening = fit_whitening(same, GRID, 3, np.random.RandomState(0))
+    assert (whitening(same, GRID).cells == 0).all()
+
+
+def test_rows_are_read_as_the_copy_would_be(maps):
+    rows = np.array([7, 3, 150, 20])
+    some = MapRows(maps, rows)
+    random = [np.random.RandomState(0) for _ in range(2)]
+    one = fit_whitening(some, GRID, 3, random[0])
+    two = fit_whitening(maps[rows], GRID, 3, random[1])
+    np.testing.assert_array_equal(one.projection, two.projection)
+    np.testing.assert_array_equal(one(some, GRID).cells, two(maps[rows], GRID).cells)
