@@ -31,7 +31,7 @@ class MapEstimator(BaseEstimator):
             If the maps' shape is not that of the data fitted on, or X is no image
             container (`skdpnet.images`) and no array of features.
         """
-        if isinstance(self.backbone, str) and self.backbone == "precomputed":
+        if self._takes_features():
             X = self._check_features(X, reset=reset)
             shape = X.shape[1:]
             maps = X if X.ndim == 4 else X.reshape(len(X), -1, 1, X.shape[-1])
@@ -46,6 +46,9 @@ class MapEstimator(BaseEstimator):
                 f"fitted on {self.map_shape_}."
             )
         return maps
+
+    def _takes_features(self) -> bool:
+        return isinstance(self.backbone, str) and self.backbone == "precomputed"
 
     def _check_features(self, X, *, reset: bool) -> np.ndarray:
         dtypes = [np.float32, np.float64, np.float16]
@@ -88,7 +91,6 @@ class MapEstimator(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        precomputed = isinstance(self.backbone, str) and self.backbone == "precomputed"
-        tags.input_tags.two_d_array = precomputed
-        tags.input_tags.three_d_array = precomputed
+        tags.input_tags.two_d_array = self._takes_features()
+        tags.input_tags.three_d_array = self._takes_features()
         return tags

@@ -57,14 +57,10 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
         regions.append(strongest.indices.cpu().numpy())
     winners = np.concatenate(regions)
     boxes = estimator.grid_.boxes()[winners]
-    if not _is_precomputed(estimator):
+    if not estimator._takes_features():
         images = as_images(X)
         for i in range(len(images)):
             geometry = images.geometry(i)
             place = geometry.to_upright if upright else geometry.to_original
             boxes[i] = place(boxes[i])
     return BestRegions(boxes, np.concatenate(responses), winners)
-
-
-def _is_precomputed(estimator) -> bool:
-    return isinstance(estimator.backbone, str) and estimator.backbone == "precomputed"

@@ -368,7 +368,9 @@ class PartLearner(TransformerMixin, MapEstimator):
     @contextlib.contextmanager
     def _seeded(self, step: int) -> Iterator[None]:
         """Seed torch's global generator, which dropout draws from, then restore it."""
-        devices = [self.device_] if self.device_.type == "cuda" else []
+        # A model that was fitted on a GPU may go on learning where there is none.
+        on_gpu = self.device_.type == "cuda" and torch.cuda.is_available()
+        devices = [self.device_] if on_gpu else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed + step)
             yield
