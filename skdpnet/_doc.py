@@ -19,7 +19,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         q; there are P = q·C parts, part p belonging to class ``p // q``.
     n_components : int, default=256
         Dimensions that region descriptors are PCA-whitened to; None: no whitening.
-    beta : float, default=20
+    beta : float, default=30
         Sharpness of the soft maximum over the regions, ``(1/β) log mean exp(β S)``;
         None: the hard maximum, as in the paper.
     orthogonality_weight : float, default=0
@@ -45,7 +45,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Share of the parts that the classifier does without in each training step.
     max_epochs : int, default=20
         Passes over the training set; 0: the first parts are kept as they are.
-    lr : float, default=0.01
+    lr : float, default=0.003
         Learning rate of the parts, decaying to 0 along a cosine.
     classifier_lr : float, default=0.1
         Learning rate of the classifier, likewise.
