@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 import torch
 
 from skdpnet.features import allocate
@@ -150,23 +151,33 @@ def fit_whitening(
     sample = sample_regions(
         maps, no_lengths, identity, grid, _MAX_REGIONS, random_state
     )
-    x = torch.from_numpy(sample)
-    mean = x.double().mean(dim=0)
-    centred = x - mean.float()
-    covariance = (centred.T @ centred).double() / max(1, len(x) - 1)
-    variance, directions = torch.linalg.eigh(covariance)
-    variance, directions = variance.flip(0), directions.flip(1)
-    rank = int((variance > max(_RANK_TOLERANCE * float(variance[0]), _TINY)).sum())
+    mean = sample.mean(axis=0, dtype=np.float64)
+    variance, directions = _principal_axes(
+        sample - mean.astype(np.float32), min(n_components, depth)
+    )
+    variance, directions = variance[:n_components], directions[:, :n_components]
+    rank = int((variance > max(_RANK_TOLERANCE * variance[0], _TINY)).sum())
     if rank == 0:
         # All regions are alike: whitened, they are zero and stay so.
-        return Whitening(mean.float().numpy(), np.zeros((depth, 1), np.float32))
-    keep = min(n_components, rank)
-    # eigh leaves the sign open; one fixed choice gives the same model everywhere.
-    directions = directions[:, :keep]
-    largest = directions.abs().argmax(dim=0)
-    directions = directions * directions[largest, torch.arange(keep)].sign()
-    projection = directions * variance[:keep].rsqrt()
-    return Whitening(mean.float().numpy(), projection.float().numpy())
+        return Whitening(mean.astype(np.float32), np.zeros((depth, 1), np.float32))
+    directions = directions[:, :rank]
+    # Their sign is open; one fixed choice gives the same model everywhere.
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.sign(directions[largest, np.arange(rank)])
+    projection = directions / np.sqrt(variance[:rank])
+    return Whitening(mean.astype(np.float32), projection.astype(np.float32))
+
+
+def _principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances, largest first, and directions (D, k) of centred rows."""
+    m, depth = centred.shape
+    if m < depth:
+        _, singular, axes = np.linalg.svd(centred.astype(np.float64), False)
+        return singular**2 / max(1, m - 1), axes.T
+    covariance = (centred.T @ centred).astype(np.float64) / max(1, m - 1)
+    kept = [depth - n_axes, depth - 1]
+    variance, directions = scipy.linalg.eigh(covariance, subset_by_index=kept)
+    return variance[::-1], directions[:, ::-1]
 
 
 def sample_regions(
