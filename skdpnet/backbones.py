@@ -6,6 +6,8 @@ import copy
 import difflib
 import functools
 import hashlib
+import pickle
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +46,7 @@ class Backbone:
         Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
     fingerprint : str
         Changes whenever the network, its weights or the normalisation change;
-        empty where that cannot be known (a function without state).
+        empty where that cannot be known (plain functions).
     """
 
     name: str
@@ -136,7 +138,7 @@ def load_backbone(
     if isinstance(backbone, nn.Module):
         module = _freeze(copy.deepcopy(backbone), device)
         name = type(backbone).__name__
-        print_ = _fingerprint(module, type(backbone).__qualname__ + repr(backbone))
+        print_ = _fingerprint(module, repr(backbone)) if _describable(module) else ""
         size = image_size or 224
         return Backbone(name, module, size, _IMAGENET_MEAN, _IMAGENET_STD, print_)
     if callable(backbone):
@@ -159,6 +161,11 @@ def _load_named(name: str, image_size: int | None, device: torch.device) -> Back
         mean, std = _IMAGENET_MEAN, _IMAGENET_STD
     elif name.startswith("timm/"):
         module, size, mean, std = _timm(name, image_size)
+    elif name == "precomputed":
+        raise ValueError(
+            'backbone="precomputed" has no network to run: pass the maps themselves to '
+            "the estimators."
+        )
     else:
         known = ["efficientnet_lite0", "resnet50", "vgg19", "precomputed"]
         close = difflib.get_close_matches(name, known, n=1)
@@ -291,10 +298,37 @@ def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _fingerprint(module: nn.Module, name: str) -> str:
+    """Digest what a network computes: code, attributes and weights."""
     digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for part in module.modules():
+        digest.update(pickle.dumps((type(part).__qualname__, _attributes(part))))
+        code = getattr(type(part).forward, "__code__", None)
+        if code is not None:
+            digest.update(_code(code))
     for key, tensor in module.state_dict().items():
         digest.update(key.encode())
         digest.update(str(tensor.dtype).encode() + str(tuple(tensor.shape)).encode())
         raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         digest.update(raw.numpy())
     return digest.hexdigest()
+
+
+def _attributes(module: nn.Module) -> list[tuple[str, Any]]:
+    return sorted((k, v) for k, v in vars(module).items() if not k.startswith("_"))
+
+
+def _describable(module: nn.Module) -> bool:
+    """Tell whether attributes can be digested; functions made on the fly cannot."""
+    try:
+        for part in module.modules():
+            pickle.dumps(_attributes(part))
+    except Exception:
+        # Whatever an object's own pickling raises.
+        return False
+    return True
+
+
+def _code(code: types.CodeType) -> bytes:
+    inner = [_code(c) for c in code.co_consts if isinstance(c, types.CodeType)]
+    plain = [repr(c) for c in code.co_consts if not isinstance(c, types.CodeType)]
+    return code.co_code + repr((plain, code.co_names)).encode() + b"".join(inner)

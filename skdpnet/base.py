@@ -35,6 +35,7 @@ class MapEstimator(BaseEstimator):
             X = self._check_features(X, reset=reset)
             shape = X.shape[1:]
             maps = X if X.ndim == 4 else X.reshape(len(X), -1, 1, X.shape[-1])
+            maps = _within_float32(maps)
         else:
             maps = self._feature_maps().fit(X).transform(X)
             shape = maps.shape[1:]
@@ -46,6 +47,12 @@ class MapEstimator(BaseEstimator):
                 f"fitted on {self.map_shape_}."
             )
         return maps
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit left, so that a failed one leaves no mixture."""
+        for name in list(vars(self)):
+            if name.endswith("_") and not name.startswith("_"):
+                delattr(self, name)
 
     def _takes_features(self) -> bool:
         return isinstance(self.backbone, str) and self.backbone == "precomputed"
@@ -94,3 +101,14 @@ class MapEstimator(BaseEstimator):
         tags.input_tags.two_d_array = self._takes_features()
         tags.input_tags.three_d_array = self._takes_features()
         return tags
+
+
+def _within_float32(maps: np.ndarray) -> np.ndarray:
+    """Rescale maps whose squares would leave float32; descriptors have no scale."""
+    largest = maps.max(axis=(1, 2, 3), keepdims=True).astype(np.float64)
+    smallest = maps.min(axis=(1, 2, 3), keepdims=True).astype(np.float64)
+    peak = np.maximum(largest, -smallest)
+    peak[peak == 0] = 1
+    if peak.max() < 1e15 and peak.min() > 1e-15:
+        return maps
+    return (maps / peak).astype(maps.dtype)

@@ -28,6 +28,9 @@ __all__ = ["MapStore"]
 
 _FORMAT = 1
 _LOCK_POLL_SECONDS = 0.05
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+_MODE = 0o666 & ~_UMASK
 
 
 class MapStore:
@@ -51,6 +54,8 @@ class MapStore:
     def __init__(self, memory: str | os.PathLike, identity: dict):
         text = json.dumps({"format": _FORMAT, **identity}, sort_keys=True)
         address = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        if not isinstance(memory, (str, os.PathLike)):
+            raise ValueError(f"memory must be a folder's path or None, got {memory!r}.")
         root = Path(memory).expanduser()
         self.folder = root / "skdpnet-maps" / address
         try:
@@ -80,6 +85,11 @@ class MapStore:
             problem = "its checksum does not match"
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ValueError(
+                f"the cache entry {path} may not be read: {error}. Ask its owner, or "
+                "name another folder as memory=."
+            ) from error
         except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
             problem = str(error)
         warnings.warn(
@@ -101,6 +111,8 @@ class MapStore:
             try:
                 file.write(save({"map": array, "crc32": crc}))
                 file.close()
+                # Temporary files are private, a shared cache's entries are not.
+                os.chmod(file.name, _MODE)
                 os.replace(file.name, path)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
@@ -138,7 +150,7 @@ class MapStore:
 
     def _try_lock(self, stripe: str, held: contextlib.ExitStack) -> bool:
         # One lock for all keys that begin alike: few lock files, however many maps.
-        lock = FileLock(self.folder / "locks" / f"{stripe}.lock")
+        lock = FileLock(self.folder / "locks" / f"{stripe}.lock", mode=_MODE)
         try:
             held.enter_context(lock.acquire(timeout=0))
         except Timeout:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.explain import best_regions
@@ -71,6 +72,14 @@ class BestRegionsDisplay:
         BestRegionsDisplay
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "coef_") or estimator._takes_features():
+            raise ValueError(
+                "BestRegionsDisplay needs a DPNetClassifier fitted on pictures, got "
+                f"{estimator!r}."
+            )
+        if y is not None:
+            y = column_or_1d(y)
+            check_consistent_length(X, y)
         descriptor = estimator.transform(X)
         logits = descriptor @ estimator.coef_.T + estimator.intercept_
         found = best_regions(estimator, X, upright=True)

@@ -49,6 +49,11 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     -------
     BestRegions
     """
+    if not hasattr(estimator, "_responses"):
+        raise ValueError(
+            f"{type(estimator).__name__} has no parts; of a Pipeline, pass the fitted "
+            "step that has them."
+        )
     check_is_fitted(estimator)
     responses, regions = [], []
     for piece in estimator._responses(estimator._maps(X, reset=False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -209,7 +210,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
                         batch = backbone.feature_maps(pixels, device, compute).numpy()
                         for key, one in zip(todo[cut], batch, strict=True):
                             one = _to_dtype(one, keep, images, rows[key][0])
-                            if store:
+                            # A file may have changed since it was found missing.
+                            if store and images.content_key(rows[key][0]) == key:
                                 store.write(key, one)
                             maps.put(rows[key], one)
                 bar.update(len(mine))
@@ -223,8 +225,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         if not backbone.fingerprint:
             raise ValueError(
                 f"the maps of backbone {backbone.name!r} cannot be kept in memory="
-                f"{str(self.memory)!r}: a plain callable does not tell when it "
-                "changes. Wrap it in a torch.nn.Module, or use memory=None."
+                f"{str(self.memory)!r}: a function does not tell when it "
+                "changes. Write it as a torch.nn.Module whose state is in parameters, "
+                "buffers or attributes that pickle, or use memory=None."
             )
         identity = {
             "backbone": backbone.fingerprint,
@@ -337,11 +340,14 @@ def allocate(
 
     Returns
     -------
-    ndarray, or memmap where it would take over a quarter of the free memory
+    ndarray, on disk where it would take over a quarter of the free memory
     """
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if n_bytes <= _IN_MEMORY_SHARE * psutil.virtual_memory().available:
         return np.empty(shape, dtype)
     where = Path(folder).expanduser() if folder is not None else None
     with tempfile.TemporaryFile(dir=where) as file:
-        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        file.truncate(n_bytes)
+        # No np.memmap: joblib hands those on by a file's name, and this one has none.
+        mapped = mmap.mmap(file.fileno(), n_bytes)
+    return np.frombuffer(mapped, dtype).reshape(shape)

@@ -12,6 +12,7 @@ and ``images.geometry(0)`` leads back from the network's input to the picture.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["Geometry", "ImageError", "Images", "as_images", "preprocess"]
+
+_DECODING = threading.Lock()
 
 
 class ImageError(ValueError):
@@ -182,7 +185,9 @@ class Images:
                     return upright_rgb(image)
             if isinstance(item, Image.Image):
                 check_picture(item)
-                return upright_rgb(item)
+                # Pillow decodes late, and one picture not in two threads at once.
+                with _DECODING:
+                    return upright_rgb(item)
             return array_to_rgb(checked_array(item))
 
     def content_key(self, i: int) -> str:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import normalize
 
 from skdpnet.parts import PartModel, soft_maximum
 from skdpnet.regions import RegionGrid
-from skdpnet.whitening import WhitenedMaps, Whitening, sample_regions
+from skdpnet.whitening import MapRows, WhitenedMaps, Whitening, sample_regions
 
 __all__ = ["cluster_parts", "moments", "part_maxima", "standardise"]
 
@@ -56,7 +56,7 @@ def cluster_parts(
         if not mine.any():
             continue
         regions = sample_regions(
-            maps.cells[mine],
+            MapRows(maps.cells, np.flatnonzero(mine)),
             maps.lengths[mine],
             whitening,
             grid,

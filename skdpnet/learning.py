@@ -23,7 +23,7 @@ from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import PartModel
-from skdpnet.training import MapDataset, Objective, UserInterrupt, build_net
+from skdpnet.training import MapDataset, Objective, UserInterrupt, build_net, keep_rates
 from skdpnet.whitening import MapRows, fit_whitening
 
 __all__ = ["PartLearner"]
@@ -125,6 +125,26 @@ class PartLearner(TransformerMixin, MapEstimator):
         skdpnet.images.ImageError
             Names the first item of X that is no readable picture.
         """
+        self._learn(X, y, sample_weight)
+        return self
+
+    def fit_transform(self, X, y=None, sample_weight=None) -> np.ndarray:
+        """Learn the parts and describe the training pictures, computing maps once.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        float32 ndarray of shape (n, P)
+        """
+        return self._describe(self._learn(X, y, sample_weight))
+
+    def _learn(self, X, y, sample_weight) -> np.ndarray:
+        """Set all fitted attributes; return the maps of X."""
+        self._forget()
         check_parameters(self)
         y = check_labels(self, X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -141,13 +161,15 @@ class PartLearner(TransformerMixin, MapEstimator):
         self.net_.train_split = None
         self._fit_classifier(self.net_.module_, train, 0.5 / (self.C * len(train)))
         self._read_off()
-        return self
+        return maps
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn one epoch from a batch of pictures.
 
         The first call sets the whitening, the first parts and the scale of the
-        descriptor from its batch, so give it pictures of every class.
+        descriptor from its batch, so give it pictures of every class. Learning rates
+        do not decay, and the classifier is the one held small by `ridge`: `C` and
+        `max_epochs` play no part.
 
         Parameters
         ----------
@@ -162,8 +184,9 @@ class PartLearner(TransformerMixin, MapEstimator):
         """
         check_parameters(self)
         y = check_labels(self, X, y)
-        first = not hasattr(self, "net_")
+        first = not hasattr(self, "parts_")
         if first:
+            self._forget()
             self.classes_ = np.unique(y if classes is None else classes)
             if len(self.classes_) < 2:
                 raise ValueError(
@@ -189,6 +212,7 @@ class PartLearner(TransformerMixin, MapEstimator):
             batch = self._start(maps, labels, weights, hold_out=False)
         else:
             batch = self._dataset(maps, labels, weights)
+            keep_rates(self.net_, self.lr, self.classifier_lr)
         self._train(batch, 1)
         self._read_off()
         return self
@@ -208,12 +232,7 @@ class PartLearner(TransformerMixin, MapEstimator):
             training set (mean 0, variance 1/P).
         """
         check_is_fitted(self)
-        out = [np.empty((0, len(self.parts_)), np.float32)]
-        module = self.net_.module_
-        for responses in self._responses(self._maps(X, reset=False)):
-            with torch.inference_mode():
-                out.append(module.descriptor(responses).cpu().numpy())
-        return np.concatenate(out)
+        return self._describe(self._maps(X, reset=False))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Name the parts: class, then the part's number within it.
@@ -236,6 +255,16 @@ class PartLearner(TransformerMixin, MapEstimator):
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "parts_")
+
+    def _describe(self, maps: np.ndarray) -> np.ndarray:
+        module, out = self.net_.module_, []
+        for responses in self._responses(maps):
+            with torch.inference_mode():
+                out.append(module.descriptor(responses).cpu().numpy())
+        return np.concatenate(out)
 
     def _responses(self, maps: np.ndarray) -> Iterator[torch.Tensor]:
         """Yield the responses S (n', R, P) of successive pieces of some maps."""
@@ -316,6 +345,7 @@ class PartLearner(TransformerMixin, MapEstimator):
             lr=self.lr,
             classifier_lr=self.classifier_lr,
             batch_size=self.batch_size,
+            decay=hold_out,
             valid=valid,
             n_iter_no_change=self.n_iter_no_change,
             callbacks=self.callbacks,
@@ -329,10 +359,14 @@ class PartLearner(TransformerMixin, MapEstimator):
 
     def _dataset(self, maps, labels, weights) -> MapDataset:
         return MapDataset(
-            self.whitening_(maps, self.grid_), labels.astype(np.int64), weights
+            self.whitening_(maps, self.grid_),
+            labels.astype(np.int64),
+            weights.astype(np.float32),
         )
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
+        if epochs == 0:
+            return
         with self._seeded(len(self.net_.history)):
             try:
                 self.net_.partial_fit(dataset, epochs=epochs)

@@ -51,8 +51,9 @@ def check_parameters(estimator) -> None:
             _check_number(name, value, *_NUMBERS[name])
         elif name in _CHOICES and value not in _CHOICES[name]:
             raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {value!r}.")
-        elif name == "region_scales" and (
-            isinstance(value, (str, bytes)) or not isinstance(value, Sequence)
+        elif name == "region_scales" and not (
+            isinstance(value, (Sequence, np.ndarray))
+            and all(isinstance(scale, Real) for scale in value)
         ):
             raise ValueError(
                 f"region_scales must be a sequence of shares in (0, 1], got {value!r}."
@@ -90,6 +91,9 @@ def check_labels(estimator, X, y) -> np.ndarray:
         )
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
+    missing = [i for i, label in enumerate(y) if label is None]
+    if missing:
+        raise ValueError(f"y has no label for item {missing[0]}: it is None.")
     check_classification_targets(y)
     if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
         check_consistent_length(X, y)

@@ -23,7 +23,14 @@ from skdpnet import losses
 from skdpnet.parts import PartModel, PartOutput
 from skdpnet.whitening import WhitenedMaps
 
-__all__ = ["MapDataset", "Objective", "PartNet", "UserInterrupt", "build_net"]
+__all__ = [
+    "MapDataset",
+    "Objective",
+    "PartNet",
+    "UserInterrupt",
+    "build_net",
+    "keep_rates",
+]
 
 
 class MapDataset(Dataset):
@@ -177,6 +184,7 @@ def build_net(
     lr: float,
     classifier_lr: float,
     batch_size: int,
+    decay: bool,
     valid: MapDataset | None,
     n_iter_no_change: int,
     callbacks: Sequence | None,
@@ -196,6 +204,8 @@ def build_net(
     objective : Objective
     max_epochs, lr, classifier_lr, batch_size
         See `DPNetClassifier`.
+    decay : bool
+        Whether the learning rates fall to 0 along a cosine over `max_epochs`.
     valid : MapDataset or None
         With one, its loss is followed and the epoch where it is least is kept.
     n_iter_no_change : int
@@ -225,9 +235,9 @@ def build_net(
         for name in names
         for training in ((True, False) if valid is not None else (True,))
     ]
-    built_in.append(
-        ("schedule", LRScheduler("CosineAnnealingLR", T_max=max(1, max_epochs)))
-    )
+    if decay:
+        schedule = LRScheduler("CosineAnnealingLR", T_max=max(1, max_epochs))
+        built_in.append(("schedule", schedule))
     if valid is not None:
         stop = EarlyStopping(
             patience=n_iter_no_change, load_best=True, sink=_no_message
@@ -256,6 +266,16 @@ def build_net(
         **(net_params or {}),
     }
     return PartNet(**params)
+
+
+def keep_rates(net: PartNet, lr: float, classifier_lr: float) -> None:
+    """Let a net go on learning at constant rates, whatever its schedule came to."""
+    net.callbacks_ = [named for named in net.callbacks_ if named[0] != "schedule"]
+    # The classifier's group comes first: it is the one named in `build_net`.
+    for group, rate in zip(
+        net.optimizer_.param_groups, (classifier_lr, lr), strict=True
+    ):
+        group["lr"] = rate
 
 
 def _as_it_is(batch):

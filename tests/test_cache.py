@@ -98,6 +98,85 @@ def test_other_weights_have_other_entries(photographs, tmp_path):
     assert (first_map(2.0) == 2).all()
 
 
+class Cut(nn.Module):
+    """The same layers, used differently."""
+
+    def __init__(self, depth, function=None):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.ReLU(), nn.AvgPool2d(2)])
+        self.depth = depth
+        self.function = function
+
+    def forward(self, x):
+        x = nn.functional.avg_pool2d(x, 16)
+        for layer in self.layers[: self.depth]:
+            x = layer(x)
+        return x
+
+
+def test_networks_that_differ_in_an_attribute_have_other_entries(photographs, tmp_path):
+    paths = photographs[0][:2]
+
+    def shape(depth):
+        extractor = FeatureMaps(Cut(depth), image_size=64, memory=tmp_path)
+        return extractor.fit_transform(paths).shape[1:3]
+
+    assert [shape(depth) for depth in (1, 2, 1)] == [(4, 4), (2, 2), (4, 4)]
+
+
+def test_networks_of_other_code_have_other_entries(photographs, tmp_path):
+    def made(factor):
+        if factor == 1:
+
+            class Net(nn.Module):
+                def forward(self, x):
+                    return nn.functional.avg_pool2d(x, 16)
+
+        else:
+
+            class Net(nn.Module):
+                def forward(self, x):
+                    return nn.functional.avg_pool2d(x, 16) * 2
+
+        return FeatureMaps(Net(), image_size=32, memory=tmp_path)
+
+    one, two = (made(factor).fit_transform(photographs[0][:1]) for factor in (1, 2))
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-2)
+
+
+def test_a_network_that_cannot_be_told_from_others_is_not_cached(photographs, tmp_path):
+    extractor = FeatureMaps(Cut(1, lambda x: x), image_size=64, memory=tmp_path)
+    with pytest.raises(ValueError, match="attributes that pickle"):
+        extractor.fit_transform(photographs[0][:1])
+
+
+def test_a_picture_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    shutil.copy(photographs[0][0], first)
+    shutil.copy(photographs[0][1], second)
+
+    class Meddling(nn.Module):
+        def forward(self, x):
+            shutil.copy(photographs[0][-1], second)
+            return nn.functional.avg_pool2d(x, 16)
+
+    settings = {"image_size": 32, "batch_size": 1, "num_workers": 0}
+    extractor = FeatureMaps(Meddling(), **settings, memory=tmp_path / "maps")
+    extractor.fit_transform([first, second])
+    shutil.copy(photographs[0][1], second)
+    kept = len(list((tmp_path / "maps").rglob("*.safetensors")))
+    assert kept == 1, "the second picture's key would lead to another picture's map"
+
+
+def test_entries_may_be_read_by_whom_the_umask_lets(photographs, extractor, tmp_path):
+    extractor.fit_transform(photographs[0][:1])
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    for file in (tmp_path / "maps").rglob("*"):
+        if file.is_file():
+            assert file.stat().st_mode == plain.stat().st_mode
+
+
 def test_a_plain_callable_cannot_be_cached(photographs, tmp_path):
     extractor = FeatureMaps(lambda x: x, image_size=32, memory=tmp_path)
     with pytest.raises(ValueError, match=r"torch\.nn\.Module"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
@@ -64,6 +65,9 @@ def test_a_wrong_prediction_says_what_it_is(model, photographs):
     wrong = ["coffee" if label == "cat" else "cat" for label in model.predict(paths)]
     made = BestRegionsDisplay.from_estimator(model, paths, wrong)
     assert all("(is " in title for title in made.titles)
+    series = pandas.Series(wrong, index=range(len(wrong))[::-1])
+    by_place = BestRegionsDisplay.from_estimator(model, paths, series)
+    assert by_place.titles == made.titles
     right = BestRegionsDisplay.from_estimator(model, paths, model.predict(paths))
     assert not any("(is " in title for title in right.titles)
     assert len(y) == len(right.titles)

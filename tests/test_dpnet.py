@@ -11,6 +11,7 @@ import pytest
 import skorch.callbacks
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skdpnet import DPNetClassifier, DPNetTransformer
@@ -314,6 +315,41 @@ def test_partial_fit_learns_batch_by_batch():
     assert model.classes_.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("max_epochs", [1, 3])
+@pytest.mark.parametrize("after_fit", [False, True])
+def test_partial_fit_moves_the_parts_in_every_call(train, max_epochs, after_fit):
+    X, y, _ = train
+    model = quick(DPNetClassifier, max_epochs=max_epochs)
+    (model.fit if after_fit else model.partial_fit)(X, y)
+    for _ in range(5):
+        before = model.parts_
+        model.partial_fit(X, y)
+        assert np.abs(model.parts_ - before).max() > 1e-4
+
+
+def test_a_fit_that_fails_leaves_no_mixture(train):
+    X, y, _ = train
+    model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(np.full_like(X, np.nan), np.array(["q", "r", "s"])[y])
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_nothing_but_the_first_parts_with_a_validation_set(train):
+    settings = {"max_epochs": 0, "validation_fraction": 0.3}
+    model = quick(DPNetClassifier, **settings).fit(*train[:2])
+    assert model.n_iter_ == 0
+    assert model.score(*train[:2]) > 0.8
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1e20, 1e30])
+def test_the_scale_of_the_maps_does_not_matter(train, model, scale):
+    X = train[0].astype(np.float64) * scale
+    expected = model.decision_function(train[0])
+    np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-3)
+
+
 def test_partial_fit_tells_of_labels_it_cannot_take(train):
     X, y, _ = train
     model = quick(DPNetClassifier).partial_fit(X, y)
@@ -434,6 +470,8 @@ def test_unusable_data_are_named(train, model):
         quick(DPNetClassifier).fit(X, np.zeros(len(X)))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         quick(DPNetClassifier).fit(X, y[:-1])
+    with pytest.raises(ValueError, match="no label for item 7"):
+        quick(DPNetClassifier).fit(X, [*"abcabca", None, *"b" * (len(X) - 8)])
     with pytest.raises(ValueError, match="y contains NaN"):
         quick(DPNetClassifier).fit(X, np.where(y == 0, np.nan, y))
     with pytest.raises(ValueError, match="Unknown label type"):

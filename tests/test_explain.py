@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skdpnet import DPNetClassifier, best_regions
@@ -38,6 +39,11 @@ def test_responses_and_regions_are_the_maximum_and_its_argument():
             cosines.append(model.parts_ @ (x / np.linalg.norm(x)))
         np.testing.assert_allclose(found.responses[n], np.max(cosines, 0), atol=1e-4)
         np.testing.assert_array_equal(found.regions[n], np.argmax(cosines, 0))
+
+
+def test_what_has_no_parts_is_told():
+    with pytest.raises(ValueError, match="Pipeline has no parts"):
+        best_regions(make_pipeline(quick(DPNetClassifier)), [])
 
 
 class Colours(nn.Module):

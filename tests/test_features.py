@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed
 from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -15,6 +17,13 @@ from torch import nn
 from skdpnet import FeatureMaps, features
 from skdpnet.features import allocate, resolve_device
 from skdpnet.images import ImageError, preprocess
+
+
+def is_mapped(array) -> bool:
+    """Tell whether an array's memory is a mapped file."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array, "obj", array), mmap.mmap)
 
 
 class Means(nn.Module):
@@ -95,6 +104,19 @@ def test_an_unreadable_picture_is_named_before_the_backbone_runs(photographs, tm
     assert calls == []
 
 
+def test_one_picture_many_times_is_read_by_threads(photographs):
+    with Image.open(photographs[0][0]) as picture:  # not decoded yet
+        maps = FeatureMaps(Means(), image_size=32, num_workers=4).fit_transform(
+            [picture] * 8
+        )
+    assert (maps == maps[0]).all()
+
+
+def test_precomputed_is_no_network():
+    with pytest.raises(ValueError, match="pass the maps themselves"):
+        FeatureMaps("precomputed").fit_transform(np.zeros((1, 20, 20, 3), np.uint8))
+
+
 def test_a_truncated_picture_is_named_when_it_is_decoded(photographs, tmp_path):
     whole = Path(photographs[0][0]).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
@@ -141,7 +163,7 @@ def test_progress_is_shown_when_asked_for(photographs, capsys):
 def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_path):
     monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
     out = allocate((10, 3), np.float32, tmp_path)
-    assert isinstance(out, np.memmap)
+    assert is_mapped(out)
     out[:] = 2
     assert (out == 2).all()
     assert list(tmp_path.iterdir()) == [], "the file has no name to be left behind"
@@ -151,8 +173,10 @@ def test_maps_through_a_file_are_the_same(photographs, monkeypatch):
     expected = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
     monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
     got = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
-    assert isinstance(got, np.memmap)
+    assert is_mapped(got)
     np.testing.assert_array_equal(got, expected)
+    sums = Parallel(n_jobs=2)(delayed(np.sum)(got[i], dtype=float) for i in (0, 1))
+    np.testing.assert_allclose(sums, expected[:2].sum((1, 2, 3), dtype=float))
 
 
 def test_device_auto_takes_what_is_there():

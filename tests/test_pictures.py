@@ -24,6 +24,7 @@ from skdpnet import (
     features,
 )
 from skdpnet.images import ImageError
+from tests.test_features import is_mapped
 
 SIZE = 96
 QUICK = {"image_size": SIZE, "region_scales": (0.3, 0.6), "n_parts_per_class": 3}
@@ -223,12 +224,23 @@ def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkey
     monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
     monkeypatch.setattr(features, "allocate", on_disk)
     got = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
-    assert all(isinstance(array, np.memmap) for array in made)
     assert made
+    assert all(is_mapped(array) for array in made)
     np.testing.assert_array_equal(got.parts_, expected.parts_)
     np.testing.assert_allclose(
         got.predict_proba(paths), expected.predict_proba(paths), atol=1e-6
     )
+
+
+def test_a_pipeline_shows_the_backbone_each_picture_once(photographs, tmp_path):
+    paths, y = photographs
+    log = tmp_path / "log"
+    for cls in (DPNetTransformer, SoftAssignParts, GlobalFeatures):
+        settings = {} if cls is GlobalFeatures else QUICK
+        parts = cls(Counting(str(log)), **{**settings, "image_size": SIZE})
+        Pipeline([("parts", parts), ("svm", LinearSVC())]).fit(paths, y)
+        assert len(log.read_text()) == len(paths), cls
+        log.unlink()
 
 
 def test_a_changed_picture_changes_its_descriptor(photographs, memory, tmp_path):

@@ -225,6 +225,7 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
 
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
+        self._forget()
         check_parameters(self)
         q = self.n_parts_per_class
         n_candidates = 3 * q if self.n_candidates is None else self.n_candidates
@@ -325,6 +326,9 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         for piece, cosines in self._cosines(whitened, axes):
             out[piece] = cosines.numpy()
         return out
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "scale_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
