@@ -25,7 +25,7 @@ from skdpnet import (
 
 __all__ = ["run_demo"]
 
-_N_TRAIN, _N_TEST = 400, 200
+_N_TRAIN, _N_TEST = 320, 160
 _IMAGE_SIZE = 448
 
 
