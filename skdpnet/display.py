@@ -100,6 +100,13 @@ class BestRegionsDisplay:
             display.titles.append(title)
         return display
 
+    def _apart(self, i: int, rank: int) -> np.ndarray:
+        """Return a box, a little larger for each stronger part in the same place."""
+        box = self.boxes[i][rank]
+        same = sum(np.array_equal(box, other) for other in self.boxes[i][:rank])
+        outset = 0.02 * same * max(self.images[i].shape[:2])
+        return box + outset * np.array([-1, -1, 1, 1])
+
     def plot(self) -> BestRegionsDisplay:
         """Draw one panel a picture, the boxes numbered from the strongest part.
 
@@ -128,7 +135,7 @@ class BestRegionsDisplay:
             lines: list[str] = []
             # The strongest last, so that its frame lies on top.
             for rank in reversed(range(len(self.boxes[i]))):
-                left, top, right, bottom = self.boxes[i][rank]
+                left, top, right, bottom = self._apart(i, rank)
                 colour = _COLOURS[rank % len(_COLOURS)]
                 for width, edge in ((4.5, "black"), (2.5, colour)):
                     axes.add_patch(
