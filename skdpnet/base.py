@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skdpnet.features import FeatureMaps
 from skdpnet.regions import RegionGrid
 
-__all__ = ["MapEstimator"]
+__all__ = ["MapEstimator", "PartEstimator"]
 
 
 class MapEstimator(BaseEstimator):
@@ -100,6 +100,38 @@ class MapEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = self._takes_features()
         tags.input_tags.three_d_array = self._takes_features()
+        return tags
+
+
+class PartEstimator(TransformerMixin, MapEstimator):
+    """Base of the estimators whose descriptor has a number for each part of a class.
+
+    A subclass's `fit` sets `classes_` and `parts_`, class by class.
+    """
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Name the parts: class, then the part's number within it.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        object ndarray of shape (P,)
+        """
+        check_is_fitted(self)
+        q = len(self.parts_) // len(self.classes_)
+        names = [f"{label}_part{k}" for label in self.classes_ for k in range(q)]
+        return np.array(names, dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "parts_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.validation import (
@@ -17,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from skdpnet import losses
-from skdpnet.base import MapEstimator
+from skdpnet.base import PartEstimator
 from skdpnet.classifier import fit_classifier
 from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
@@ -33,7 +32,7 @@ _RESPONSE_BYTES = 128 * 2**20
 _LARGEST_SEED = np.iinfo(np.int32).max
 
 
-class PartLearner(TransformerMixin, MapEstimator):
+class PartLearner(PartEstimator):
     """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
 
     def __init__(
@@ -234,31 +233,6 @@ class PartLearner(TransformerMixin, MapEstimator):
         check_is_fitted(self)
         return self._describe(self._maps(X, reset=False))
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Name the parts: class, then the part's number within it.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        object ndarray of shape (P,)
-        """
-        check_is_fitted(self)
-        q = self.n_parts_per_class_
-        names = [f"{label}_part{k}" for label in self.classes_ for k in range(q)]
-        return np.array(names, dtype=object)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "parts_")
-
     def _describe(self, maps: np.ndarray) -> np.ndarray:
         module, out = self.net_.module_, []
         for responses in self._responses(maps):
@@ -305,7 +279,6 @@ class PartLearner(TransformerMixin, MapEstimator):
             valid = self._dataset(MapRows(maps, held), labels[held], weights[held])
 
         n_classes, q = len(self.classes_), self.n_parts_per_class
-        self.n_parts_per_class_ = q
         self.part_classes_ = np.repeat(np.arange(n_classes), q)
         parts = cluster_parts(
             train.maps,

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base import MapEstimator
+from skdpnet.base import PartEstimator
 from skdpnet.baselines.assignment import anneal, pieces, select_distinct
 from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
@@ -27,7 +26,7 @@ _MAX_COSINE = 0.7
 _LEAST_DEVIATION = 1e-6
 
 
-class SoftAssignParts(TransformerMixin, MapEstimator):
+class SoftAssignParts(PartEstimator):
     """Describe pictures by discriminative parts that were learned without gradients.
 
     Two stages, after [1]_ and [2]_. First each class's parts are learned: its region
@@ -207,22 +206,6 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         maxima = [piece.amax(dim=1).numpy() for piece in responses]
         return self._standardise(np.concatenate(maxima))
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Name the parts: class, then the part's number within it.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        object ndarray of shape (P,)
-        """
-        check_is_fitted(self)
-        q = len(self.parts_) // len(self.classes_)
-        names = [f"{label}_part{k}" for label in self.classes_ for k in range(q)]
-        return np.array(names, dtype=object)
-
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
         self._forget()
@@ -326,12 +309,3 @@ class SoftAssignParts(TransformerMixin, MapEstimator):
         for piece, cosines in self._cosines(whitened, axes):
             out[piece] = cosines.numpy()
         return out
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "scale_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
