@@ -15,7 +15,6 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from skdpnet import losses
 from skdpnet.base import PartEstimator
 from skdpnet.classifier import fit_classifier
 from skdpnet.features import resolve_device
@@ -158,7 +157,9 @@ class PartLearner(PartEstimator):
         self._train(train, self.max_epochs)
         # The net would keep the pictures held out, and take them into every pickle.
         self.net_.train_split = None
-        self._fit_classifier(self.net_.module_, train, 0.5 / (self.C * len(train)))
+        self._fit_classifier(
+            self.net_.module_, train, self.net_.objective, 0.5 / (self.C * len(train))
+        )
         self._read_off()
         return maps
 
@@ -299,21 +300,22 @@ class PartLearner(PartEstimator):
                 self.beta,
                 self.dropout,
             ).to(self.device_)
+        objective = Objective(
+            torch.from_numpy(self.part_classes_),
+            ridge=self.ridge,
+            label_smoothing=self.label_smoothing,
+            orthogonality_weight=self.orthogonality_weight,
+            assignment_weight=self.assignment_weight,
+            assignment_temperature=self.assignment_temperature,
+            specificity_weight=self.specificity_weight,
+            specificity_form=self.specificity_form,
+        )
         # A good classifier from the start protects good parts: gradients through a
         # random one would move them at once, in no useful direction.
-        self._fit_classifier(model, train, self.ridge)
+        self._fit_classifier(model, train, objective, self.ridge)
         self.net_ = build_net(
             model,
-            Objective(
-                torch.from_numpy(self.part_classes_),
-                ridge=self.ridge,
-                label_smoothing=self.label_smoothing,
-                orthogonality_weight=self.orthogonality_weight,
-                assignment_weight=self.assignment_weight,
-                assignment_temperature=self.assignment_temperature,
-                specificity_weight=self.specificity_weight,
-                specificity_form=self.specificity_form,
-            ),
+            objective,
             max_epochs=self.max_epochs,
             lr=self.lr,
             classifier_lr=self.classifier_lr,
@@ -347,26 +349,18 @@ class PartLearner(PartEstimator):
                 raise KeyboardInterrupt from interrupt
 
     def _fit_classifier(
-        self, model: PartModel, train: MapDataset, ridge: float
+        self, model: PartModel, train: MapDataset, objective: Objective, ridge: float
     ) -> None:
         """Standardise the descriptor for the parts as they are, and fit V on it."""
         maxima = part_maxima(model.eval(), train.maps, self.device_)
         descriptor = standardise(model, maxima)
-        penalty = None
-        if self.specificity_weight:
-            owner = torch.from_numpy(self.part_classes_)
-
-            def penalty(v):
-                term = losses.specificity(v, owner, self.specificity_form)
-                return self.specificity_weight * term
-
         coef, intercept = fit_classifier(
             descriptor,
             train.labels,
             train.weights,
             len(self.classes_),
             ridge,
-            penalty,
+            objective.specificity if self.specificity_weight else None,
         )
         with torch.no_grad():
             model.classifier.weight.copy_(torch.from_numpy(coef))

@@ -126,10 +126,14 @@ class Objective:
             penalty = losses.assignment(output.responses, self.assignment_temperature)
             terms["assignment"] = self.assignment_weight * penalty
         if self.specificity_weight:
-            owner = self.owner.to(v.device)
-            penalty = losses.specificity(v, owner, self.specificity_form)
-            terms["specificity"] = self.specificity_weight * penalty
+            terms["specificity"] = self.specificity(v)
         return terms
+
+    def specificity(self, v: torch.Tensor) -> torch.Tensor:
+        """Return the weighted specificity penalty of a classifier V (C, P)."""
+        owner = self.owner.to(v.device)
+        penalty = losses.specificity(v, owner, self.specificity_form)
+        return self.specificity_weight * penalty
 
 
 class TrainingStopped(KeyboardInterrupt):
