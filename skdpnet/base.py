@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skdpnet.features import FeatureMaps
+from skdpnet.features import FeatureMaps, separate
 from skdpnet.regions import RegionGrid
 
 __all__ = ["MapEstimator", "PartEstimator"]
@@ -15,12 +17,12 @@ __all__ = ["MapEstimator", "PartEstimator"]
 class MapEstimator(BaseEstimator):
     """Base of the estimators that see pictures through a frozen backbone.
 
-    A subclass's constructor has the parameters backbone, image_size, memory, device,
-    precision, num_workers and verbose, as `FeatureMaps` documents them.
+    A subclass's constructor has the parameters backbone, strides, image_size, memory,
+    device, precision, num_workers and verbose, as `FeatureMaps` documents them.
     """
 
-    def _maps(self, X, *, reset: bool) -> np.ndarray:
-        """Return the feature maps of X, (n, H, W, D).
+    def _maps(self, X, *, reset: bool) -> list[np.ndarray]:
+        """Return the feature maps of X, (n, H, W, D) each.
 
         Given features count as maps of one column: n×D has one region an image, n×R×D
         has R.
@@ -28,23 +30,26 @@ class MapEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If the maps' shape is not that of the data fitted on, or X is no image
+            If the maps' shapes are not those of the data fitted on, or X is no image
             container (`skdpnet.images`) and no array of features.
         """
         if self._takes_features():
-            X = self._check_features(X, reset=reset)
-            shape = X.shape[1:]
-            maps = X if X.ndim == 4 else X.reshape(len(X), -1, 1, X.shape[-1])
-            maps = _within_float32(maps)
+            given = self._check_features(X, reset=reset)
+            shapes = tuple(one.shape[1:] for one in given)
+            maps = [
+                one if one.ndim == 4 else one.reshape(len(one), -1, 1, one.shape[-1])
+                for one in given
+            ]
+            maps = [_within_float32(one) for one in maps]
         else:
-            maps = self._feature_maps().fit(X).transform(X)
-            shape = maps.shape[1:]
+            maps = separate(self._feature_maps().fit(X).transform(X))
+            shapes = tuple(one.shape[1:] for one in maps)
         if reset:
-            self.map_shape_ = shape
-        elif shape != self.map_shape_:
+            self.map_shapes_ = shapes
+        elif shapes != self.map_shapes_:
             raise ValueError(
-                f"X has feature maps of shape {shape}, but {type(self).__name__} was "
-                f"fitted on {self.map_shape_}."
+                f"X has feature maps of shape {_listed(shapes)}, but "
+                f"{type(self).__name__} was fitted on {_listed(self.map_shapes_)}."
             )
         return maps
 
@@ -57,13 +62,16 @@ class MapEstimator(BaseEstimator):
     def _takes_features(self) -> bool:
         return isinstance(self.backbone, str) and self.backbone == "precomputed"
 
-    def _check_features(self, X, *, reset: bool) -> np.ndarray:
+    def _check_features(self, X, *, reset: bool) -> list[np.ndarray]:
         dtypes = [np.float32, np.float64, np.float16]
+        names = getattr(getattr(X, "dtype", None), "names", None)
+        if names is not None:
+            return [self._check_field(X, name, dtypes) for name in names]
         if isinstance(X, (list, tuple)):
             # Nested lists show how deep they are only as an array.
             X = check_array(X, dtype=None, allow_nd=True, ensure_2d=False)
         if len(getattr(X, "shape", (1, 1))) < 3:
-            return validate_data(self, X, dtype=dtypes, reset=reset)
+            return [validate_data(self, X, dtype=dtypes, reset=reset)]
         X = check_array(X, dtype=dtypes, allow_nd=True, estimator=self)
         if X.ndim > 4:
             raise ValueError(
@@ -74,12 +82,25 @@ class MapEstimator(BaseEstimator):
             raise ValueError(f"X has an empty axis: its shape is {X.shape}.")
         if reset:
             self.n_features_in_ = X.shape[-1]
-        return X
+        return [X]
+
+    def _check_field(self, X: np.ndarray, name: str, dtypes: list) -> np.ndarray:
+        """Check one map of a structured array, as `FeatureMaps` gives it."""
+        maps = X[name]
+        if maps.ndim != 4 or 0 in maps.shape:
+            raise ValueError(
+                f"field {name!r} of X must hold maps n×H×W×D, but its shape is "
+                f"{maps.shape}."
+            )
+        return check_array(
+            maps, dtype=dtypes, allow_nd=True, estimator=self, input_name=name
+        )
 
     def _feature_maps(self) -> FeatureMaps:
         """Build the extractor that these parameters describe."""
         return FeatureMaps(
             self.backbone,
+            strides=self.strides,
             image_size=self.image_size,
             device=self.device,
             precision=self.precision,
@@ -88,12 +109,14 @@ class MapEstimator(BaseEstimator):
             verbose=self.verbose,
         )
 
-    def _grid(self) -> RegionGrid:
-        """Lay out the regions of the maps that were fitted on."""
-        if len(self.map_shape_) == 3:
-            height, width, _ = self.map_shape_
-            return RegionGrid.from_scales(height, width, self.region_scales)
-        n_regions = 1 if len(self.map_shape_) == 1 else self.map_shape_[0]
+    def _grids(self) -> list[RegionGrid]:
+        """Lay out the regions of each of the maps that were fitted on."""
+        return [self._grid(shape) for shape in self.map_shapes_]
+
+    def _grid(self, shape: tuple[int, ...]) -> RegionGrid:
+        if len(shape) == 3:
+            return RegionGrid.from_scales(shape[0], shape[1], self.region_scales)
+        n_regions = 1 if len(shape) == 1 else shape[0]
         return RegionGrid(n_regions, 1, ((1, 1),))
 
     def __sklearn_tags__(self):
@@ -104,9 +127,10 @@ class MapEstimator(BaseEstimator):
 
 
 class PartEstimator(TransformerMixin, MapEstimator):
-    """Base of the estimators whose descriptor has a number for each part of a class.
+    """Base of the estimators whose descriptor has a number for each part.
 
-    A subclass's `fit` sets `classes_` and `parts_`, class by class.
+    A subclass's `fit` sets `classes_`, `parts_`, `part_classes_` and `part_maps_`. The
+    parts come map by map, and within a map class by class.
     """
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
@@ -121,9 +145,36 @@ class PartEstimator(TransformerMixin, MapEstimator):
         object ndarray of shape (P,)
         """
         check_is_fitted(self)
-        q = len(self.parts_) // len(self.classes_)
-        names = [f"{label}_part{k}" for label in self.classes_ for k in range(q)]
+        seen: dict[int, int] = {}
+        names = []
+        for label in self.part_classes_:
+            number = seen[label] = seen.get(label, -1) + 1
+            names.append(f"{self.classes_[label]}_part{number}")
         return np.array(names, dtype=object)
+
+    def _parts_a_map(self) -> list[int]:
+        """Share a class's parts out among the maps, the coarsest taking the rest."""
+        q, n_maps = self.n_parts_per_class, len(self.map_shapes_)
+        if q < n_maps:
+            raise ValueError(
+                f"n_parts_per_class={q} leaves some of the {n_maps} feature maps "
+                "without parts: raise it, or name fewer strides."
+            )
+        shares = [q // n_maps] * n_maps
+        shares[-1] += q % n_maps
+        return shares
+
+    def _set_parts(self, parts: Sequence[np.ndarray], shares: Sequence[int]) -> None:
+        """Set the fitted attributes that tell of the parts of each map."""
+        n_classes = len(self.classes_)
+        deepest = max(own.shape[1] for own in parts)
+        self.parts_ = np.concatenate(
+            [np.pad(own, ((0, 0), (0, deepest - own.shape[1]))) for own in parts]
+        )
+        self.part_maps_ = np.repeat(np.arange(len(parts)), [len(own) for own in parts])
+        self.part_classes_ = np.concatenate(
+            [np.repeat(np.arange(n_classes), share) for share in shares]
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")
@@ -133,6 +184,10 @@ class PartEstimator(TransformerMixin, MapEstimator):
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return " and ".join(map(str, shapes))
 
 
 def _within_float32(maps: np.ndarray) -> np.ndarray:

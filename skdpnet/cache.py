@@ -16,7 +16,7 @@ import tempfile
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +71,8 @@ class MapStore:
                 "or memory=None."
             )
 
-    def read(self, key: str) -> np.ndarray | None:
-        """Return the map stored under a key, or None where there is none.
+    def read(self, key: str) -> tuple[np.ndarray, ...] | None:
+        """Return the maps stored under a key, or None where there are none.
 
         A damaged entry counts as none (with a RuntimeWarning), so that it is
         computed again and replaced.
@@ -80,8 +80,9 @@ class MapStore:
         path = self._path(key)
         try:
             entry = load(path.read_bytes())
-            if int(entry["crc32"][0]) == zlib.crc32(entry["map"].data):
-                return entry["map"]
+            maps = tuple(entry[f"map{i}"] for i in range(len(entry) - 1))
+            if int(entry["crc32"][0]) == _checksum(maps):
+                return maps
             problem = "its checksum does not match"
         except FileNotFoundError:
             return None
@@ -99,17 +100,18 @@ class MapStore:
         )
         return None
 
-    def write(self, key: str, array: np.ndarray) -> None:
-        """Store a map under a key, replacing what was there, all or nothing."""
+    def write(self, key: str, maps: Sequence[np.ndarray]) -> None:
+        """Store maps under a key, replacing what was there, all or nothing."""
         path = self._path(key)
-        array = np.ascontiguousarray(array)
-        crc = np.array([zlib.crc32(array.data)], dtype=np.uint32)
+        entry = {f"map{i}": np.ascontiguousarray(one) for i, one in enumerate(maps)}
+        crc = _checksum(entry.values())
+        entry["crc32"] = np.array([crc], dtype=np.uint32)
         path.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=path.parent, suffix=".tmp", delete=False
         ) as file:
             try:
-                file.write(save({"map": array, "crc32": crc}))
+                file.write(save(entry))
                 file.close()
                 # Temporary files are private, a shared cache's entries are not.
                 os.chmod(file.name, _MODE)
@@ -159,3 +161,10 @@ class MapStore:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _checksum(maps: Iterable[np.ndarray]) -> int:
+    crc = 0
+    for one in maps:
+        crc = zlib.crc32(one.data, crc)
+    return crc

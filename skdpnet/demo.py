@@ -26,7 +26,7 @@ from skdpnet import (
 __all__ = ["run_demo"]
 
 _N_TRAIN, _N_TEST = 320, 160
-_IMAGE_SIZE = 448
+_IMAGE_SIZE = 224
 
 
 def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
@@ -104,7 +104,7 @@ def _pointing(model: DPNetClassifier, test) -> tuple[float, float]:
         for label, boxes in zip(test.target, test.boxes, strict=True)
     ]
     random = np.random.default_rng(0)
-    regions = model.grid_.boxes()
+    regions = np.concatenate([grid.boxes() for grid in model.grids_])
     drawn = regions[random.integers(len(regions), size=len(pictures))]
     size = test.images.shape[1]
     return (

@@ -25,7 +25,8 @@ class BestRegions(NamedTuple):
     responses : float32 ndarray of shape (n, P)
         The cosine of part and region, ``max_r S_pr``.
     regions : int64 ndarray of shape (n, P)
-        Number of the region in the estimator's ``grid_``, ``argmax_r S_pr``.
+        Number of the region, ``argmax_r S_pr``, in the grid of the part's own map:
+        the estimator's ``grids_[part_maps_[p]]``.
     """
 
     boxes: np.ndarray
@@ -57,15 +58,18 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     check_is_fitted(estimator)
     responses, regions = [], []
     for piece in estimator._responses(estimator._maps(X, reset=False)):
-        strongest = torch.as_tensor(piece).max(dim=1)
-        responses.append(strongest.values.cpu().numpy())
-        regions.append(strongest.indices.cpu().numpy())
-    winners = np.concatenate(regions)
-    boxes = estimator.grid_.boxes()[winners]
+        strongest = [own.max(dim=1) for own in piece]
+        responses.append(torch.cat([own.values for own in strongest], dim=1).cpu())
+        regions.append(torch.cat([own.indices for own in strongest], dim=1).cpu())
+    winners = torch.cat(regions).numpy()
+    boxes = np.empty((*winners.shape, 4))
+    for i, grid in enumerate(estimator.grids_):
+        own = estimator.part_maps_ == i
+        boxes[:, own] = grid.boxes()[winners[:, own]]
     if not estimator._takes_features():
         images = as_images(X)
         for i in range(len(images)):
             geometry = images.geometry(i)
             place = geometry.to_upright if upright else geometry.to_original
             boxes[i] = place(boxes[i])
-    return BestRegions(boxes, np.concatenate(responses), winners)
+    return BestRegions(boxes, torch.cat(responses).numpy(), winners)

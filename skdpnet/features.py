@@ -21,7 +21,7 @@ from skdpnet.backbones import Backbone, load_backbone
 from skdpnet.cache import MapStore
 from skdpnet.images import Images, as_images, preprocess
 
-__all__ = ["FeatureMaps", "resolve_device"]
+__all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
 
 # Maps above this share of the free memory live in a memory-mapped temporary file.
 _IN_MEMORY_SHARE = 0.25
@@ -42,7 +42,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
         ``"efficientnet_lite0"``, ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or
         a module or callable from ImageNet-normalised pictures N×3×S×S to maps
-        N×D×H×W.
+        N×D×H×W, or a tuple of several.
+    strides : sequence of int, default=None
+        Of a named backbone: its last map of each of these strides (pixels of the
+        input a cell), finest first; those that it has no map of are left out. None,
+        and for networks whose maps all have one stride: its last map.
     image_size : int, default=None
         Side in pixels of the square that each picture is resized and cropped to;
         None: the backbone's usual one.
@@ -63,8 +67,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    map_shape_ : tuple (H, W, D)
-        Shape of each map, known after the first `transform`.
+    map_shapes_ : tuple of (H, W, D)
+        Shape of each map of a picture, known after the first `transform`.
 
     Examples
     --------
@@ -79,6 +83,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        strides: Sequence[int] | None = None,
         image_size: int | None = None,
         batch_size: int = 32,
         device: str = "auto",
@@ -88,6 +93,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         verbose: int = 0,
     ):
         self.backbone = backbone
+        self.strides = strides
         self.image_size = image_size
         self.batch_size = batch_size
         self.device = device
@@ -127,6 +133,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         ndarray of shape (n, H, W, D)
             float16, or float32 for ``precision="float32"``. A memory-mapped
             temporary file where it would take over a quarter of the free memory.
+            Where the backbone gives several maps: a structured array of shape (n,),
+            its fields ``"map0"``, ``"map1"``, … of shape (n, H, W, D).
 
         Raises
         ------
@@ -136,7 +144,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         maps = self._extract(as_images(X))
-        self.map_shape_ = maps.shape[1:]
+        self.map_shapes_ = tuple(one.shape[1:] for one in separate(maps))
         return maps
 
     def __sklearn_tags__(self):
@@ -154,15 +162,26 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             value = getattr(self, name)
             if name == "image_size" and value is None:
                 continue
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or value < least:
+            if not _whole(value, least):
                 raise ValueError(
                     f"{name} must be a whole number of at least {least}, got {value!r}."
                 )
+        strides = self.strides
+        if strides is not None and not (
+            isinstance(strides, (Sequence, np.ndarray))
+            and not isinstance(strides, str)
+            and len(strides) > 0
+            and all(_whole(stride, 1) for stride in strides)
+        ):
+            raise ValueError(
+                "strides must be None or a sequence of whole numbers of at least 1, "
+                f"got {strides!r}."
+            )
 
     def _extract(self, images: Images) -> np.ndarray:
         device = resolve_device(self.device)
-        backbone = load_backbone(self.backbone, self.image_size, device)
+        strides = None if self.strides is None else tuple(map(int, self.strides))
+        backbone = load_backbone(self.backbone, self.image_size, device, strides)
         compute = _compute_dtype(self.precision, device)
         keep = np.dtype(np.float32 if self.precision == "float32" else np.float16)
         store = self._open_store(backbone, compute, keep)
@@ -170,14 +189,14 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         rows: dict[str, list[int]] = {}
         for i in range(len(images)):
             rows.setdefault(images.content_key(i) if store else str(i), []).append(i)
-        maps = _Rows(len(images), keep, self.memory)
+        out = _Rows(len(images), keep, self.memory)
         missing = []
         for key, where in rows.items():
             found = store.read(key) if store else None
             if found is None:
                 missing.append(key)
             else:
-                maps.put(where, found)
+                out.put(where, found)
         images.take([rows[key][0] for key in missing]).check()
 
         bar = tqdm(
@@ -197,7 +216,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
                         if found is None:
                             todo.append(key)
                         else:
-                            maps.put(rows[key], found)
+                            out.put(rows[key], found)
                     items = [rows[key][0] for key in todo]
                     cuts = [
                         slice(start, start + self.batch_size)
@@ -207,17 +226,18 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
                         pool, images, [items[cut] for cut in cuts], backbone.image_size
                     )
                     for cut, pixels in zip(cuts, batches, strict=True):
-                        batch = backbone.feature_maps(pixels, device, compute).numpy()
-                        for key, one in zip(todo[cut], batch, strict=True):
-                            one = _to_dtype(one, keep, images, rows[key][0])
+                        batch = backbone.feature_maps(pixels, device, compute)
+                        pictures = zip(*(maps.numpy() for maps in batch), strict=True)
+                        for key, own in zip(todo[cut], pictures, strict=True):
+                            one = _to_dtype(own, keep, images, rows[key][0])
                             # A file may have changed since it was found missing.
                             if store and images.content_key(rows[key][0]) == key:
                                 store.write(key, one)
-                            maps.put(rows[key], one)
+                            out.put(rows[key], one)
                 bar.update(len(mine))
                 claimed = set(mine)
                 missing = [key for key in missing if key not in claimed]
-        return maps.array()
+        return out.array()
 
     def _open_store(self, backbone: Backbone, compute, keep) -> MapStore | None:
         if self.memory is None:
@@ -293,14 +313,28 @@ def _compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     return getattr(torch, precision)
 
 
-def _to_dtype(one: np.ndarray, keep: np.dtype, images: Images, item: int) -> np.ndarray:
-    largest = float(np.abs(one).max())
+def _to_dtype(
+    maps: Sequence[np.ndarray], keep: np.dtype, images: Images, item: int
+) -> tuple[np.ndarray, ...]:
+    largest = max(float(np.abs(one).max()) for one in maps)
     if largest > float(np.finfo(keep).max):
         raise ValueError(
             f"the map of {images.describe(item)} reaches {largest:.3g}, beyond "
             'float16; use precision="float32".'
         )
-    return one.astype(keep)
+    return tuple(one.astype(keep) for one in maps)
+
+
+def _whole(value, least: int) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and value >= least
+
+
+def separate(maps: np.ndarray) -> list[np.ndarray]:
+    """Take apart what `FeatureMaps.transform` gives: one array (n, …) a map."""
+    if maps.dtype.names is None:
+        return [maps]
+    return [maps[name] for name in maps.dtype.names]
 
 
 @contextlib.contextmanager
@@ -309,16 +343,23 @@ def _all(keys: list[str]) -> Iterator[list[str]]:
 
 
 class _Rows:
-    """The output array, made when the first map tells its shape."""
+    """The output array, made when the first maps tell their shapes."""
 
     def __init__(self, n: int, dtype: np.dtype, folder: str | os.PathLike | None):
         self._n, self._dtype, self._folder = n, dtype, folder
         self._out: np.ndarray | None = None
 
-    def put(self, where: Sequence[int], one: np.ndarray) -> None:
+    def put(self, where: Sequence[int], maps: Sequence[np.ndarray]) -> None:
         if self._out is None:
-            self._out = allocate((self._n, *one.shape), self._dtype, self._folder)
-        self._out[where] = one
+            self._out = self._allocate([one.shape for one in maps])
+        for own, one in zip(separate(self._out), maps, strict=True):
+            own[where] = one
+
+    def _allocate(self, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+        if len(shapes) == 1:
+            return allocate((self._n, *shapes[0]), self._dtype, self._folder)
+        fields = [(f"map{i}", self._dtype, shape) for i, shape in enumerate(shapes)]
+        return allocate((self._n,), np.dtype(fields), self._folder)
 
     def array(self) -> np.ndarray:
         assert self._out is not None

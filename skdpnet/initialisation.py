@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
 
-from skdpnet.parts import PartModel, soft_maximum
+from skdpnet.parts import PartModel
 from skdpnet.regions import RegionGrid
 from skdpnet.whitening import MapRows, WhitenedMaps, Whitening, sample_regions
 
@@ -98,15 +100,18 @@ def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
 
 
 def part_maxima(
-    model: PartModel, maps: WhitenedMaps, device: torch.device
+    model: PartModel, maps: Sequence[WhitenedMaps], device: torch.device
 ) -> np.ndarray:
     """Maxima b of all parts on a training set, float32 ndarray (n, P)."""
     out = []
-    for start in range(0, len(maps.cells), _IMAGES_AT_ONCE):
+    for start in range(0, len(maps[0].cells), _IMAGES_AT_ONCE):
         piece = slice(start, start + _IMAGES_AT_ONCE)
-        inputs = (torch.from_numpy(np.asarray(a[piece])).to(device) for a in maps)
+        inputs = [
+            [torch.from_numpy(np.asarray(a[piece])).to(device) for a in one]
+            for one in maps
+        ]
         with torch.inference_mode():
-            out.append(soft_maximum(model.responses(*inputs), model.beta).cpu().numpy())
+            out.append(model.maxima(model.responses(inputs)).cpu().numpy())
     return np.concatenate(out)
 
 

@@ -8,21 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, compute_sample_weight
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base import PartEstimator
 from skdpnet.classifier import fit_classifier
 from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
-from skdpnet.parts import PartModel
+from skdpnet.parts import MapParts, PartModel
+from skdpnet.samples import hold_out_some, sample_weights
 from skdpnet.training import MapDataset, Objective, UserInterrupt, build_net, keep_rates
-from skdpnet.whitening import MapRows, fit_whitening
+from skdpnet.whitening import MapRows, WhitenedMaps, fit_whitening
 
 __all__ = ["PartLearner"]
 
@@ -38,22 +35,23 @@ class PartLearner(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        strides: Sequence[int] | None = (16, 32),
         image_size: int | None = None,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
-        n_parts_per_class: int = 10,
+        n_parts_per_class: int = 20,
         n_components: int | None = 256,
-        beta: float | None = 30.0,
+        beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
         assignment_weight: float = 0.0,
         assignment_temperature: float = 0.1,
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
         C: float = 10.0,
-        ridge: float = 0.002,
+        ridge: float = 0.0005,
         label_smoothing: float = 0.1,
         dropout: float = 0.2,
-        max_epochs: int = 20,
-        lr: float = 3e-3,
+        max_epochs: int = 10,
+        lr: float = 2e-3,
         classifier_lr: float = 0.1,
         batch_size: int = 64,
         validation_fraction: float | None = None,
@@ -69,6 +67,7 @@ class PartLearner(PartEstimator):
         random_state=None,
     ):
         self.backbone = backbone
+        self.strides = strides
         self.image_size = image_size
         self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
@@ -140,7 +139,7 @@ class PartLearner(PartEstimator):
         """
         return self._describe(self._learn(X, y, sample_weight))
 
-    def _learn(self, X, y, sample_weight) -> np.ndarray:
+    def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
         self._forget()
         check_parameters(self)
@@ -151,7 +150,7 @@ class PartLearner(PartEstimator):
                 f"{type(self).__name__} needs at least two classes to tell apart; y "
                 f"has {len(self.classes_)} class: {self.classes_.tolist()}."
             )
-        weights = self._sample_weights(X, y, sample_weight)
+        weights = sample_weights(X, y, sample_weight, self.class_weight)
         maps = self._maps(X, reset=True)
         train = self._start(maps, labels, weights, hold_out=True)
         self._train(train, self.max_epochs)
@@ -206,7 +205,7 @@ class PartLearner(PartEstimator):
                 f"y holds labels that are not among the classes: {unknown.tolist()!r}."
             )
         labels = np.searchsorted(self.classes_, y)
-        weights = self._sample_weights(X, y, sample_weight)
+        weights = sample_weights(X, y, sample_weight, self.class_weight)
         maps = self._maps(X, reset=first)
         if first:
             batch = self._start(maps, labels, weights, hold_out=False)
@@ -234,69 +233,79 @@ class PartLearner(PartEstimator):
         check_is_fitted(self)
         return self._describe(self._maps(X, reset=False))
 
-    def _describe(self, maps: np.ndarray) -> np.ndarray:
+    def _describe(self, maps: list[np.ndarray]) -> np.ndarray:
         module, out = self.net_.module_, []
         for responses in self._responses(maps):
             with torch.inference_mode():
                 out.append(module.descriptor(responses).cpu().numpy())
         return np.concatenate(out)
 
-    def _responses(self, maps: np.ndarray) -> Iterator[torch.Tensor]:
-        """Yield the responses S (n', R, P) of successive pieces of some maps."""
+    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
+        """Yield the responses S (n', R, P) of each map, of successive pictures."""
         module = self.net_.module_.eval()
-        a_picture = 4 * self.grid_.n_regions * len(self.parts_)
+        a_picture = 4 * sum(
+            grid.n_regions * len(own.parts)
+            for grid, own in zip(self.grids_, module.maps, strict=True)
+        )
         at_once = int(np.clip(_RESPONSE_BYTES // a_picture, 1, 256))
-        for start in range(0, len(maps), at_once):
-            piece = self.whitening_(maps[start : start + at_once], self.grid_)
-            inputs = (torch.from_numpy(a).to(self.net_.device) for a in piece)
+        for start in range(0, len(maps[0]), at_once):
+            pictures = [one[start : start + at_once] for one in maps]
+            inputs = [
+                [torch.from_numpy(array).to(self.net_.device) for array in one]
+                for one in self._whitened(pictures)
+            ]
             with torch.inference_mode():
-                responses = module.responses(*inputs)
+                responses = module.responses(inputs)
             yield responses
 
-    def _sample_weights(self, X, y, sample_weight) -> np.ndarray:
-        """Weights of mean 1 over those that count, class weights included."""
-        weights = _check_sample_weight(
-            sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
-        )
-        if self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
-            if not (weights > 0).any():
-                raise ValueError("class_weight leaves every sample with weight 0.")
-        return weights / weights[weights > 0].mean()
+    def _whitened(self, maps: Sequence[np.ndarray | MapRows]) -> list[WhitenedMaps]:
+        return [
+            whitening(one, grid)
+            for whitening, one, grid in zip(
+                self.whitenings_, maps, self.grids_, strict=True
+            )
+        ]
 
     def _start(self, maps, labels, weights, hold_out) -> MapDataset:
         """Set all that training starts from; return the training set."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
-        self.grid_ = self._grid()
+        self.grids_ = self._grids()
+        shares = self._parts_a_map()
         keep, held = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
-            keep, held = _hold_out(keep, labels, self.validation_fraction, random)
-        pictures = MapRows(maps, keep)
-        self.whitening_ = fit_whitening(pictures, self.grid_, self.n_components, random)
+            keep, held = hold_out_some(keep, labels, self.validation_fraction, random)
+        pictures = [MapRows(one, keep) for one in maps]
+        self.whitenings_ = [
+            fit_whitening(one, grid, self.n_components, random)
+            for one, grid in zip(pictures, self.grids_, strict=True)
+        ]
         train = self._dataset(pictures, labels[keep], weights[keep])
         valid = None
         if held is not None:
-            valid = self._dataset(MapRows(maps, held), labels[held], weights[held])
+            rows = [MapRows(one, held) for one in maps]
+            valid = self._dataset(rows, labels[held], weights[held])
 
-        n_classes, q = len(self.classes_), self.n_parts_per_class
-        self.part_classes_ = np.repeat(np.arange(n_classes), q)
-        parts = cluster_parts(
-            train.maps,
-            self.whitening_,
-            train.labels,
-            n_classes,
-            self.grid_,
-            q,
-            random,
-        )
+        n_classes = len(self.classes_)
+        parts = [
+            cluster_parts(own, whitening, train.labels, n_classes, grid, share, random)
+            for own, whitening, grid, share in zip(
+                train.maps, self.whitenings_, self.grids_, shares, strict=True
+            )
+        ]
+        self._set_parts(parts, shares)
         self._seed = int(random.randint(_LARGEST_SEED))
         with self._seeded(0):
             model = PartModel(
-                torch.from_numpy(parts),
+                [
+                    MapParts(
+                        torch.from_numpy(own), grid, torch.from_numpy(whitening.offset)
+                    )
+                    for own, grid, whitening in zip(
+                        parts, self.grids_, self.whitenings_, strict=True
+                    )
+                ],
                 n_classes,
-                self.grid_,
-                torch.from_numpy(self.whitening_.offset),
                 self.beta,
                 self.dropout,
             ).to(self.device_)
@@ -334,7 +343,7 @@ class PartLearner(PartEstimator):
 
     def _dataset(self, maps, labels, weights) -> MapDataset:
         return MapDataset(
-            self.whitening_(maps, self.grid_),
+            self._whitened(maps),
             labels.astype(np.int64),
             weights.astype(np.float32),
         )
@@ -382,20 +391,7 @@ class PartLearner(PartEstimator):
         self.history_ = self.net_.history
         self.n_iter_ = len(self.history_)
         with torch.no_grad():
-            self.parts_ = module.unit_parts().cpu().numpy()
+            parts = [own.cpu().numpy() for own in module.unit_parts()]
             self.coef_ = module.classifier.weight.cpu().numpy().copy()
             self.intercept_ = module.classifier.bias.cpu().numpy().copy()
-
-
-def _hold_out(keep, labels, fraction, random):
-    """Split indices into training and validation, every class in both."""
-    try:
-        train, held = train_test_split(
-            keep, test_size=fraction, stratify=labels[keep], random_state=random
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"validation_fraction={fraction!r} cannot be held out of {len(keep)} "
-            f"pictures with every class on both sides: {error}"
-        ) from error
-    return np.sort(train), np.sort(held)
+        self._set_parts(parts, self._parts_a_map())

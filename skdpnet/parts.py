@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import nn
 
 from skdpnet.regions import RegionGrid
 
-__all__ = ["PartModel", "PartOutput", "part_responses", "soft_maximum"]
+__all__ = ["MapParts", "PartModel", "PartOutput", "part_responses", "soft_maximum"]
 
 
 def part_responses(
@@ -73,67 +74,41 @@ def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
 
 
 class PartOutput(NamedTuple):
-    """What one pass gives: logits (N, C) and responses (N, R, P)."""
+    """What one pass gives: logits (N, C) and, of each map, responses (N, R, P)."""
 
     logits: torch.Tensor
-    responses: torch.Tensor
+    responses: list[torch.Tensor]
 
 
-class PartModel(nn.Module):
-    """Parts on region descriptors, with a linear classifier on their maxima.
+class MapParts(nn.Module):
+    """The parts that live on one feature map.
 
     Parameters
     ----------
     parts : tensor of shape (P, K)
         Initial parts U; normalised wherever they are used.
-    n_classes : int
     grid : RegionGrid
     offset : tensor of shape (K,)
         The whitened mean of the region descriptors.
-    beta : float or None
-        Sharpness of the soft maximum; None: the hard maximum.
-    dropout : float in [0, 1)
-        Share of the parts that the classifier does without in each training step.
 
     Attributes
     ----------
     parts : Parameter of shape (P, K)
-    classifier : torch.nn.Linear
-        V and bias, on the descriptor.
-    shift, scale : buffers of shape (P,)
-        The descriptor is ``(b - shift) * scale``; see `standardise`.
     """
 
     offset: torch.Tensor
-    shift: torch.Tensor
-    scale: torch.Tensor
 
-    def __init__(
-        self,
-        parts: torch.Tensor,
-        n_classes: int,
-        grid: RegionGrid,
-        offset: torch.Tensor,
-        beta: float | None,
-        dropout: float,
-    ):
+    def __init__(self, parts: torch.Tensor, grid: RegionGrid, offset: torch.Tensor):
         super().__init__()
         self.grid = grid
-        self.beta = beta
         self.parts = nn.Parameter(parts.clone())
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(len(parts), n_classes)
-        nn.init.zeros_(self.classifier.weight)
-        nn.init.zeros_(self.classifier.bias)
         self.register_buffer("offset", offset.clone())
-        self.register_buffer("shift", torch.zeros(len(parts)))
-        self.register_buffer("scale", torch.ones(len(parts)))
 
     def unit_parts(self) -> torch.Tensor:
         """Parts with unit rows, (P, K)."""
         return F.normalize(self.parts, dim=1)
 
-    def responses(
+    def forward(
         self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
     ) -> torch.Tensor:
         """Part responses S of shape (N, R, P); see `part_responses`."""
@@ -141,15 +116,77 @@ class PartModel(nn.Module):
             cells, lengths, norms, self.offset, self.unit_parts(), self.grid
         )
 
-    def descriptor(self, responses: torch.Tensor) -> torch.Tensor:
-        """Part-activation descriptor (N, P): standardised maxima."""
-        return (soft_maximum(responses, self.beta) - self.shift) * self.scale
 
-    def forward(
-        self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
-    ) -> PartOutput:
-        """Return the logits and the responses of a batch of `WhitenedMaps`."""
-        responses = self.responses(cells, lengths, norms)
+class PartModel(nn.Module):
+    """Parts on the regions of feature maps, and a linear classifier on their maxima.
+
+    Parameters
+    ----------
+    maps : sequence of MapParts
+        P parts in all.
+    n_classes : int
+    beta : float or None
+        Sharpness of the soft maximum; None: the hard maximum.
+    dropout : float in [0, 1)
+        Share of the parts that the classifier does without in each training step.
+
+    Attributes
+    ----------
+    maps : ModuleList of MapParts
+    classifier : torch.nn.Linear
+        V and bias, on the descriptor.
+    shift, scale : buffers of shape (P,)
+        The descriptor is ``(b - shift) * scale``; see `standardise`.
+    """
+
+    shift: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(
+        self,
+        maps: Sequence[MapParts],
+        n_classes: int,
+        beta: float | None,
+        dropout: float,
+    ):
+        super().__init__()
+        self.beta = beta
+        self.maps = nn.ModuleList(maps)
+        n_parts = sum(len(own.parts) for own in maps)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(n_parts, n_classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+        self.register_buffer("shift", torch.zeros(n_parts))
+        self.register_buffer("scale", torch.ones(n_parts))
+
+    def unit_parts(self) -> list[torch.Tensor]:
+        """Parts of each map with unit rows, (P, K)."""
+        return [own.unit_parts() for own in self._map_parts()]
+
+    def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+        """Responses of each map's parts, (N, R, P), to the fields of `WhitenedMaps`."""
+        return [own(*one) for own, one in zip(self._map_parts(), maps, strict=True)]
+
+    def _map_parts(self) -> list[MapParts]:
+        return [cast(MapParts, own) for own in self.maps]
+
+    def maxima(self, responses: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Soft maxima b of the responses over the regions, (N, P)."""
+        return torch.cat([soft_maximum(own, self.beta) for own in responses], dim=1)
+
+    def descriptor(self, responses: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Part-activation descriptor (N, P): standardised maxima."""
+        return (self.maxima(responses) - self.shift) * self.scale
+
+    def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
+        """Return the logits and the responses of a batch.
+
+        Parameters
+        ----------
+        maps : the fields of a `WhitenedMaps` for each map
+        """
+        responses = self.responses(maps)
         descriptor = self.dropout(self.descriptor(responses))
         return PartOutput(self.classifier(descriptor), responses)
 

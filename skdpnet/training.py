@@ -38,12 +38,15 @@ class MapDataset(Dataset):
 
     Parameters
     ----------
-    maps : WhitenedMaps of n pictures
+    maps : sequence of WhitenedMaps of n pictures
+        One for each feature map.
     labels : int64 ndarray of shape (n,)
     weights : float32 ndarray of shape (n,)
     """
 
-    def __init__(self, maps: WhitenedMaps, labels: np.ndarray, weights: np.ndarray):
+    def __init__(
+        self, maps: Sequence[WhitenedMaps], labels: np.ndarray, weights: np.ndarray
+    ):
         self.maps = maps
         self.labels = labels
         self.weights = weights
@@ -56,12 +59,11 @@ class MapDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int]):
         # torch asks for a whole batch here: one gather an array, no Python an item.
-        cells, lengths, norms, labels, weights = (
-            torch.from_numpy(np.asarray(array[indices]))
-            for array in (*self.maps, self.labels, self.weights)
-        )
-        inputs = {"cells": cells, "lengths": lengths, "norms": norms}
-        return inputs, (labels, weights)
+        def gather(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(array[indices]))
+
+        inputs = {"maps": [[gather(array) for array in one] for one in self.maps]}
+        return inputs, (gather(self.labels), gather(self.weights))
 
 
 class Objective:
@@ -120,10 +122,10 @@ class Objective:
             "ridge": self.ridge * v.square().sum(),
         }
         if self.orthogonality_weight:
-            penalty = losses.orthogonality(model.parts)
+            penalty = _over_pairs(model.unit_parts())
             terms["orthogonality"] = self.orthogonality_weight * penalty
         if self.assignment_weight:
-            penalty = losses.assignment(output.responses, self.assignment_temperature)
+            penalty = _over_regions(output.responses, self.assignment_temperature)
             terms["assignment"] = self.assignment_weight * penalty
         if self.specificity_weight:
             terms["specificity"] = self.specificity(v)
@@ -134,6 +136,27 @@ class Objective:
         owner = self.owner.to(v.device)
         penalty = losses.specificity(v, owner, self.specificity_form)
         return self.specificity_weight * penalty
+
+
+def _over_pairs(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Take the orthogonality of the parts of several maps, as a mean over all pairs.
+
+    Parts of different maps live in different spaces and count as orthogonal.
+    """
+    counts = torch.tensor([len(own) for own in parts])
+    shares = ((counts / counts.sum()) ** 2).tolist()
+    each = [losses.orthogonality(own) for own in parts]
+    return torch.stack([a * b for a, b in zip(shares, each, strict=True)]).sum()
+
+
+def _over_regions(
+    responses: Sequence[torch.Tensor], temperature: float
+) -> torch.Tensor:
+    """Take the assignment penalty of several maps, as a mean over all regions."""
+    counts = torch.tensor([own.shape[1] for own in responses])
+    shares = (counts / counts.sum()).tolist()
+    each = [losses.assignment(own, temperature) for own in responses]
+    return torch.stack([a * b for a, b in zip(shares, each, strict=True)]).sum()
 
 
 class TrainingStopped(KeyboardInterrupt):

@@ -12,6 +12,7 @@ from torch import nn
 
 from skdpnet.backbones import (
     BackboneUnavailableError,
+    _load_named,
     efficientnet_lite0_classifier,
     load_backbone,
 )
@@ -68,7 +69,7 @@ def test_network_equals_the_implementation_the_weights_came_with(weights, capsys
         )
     embedded = load_backbone("efficientnet_lite0", None, CPU)
     pixels = preprocess(Image.fromarray(skimage.data.chelsea()), 224)[None]
-    maps = embedded.feature_maps(pixels, CPU, torch.float32)
+    (maps,) = embedded.feature_maps(pixels, CPU, torch.float32)
     torch.testing.assert_close(
         maps.permute(0, 3, 1, 2), expected_maps, atol=1e-4, rtol=1e-4
     )
@@ -92,9 +93,9 @@ def test_module_is_copied_frozen_and_normalised(pictures):
     with torch.no_grad():
         mine.layers[1].running_mean.fill_(0.3)
     backbone = load_backbone(mine, 64, CPU)
-    maps = backbone.feature_maps(pictures, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(pictures, CPU, torch.float32)
     assert maps.shape == (3, 8, 8, 5)
-    again = backbone.feature_maps(pictures, CPU, torch.float32)
+    (again,) = backbone.feature_maps(pictures, CPU, torch.float32)
     torch.testing.assert_close(maps, again, rtol=0, atol=0)
 
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -120,7 +121,7 @@ def test_callable_is_used_as_it_is(pictures):
         return nn.functional.avg_pool2d(x, 16)
 
     backbone = load_backbone(average, 64, CPU)
-    maps = backbone.feature_maps(pictures, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(pictures, CPU, torch.float32)
     assert maps.shape == (3, 4, 4, 3)
 
 
@@ -137,7 +138,8 @@ def test_fingerprint_changes_with_the_weights():
     ("output", "message"),
     [
         (lambda x: x.mean((2, 3)), r"4-D tensor.*\(3, 3\)"),
-        (lambda x: [x], "4-D tensor.*list"),
+        (lambda x: {"map": x}, "4-D tensor.*dict"),
+        (lambda x: (x, x.mean((2, 3))), r"4-D tensor.*\(3, 3\)"),
         (lambda x: x * float("nan"), "NaN or infinite"),
     ],
 )
@@ -220,7 +222,8 @@ def test_torchvision_weights_are_loaded_from_where_they_are(no_network, name, sh
     with torch.no_grad():
         for p in backbone.network.parameters():
             p.mul_(1e-3)
-    maps = backbone.feature_maps(np.zeros((1, 64, 64, 3), np.uint8), CPU, torch.float32)
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    (maps,) = backbone.feature_maps(pixels, CPU, torch.float32)
     assert tuple(maps.shape) == shape
 
 
@@ -246,7 +249,7 @@ def test_timm_models_give_maps_whatever_their_layout(monkeypatch, name, size, sh
     side = backbone.image_size
     assert side == (size or 224)
     pixels = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
-    maps = backbone.feature_maps(pixels, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(pixels, CPU, torch.float32)
     assert tuple(maps.shape) == (1, *shape)
 
 
@@ -263,7 +266,72 @@ def test_patch_tokens_keep_their_place(monkeypatch):
     plain = np.full((1, 64, 64, 3), 128, np.uint8)
     marked = plain.copy()
     marked[0, 48:, :16] = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
-    moved = backbone.feature_maps(marked, CPU, torch.float32)
-    moved -= backbone.feature_maps(plain, CPU, torch.float32)
+    (moved,) = backbone.feature_maps(marked, CPU, torch.float32)
+    moved -= backbone.feature_maps(plain, CPU, torch.float32)[0]
     strongest = int(moved.norm(dim=3).argmax())
     assert divmod(strongest, 4) == (3, 0)
+
+
+def test_stages_of_the_embedded_network_are_the_maps_inside_it(weights):
+    """Of each stride, the last block's output, found by a hook on timm's blocks."""
+    model = efficientnet_lite0_classifier(weights)
+    seen = {}
+    for i, block in enumerate(model.blocks):
+        block.register_forward_hook(lambda *a, i=i: seen.__setitem__(i, a[2]))
+    with torch.inference_mode():
+        model(_network_input(skimage.data.chelsea()))
+    last = {224 // maps.shape[-1]: maps for maps in seen.values()}
+    pixels = preprocess(Image.fromarray(skimage.data.chelsea()), 224)[None]
+    embedded = load_backbone("efficientnet_lite0", None, CPU, (32, 8, 16))
+    maps = embedded.feature_maps(pixels, CPU, torch.float32)
+    assert [tuple(own.shape[1:]) for own in maps] == [
+        (28, 28, 40),
+        (14, 14, 112),
+        (7, 7, 320),
+    ]
+    for own, stride in zip(maps, (8, 16, 32), strict=True):
+        expected = last[stride].permute(0, 2, 3, 1)
+        torch.testing.assert_close(own, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("resnet50", [(8, 8, 512), (4, 4, 1024), (2, 2, 2048)]),
+        ("vgg19", [(8, 8, 512), (4, 4, 512), (2, 2, 512)]),
+    ],
+)
+def test_stages_of_torchvision_networks(monkeypatch, name, shapes):
+    from torchvision import models
+
+    get_model = models.get_model
+    monkeypatch.setattr(models, "get_model", lambda n, weights: get_model(n))
+    torch.manual_seed(0)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    staged = load_backbone(name, 64, CPU, (8, 16, 32))
+    maps = staged.feature_maps(pixels, CPU, torch.float32)
+    assert [tuple(own.shape[1:]) for own in maps] == shapes
+    torch.manual_seed(0)
+    _load_named.cache_clear()
+    last = load_backbone(name, 64, CPU).feature_maps(pixels, CPU, torch.float32)
+    torch.testing.assert_close(maps[-1], last[0])
+    assert staged.fingerprint != load_backbone(name, 64, CPU).fingerprint
+    _load_named.cache_clear()
+
+
+def test_strides_that_a_network_lacks_are_left_out_or_told(monkeypatch):
+    import timm
+
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda n, pretrained=False, **k: create(n, **k)
+    )
+    one = load_backbone("efficientnet_lite0", 64, CPU, (32, 64))
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    assert len(one.feature_maps(pixels, CPU, torch.float32)) == 1
+    with pytest.raises(ValueError, match=r"strides=\(64,\).*2, 4, 8, 16, 32"):
+        load_backbone("efficientnet_lite0", 64, CPU, (64,))
+    # All maps of a vision transformer have one stride: its last is taken.
+    tokens = load_backbone("timm/vit_tiny_patch16_224", 64, CPU, (16, 32))
+    (maps,) = tokens.feature_maps(pixels, CPU, torch.float32)
+    assert tuple(maps.shape) == (1, 4, 4, 192)

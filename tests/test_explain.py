@@ -30,10 +30,10 @@ def test_responses_and_regions_are_the_maximum_and_its_argument():
     X, y, _ = part_maps(20)
     model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
     found = best_regions(model, X)
-    w = model.whitening_
+    (w,), (grid,) = model.whitenings_, model.grids_
     for n, one in enumerate(X.astype(np.float64)):
         cosines = []
-        for top, left, bottom, right in model.grid_.cells:
+        for top, left, bottom, right in grid.cells:
             x = one[top:bottom, left:right].mean(axis=(0, 1))
             x = (x / np.linalg.norm(x) - w.mean) @ w.projection
             cosines.append(model.parts_ @ (x / np.linalg.norm(x)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdpnet.parts import PartModel, part_responses, soft_maximum
+from skdpnet.parts import MapParts, PartModel, part_responses, soft_maximum
 from skdpnet.regions import RegionGrid
 
 NO_MEAN = np.zeros(6)
@@ -105,29 +105,29 @@ def test_soft_maximum_goes_from_the_mean_to_the_maximum(maps, parts):
 
 
 def _model(parts):
-    offset = torch.zeros(6)
-    model = PartModel(torch.tensor(parts), 3, GRID, offset, 20.0, dropout=0.5)
+    one = MapParts(torch.tensor(parts), GRID, torch.zeros(6))
+    model = PartModel([one], 3, 20.0, dropout=0.5)
     torch.nn.init.normal_(model.classifier.weight)
     return model.double().eval()
 
 
 def test_standardising_leaves_the_logits_and_gives_unit_descriptors(maps, parts):
-    model, inputs = _model(parts), _inputs(maps)
-    before = model(*inputs).logits
-    b = soft_maximum(model.responses(*inputs), 20.0)
+    model, inputs = _model(parts), [_inputs(maps)]
+    before = model(inputs).logits
+    b = soft_maximum(model.responses(inputs)[0], 20.0)
     model.standardise(b.mean(0), b.std(0, correction=0))
-    torch.testing.assert_close(model(*inputs).logits, before)
-    descriptor = model.descriptor(model.responses(*inputs)).detach().numpy()
+    torch.testing.assert_close(model(inputs).logits, before)
+    descriptor = model.descriptor(model.responses(inputs)).detach().numpy()
     np.testing.assert_allclose(descriptor.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(descriptor.var(0), 1 / 7)
 
 
 def test_a_part_that_never_varies_is_switched_off_and_its_logit_kept(maps, parts):
     parts[2] = 0
-    model, inputs = _model(parts), _inputs(maps)
-    before = model(*inputs).logits
-    b = soft_maximum(model.responses(*inputs), 20.0)
+    model, inputs = _model(parts), [_inputs(maps)]
+    before = model(inputs).logits
+    b = soft_maximum(model.responses(inputs)[0], 20.0)
     model.standardise(b.mean(0), b.std(0, correction=0))
-    after = model(*inputs)
+    after = model(inputs)
     torch.testing.assert_close(after.logits, before)
     assert (model.descriptor(after.responses)[:, 2] == 0).all()

@@ -123,9 +123,11 @@ def test_part_names_hold_class_and_number(photographs, memory):
     paths, y = photographs
     parts = DPNetTransformer(**QUICK, max_epochs=0, memory=memory).fit(paths, y)
     assert parts.get_feature_names_out().tolist() == [
-        *("cat_part0", "cat_part1", "cat_part2"),
-        *("coffee_part0", "coffee_part1", "coffee_part2"),
+        *("cat_part0", "coffee_part0"),
+        *("cat_part1", "cat_part2", "coffee_part1", "coffee_part2"),
     ]
+    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1]
+    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1]
 
 
 def test_a_column_of_a_frame_of_paths(photographs, memory):
@@ -202,7 +204,7 @@ def test_two_processes_find_the_scores_of_one(photographs, memory):
             ("svm", LinearSVC(random_state=0)),
         ]
     )
-    grid = {"parts__n_parts_per_class": [1, 3], "svm__C": [0.1, 10]}
+    grid = {"parts__n_parts_per_class": [2, 3], "svm__C": [0.1, 10]}
     one, two = (
         GridSearchCV(pipe, grid, cv=2, n_jobs=n).fit(paths, y).cv_results_
         for n in (1, 2)

@@ -153,7 +153,8 @@ def test_finds_planted_parts(n_components):
     fitted = estimator(region_scales=[0.2], n_components=n_components).fit(X, y)
     cells = X.reshape(len(X), -1, 12)
     cells = cells / np.linalg.norm(cells, axis=2, keepdims=True)
-    cells = (cells - fitted.whitening_.mean) @ fitted.whitening_.projection
+    (whitening,) = fitted.whitenings_
+    cells = (cells - whitening.mean) @ whitening.projection
     cells /= np.linalg.norm(cells, axis=2, keepdims=True)
     for c, label in enumerate(fitted.classes_):
         first = fitted.parts_[fitted.part_classes_ == c][0]

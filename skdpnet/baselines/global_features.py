@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -18,18 +18,19 @@ __all__ = ["GlobalFeatures"]
 class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     """Describe pictures by their average-pooled, l2-normalised feature map.
 
-    The baseline that part descriptors are measured against.
+    The baseline that part descriptors are measured against. Of several maps (`strides`,
+    or a backbone that gives several), the l2-normalised averages stand side by side.
 
     Parameters
     ----------
-    backbone, image_size, memory, device, precision, num_workers, verbose
+    backbone, strides, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D instead of pictures.
 
     Attributes
     ----------
-    map_shape_ : tuple
-        Shape of one picture's features.
+    map_shapes_ : tuple of tuples
+        Shape of each map of a picture.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
 
@@ -46,6 +47,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        strides: Sequence[int] | None = None,
         image_size: int | None = None,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
@@ -54,6 +56,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         verbose: int = 0,
     ):
         self.backbone = backbone
+        self.strides = strides
         self.image_size = image_size
         self.memory = memory
         self.device = device
@@ -91,15 +94,15 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
         Returns
         -------
-        ndarray of shape (n, D)
+        ndarray of shape (n, D), D summed over the maps
             Unit rows; a map that is zero everywhere gives a zero row. float64 for
             float64 features, float32 otherwise.
         """
         check_is_fitted(self)
         return _pool(self._maps(X, reset=False))
 
-    def _set_shape(self, maps: np.ndarray) -> None:
-        self._n_features_out = maps.shape[-1]
+    def _set_shape(self, maps: list[np.ndarray]) -> None:
+        self._n_features_out = sum(one.shape[-1] for one in maps)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -107,6 +110,9 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         return tags
 
 
-def _pool(maps: np.ndarray) -> np.ndarray:
-    dtype = np.float64 if maps.dtype == np.float64 else np.float32
-    return normalize(maps.mean(axis=(1, 2), dtype=dtype))
+def _pool(maps: list[np.ndarray]) -> np.ndarray:
+    pooled = []
+    for one in maps:
+        dtype = np.float64 if one.dtype == np.float64 else np.float32
+        pooled.append(normalize(one.mean(axis=(1, 2), dtype=dtype)))
+    return normalize(np.hstack(pooled))

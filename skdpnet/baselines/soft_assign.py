@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import part_responses
-from skdpnet.whitening import WhitenedMaps, fit_whitening
+from skdpnet.regions import RegionGrid
+from skdpnet.whitening import WhitenedMaps, Whitening, fit_whitening
 
 __all__ = ["SoftAssignParts"]
 
@@ -42,11 +44,14 @@ class SoftAssignParts(PartEstimator):
     backbone, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D instead of pictures. The parts are learned on the CPU.
+    strides : sequence of int or None, default=(16, 32)
+        Which maps of the backbone have parts; see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions as shares of the map's shorter side.
-    n_parts_per_class : int, default=10
+    n_parts_per_class : int, default=20
+        Of all maps together, which share them evenly.
     n_candidates : int, default=None
-        Clusters of each class, from which its parts are chosen; at least
+        Clusters of each class on all maps, from which its parts are chosen; at least
         `n_parts_per_class`. None: three times `n_parts_per_class`.
     n_components : int or None, default=256
         Directions of largest variance of the regions within which the detectors
@@ -67,20 +72,22 @@ class SoftAssignParts(PartEstimator):
     ----------
     classes_ : ndarray of shape (C,)
     parts_ : float32 ndarray of shape (P, K)
-        Unit detectors of the whitened regions, ``P = C * n_parts_per_class``. A
-        class's parts come in the order in which they were chosen, best first.
-    part_classes_ : int ndarray of shape (P,)
-        Number of each part's class in `classes_`.
-    whitening_ : Whitening
-        From descriptors of D dimensions to K.
-    grid_ : RegionGrid
-        Layout of the regions.
+        Unit detectors of the whitened regions, ``P = C * n_parts_per_class``, map by
+        map and class by class. A class's parts come in the order in which they were
+        chosen, best first. Where a map's whitened space has fewer dimensions than
+        another's, zeros fill the row.
+    part_classes_, part_maps_ : int ndarrays of shape (P,)
+        Number of each part's class in `classes_`, and of its map.
+    whitenings_ : list of Whitening
+        Of each map, from descriptors of D dimensions to K.
+    grids_ : list of RegionGrid
+        Layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
     n_iter_ : int
         Rounds of the class that took most.
-    map_shape_ : tuple
-        Shape of one picture's features.
+    map_shapes_ : tuple of tuples
+        Shape of each map of a picture.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
 
@@ -128,9 +135,10 @@ class SoftAssignParts(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        strides: Sequence[int] | None = (16, 32),
         image_size: int | None = None,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
-        n_parts_per_class: int = 10,
+        n_parts_per_class: int = 20,
         n_candidates: int | None = None,
         n_components: int | None = 256,
         n_rounds: int = 10,
@@ -144,6 +152,7 @@ class SoftAssignParts(PartEstimator):
         random_state=None,
     ):
         self.backbone = backbone
+        self.strides = strides
         self.image_size = image_size
         self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
@@ -203,7 +212,9 @@ class SoftAssignParts(PartEstimator):
         """
         check_is_fitted(self)
         responses = self._responses(self._maps(X, reset=False))
-        maxima = [piece.amax(dim=1).numpy() for piece in responses]
+        maxima = [
+            np.hstack([own.amax(dim=1).numpy() for own in piece]) for piece in responses
+        ]
         return self._standardise(np.concatenate(maxima))
 
     def _learn(self, X, y) -> np.ndarray:
@@ -227,20 +238,53 @@ class SoftAssignParts(PartEstimator):
             )
         maps = self._maps(X, reset=True)
         random = check_random_state(self.random_state)
-        self.grid_ = self._grid()
-        self.whitening_ = fit_whitening(maps, self.grid_, self.n_components, random)
-        whitened = self.whitening_(maps, self.grid_)
+        self.grids_ = self._grids()
+        shares = self._parts_a_map()
+        self.whitenings_, parts, maxima, rounds = [], [], [], []
+        for own, grid, share in zip(maps, self.grids_, shares, strict=True):
+            whitening = fit_whitening(own, grid, self.n_components, random)
+            learned, responded, n_rounds = self._learn_map(
+                _Map(whitening, grid, whitening(own, grid)),
+                labels,
+                share,
+                n_candidates * share // q,
+                random,
+            )
+            self.whitenings_.append(whitening)
+            parts.append(learned)
+            maxima.append(responded)
+            rounds.append(n_rounds)
+        self._set_parts(parts, shares)
+        self.n_iter_ = max(rounds)
 
+        b = np.hstack(maxima)
+        self.shift_, deviation = moments(b)
+        varies = deviation > _LEAST_DEVIATION
+        # A part that never varies is switched off rather than blown up.
+        length = np.where(varies, deviation, np.inf) * np.sqrt(len(deviation))
+        self.scale_ = (1 / length).astype(np.float32)
+        return b
+
+    def _learn_map(
+        self,
+        one: _Map,
+        labels: np.ndarray,
+        n_parts: int,
+        n_candidates: int,
+        random: np.random.RandomState,
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Learn one map's parts: their detectors, maxima on X, and the rounds taken."""
+        n_classes = len(self.classes_)
         candidates = cluster_parts(
-            whitened,
-            self.whitening_,
+            one.whitened,
+            one.whitening,
             labels,
             n_classes,
-            self.grid_,
+            one.grid,
             n_candidates,
             random,
         )
-        maxima = self._maxima(whitened, candidates)
+        maxima = one.maxima(candidates)
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
         parts, rounds = [], []
         for label in range(n_classes):
@@ -248,64 +292,76 @@ class SoftAssignParts(PartEstimator):
             own = slice(label * n_candidates, (label + 1) * n_candidates)
             merit = maxima[mine, own].mean(0) - maxima[~mine, own].mean(0)
             first = candidates[own]
-            first = first[select_distinct(first, merit, q, _MAX_COSINE)]
-            regions = self._regions(WhitenedMaps(*(array[mine] for array in whitened)))
-            refined, n_rounds = anneal(regions, first, betas)
+            first = first[select_distinct(first, merit, n_parts, _MAX_COSINE)]
+            refined, n_rounds = anneal(one.regions(mine), first, betas)
             parts.append(refined)
             rounds.append(n_rounds)
-        self.parts_ = np.concatenate(parts)
-        self.part_classes_ = np.repeat(np.arange(n_classes), q)
-        self.n_iter_ = max(rounds)
-
-        maxima = self._maxima(whitened, self.parts_)
-        self.shift_, deviation = moments(maxima)
-        varies = deviation > _LEAST_DEVIATION
-        # A part that never varies is switched off rather than blown up.
-        length = np.where(varies, deviation, np.inf) * np.sqrt(len(deviation))
-        self.scale_ = (1 / length).astype(np.float32)
-        return maxima
+        learned = np.concatenate(parts)
+        return learned, one.maxima(learned), max(rounds)
 
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
-    def _responses(self, maps: np.ndarray) -> Iterator[torch.Tensor]:
-        """Yield the responses (n', R, P) of successive pieces of some maps."""
-        for piece in pieces(len(maps), self.grid_.n_regions * len(self.parts_)):
-            whitened = self.whitening_(maps[piece], self.grid_)
-            for _, responses in self._cosines(whitened, self.parts_):
-                yield responses
+    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
+        """Yield the responses (n', R, P) of each map, of successive pictures."""
+        kinds = [
+            self.parts_[self.part_maps_ == i, : whitening.projection.shape[1]]
+            for i, whitening in enumerate(self.whitenings_)
+        ]
+        n_responses = sum(
+            grid.n_regions * len(parts)
+            for grid, parts in zip(self.grids_, kinds, strict=True)
+        )
+        for piece in pieces(len(maps[0]), n_responses):
+            responses = []
+            for given, whitening, grid, parts in zip(
+                maps, self.whitenings_, self.grids_, kinds, strict=True
+            ):
+                one = _Map(whitening, grid, whitening(given[piece], grid))
+                cosines = [found for _, found in one.cosines(parts)]
+                responses.append(torch.cat(cosines))
+            yield responses
 
-    def _cosines(
-        self, whitened: WhitenedMaps, parts: np.ndarray
-    ) -> Iterator[tuple[slice, torch.Tensor]]:
+
+@dataclass(frozen=True)
+class _Map:
+    """One feature map of some pictures, whitened, with the regions on it."""
+
+    whitening: Whitening
+    grid: RegionGrid
+    whitened: WhitenedMaps
+
+    def cosines(self, parts: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield which pictures, and the cosines (n', R, P) of their regions with parts.
 
         The parts have unit rows.
         """
-        offset = torch.from_numpy(self.whitening_.offset)
+        offset = torch.from_numpy(self.whitening.offset)
         detectors = torch.from_numpy(parts)
-        for piece in pieces(len(whitened.cells), self.grid_.n_regions * len(parts)):
+        n_pictures = len(self.whitened.cells)
+        for piece in pieces(n_pictures, self.grid.n_regions * len(parts)):
             cells, lengths, norms = (
-                torch.from_numpy(np.asarray(array[piece])) for array in whitened
+                torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
             )
             yield (
                 piece,
-                part_responses(cells, lengths, norms, offset, detectors, self.grid_),
+                part_responses(cells, lengths, norms, offset, detectors, self.grid),
             )
 
-    def _maxima(self, whitened: WhitenedMaps, parts: np.ndarray) -> np.ndarray:
+    def maxima(self, parts: np.ndarray) -> np.ndarray:
         """Maxima of the responses over the regions, (n, P)."""
-        out = np.empty((len(whitened.cells), len(parts)), np.float32)
-        for piece, responses in self._cosines(whitened, parts):
+        out = np.empty((len(self.whitened.cells), len(parts)), np.float32)
+        for piece, responses in self.cosines(parts):
             out[piece] = responses.amax(dim=1).numpy()
         return out
 
-    def _regions(self, whitened: WhitenedMaps) -> np.ndarray:
-        """Form the unit (or zero) descriptors of all regions, (n, R, K)."""
-        n, _, depth = whitened.cells.shape
-        out = allocate((n, self.grid_.n_regions, depth), np.float32)
+    def regions(self, mine: np.ndarray) -> np.ndarray:
+        """Form the unit (or zero) descriptors of some pictures' regions, (n, R, K)."""
+        some = WhitenedMaps(*(array[mine] for array in self.whitened))
+        n, _, depth = some.cells.shape
+        out = allocate((n, self.grid.n_regions, depth), np.float32)
         # Cosines with the axes are the coordinates.
         axes = np.eye(depth, dtype=np.float32)
-        for piece, cosines in self._cosines(whitened, axes):
-            out[piece] = cosines.numpy()
+        for piece, found in _Map(self.whitening, self.grid, some).cosines(axes):
+            out[piece] = found.numpy()
         return out

@@ -1,0 +1,87 @@
+"""Pictures -> the feature maps that are measured with, kept by `FeatureMaps`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skdpnet import DPNetTransformer, FeatureMaps
+
+__all__ = ["LAST", "PARTS", "extract", "extractors", "map_shapes"]
+
+# Which maps: the network's last, and those that parts see by default.
+LAST, PARTS = "last", "parts"
+
+
+def extractors(
+    backbone: str = "efficientnet_lite0",
+    *,
+    image_size: int,
+    memory: str | os.PathLike | None = None,
+) -> dict[str, FeatureMaps]:
+    """Make the extractors of both kinds of maps.
+
+    Parameters
+    ----------
+    backbone : str
+    image_size : int
+    memory : str or path, optional
+        All as `FeatureMaps` takes them.
+
+    Returns
+    -------
+    dict of str to FeatureMaps
+        Under `LAST`, of the network's last map; under `PARTS`, of the maps of the
+        strides that DP-Net's parts have by default.
+    """
+    given: dict[str, Any] = {"image_size": image_size, "memory": memory, "verbose": 1}
+    return {
+        LAST: FeatureMaps(backbone, **given),
+        PARTS: FeatureMaps(backbone, strides=DPNetTransformer().strides, **given),
+    }
+
+
+def extract(extractor: FeatureMaps, pictures: Sequence) -> np.ndarray:
+    """Compute the maps of some pictures.
+
+    Parameters
+    ----------
+    extractor : FeatureMaps
+    pictures : list of str or array of pictures
+
+    Returns
+    -------
+    ndarray of shape (n, H, W, D), or structured ndarray of shape (n,)
+
+    Raises
+    ------
+    SystemExit
+        Where the backbone is unknown or unavailable or has no map of a stride, or a
+        picture cannot be read.
+    """
+    try:
+        return extractor.fit(pictures).transform(pictures)
+    except (ValueError, RuntimeError) as error:
+        # The message says all.
+        raise SystemExit(f"error: {error}") from error
+
+
+def map_shapes(maps: np.ndarray) -> list[list[int]]:
+    """Tell the shapes of one picture's maps.
+
+    Parameters
+    ----------
+    maps : ndarray
+        As `extract` gives it.
+
+    Returns
+    -------
+    list of [H, W, D]
+        One a map.
+    """
+    if maps.dtype.names is None:
+        return [list(maps.shape[1:])]
+    return [list(maps.dtype[name].shape) for name in maps.dtype.names]

@@ -1,0 +1,101 @@
+"""Lists of settings to measure: each is what it changes from the defaults."""
+
+from __future__ import annotations
+
+import argparse
+
+from skdpnet import DPNetTransformer
+
+__all__ = ["ablation", "add_weight_options", "constraints"]
+
+_WEIGHTS = {"orthogonality": 1.0, "assignment": 0.1, "specificity": 0.1}
+
+
+def ablation() -> list[tuple[str, dict]]:
+    """List the changes that show what each default is worth.
+
+    Returns
+    -------
+    list of (str, dict)
+        Method, ``"parts"`` or ``"global"``, and the settings that are changed.
+    """
+    changes: list[dict] = [
+        {},
+        {"strides": None},
+        {"strides": (32,)},
+        {"strides": (16,)},
+        {"n_parts_per_class": 10},
+        {"n_parts_per_class": 40},
+        {"beta": 10},
+        {"beta": None},
+        {"n_components": None},
+        {"n_components": 128},
+        {"region_scales": (0.15,)},
+        {"region_scales": (0.3,)},
+        {"region_scales": (0.15, 0.3, 0.45, 1.0)},
+        {"max_epochs": 0},
+        {"ridge": 0.01, "lr": 0.01},
+        {"dropout": 0},
+        {"label_smoothing": 0},
+        {"lr": 1e-3},
+        {"lr": 1e-2},
+    ]
+    same_maps = {"strides": DPNetTransformer().strides}
+    return [
+        ("global", {}),
+        ("global", same_maps),
+        *(("parts", change) for change in changes),
+    ]
+
+
+def constraints(
+    orthogonality: float, assignment: float, specificity: float
+) -> dict[str, dict]:
+    """List the eight choices among the three constraints, in the paper's order.
+
+    Parameters
+    ----------
+    orthogonality, assignment, specificity : float
+        Weight of each where it is on.
+
+    Returns
+    -------
+    dict of str to dict
+        The paper's name of a choice -> the settings that are changed.
+    """
+    on = {
+        "⊥": {"orthogonality_weight": orthogonality},
+        "A": {"assignment_weight": assignment},
+        "CS": {"specificity_weight": specificity},
+    }
+    chosen = {
+        "without": (),
+        "⊥": ("⊥",),
+        "A": ("A",),
+        "CS": ("CS",),
+        "⊥ + A": ("⊥", "A"),
+        "CS + ⊥": ("CS", "⊥"),
+        "CS + A": ("CS", "A"),
+        "all": ("⊥", "A", "CS"),
+    }
+    return {
+        name: {key: weight for one in some for key, weight in on[one].items()}
+        for name, some in chosen.items()
+    }
+
+
+def add_weight_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for the weight of each constraint.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    for name, weight in _WEIGHTS.items():
+        parser.add_argument(
+            f"--{name}-weight",
+            type=float,
+            default=weight,
+            metavar="W",
+            help=f"of the {name} constraint where it is on (default: %(default)s)",
+        )
