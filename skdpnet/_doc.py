@@ -37,9 +37,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Weight of the penalty on classes that decide by parts of other classes.
     specificity_form : {{"absolute", "square", "signed"}}, default="absolute"
         What that penalty sums of the weights; "signed" is the paper's.
-    C : float, default=10
+    C : float, default=1
         Inverse regularisation of the linear classifier that decides, fitted when the
-        parts are learned; as in scikit-learn's `LogisticRegression`.
+        parts are learned; as in scikit-learn's `LinearSVC`.
     ridge : float, default=0.0005
         Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
         every picture something to teach the parts; a free one fits the training set

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base import PartEstimator
-from skdpnet.classifier import fit_classifier
+from skdpnet.classifier import fit_logistic, fit_svm
 from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
@@ -46,7 +47,7 @@ class PartLearner(PartEstimator):
         assignment_temperature: float = 0.1,
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
-        C: float = 10.0,
+        C: float = 1.0,
         ridge: float = 0.0005,
         label_smoothing: float = 0.1,
         dropout: float = 0.2,
@@ -156,9 +157,13 @@ class PartLearner(PartEstimator):
         self._train(train, self.max_epochs)
         # The net would keep the pictures held out, and take them into every pickle.
         self.net_.train_split = None
-        self._fit_classifier(
-            self.net_.module_, train, self.net_.objective, 0.5 / (self.C * len(train))
+        decide = functools.partial(
+            fit_svm,
+            ridge=0.5 / (self.C * len(train)),
+            label_smoothing=self.label_smoothing,
+            penalty=self.net_.objective.penalty,
         )
+        self._fit_classifier(self.net_.module_, train, decide)
         self._read_off()
         return maps
 
@@ -321,7 +326,10 @@ class PartLearner(PartEstimator):
         )
         # A good classifier from the start protects good parts: gradients through a
         # random one would move them at once, in no useful direction.
-        self._fit_classifier(model, train, objective, self.ridge)
+        begin = functools.partial(
+            fit_logistic, ridge=self.ridge, penalty=objective.penalty
+        )
+        self._fit_classifier(model, train, begin)
         self.net_ = build_net(
             model,
             objective,
@@ -358,18 +366,13 @@ class PartLearner(PartEstimator):
                 raise KeyboardInterrupt from interrupt
 
     def _fit_classifier(
-        self, model: PartModel, train: MapDataset, objective: Objective, ridge: float
+        self, model: PartModel, train: MapDataset, fit: Callable
     ) -> None:
         """Standardise the descriptor for the parts as they are, and fit V on it."""
         maxima = part_maxima(model.eval(), train.maps, self.device_)
         descriptor = standardise(model, maxima)
-        coef, intercept = fit_classifier(
-            descriptor,
-            train.labels,
-            train.weights,
-            len(self.classes_),
-            ridge,
-            objective.specificity if self.specificity_weight else None,
+        coef, intercept = fit(
+            descriptor, train.labels, train.weights, len(self.classes_)
         )
         with torch.no_grad():
             model.classifier.weight.copy_(torch.from_numpy(coef))

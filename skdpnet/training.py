@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from skdpnet import losses
+from skdpnet.classifier import Penalty
 from skdpnet.parts import PartModel, PartOutput
 from skdpnet.whitening import WhitenedMaps
 
@@ -130,6 +131,11 @@ class Objective:
         if self.specificity_weight:
             terms["specificity"] = self.specificity(v)
         return terms
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """What V alone is penalised by, besides the ridge; None: nothing."""
+        return self.specificity if self.specificity_weight else None
 
     def specificity(self, v: torch.Tensor) -> torch.Tensor:
         """Return the weighted specificity penalty of a classifier V (C, P)."""
