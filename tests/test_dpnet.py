@@ -62,16 +62,16 @@ def test_parts_find_what_the_average_over_the_map_hides(train, model):
 
 
 def test_training_lowers_the_loss_and_lifts_the_held_out_score(train):
-    X, y, _ = part_maps(60, strength=1.2)
+    # One part a class: the centre of all its regions, most of them noise.
+    X, y, _ = part_maps(120, strength=1.2)
     Z, z, _ = part_maps(200, seed=1, strength=1.2)
-    settings = {"dropout": 0.0, "label_smoothing": 0.0, "random_state": 1}
-    # Held small, the classifier leaves the parts something to learn.
-    settings["ridge"] = 0.002
+    settings = {"n_parts_per_class": 1, "dropout": 0.0, "label_smoothing": 0.0}
     first = quick(DPNetClassifier, max_epochs=0, **settings).fit(X, y)
-    learned = quick(DPNetClassifier, max_epochs=30, lr=3e-3, **settings).fit(X, y)
+    settings |= {"max_epochs": 30, "lr": 0.01, "ridge": 0.01}
+    learned = quick(DPNetClassifier, **settings).fit(X, y)
     losses = learned.history_[:, "train_loss"]
     assert losses[-1] < 0.8 * losses[0]
-    assert learned.score(Z, z) >= first.score(Z, z)
+    assert learned.score(Z, z) > first.score(Z, z) + 0.1
     assert np.abs(learned.parts_ - first.parts_).max() > 0.01
 
 
