@@ -29,16 +29,11 @@ def ablation() -> list[tuple[str, dict]]:
         {"beta": 10},
         {"beta": None},
         {"n_components": None},
-        {"n_components": 128},
         {"region_scales": (0.15,)},
-        {"region_scales": (0.3,)},
         {"region_scales": (0.15, 0.3, 0.45, 1.0)},
         {"max_epochs": 0},
         {"ridge": 0.01, "lr": 0.01},
         {"dropout": 0},
-        {"label_smoothing": 0},
-        {"lr": 1e-3},
-        {"lr": 1e-2},
     ]
     same_maps = {"strides": DPNetTransformer().strides}
     return [
