@@ -43,7 +43,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
     >>> X, y = load_iris(return_X_y=True, as_frame=False)
     >>> model = DPNetClassifier(backbone="precomputed", random_state=0).fit(X, y)
     >>> model.parts_.shape, model.coef_.shape
-    ((30, 4), (3, 30))
+    ((60, 4), (3, 60))
     """
 
     def decision_function(self, X) -> np.ndarray:
