@@ -19,7 +19,14 @@ from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import MapParts, PartModel
 from skdpnet.samples import hold_out_some, sample_weights
-from skdpnet.training import MapDataset, Objective, UserInterrupt, build_net, keep_rates
+from skdpnet.training import (
+    MapDataset,
+    Objective,
+    PartNet,
+    UserInterrupt,
+    build_net,
+    keep_rates,
+)
 from skdpnet.whitening import MapRows, WhitenedMaps, fit_whitening
 
 __all__ = ["PartLearner"]
@@ -314,6 +321,20 @@ class PartLearner(PartEstimator):
                 self.beta,
                 self.dropout,
             ).to(self.device_)
+        self.net_ = self._net(model, decay=hold_out, valid=valid)
+        # A good classifier from the start protects good parts: gradients through a
+        # random one would move them at once, in no useful direction.
+        begin = functools.partial(
+            fit_logistic, ridge=self.ridge, penalty=self.net_.objective.penalty
+        )
+        self._fit_classifier(model, train, begin)
+        self.net_.initialize()
+        return train
+
+    def _net(
+        self, model: PartModel, *, decay: bool, valid: MapDataset | None
+    ) -> PartNet:
+        """Build the net that trains a model as the parameters say."""
         objective = Objective(
             torch.from_numpy(self.part_classes_),
             ridge=self.ridge,
@@ -324,20 +345,14 @@ class PartLearner(PartEstimator):
             specificity_weight=self.specificity_weight,
             specificity_form=self.specificity_form,
         )
-        # A good classifier from the start protects good parts: gradients through a
-        # random one would move them at once, in no useful direction.
-        begin = functools.partial(
-            fit_logistic, ridge=self.ridge, penalty=objective.penalty
-        )
-        self._fit_classifier(model, train, begin)
-        self.net_ = build_net(
+        return build_net(
             model,
             objective,
             max_epochs=self.max_epochs,
             lr=self.lr,
             classifier_lr=self.classifier_lr,
             batch_size=self.batch_size,
-            decay=hold_out,
+            decay=decay,
             valid=valid,
             n_iter_no_change=self.n_iter_no_change,
             callbacks=self.callbacks,
@@ -346,8 +361,6 @@ class PartLearner(PartEstimator):
             verbose=self.verbose,
             seed=self._seed,
         )
-        self.net_.initialize()
-        return train
 
     def _dataset(self, maps, labels, weights) -> MapDataset:
         return MapDataset(

@@ -302,8 +302,15 @@ def build_net(
 
 
 def keep_rates(net: PartNet, lr: float, classifier_lr: float) -> None:
-    """Let a net go on learning at constant rates, whatever its schedule came to."""
-    net.callbacks_ = [named for named in net.callbacks_ if named[0] != "schedule"]
+    """Let a net go on learning at constant rates, whatever its schedule came to.
+
+    Without a validation set, too: what followed its loss is left out.
+    """
+    net.callbacks_ = [
+        (name, callback)
+        for name, callback in net.callbacks_
+        if name not in ("schedule", "early_stopping") and not name.startswith("valid_")
+    ]
     # The classifier's group comes first: it is the one named in `build_net`.
     for group, rate in zip(
         net.optimizer_.param_groups, (classifier_lr, lr), strict=True

@@ -330,6 +330,14 @@ def test_partial_fit_moves_the_parts_in_every_call(train, max_epochs, after_fit)
         assert np.abs(model.parts_ - before).max() > 1e-4
 
 
+def test_partial_fit_after_a_fit_that_held_pictures_out(train):
+    X, y, _ = train
+    model = quick(DPNetClassifier, max_epochs=2, validation_fraction=0.3).fit(X, y)
+    before = model.parts_
+    model.partial_fit(X, y)
+    assert np.abs(model.parts_ - before).max() > 1e-4
+
+
 def test_a_fit_that_fails_leaves_no_mixture(train):
     X, y, _ = train
     model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
