@@ -16,7 +16,12 @@ _PUBLIC = {
     "SoftAssignParts": "skdpnet.baselines",
     "best_regions": "skdpnet.explain",
     "datasets": "skdpnet.datasets",
+    "explain_class": "skdpnet.galleries",
+    "explain_image": "skdpnet.explain",
+    "load": "skdpnet.saving",
     "metrics": "skdpnet.metrics",
+    "part_galleries": "skdpnet.galleries",
+    "part_gallery": "skdpnet.galleries",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,36 @@ class MapEstimator(BaseEstimator):
     A subclass's constructor has the parameters backbone, strides, image_size, memory,
     device, precision, num_workers and verbose, as `FeatureMaps` documents them.
     """
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Save the fitted estimator to a file that `skdpnet.load` reads.
+
+        One safetensors file with the arrays, and the rest as JSON: no pickle, so
+        loading one never runs code. It appears at once or not at all, and takes the
+        place of an existing one. Not saved are the parameters `memory` and `device`,
+        which `load` takes, what the batches of the epochs in ``history_`` tell, and
+        the state of the optimiser.
+
+        Parameters
+        ----------
+        path : str or path
+            As it is; no suffix is added. ``.safetensors`` is usual.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        ValueError
+            For a backbone that is a module or callable, and for parameters that are
+            no numbers, text, lists, dicts or arrays (callbacks, a RandomState).
+        TypeError
+            For a subclass from elsewhere, which `load` would not know.
+        OSError
+            If the file cannot be written.
+        """
+        # Imported here because saving knows all estimators, and each knows this file.
+        from skdpnet.saving import save
+
+        save(self, path)
 
     def _maps(self, X, *, reset: bool) -> list[np.ndarray]:
         """Return the feature maps of X, (n, H, W, D) each.

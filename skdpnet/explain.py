@@ -1,16 +1,19 @@
-"""Where in a picture parts were found: data, no drawing."""
+"""Which parts decided about a picture, and where they were found: data, no drawing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skdpnet.explanation import Explanation
 from skdpnet.images import as_images
+from skdpnet.linear import class_number, descriptors, linear_readout, sharpness
 
-__all__ = ["BestRegions", "best_regions"]
+__all__ = ["BestRegions", "best_regions", "explain_image", "in_pixels"]
 
 
 class BestRegions(NamedTuple):
@@ -56,20 +59,167 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
             "step that has them."
         )
     check_is_fitted(estimator)
-    responses, regions = [], []
-    for piece in estimator._responses(estimator._maps(X, reset=False)):
-        strongest = [own.max(dim=1) for own in piece]
-        responses.append(torch.cat([own.values for own in strongest], dim=1).cpu())
-        regions.append(torch.cat([own.indices for own in strongest], dim=1).cpu())
-    winners = torch.cat(regions).numpy()
-    boxes = np.empty((*winners.shape, 4))
+    strongest = [
+        _strongest(piece)
+        for piece in estimator._responses(estimator._maps(X, reset=False))
+    ]
+    responses, regions = (np.concatenate(own) for own in zip(*strongest, strict=True))
+    boxes = _boxes(estimator, regions)
+    pictures = np.arange(len(boxes))
+    return BestRegions(
+        in_pixels(estimator, X, boxes, pictures, upright), responses, regions
+    )
+
+
+def _strongest(responses: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Maxima over the regions and where they are, both (n, P), of maps' responses."""
+    found = [own.max(dim=1) for own in responses]
+    return (
+        np.hstack([own.values.cpu().numpy() for own in found]),
+        np.hstack([own.indices.cpu().numpy() for own in found]),
+    )
+
+
+def _boxes(estimator, regions: np.ndarray) -> np.ndarray:
+    """Boxes (n, P, 4), in shares of the maps' sides, of each part's region."""
+    boxes = np.empty((*regions.shape, 4))
     for i, grid in enumerate(estimator.grids_):
         own = estimator.part_maps_ == i
-        boxes[:, own] = grid.boxes()[winners[:, own]]
-    if not estimator._takes_features():
-        images = as_images(X)
-        for i in range(len(images)):
-            geometry = images.geometry(i)
-            place = geometry.to_upright if upright else geometry.to_original
-            boxes[i] = place(boxes[i])
-    return BestRegions(boxes, torch.cat(responses).numpy(), winners)
+        boxes[:, own] = grid.boxes()[regions[:, own]]
+    return boxes
+
+
+def in_pixels(
+    estimator, X, boxes: np.ndarray, pictures: Sequence | np.ndarray, upright: bool
+) -> np.ndarray:
+    """Bring boxes from shares of the maps' sides to pixels of the pictures.
+
+    Parameters
+    ----------
+    estimator : fitted PartEstimator
+        One of precomputed features knows no pixels: its boxes stay as they are.
+    X : pictures
+    boxes : float ndarray of shape (n, ..., 4)
+        (left, top, right, bottom).
+    pictures : sequence of n ints
+        Which of the pictures in X each row of boxes lies in.
+    upright : bool
+        As in `best_regions`.
+
+    Returns
+    -------
+    float64 ndarray of shape (n, ..., 4)
+    """
+    if estimator._takes_features():
+        return boxes
+    images, out = as_images(X), np.empty(boxes.shape)
+    for row, i in enumerate(pictures):
+        geometry = images.geometry(i)
+        place = geometry.to_upright if upright else geometry.to_original
+        out[row] = place(boxes[row])
+    return out
+
+
+def explain_image(
+    estimator, image, class_=None, *, upright: bool = False
+) -> Explanation:
+    """Explain the score that a model gives a picture for a class.
+
+    The score is a sum over the parts, of what each contributes, plus a bias.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        A `DPNetClassifier`; or a Pipeline of parts (`DPNetTransformer`,
+        `SoftAssignParts`, `DPNetClassifier`), StandardScaler if wanted, and a linear
+        classifier of scikit-learn. Either may stand in a fitted search
+        (`GridSearchCV`), whose best estimator is then meant.
+    image : picture, or array for ``backbone="precomputed"``
+        One path, PIL image, array or tensor; precomputed: the map (or maps) of one
+        picture. A list or batch of one will do.
+    class_ : label, default=None
+        Class whose score is explained; None: the predicted one.
+    upright : bool, default=False
+        True: boxes in pixels of the picture as a viewer shows it, with its EXIF
+        orientation applied, which is also how a heat map lies; False: as it is stored.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    NotFittedError
+        If the model, or a step of it, is not fitted.
+    ValueError
+        If `class_` is no class, if the model has no parts or its classifier is not
+        linear, or if there is more than one picture.
+    skdpnet.images.ImageError
+        If the picture cannot be read.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetClassifier, explain_image
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> model = DPNetClassifier(
+    ...     backbone="precomputed", n_parts_per_class=2, random_state=0
+    ... ).fit(X, y)
+    >>> why = explain_image(model, X[0])
+    >>> why.predicted, why.contributions.shape
+    (0, (6,))
+    >>> bool(abs(why.contributions.sum() + why.bias - why.score) < 1e-6)
+    True
+    """
+    readout = linear_readout(estimator)
+    parts, labels = readout.parts, readout.classes.tolist()
+    asked = None if class_ is None else class_number(readout.classes, class_)
+    batch = _batch_of_one(parts, image)
+    (responses,) = parts._responses(parts._maps(batch, reset=False))
+    descriptor = descriptors(parts, responses)[0].astype(np.float64)
+    scores = readout.coef @ descriptor + readout.intercept
+    c = int(scores.argmax()) if asked is None else asked
+    maxima, regions = _strongest(responses)
+    # The last box is the whole map.
+    boxes = np.append(_boxes(parts, regions), [[[0.0, 0.0, 1.0, 1.0]]], axis=1)
+    boxes = in_pixels(parts, batch, boxes, [0], upright)[0]
+    return Explanation(
+        predicted=labels[int(scores.argmax())],
+        explained=labels[c],
+        against=None,
+        score=float(scores[c]),
+        contributions=readout.coef[c] * descriptor,
+        bias=float(readout.intercept[c]),
+        classes=readout.classes,
+        scores=scores,
+        responses=maxima[0],
+        boxes=boxes[:-1],
+        part_names=parts.get_feature_names_out(),
+        part_classes=parts.part_classes_,
+        part_maps=parts.part_maps_,
+        heat_map_box=boxes[-1],
+        coef=readout.coef,
+        intercept=readout.intercept,
+        descriptor=descriptor,
+        grids=tuple(parts.grids_),
+        cosines=tuple(own[0].cpu().numpy() for own in responses),
+        beta=sharpness(parts),
+    )
+
+
+def _batch_of_one(parts, image):
+    """Return X with one picture, whether given alone or as a batch."""
+    if parts._takes_features():
+        batch = image if hasattr(image, "ndim") else np.asarray(image)
+        several = getattr(getattr(batch, "dtype", None), "names", None) is not None
+        if batch.ndim == (0 if several else len(parts.map_shapes_[0])):
+            batch = np.asarray(batch)[None]
+    elif isinstance(image, (list, tuple)) or getattr(image, "ndim", None) in (1, 4):
+        batch = image
+    else:
+        batch = [image]
+    if len(batch) != 1:
+        raise ValueError(
+            f"explain_image takes one picture, got {len(batch)}: call it for each."
+        )
+    return batch
