@@ -26,7 +26,7 @@ from skdpnet import (
 __all__ = ["run_demo"]
 
 _N_TRAIN, _N_TEST = 320, 160
-_IMAGE_SIZE = 224
+_IMAGE_SIZE = 320
 
 
 def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
