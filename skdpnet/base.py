@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skdpnet.features import FeatureMaps, separate
 from skdpnet.regions import RegionGrid
 
-__all__ = ["MapEstimator", "PartEstimator"]
+__all__ = ["MapEstimator", "PartEstimator", "places_of", "stack_parts"]
 
 
 class MapEstimator(BaseEstimator):
@@ -157,12 +159,25 @@ class MapEstimator(BaseEstimator):
         return tags
 
 
-class PartEstimator(TransformerMixin, MapEstimator):
+class PartEstimator(TransformerMixin, MapEstimator, ABC):
     """Base of the estimators whose descriptor has a number for each part.
 
     A subclass's `fit` sets `classes_`, `parts_`, `part_classes_` and `part_maps_`. The
     parts come map by map, and within a map class by class.
     """
+
+    @abstractmethod
+    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
+        """Yield the responses S (n', R, P) of each map, of successive pictures."""
+
+    @abstractmethod
+    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
+        """Make the descriptors (n', P) of pictures of their responses."""
+
+    @property
+    @abstractmethod
+    def _sharpness(self) -> float | None:
+        """The β of the maximum in the descriptors; None: it is hard."""
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Name the parts: class, then the part's number within it.
@@ -195,17 +210,10 @@ class PartEstimator(TransformerMixin, MapEstimator):
         shares[-1] += q % n_maps
         return shares
 
-    def _set_parts(self, parts: Sequence[np.ndarray], shares: Sequence[int]) -> None:
-        """Set the fitted attributes that tell of the parts of each map."""
-        n_classes = len(self.classes_)
-        deepest = max(own.shape[1] for own in parts)
-        self.parts_ = np.concatenate(
-            [np.pad(own, ((0, 0), (0, deepest - own.shape[1]))) for own in parts]
-        )
-        self.part_maps_ = np.repeat(np.arange(len(parts)), [len(own) for own in parts])
-        self.part_classes_ = np.concatenate(
-            [np.repeat(np.arange(n_classes), share) for share in shares]
-        )
+    def _describe(self, maps: list[np.ndarray]) -> np.ndarray:
+        """Descriptors of pictures, (n, P), a piece of their maps at a time."""
+        pieces = self._responses(maps)
+        return np.concatenate([self._descriptors(piece) for piece in pieces])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")
@@ -230,3 +238,21 @@ def _within_float32(maps: np.ndarray) -> np.ndarray:
     if peak.max() < 1e15 and peak.min() > 1e-15:
         return maps
     return (maps / peak).astype(maps.dtype)
+
+
+def stack_parts(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Put the parts of several maps, (P', K') each, into one array (P, K).
+
+    Zeros fill the rows of maps whose whitened space has fewer dimensions than others.
+    """
+    deepest = max(own.shape[1] for own in parts)
+    return np.concatenate(
+        [np.pad(own, ((0, 0), (0, deepest - own.shape[1]))) for own in parts]
+    )
+
+
+def places_of(shares: Sequence[int], n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class and map of each part, int ndarrays (P,), of so many a class on each map."""
+    classes = [np.repeat(np.arange(n_classes), share) for share in shares]
+    maps = np.repeat(np.arange(len(shares)), [len(own) for own in classes])
+    return np.concatenate(classes), maps

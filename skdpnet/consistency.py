@@ -91,7 +91,7 @@ def check_net(state: dict[str, Any], fitted: dict[str, Any]) -> None:
         Names what does not fit.
     """
     counts = np.bincount(fitted["part_maps_"])
-    depths = _check_layout(fitted)
+    depths = [own.projection.shape[1] for own in fitted["whitenings_"]]
     for own, offset, count, depth in zip(
         state["parts"], state["offsets"], counts, depths, strict=True
     ):

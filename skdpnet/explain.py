@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.explanation import Explanation
 from skdpnet.images import as_images
-from skdpnet.linear import class_number, descriptors, linear_readout, sharpness
+from skdpnet.linear import class_number, linear_readout
 
 __all__ = ["BestRegions", "best_regions", "explain_image", "in_pixels"]
 
@@ -176,7 +176,7 @@ def explain_image(
     asked = None if class_ is None else class_number(readout.classes, class_)
     batch = _batch_of_one(parts, image)
     (responses,) = parts._responses(parts._maps(batch, reset=False))
-    descriptor = descriptors(parts, responses)[0].astype(np.float64)
+    descriptor = parts._descriptors(responses)[0].astype(np.float64)
     scores = readout.coef @ descriptor + readout.intercept
     c = int(scores.argmax()) if asked is None else asked
     maxima, regions = _strongest(responses)
@@ -203,7 +203,7 @@ def explain_image(
         descriptor=descriptor,
         grids=tuple(parts.grids_),
         cosines=tuple(own[0].cpu().numpy() for own in responses),
-        beta=sharpness(parts),
+        beta=parts._sharpness,
     )
 
 

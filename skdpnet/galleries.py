@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from skdpnet.explain import in_pixels
 from skdpnet.linear import (
     class_number,
-    descriptors,
     find_parts,
     linear_readout,
     part_numbers,
@@ -96,7 +95,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     c = class_number(readout.classes, class_)
     total, n = np.zeros(readout.coef.shape[1]), 0
     for responses in parts._responses(parts._maps(X, reset=False)):
-        piece = descriptors(parts, responses)
+        piece = parts._descriptors(responses)
         total += piece.sum(axis=0, dtype=np.float64)
         n += len(piece)
     contributions = readout.coef[c] * total / n

@@ -12,12 +12,12 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base import PartEstimator
+from skdpnet.base import PartEstimator, places_of, stack_parts
 from skdpnet.classifier import fit_logistic, fit_svm
 from skdpnet.features import resolve_device
 from skdpnet.initialisation import cluster_parts, part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
-from skdpnet.parts import MapParts, PartModel
+from skdpnet.parts import PartModel
 from skdpnet.samples import hold_out_some, sample_weights
 from skdpnet.training import (
     MapDataset,
@@ -245,15 +245,15 @@ class PartLearner(PartEstimator):
         check_is_fitted(self)
         return self._describe(self._maps(X, reset=False))
 
-    def _describe(self, maps: list[np.ndarray]) -> np.ndarray:
-        module, out = self.net_.module_, []
-        for responses in self._responses(maps):
-            with torch.inference_mode():
-                out.append(module.descriptor(responses).cpu().numpy())
-        return np.concatenate(out)
+    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
+        with torch.inference_mode():
+            return self.net_.module_.descriptor(responses).cpu().numpy()
+
+    @property
+    def _sharpness(self) -> float | None:
+        return self.net_.module_.beta
 
     def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
-        """Yield the responses S (n', R, P) of each map, of successive pictures."""
         module = self.net_.module_.eval()
         a_picture = 4 * sum(
             grid.n_regions * len(own.parts)
@@ -305,22 +305,12 @@ class PartLearner(PartEstimator):
                 train.maps, self.whitenings_, self.grids_, shares, strict=True
             )
         ]
-        self._set_parts(parts, shares)
+        self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
-        with self._seeded(0):
-            model = PartModel(
-                [
-                    MapParts(
-                        torch.from_numpy(own), grid, torch.from_numpy(whitening.offset)
-                    )
-                    for own, grid, whitening in zip(
-                        parts, self.grids_, self.whitenings_, strict=True
-                    )
-                ],
-                n_classes,
-                self.beta,
-                self.dropout,
-            ).to(self.device_)
+        offsets = [whitening.offset for whitening in self.whitenings_]
+        model = PartModel.from_arrays(
+            parts, offsets, self.grids_, n_classes, self.beta, self.dropout
+        ).to(self.device_)
         self.net_ = self._net(model, decay=hold_out, valid=valid)
         # A good classifier from the start protects good parts: gradients through a
         # random one would move them at once, in no useful direction.
@@ -407,7 +397,8 @@ class PartLearner(PartEstimator):
         self.history_ = self.net_.history
         self.n_iter_ = len(self.history_)
         with torch.no_grad():
-            parts = [own.cpu().numpy() for own in module.unit_parts()]
+            self.parts_ = stack_parts(
+                [own.cpu().numpy() for own in module.unit_parts()]
+            )
             self.coef_ = module.classifier.weight.cpu().numpy().copy()
             self.intercept_ = module.classifier.bias.cpu().numpy().copy()
-        self._set_parts(parts, self._parts_a_map())

@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.model_selection._search import BaseSearchCV
@@ -19,16 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base import PartEstimator
-from skdpnet.learning import PartLearner
 
 __all__ = [
     "LinearReadout",
     "class_number",
-    "descriptors",
     "find_parts",
     "linear_readout",
     "part_numbers",
-    "sharpness",
 ]
 
 _CLASSES_NAMED = 10
@@ -265,29 +261,3 @@ def part_numbers(parts, n_parts: int) -> np.ndarray:
                 f"to {n_parts - 1}."
             )
     return numbers
-
-
-def sharpness(parts) -> float | None:
-    """Tell the β of an estimator's maximum over the regions; None: it is hard."""
-    return parts.net_.module_.beta if isinstance(parts, PartLearner) else None
-
-
-def descriptors(parts, responses: Sequence[torch.Tensor]) -> np.ndarray:
-    """Descriptors of pictures whose part responses are known.
-
-    Parameters
-    ----------
-    parts : fitted PartEstimator
-    responses : sequence of tensors of shape (n, R, P)
-        Of each map, as its `_responses` yields them.
-
-    Returns
-    -------
-    float32 ndarray of shape (n, P)
-        What `transform` gives.
-    """
-    with torch.inference_mode():
-        if isinstance(parts, PartLearner):
-            return parts.net_.module_.descriptor(responses).cpu().numpy()
-        maxima = [own.amax(dim=1).cpu().numpy() for own in responses]
-    return parts._standardise(np.hstack(maxima))

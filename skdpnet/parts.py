@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -154,11 +155,29 @@ class PartModel(nn.Module):
         self.maps = nn.ModuleList(maps)
         n_parts = sum(len(own.parts) for own in maps)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_parts, n_classes)
+        # Its usual first weights would be drawn from torch's global generator.
+        self.classifier = nn.utils.skip_init(nn.Linear, n_parts, n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
         self.register_buffer("shift", torch.zeros(n_parts))
         self.register_buffer("scale", torch.ones(n_parts))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        parts: Sequence[np.ndarray],
+        offsets: Sequence[np.ndarray],
+        grids: Sequence[RegionGrid],
+        n_classes: int,
+        beta: float | None,
+        dropout: float,
+    ) -> PartModel:
+        """Make a model of each map's parts (P', K), offset (K,) and grid."""
+        maps = [
+            MapParts(torch.from_numpy(own), grid, torch.from_numpy(offset))
+            for own, offset, grid in zip(parts, offsets, grids, strict=True)
+        ]
+        return cls(maps, n_classes, beta, dropout)
 
     def unit_parts(self) -> list[torch.Tensor]:
         """Parts of each map with unit rows, (P, K)."""

@@ -27,7 +27,7 @@ from skdpnet.modelfile import (
     read,
     write,
 )
-from skdpnet.parts import MapParts, PartModel
+from skdpnet.parts import PartModel
 
 __all__ = ["load", "save"]
 
@@ -263,19 +263,14 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _restore_net(estimator: PartLearner, state: dict[str, Any]) -> None:
     """Set the net, with a part model that computes what the saved one did."""
     estimator._seed = state["seed"]
-    # Layers draw weights from torch's global generator when they are made.
-    with estimator._seeded(0):
-        model = PartModel(
-            [
-                MapParts(torch.from_numpy(parts), grid, torch.from_numpy(offset))
-                for parts, grid, offset in zip(
-                    state["parts"], estimator.grids_, state["offsets"], strict=True
-                )
-            ],
-            len(estimator.classes_),
-            state["beta"],
-            state["dropout"],
-        )
+    model = PartModel.from_arrays(
+        state["parts"],
+        state["offsets"],
+        estimator.grids_,
+        len(estimator.classes_),
+        state["beta"],
+        state["dropout"],
+    )
     with torch.no_grad():
         model.classifier.weight.copy_(torch.from_numpy(state["weight"]))
         model.classifier.bias.copy_(torch.from_numpy(state["bias"]))

@@ -11,7 +11,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base import PartEstimator
+from skdpnet.base import PartEstimator, places_of, stack_parts
 from skdpnet.baselines.assignment import anneal, pieces, select_distinct
 from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
@@ -211,11 +211,15 @@ class SoftAssignParts(PartEstimator):
             A part that responded alike to all training pictures gives 0.
         """
         check_is_fitted(self)
-        responses = self._responses(self._maps(X, reset=False))
-        maxima = [
-            np.hstack([own.amax(dim=1).numpy() for own in piece]) for piece in responses
-        ]
-        return self._standardise(np.concatenate(maxima))
+        return self._describe(self._maps(X, reset=False))
+
+    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
+        maxima = [own.amax(dim=1).numpy() for own in responses]
+        return self._standardise(np.hstack(maxima))
+
+    @property
+    def _sharpness(self) -> None:
+        return None
 
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
@@ -254,7 +258,8 @@ class SoftAssignParts(PartEstimator):
             parts.append(learned)
             maxima.append(responded)
             rounds.append(n_rounds)
-        self._set_parts(parts, shares)
+        self.parts_ = stack_parts(parts)
+        self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
         self.n_iter_ = max(rounds)
 
         b = np.hstack(maxima)
@@ -303,7 +308,6 @@ class SoftAssignParts(PartEstimator):
         return (maxima - self.shift_) * self.scale_
 
     def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
-        """Yield the responses (n', R, P) of each map, of successive pictures."""
         kinds = [
             self.parts_[self.part_maps_ == i, : whitening.projection.shape[1]]
             for i, whitening in enumerate(self.whitenings_)
