@@ -31,7 +31,8 @@ class MapEstimator(BaseEstimator):
         loading one never runs code. It appears at once or not at all, and takes the
         place of an existing one. Not saved are the parameters `memory` and `device`,
         which `load` takes, what the batches of the epochs in ``history_`` tell, and
-        the state of the optimiser.
+        the state of the optimiser. An attribute `notes_`, a dict of plain values that
+        anyone may set (who fitted it, on which pictures), is saved with the rest.
 
         Parameters
         ----------

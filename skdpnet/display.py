@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.explain import best_regions
+from skdpnet.explaining import best_regions
 from skdpnet.images import as_images
 
 __all__ = ["BestRegionsDisplay"]

@@ -8,6 +8,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet._doc import with_parameters
+from skdpnet.explaining import explain
+from skdpnet.explanation import Explanation
 from skdpnet.learning import PartLearner
 
 __all__ = ["DPNetClassifier", "DPNetTransformer"]
@@ -92,6 +94,23 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         """
         winners = self._logits(X).argmax(axis=1)
         return self.classes_[winners]
+
+    def explain(self, image, class_=None, *, upright: bool = False) -> Explanation:
+        """Explain the score of a picture for a class; see `skdpnet.explain`.
+
+        Parameters
+        ----------
+        image : picture, or array for ``backbone="precomputed"``
+        class_ : label, default=None
+            None: the predicted one.
+        upright : bool, default=False
+            Boxes in pixels of the picture as a viewer shows it, not as it is stored.
+
+        Returns
+        -------
+        Explanation
+        """
+        return explain(self, image, class_, upright=upright)
 
     def _logits(self, X) -> np.ndarray:
         check_is_fitted(self)

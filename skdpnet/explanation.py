@@ -19,7 +19,7 @@ __all__ = ["Explanation"]
 class Explanation:
     """Why a model gives a picture its score for a class.
 
-    Made by `explain_image`. C classes, P parts.
+    Made by `explain`. C classes, P parts.
 
     Attributes
     ----------
@@ -48,8 +48,11 @@ class Explanation:
         Cosine of each part and its best region, ``max_r S_pr``.
     boxes : float64 ndarray of shape (P, 4)
         Those regions: (left, top, right, bottom) in pixels of the picture, as stored
-        or upright as `explain_image` was asked; for precomputed features in shares of
+        or upright as `explain` was asked; for precomputed features in shares of
         the map's sides.
+    weights : float64 ndarray of shape (P,)
+        What the contributions are of one unit of the descriptor: ``V_cp``; of a
+        difference, ``V_cp - V_ap``.
     part_names : object ndarray of shape (P,)
     part_classes, part_maps : int ndarrays of shape (P,)
         Class, as an index into the classes that the parts were learned with, and map
@@ -78,6 +81,7 @@ class Explanation:
     bias: float
     classes: np.ndarray = field(repr=False)
     scores: np.ndarray = field(repr=False)
+    weights: np.ndarray = field(repr=False)
     responses: np.ndarray = field(repr=False)
     boxes: np.ndarray = field(repr=False)
     part_names: np.ndarray = field(repr=False)
@@ -90,6 +94,28 @@ class Explanation:
     grids: tuple[RegionGrid, ...] = field(repr=False)
     cosines: tuple[np.ndarray, ...] = field(repr=False)
     beta: float | None = field(repr=False)
+
+    def top_parts(self, n: int | None = None) -> np.ndarray:
+        """Find the parts whose presence speaks for the class.
+
+        These have a positive weight, and respond more than in an average training
+        picture. Other parts may add to the score by being absent: of negative weight,
+        and less present than on average. They are in `contributions` and `heat_map`
+        too, but the place where such a part responds most shows nothing of note.
+
+        Parameters
+        ----------
+        n : int, default=None
+            How many at most; None: all.
+
+        Returns
+        -------
+        int ndarray
+            Largest contribution first; may be empty.
+        """
+        order = np.argsort(-self.contributions, kind="stable")
+        present = (self.weights[order] > 0) & (self.contributions[order] > 0)
+        return order[present][:n]
 
     def heat_map(self, parts: ArrayLike | None = None) -> np.ndarray:
         """Share the contributions out over the places that they come from.
@@ -150,10 +176,12 @@ class Explanation:
         """
         a = class_number(self.classes, self.explained)
         b = class_number(self.classes, other)
+        weights = self.coef[a] - self.coef[b]
         return replace(
             self,
             against=self.classes.tolist()[b],
             score=float(self.scores[a] - self.scores[b]),
-            contributions=(self.coef[a] - self.coef[b]) * self.descriptor,
+            weights=weights,
+            contributions=weights * self.descriptor,
             bias=float(self.intercept[a] - self.intercept[b]),
         )

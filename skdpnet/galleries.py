@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from skdpnet.explain import in_pixels
+from skdpnet.explaining import in_pixels
 from skdpnet.linear import (
     class_number,
     find_parts,
@@ -73,7 +73,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     Parameters
     ----------
     estimator : fitted classifier
-        As in `explain_image`.
+        As in `explain`.
     class_ : label
     X : pictures, or array for ``backbone="precomputed"``
         The pictures to average over, for instance those of the class.

@@ -60,7 +60,7 @@ def linear_readout(estimator) -> LinearReadout:
     Parameters
     ----------
     estimator : fitted classifier
-        See `skdpnet.explain_image`.
+        See `skdpnet.explain`.
 
     Returns
     -------

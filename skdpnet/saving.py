@@ -48,8 +48,11 @@ _FITTED = {
     "GlobalFeatures": ("map_shapes_", "_n_features_out"),
     "SoftAssignParts": (*_OF_PARTS, "shift_", "scale_"),
 }
-# What the data, or `set_output`, may add.
-_OPTIONAL = ("n_features_in_", "feature_names_in_", "_sklearn_output_config")
+# What the data, `set_output`, or whoever fitted the model may add.
+_OPTIONAL = (
+    *("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
+    "notes_",
+)
 # These tell of the machine, not of the model.
 _LEFT_OUT = ("device", "memory")
 

@@ -21,8 +21,8 @@ from skdpnet import (
     GlobalFeatures,
     SoftAssignParts,
     best_regions,
+    explain,
     explain_class,
-    explain_image,
     part_galleries,
     part_gallery,
 )
@@ -56,7 +56,7 @@ def fitted(request):
 def test_a_class_is_explained_by_means_over_pictures(fitted):
     model, parts, X = fitted
     told = explain_class(model, 1, X)
-    each = [explain_image(model, one, 1) for one in X]
+    each = [explain(model, one, 1) for one in X]
     np.testing.assert_allclose(
         told.contributions, np.mean([why.contributions for why in each], 0), atol=1e-6
     )

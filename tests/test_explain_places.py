@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from skdpnet import DPNetClassifier, SoftAssignParts, best_regions, explain_image
+from skdpnet import DPNetClassifier, SoftAssignParts, best_regions, explain
 from tests.test_several_maps import SETTINGS, two_maps
 
 
@@ -60,7 +60,7 @@ def on_two_maps(request):
 def test_heat_maps_follow_the_formula(on_two_maps):
     model, parts, beta, X, y = on_two_maps
     for i in range(5):
-        why = explain_image(model, X[i], int(y[i]))
+        why = explain(model, X[i], int(y[i]))
         maps = [X[name][i] for name in X.dtype.names]
         assert why.heat_map().shape == (8, 8)
         expected = heat_in_numpy(parts, maps, why.contributions, beta, (8, 8))
@@ -85,7 +85,7 @@ def test_what_is_said_of_the_parts_is_what_the_estimator_says(on_two_maps):
     model, parts, beta, X, _ = on_two_maps
     found = best_regions(parts, X[:4])
     for i in range(4):
-        why = explain_image(model, X[i])
+        why = explain(model, X[i])
         np.testing.assert_array_equal(why.boxes, found.boxes[i])
         np.testing.assert_allclose(why.responses, found.responses[i], atol=1e-6)
         np.testing.assert_allclose(why.descriptor, parts.transform(X[i : i + 1])[0])
@@ -150,7 +150,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     path = tmp_path / "picture.png"
     stored.save(path, exif=exif)
     other = {"red": "green", "green": "red"}[label]
-    why = explain_image(coloured, str(path), label).difference(other)
+    why = explain(coloured, str(path), label).difference(other)
     assert why.predicted == label
     part = int(coloured.parts_[:, colour.index(230)].argmax())
     assert why.contributions[part] > 0
@@ -164,7 +164,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     square = [36, 0, 164, 128] if wide else [0, 36, 128, 164]
     np.testing.assert_array_equal(why.heat_map_box, square)
 
-    upright = explain_image(coloured, str(path), label, upright=True)
+    upright = explain(coloured, str(path), label, upright=True)
     np.testing.assert_array_equal(upright.heat_map_box, [36, 0, 164, 128])
     np.testing.assert_array_equal(upright.boxes[part], [left, top, left + 32, top + 32])
     # The heat map lies as the upright picture does: 8×8 cells of 16 pixels.
@@ -179,18 +179,18 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
 def test_a_picture_may_come_in_any_form(coloured):
     image = picture(RED, *PLACES[2], 1)[0]
     pixels = np.asarray(image)
-    expected = explain_image(coloured, image).contributions
+    expected = explain(coloured, image).contributions
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     objects = np.empty(1, object)
     objects[0] = image
     for given in ([image], pixels, pixels[None], tensor, tensor[None], objects):
-        why = explain_image(coloured, given)
+        why = explain(coloured, given)
         np.testing.assert_allclose(why.contributions, expected, atol=1e-6)
 
 
 def test_one_picture_at_a_time(coloured):
     image = picture(RED, *PLACES[2], 1)[0]
     with pytest.raises(ValueError, match="takes one picture, got 2"):
-        explain_image(coloured, [image, image])
+        explain(coloured, [image, image])
     with pytest.raises(ValueError, match="a missing value"):
-        explain_image(coloured, None)
+        explain(coloured, None)

@@ -138,6 +138,18 @@ def test_feature_names_and_set_output_are_kept(tmp_path):
         loaded.transform(X[[*"cba"]])
 
 
+def test_notes_travel_with_the_model(fitted, tmp_path):
+    X, y, model = fitted
+    noted = pickle.loads(pickle.dumps(model))
+    noted.notes_ = {"by": "me", "pictures": ["a.jpg", "b.jpg"], "split": {"seed": 3}}
+    noted.save(tmp_path / "model")
+    assert skdpnet.load(tmp_path / "model").notes_ == noted.notes_
+    assert not hasattr(noted.fit(X, y), "notes_"), "another fit, other pictures"
+    noted.notes_ = {"by": object()}
+    with pytest.raises(ValueError, match="notes_"):
+        noted.save(tmp_path / "other")
+
+
 def test_unchanged_by_parameters_set_after_fit(fitted, tmp_path):
     X, _, model = fitted
     changed = pickle.loads(pickle.dumps(model))

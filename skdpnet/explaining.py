@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.explanation import Explanation
 from skdpnet.images import as_images
-from skdpnet.linear import class_number, linear_readout
+from skdpnet.linear import (
+    LinearReadout,
+    class_number,
+    find_parts,
+    linear_readout,
+)
 
-__all__ = ["BestRegions", "best_regions", "explain_image", "in_pixels"]
+__all__ = ["BestRegions", "best_regions", "explain", "explain_each", "in_pixels"]
 
 
 class BestRegions(NamedTuple):
@@ -120,9 +125,7 @@ def in_pixels(
     return out
 
 
-def explain_image(
-    estimator, image, class_=None, *, upright: bool = False
-) -> Explanation:
+def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanation:
     """Explain the score that a model gives a picture for a class.
 
     The score is a sum over the parts, of what each contributes, plus a bias.
@@ -157,54 +160,101 @@ def explain_image(
     skdpnet.images.ImageError
         If the picture cannot be read.
 
+    See Also
+    --------
+    explain_each : Of many pictures, which go through the network in batches.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from skdpnet import DPNetClassifier, explain_image
+    >>> from skdpnet import DPNetClassifier, explain
     >>> X, y = load_iris(return_X_y=True, as_frame=False)
     >>> model = DPNetClassifier(
     ...     backbone="precomputed", n_parts_per_class=2, random_state=0
     ... ).fit(X, y)
-    >>> why = explain_image(model, X[0])
+    >>> why = explain(model, X[0])
     >>> why.predicted, why.contributions.shape
     (0, (6,))
     >>> bool(abs(why.contributions.sum() + why.bias - why.score) < 1e-6)
     True
     """
+    batch = _batch_of_one(find_parts(estimator)[0], image)
+    (why,) = explain_each(estimator, batch, class_, upright=upright)
+    return why
+
+
+def explain_each(
+    estimator, X, class_=None, *, upright: bool = False
+) -> Iterator[Explanation]:
+    """Explain the scores of many pictures, one after the other.
+
+    Parameters
+    ----------
+    estimator, class_, upright
+        As in `explain`, which also tells the errors.
+    X : pictures, or array for ``backbone="precomputed"``
+        As the parts' own `transform` takes them.
+
+    Yields
+    ------
+    Explanation
+        Of each picture, in order. Only the feature maps, and the responses of some
+        pictures at a time, are in memory.
+    """
     readout = linear_readout(estimator)
-    parts, labels = readout.parts, readout.classes.tolist()
     asked = None if class_ is None else class_number(readout.classes, class_)
-    batch = _batch_of_one(parts, image)
-    (responses,) = parts._responses(parts._maps(batch, reset=False))
-    descriptor = parts._descriptors(responses)[0].astype(np.float64)
-    scores = readout.coef @ descriptor + readout.intercept
-    c = int(scores.argmax()) if asked is None else asked
+    parts, first = readout.parts, 0
+    for responses in parts._responses(parts._maps(X, reset=False)):
+        yield from _explain_piece(readout, X, responses, first, asked, upright)
+        first += len(responses[0])
+
+
+def _explain_piece(
+    readout: LinearReadout,
+    X,
+    responses: Sequence[torch.Tensor],
+    first: int,
+    asked: int | None,
+    upright: bool,
+) -> Iterator[Explanation]:
+    """Explain some successive pictures, whose first has the number `first` in X."""
+    parts, labels = readout.parts, readout.classes.tolist()
+    descriptors = parts._descriptors(list(responses)).astype(np.float64)
+    scores = descriptors @ readout.coef.T + readout.intercept
     maxima, regions = _strongest(responses)
     # The last box is the whole map.
-    boxes = np.append(_boxes(parts, regions), [[[0.0, 0.0, 1.0, 1.0]]], axis=1)
-    boxes = in_pixels(parts, batch, boxes, [0], upright)[0]
-    return Explanation(
-        predicted=labels[int(scores.argmax())],
-        explained=labels[c],
-        against=None,
-        score=float(scores[c]),
-        contributions=readout.coef[c] * descriptor,
-        bias=float(readout.intercept[c]),
-        classes=readout.classes,
-        scores=scores,
-        responses=maxima[0],
-        boxes=boxes[:-1],
-        part_names=parts.get_feature_names_out(),
-        part_classes=parts.part_classes_,
-        part_maps=parts.part_maps_,
-        heat_map_box=boxes[-1],
-        coef=readout.coef,
-        intercept=readout.intercept,
-        descriptor=descriptor,
-        grids=tuple(parts.grids_),
-        cosines=tuple(own[0].cpu().numpy() for own in responses),
-        beta=parts._sharpness,
-    )
+    whole = np.broadcast_to([0.0, 0.0, 1.0, 1.0], (len(maxima), 1, 4))
+    boxes = np.append(_boxes(parts, regions), whole, axis=1)
+    pictures = np.arange(first, first + len(boxes))
+    boxes = in_pixels(parts, X, boxes, pictures, upright)
+    cosines = [own.cpu().numpy() for own in responses]
+    names = parts.get_feature_names_out()
+    for i, descriptor in enumerate(descriptors):
+        c = int(scores[i].argmax()) if asked is None else asked
+        yield Explanation(
+            predicted=labels[int(scores[i].argmax())],
+            explained=labels[c],
+            against=None,
+            score=float(scores[i, c]),
+            contributions=readout.coef[c] * descriptor,
+            bias=float(readout.intercept[c]),
+            classes=readout.classes,
+            scores=scores[i],
+            weights=readout.coef[c],
+            responses=maxima[i],
+            boxes=boxes[i, :-1],
+            part_names=names,
+            part_classes=parts.part_classes_,
+            part_maps=parts.part_maps_,
+            heat_map_box=boxes[i, -1],
+            coef=readout.coef,
+            intercept=readout.intercept,
+            descriptor=descriptor,
+            grids=tuple(parts.grids_),
+            # A copy, lest one explanation keep those of the whole piece.
+            cosines=tuple(own[i].copy() for own in cosines),
+            beta=parts._sharpness,
+        )
 
 
 def _batch_of_one(parts, image):
@@ -220,6 +270,6 @@ def _batch_of_one(parts, image):
         batch = [image]
     if len(batch) != 1:
         raise ValueError(
-            f"explain_image takes one picture, got {len(batch)}: call it for each."
+            f"explain takes one picture, got {len(batch)}: see explain_each."
         )
     return batch

@@ -21,7 +21,8 @@ from skdpnet import (
     DPNetTransformer,
     GlobalFeatures,
     SoftAssignParts,
-    explain_image,
+    explain,
+    explain_each,
 )
 from tests.test_dpnet import part_maps, quick
 
@@ -109,7 +110,7 @@ def test_contributions_and_bias_add_up_to_every_class_s_logit(name, data):
     predicted = model.predict(X[:N])
     for i in range(N):
         for c, label in enumerate(model.classes_):
-            why = explain_image(model, X[i], label)
+            why = explain(model, X[i], label)
             assert why.explained == label
             assert why.predicted == predicted[i]
             np.testing.assert_allclose(why.scores, expected[i], rtol=1e-4, atol=2e-5)
@@ -118,23 +119,23 @@ def test_contributions_and_bias_add_up_to_every_class_s_logit(name, data):
             assert added == pytest.approx(why.score, abs=1e-12)
             heat = why.heat_map()
             assert heat.sum() == pytest.approx(why.contributions.sum(), abs=1e-12)
-        unasked = explain_image(model, X[i : i + 1])
+        unasked = explain(model, X[i : i + 1])
         assert unasked.explained == unasked.predicted == predicted[i]
         assert unasked.score == unasked.scores.max()
 
 
 def test_a_sparse_classifier_is_read_too(data):
     model = make_pipeline(learned(), sparse_svm()).fit(*data)
-    before = explain_image(model, data[0][0])
+    before = explain(model, data[0][0])
     model[-1].sparsify()
-    after = explain_image(model, data[0][0])
+    after = explain(model, data[0][0])
     np.testing.assert_array_equal(after.contributions, before.contributions)
 
 
 def test_folded_standardisation_weighs_the_transformer_s_own_numbers(data):
     X, y = data
     model = make_pipeline(learned(), StandardScaler(), LOGISTIC).fit(X, y)
-    why = explain_image(model, X[3], y[3])
+    why = explain(model, X[3], y[3])
     b, scaler = model[0].transform(X[3:4])[0], model[1]
     np.testing.assert_allclose(why.descriptor, b)
     row = model[-1].coef_[-1] / scaler.scale_
@@ -147,8 +148,8 @@ def test_folded_standardisation_weighs_the_transformer_s_own_numbers(data):
 def test_a_difference_says_why_this_and_not_that(data):
     X, y = data
     model = make_pipeline(learned(), clone(SVM)).fit(X, y)
-    why = explain_image(model, X[0], "bird")
-    this, that = why.difference("cat"), explain_image(model, X[0], "cat")
+    why = explain(model, X[0], "bird")
+    this, that = why.difference("cat"), explain(model, X[0], "cat")
     back = that.difference("bird")
     np.testing.assert_array_equal(this.contributions, -back.contributions)
     np.testing.assert_array_equal(this.heat_map([0, 3]), -back.heat_map([0, 3]))
@@ -166,14 +167,14 @@ def test_a_difference_says_why_this_and_not_that(data):
 
 def test_it_tells_the_model_that_was_fitted_not_parameters_set_since(data):
     model = quick(DPNetClassifier, max_epochs=1).fit(*data)
-    before = explain_image(model, data[0][0]).heat_map()
+    before = explain(model, data[0][0]).heat_map()
     model.set_params(beta=None)
-    np.testing.assert_array_equal(explain_image(model, data[0][0]).heat_map(), before)
+    np.testing.assert_array_equal(explain(model, data[0][0]).heat_map(), before)
 
 
 def test_an_explanation_prints_briefly_and_pickles(data):
     X, y = data
-    why = explain_image(quick(DPNetClassifier, max_epochs=1).fit(X, y), X[0], "cat")
+    why = explain(quick(DPNetClassifier, max_epochs=1).fit(X, y), X[0], "cat")
     assert "explained='cat', against=None, score=" in repr(why)
     assert len(repr(why)) < 200
     again = pickle.loads(pickle.dumps(why))
@@ -187,7 +188,7 @@ def test_features_and_regions_are_explained(shape):
     X[y == 1, ..., 0] += 3
     model = quick(DPNetClassifier, max_epochs=1, n_parts_per_class=2).fit(X, y)
     for given in (X[0], X[:1], X[0].tolist()):
-        why = explain_image(model, given)
+        why = explain(model, given)
         assert why.heat_map().shape == (*(shape or (1,)), 1)
         assert why.heat_map().sum() == pytest.approx(why.contributions.sum())
         assert why.predicted == model.predict(X[:1])[0]
@@ -210,11 +211,11 @@ def test_unfitted_models_are_told(three):
         Pipeline([("parts", parts), ("scale", StandardScaler()), ("svm", SVM)]),
     ):
         with pytest.raises(NotFittedError):
-            explain_image(model, X[0])
+            explain(model, X[0])
     once = GridSearchCV(clone(SVM), {"C": [1]}, cv=2, refit=False)
     once.fit(parts.transform(X), y)
     with pytest.raises(ValueError, match="refit=False, which leaves no model"):
-        explain_image(Pipeline([("parts", parts), ("svm", once)]), X[0])
+        explain(Pipeline([("parts", parts), ("svm", once)]), X[0])
 
 
 def test_models_without_parts_or_without_a_linear_classifier_are_told(three):
@@ -225,18 +226,18 @@ def test_models_without_parts_or_without_a_linear_classifier_are_told(three):
         return make_pipeline(parts, *steps)
 
     with pytest.raises(ValueError, match="DPNetTransformer names no class"):
-        explain_image(parts, X[0])
+        explain(parts, X[0])
     with pytest.raises(ValueError, match="SoftAssignParts names no class"):
-        explain_image(make_pipeline(assigned().fit(X, y)), X[0])
+        explain(make_pipeline(assigned().fit(X, y)), X[0])
     pooled = make_pipeline(GlobalFeatures("precomputed"), clone(SVM)).fit(X, y)
     with pytest.raises(ValueError, match="Pipeline has no parts. Pass a DPNet"):
-        explain_image(pooled, X[0])
+        explain(pooled, X[0])
     with pytest.raises(ValueError, match="PCA comes before the parts. Pass the steps"):
-        explain_image(make_pipeline(PCA(), parts, clone(SVM)), X[0])
+        explain(make_pipeline(PCA(), parts, clone(SVM)), X[0])
     axes = PCA(4).fit(b)
     rotated = behind(axes, clone(SVM).fit(axes.transform(b), y))
     with pytest.raises(ValueError, match="only StandardScaler .* leave PCA out"):
-        explain_image(rotated, X[0])
+        explain(rotated, X[0])
     for classifier in (
         KNeighborsClassifier(),
         SVC(),
@@ -244,24 +245,24 @@ def test_models_without_parts_or_without_a_linear_classifier_are_told(three):
         SVC(kernel="linear"),
     ):
         with pytest.raises(ValueError, match="is no sum of one contribution a part"):
-            explain_image(behind(classifier.fit(b, y)), X[0])
+            explain(behind(classifier.fit(b, y)), X[0])
 
 
 def test_a_linear_machine_of_two_classes_is_linear():
     X, y, _ = part_maps(40, n_classes=2)
     model = make_pipeline(learned(), SVC(kernel="linear")).fit(X, y)
     expected = model.decision_function(X[:1])[0]
-    assert explain_image(model, X[0]).scores[1] == pytest.approx(expected, abs=1e-4)
+    assert explain(model, X[0]).scores[1] == pytest.approx(expected, abs=1e-4)
 
 
 def test_unknown_classes_and_parts_are_told(three):
     X, y, parts = three
     model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
     with pytest.raises(ValueError, match="'swalow' is none of the 3 .* 'swallow'"):
-        explain_image(model, X[0], "swalow")
+        explain(model, X[0], "swalow")
     with pytest.raises(ValueError, match="they are 'heron', 'sparrow', 'swallow'$"):
-        explain_image(model, X[0], 7)
-    why = explain_image(model, X[0])
+        explain(model, X[0], 7)
+    why = explain(model, X[0])
     with pytest.raises(ValueError, match="did you mean 'heron'"):
         why.difference("herons")
     for parts_asked in (12, -1, [3, 12], np.ones(5, bool)):
@@ -271,17 +272,61 @@ def test_unknown_classes_and_parts_are_told(three):
         why.heat_map(1.0)
     many = np.arange(20) % 12
     wide = quick(DPNetClassifier, max_epochs=0, n_parts_per_class=1).fit(X[:20], many)
-    assert explain_image(wide, X[0], np.int64(3)).explained == 3
+    assert explain(wide, X[0], np.int64(3)).explained == 3
     with pytest.raises(ValueError, match="none of the 12 .* 8, 9, …$"):
-        explain_image(wide, X[0], "heron")
+        explain(wide, X[0], "heron")
     with pytest.raises(ValueError, match="'3' is none of the 12 .* mean 3"):
-        explain_image(wide, X[0], "3")
+        explain(wide, X[0], "3")
 
 
 def test_one_map_at_a_time(three):
     X, y, parts = three
     model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
     with pytest.raises(ValueError, match="takes one picture, got 2"):
-        explain_image(model, X[:2])
+        explain(model, X[:2])
     with pytest.raises(ValueError, match=r"takes one picture, got 5"):
-        explain_image(model, X[0, :, 0])
+        explain(model, X[0, :, 0])
+
+
+def test_many_pictures_are_explained_as_each_alone(three):
+    X, y, parts = three
+    model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
+    for asked in (None, "heron"):
+        many = list(explain_each(model, X[:9], asked))
+        assert len(many) == 9
+        for image, why in zip(X, many, strict=False):
+            alone = explain(model, image, asked)
+            assert (why.explained, why.predicted) == (alone.explained, alone.predicted)
+            np.testing.assert_allclose(why.contributions, alone.contributions)
+            np.testing.assert_array_equal(why.boxes, alone.boxes)
+            np.testing.assert_allclose(why.heat_map(), alone.heat_map(), atol=1e-7)
+    with pytest.raises(ValueError, match="'jay' is none of the 3 classes"):
+        next(explain_each(model, X, "jay"))
+
+
+def test_top_parts_are_present_and_speak_for_the_class(three):
+    X, y, parts = three
+    model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
+    for why in explain_each(model, X[:9]):
+        for told in (why, why.difference("heron"), why.difference("swallow")):
+            above_average = told.descriptor > 0
+            row = model[-1].coef_
+            weight = row[list(told.classes).index(told.explained)]
+            if told.against is not None:
+                weight = weight - row[list(told.classes).index(told.against)]
+            np.testing.assert_allclose(told.weights, weight)
+            expected = {
+                p for p in range(len(weight)) if above_average[p] and weight[p] > 0
+            }
+            top = told.top_parts()
+            assert set(top.tolist()) == expected
+            assert (np.diff(told.contributions[top]) <= 0).all()
+            np.testing.assert_array_equal(told.top_parts(2), top[:2])
+
+
+def test_the_classifier_s_method_is_the_function(data):
+    X, y = data
+    model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
+    why, method = explain(model, X[0], "cat"), model.explain(X[0], "cat")
+    np.testing.assert_array_equal(why.contributions, method.contributions)
+    assert method.explained == "cat"
