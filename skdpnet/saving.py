@@ -85,7 +85,9 @@ def save(estimator: MapEstimator, path: str | os.PathLike) -> None:
         if key not in _LEFT_OUT
     }
     names = [*_FITTED[name], *(key for key in _OPTIONAL if hasattr(estimator, key))]
-    fitted = {key: encode(getattr(estimator, key), key) for key in names}
+    fitted = {
+        key: _encode_fitted(encode, key, getattr(estimator, key)) for key in names
+    }
     if isinstance(estimator, PartLearner):
         fitted["net_"] = encode(_net_state(estimator), "net_")
     metadata = {
@@ -216,6 +218,13 @@ def _encode_parameter(encode: Encoder, name: str, value: Any) -> Any:
             f"numbers, text, lists, dicts or arrays, or set_params({name}=None); what "
             "was fitted stays as it is."
         ) from error
+
+
+def _encode_fitted(encode: Encoder, name: str, value: Any) -> Any:
+    try:
+        return encode(value, name)
+    except UnsavableError as error:
+        raise ValueError(f"{name} cannot be saved: {error}.") from error
 
 
 def _decode_each(text: str, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
