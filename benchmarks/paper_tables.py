@@ -40,10 +40,9 @@ from paper_numbers import (
 from readers import Split, read_cub, read_folders, read_mit67
 from records import (
     append_line,
-    check_settings,
-    drop_torn_line,
     has_line,
     read_lines,
+    resume,
 )
 from suites import add_weight_options, constraints
 from tqdm import tqdm
@@ -106,10 +105,7 @@ def run(
     output : Path
         File of JSON lines.
     """
-    drop_torn_line(output)
-    lines = read_lines(output)
-    check_settings(output, lines, _settings_now)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    lines = resume(output, _settings_now)
     for data, split in splits.items():
         for backbone in backbones:
             where = {"data": data, "backbone": backbone, "image_size": image_size}

@@ -32,11 +32,10 @@ from readers import read_class_folders
 from recipe_table import markdown
 from records import (
     append_line,
-    check_settings,
-    drop_torn_line,
     has_line,
     plain,
     read_lines,
+    resume,
 )
 from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
@@ -209,9 +208,7 @@ def run(
     output : Path
         File of JSON lines.
     """
-    drop_torn_line(output)
-    lines = read_lines(output)
-    check_settings(output, lines, _settings_now)
+    lines = resume(output, _settings_now)
     pending = []
     for trial in trials:
         for seed in seeds:
@@ -219,7 +216,6 @@ def run(
                 pending.append((trial, seed))
     # Those of the same maps side by side, so that one set is held at a time.
     pending.sort(key=lambda one: json.dumps(_map_settings(one[0])))
-    output.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(pending), unit="fit") as bar:
         for of_maps, group in groupby(pending, lambda one: _map_settings(one[0])):
             maps = extract(

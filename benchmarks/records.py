@@ -7,10 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "append_line", "check_settings", "drop_torn_line", "has_line", "plain",
-    "read_lines",
-]  # fmt: skip
+__all__ = ["append_line", "has_line", "plain", "read_lines", "resume"]
 
 
 def plain(value: Any) -> Any:
@@ -60,19 +57,6 @@ def read_lines(path: Path) -> list[dict]:
     return lines
 
 
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line without an end, lest the next one be written behind it.
-
-    Parameters
-    ----------
-    path : Path
-        Need not be there.
-    """
-    if path.is_file():
-        with path.open("r+b") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
 def append_line(path: Path, line: dict) -> None:
     """Add a measurement at the end of a file.
 
@@ -104,30 +88,37 @@ def has_line(lines: list[dict], key: dict) -> bool:
     return any(all(line.get(k) == key[k] for k in key) for line in lines)
 
 
-def check_settings(
-    path: Path, lines: list[dict], settings: Callable[[dict], dict]
-) -> None:
-    """Stop where lines were measured with other settings than they would be now.
+def resume(path: Path, settings_now: Callable[[dict], dict]) -> list[dict]:
+    """Make a file ready for more measurements, and read those it has.
 
-    Defaults that have changed since would otherwise be compared with new ones under
-    the same name.
+    A last line without an end is cut off, lest the next one be written behind it; the
+    folder is made where it is missing. Lines measured with other settings than they
+    would be now are refused: defaults that have changed since would otherwise be
+    compared with new ones under the same name.
 
     Parameters
     ----------
     path : Path
-        The file they are in.
-    lines : list of dict
-        With ``settings``.
-    settings : callable
+        Need not be there.
+    settings_now : callable
         Line -> the settings that it would be measured with now.
+
+    Returns
+    -------
+    list of dict
 
     Raises
     ------
     SystemExit
-        Names the first such line and the settings.
+        Names the first line that cannot be used, and why.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        with path.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+    lines = read_lines(path)
     for number, line in enumerate(lines, 1):
-        now, then = plain(settings(line)), line["settings"]
+        now, then = plain(settings_now(line)), line["settings"]
         names = sorted(now.keys() | then.keys())
         other = [k for k in names if k not in now or k not in then or now[k] != then[k]]
         if other:
@@ -135,3 +126,4 @@ def check_settings(
                 f"error: line {number} of {path} was measured with other defaults of "
                 f"{', '.join(other)} than there are now; name another --output"
             )
+    return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -20,17 +19,7 @@ from sklearn.svm import LinearSVC
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import make_part_images
 from skdpnet.regions import RegionGrid
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Import a script as Python does when it runs one: its folder comes first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield importlib.import_module
-
+from tests.conftest import BENCHMARKS
 
 SEEDS = (0, 1)
 SIZE = 64
@@ -188,7 +177,7 @@ def test_the_table_is_what_the_file_says(run):
                   "efficientnet_lite0", "seeds 0, 1."):  # fmt: skip
         assert words in caption
     printed = subprocess.run(
-        [sys.executable, FOLDER / "table.py", *folder.glob("*.json")],
+        [sys.executable, BENCHMARKS / "table.py", *folder.glob("*.json")],
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},

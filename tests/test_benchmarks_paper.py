@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,8 @@ from PIL import Image
 
 from skdpnet import DPNetTransformer
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
 END_TO_END, SVM = "DP-Net, end to end", "DP-Net parts + SVM"
 GLOBAL = "global descriptor + SVM"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Import a script as Python does when it runs one: its folder comes first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield importlib.import_module
 
 
 def cells(table: str) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,6 @@ import pytest
 from PIL import Image
 
 from skdpnet import FeatureMaps
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Import a script as Python does when it runs one: its folder comes first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield importlib.import_module
 
 
 def save(path: Path, form: str | None = None) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,32 +11,20 @@ from sklearn.svm import LinearSVC
 
 from skdpnet import DPNetClassifier, DPNetTransformer
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Import a script as Python does when it runs one: its folder comes first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield importlib.import_module
-
-
 # --- Lines of JSON -------------------------------------------------------------------
 
 
 def test_a_torn_line_is_dropped(script, tmp_path):
     records = script("records")
-    file = tmp_path / "some.jsonl"
-    assert records.read_lines(file) == []
-    records.drop_torn_line(file)
-    records.append_line(file, {"seed": 0})
-    records.append_line(file, {"seed": 1})
+    file = tmp_path / "new" / "some.jsonl"
+    assert records.read_lines(file) == records.resume(file, lambda line: {}) == []
+    for seed in (0, 1):
+        records.append_line(file, {"seed": seed, "settings": {}})
     whole = file.read_bytes()
     # Killed in the middle of a line, and even of a letter.
     file.write_bytes(whole + '{"seed": 2, "data": "ä'.encode()[:-1])
-    assert records.read_lines(file) == [{"seed": 0}, {"seed": 1}]
-    records.drop_torn_line(file)
+    assert [line["seed"] for line in records.read_lines(file)] == [0, 1]
+    assert [line["seed"] for line in records.resume(file, lambda line: {})] == [0, 1]
     assert file.read_bytes() == whole
     records.append_line(file, {"seed": 3})
     assert [line["seed"] for line in records.read_lines(file)] == [0, 1, 3]
@@ -47,7 +33,7 @@ def test_a_torn_line_is_dropped(script, tmp_path):
 def test_a_line_torn_before_the_first_end(script, tmp_path):
     file = tmp_path / "some.jsonl"
     file.write_text('{"seed"')
-    script("records").drop_torn_line(file)
+    assert script("records").resume(file, lambda line: {}) == []
     assert file.read_bytes() == b""
 
 
