@@ -110,6 +110,10 @@ def make_part_images(
             Under ``(a, b)``, for each ordered pair of different classes, the
             frozenset of parts that tell class `a` from class `b`; under ``a``, the
             parts that tell class `a` from at least one other class.
+        discriminative_boxes : list of float64 ndarray of shape (k, 4)
+            For each picture, the boxes of those of its parts, if any can be seen,
+            that tell its class from at least one other: the targets of
+            `skdpnet.metrics.pointing_game`.
 
     Raises
     ------
@@ -153,6 +157,7 @@ def make_part_images(
         images[k] = scene.image
         boxes.append(scene.boxes)
         visible.append(scene.visible)
+    telling = _discriminative_parts(variants)
     return Bunch(
         images=images,
         target=target,
@@ -160,7 +165,14 @@ def make_part_images(
         boxes=boxes,
         visible=visible,
         variants=variants,
-        discriminative_parts=_discriminative_parts(variants),
+        discriminative_parts=telling,
+        discriminative_boxes=[
+            np.array(
+                [box for part, box in own.items() if part in telling[int(label)]],
+                dtype=float,
+            ).reshape(-1, 4)
+            for own, label in zip(boxes, target, strict=True)
+        ],
     )
 
 

@@ -104,6 +104,12 @@ def test_discriminative_parts_follow_from_the_variants(birds):
         assert table[a, b] == table[b, a] == expected
     for a in range(8):
         assert table[a] == set.union(*(set(table[a, b]) for b in range(8) if b != a))
+    for found, boxes, a in zip(
+        birds.discriminative_boxes, birds.boxes, birds.target, strict=True
+    ):
+        assert {tuple(box) for box in found.tolist()} == {
+            tuple(boxes[part]) for part in table[int(a)] & boxes.keys()
+        }
 
 
 @pytest.mark.parametrize("size", [64, 224, 320])
