@@ -26,7 +26,7 @@ from skdpnet import (
 )
 from tests.test_dpnet import part_maps, quick
 
-N = 30
+N = 100
 SVM = LinearSVC(random_state=0)
 LOGISTIC = LogisticRegression(max_iter=1000)
 
@@ -85,7 +85,7 @@ MODELS = {
 def data(request):
     # Noisy enough that some scores are near one another.
     labels = ["bird", "cat", "dog"][: request.param]
-    X, y, _ = part_maps(60, n_classes=request.param, labels=labels, strength=1.0)
+    X, y, _ = part_maps(N, n_classes=request.param, labels=labels, strength=1.0)
     return X, y
 
 
@@ -106,11 +106,9 @@ def logits(model, X):
 def test_contributions_and_bias_add_up_to_every_class_s_logit(name, data):
     X, y = data
     model = MODELS[name]().fit(X, y)
-    expected = logits(model, X[:N])
-    predicted = model.predict(X[:N])
-    for i in range(N):
-        for c, label in enumerate(model.classes_):
-            why = explain(model, X[i], label)
+    expected, predicted = logits(model, X), model.predict(X)
+    for c, label in enumerate(model.classes_):
+        for i, why in enumerate(explain_each(model, X, label)):
             assert why.explained == label
             assert why.predicted == predicted[i]
             np.testing.assert_allclose(why.scores, expected[i], rtol=1e-4, atol=2e-5)
@@ -119,9 +117,9 @@ def test_contributions_and_bias_add_up_to_every_class_s_logit(name, data):
             assert added == pytest.approx(why.score, abs=1e-12)
             heat = why.heat_map()
             assert heat.sum() == pytest.approx(why.contributions.sum(), abs=1e-12)
-        unasked = explain(model, X[i : i + 1])
-        assert unasked.explained == unasked.predicted == predicted[i]
-        assert unasked.score == unasked.scores.max()
+    for i, why in enumerate(explain_each(model, X)):
+        assert why.explained == why.predicted == predicted[i]
+        assert why.score == why.scores.max()
 
 
 def test_a_sparse_classifier_is_read_too(data):
