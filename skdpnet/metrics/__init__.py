@@ -1,0 +1,48 @@
+"""How good parts and explanations are, each measure with what chance would give.
+
+Where parts are found: `pointing_game`, `part_hits`, `part_purity`, `consistency` and
+`stability`, beside `random_regions`. What a decision rests on: `deletion_curve`,
+`insertion_curve`, `response_drop`, `parts_to_keep` and `parts_to_flip`. What parts
+repeat: `redundancy`.
+"""
+
+from __future__ import annotations
+
+from skdpnet.metrics.agreement import add_noise, consistency, stability
+from skdpnet.metrics.chance import random_regions
+from skdpnet.metrics.covering import ResponseDrop, response_drop
+from skdpnet.metrics.decisions import parts_to_flip, parts_to_keep
+from skdpnet.metrics.perturbation import (
+    area_under,
+    deletion_curve,
+    insertion_curve,
+    masked,
+)
+from skdpnet.metrics.places import (
+    fixed_size,
+    part_hits,
+    part_purity,
+    pointing_game,
+)
+from skdpnet.metrics.repetition import Redundancy, redundancy
+
+__all__ = [
+    "Redundancy",
+    "ResponseDrop",
+    "add_noise",
+    "area_under",
+    "consistency",
+    "deletion_curve",
+    "fixed_size",
+    "insertion_curve",
+    "masked",
+    "part_hits",
+    "part_purity",
+    "parts_to_flip",
+    "parts_to_keep",
+    "pointing_game",
+    "random_regions",
+    "redundancy",
+    "response_drop",
+    "stability",
+]
