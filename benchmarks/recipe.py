@@ -14,11 +14,9 @@ A line that the output has already is not measured again.
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -39,7 +37,7 @@ from records import (
 )
 from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
-from suites import ablation, add_weight_options, constraints
+from suites import ablation, add_weight_options, constraints, read_changes
 from tqdm import tqdm
 
 from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
@@ -323,7 +321,7 @@ def _pool(args: argparse.Namespace) -> Pool:
 
 def _trials(args: argparse.Namespace) -> list[Experiment]:
     if args.suite is None:
-        changes = dict(_changes(args.set))
+        changes = dict(read_changes(args.set))
         return [experiment(args.method or "parts", changes)]
     if args.set or args.method:
         raise ValueError(f"--suite {args.suite} has its own --set and --method")
@@ -340,20 +338,6 @@ def _trials(args: argparse.Namespace) -> list[Experiment]:
         if trial not in trials:
             trials.append(trial)
     return trials
-
-
-def _changes(texts: list[str]) -> Iterator[tuple[str, object]]:
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            changed = ast.literal_eval(value)
-            json.dumps(changed)
-        except (ValueError, SyntaxError, TypeError) as error:
-            raise ValueError(
-                f"--set {text!r} is not NAME=VALUE with a value such as 20, None, "
-                "(16, 32) or 'resnet50', quotes included"
-            ) from error
-        yield name, changed
 
 
 if __name__ == "__main__":

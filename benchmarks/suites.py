@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import json
+from collections.abc import Iterator
 
 from skdpnet import DPNetTransformer
 
-__all__ = ["ablation", "add_weight_options", "constraints"]
+__all__ = ["ablation", "add_weight_options", "constraints", "read_changes"]
 
 _WEIGHTS = {"orthogonality": 1.0, "assignment": 0.1, "specificity": 0.1}
 
@@ -94,3 +97,33 @@ def add_weight_options(parser: argparse.ArgumentParser) -> None:
             metavar="W",
             help=f"of the {name} constraint where it is on (default: %(default)s)",
         )
+
+
+def read_changes(texts: list[str]) -> Iterator[tuple[str, object]]:
+    """Read changes of settings off the command line.
+
+    Parameters
+    ----------
+    texts : list of str
+        Each NAME=VALUE, with the value as Python writes it.
+
+    Yields
+    ------
+    (str, value)
+
+    Raises
+    ------
+    ValueError
+        Names the first that is something else.
+    """
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            changed = ast.literal_eval(value)
+            json.dumps(changed)
+        except (ValueError, SyntaxError, TypeError) as error:
+            raise ValueError(
+                f"--set {text!r} is not NAME=VALUE with a value such as 20, None, "
+                "(16, 32) or 'resnet50', quotes included"
+            ) from error
+        yield name, changed

@@ -1,0 +1,99 @@
+"""The annotated parts of the birds of CUB-200-2011: where each can be seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["read_part_points"]
+
+_LAYOUT = (
+    "expected are images.txt, parts/parts.txt and parts/part_locs.txt, as "
+    "CUB_200_2011.tgz of data.caltech.edu unpacks."
+)
+
+
+def read_part_points(
+    folder: str | os.PathLike[str], paths: Sequence[str]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Read where the parts of some pictures of CUB-200-2011 are.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder ``CUB_200_2011`` of the archive.
+    paths : sequence of n str
+        Pictures in its folder ``images``, as `readers.read_cub` gives them.
+
+    Returns
+    -------
+    points : float64 ndarray of shape (n, K, 2)
+        (x, y) of each part in pixels of the picture; NaN where it is not visible.
+    names : list of str of length K
+        The parts; left and right eyes, legs and wings are parts of their own.
+
+    Raises
+    ------
+    FileNotFoundError
+        Names the list that is missing.
+    ValueError
+        If a list is not of the expected form, or names no such picture or part.
+    """
+    root = Path(folder)
+    images = {name: number for number, name in _pairs(root / "images.txt")}
+    parts = _pairs(root / "parts" / "parts.txt")
+    column = {number: k for k, (number, _) in enumerate(parts)}
+    unknown = [path for path in paths if _name(root, path) not in images]
+    if unknown:
+        raise ValueError(f"{root / 'images.txt'} does not list {unknown[0]}; {_LAYOUT}")
+    rows: dict[int, list[int]] = {}
+    for i, path in enumerate(paths):
+        rows.setdefault(images[_name(root, path)], []).append(i)
+
+    file = root / "parts" / "part_locs.txt"
+    try:
+        table = np.loadtxt(_checked(file), ndmin=2, comments=None)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read: {error}; {_LAYOUT}") from error
+    if table.shape[1] != 5:
+        raise ValueError(
+            f"{file} has {table.shape[1]} numbers a line, not the 5 of image, part, "
+            f"x, y and visible; {_LAYOUT}"
+        )
+    points = np.full((len(paths), len(parts), 2), np.nan)
+    for image, part, x, y, visible in table:
+        if int(part) not in column:
+            raise ValueError(
+                f"{file} has a part {part:g} that parts.txt has not; {_LAYOUT}"
+            )
+        if visible:
+            points[rows.get(int(image), []), column[int(part)]] = x, y
+    return points, [name for _, name in parts]
+
+
+def _pairs(file: Path) -> list[tuple[int, str]]:
+    """Read lines of a number, a blank and a name."""
+    pairs = []
+    for line in _checked(file).read_text(encoding="utf-8").splitlines():
+        number, _, name = line.strip().partition(" ")
+        if not (number.isdecimal() and name):
+            raise ValueError(
+                f"{file} has a line {line!r}, not a number and a name; {_LAYOUT}"
+            )
+        pairs.append((int(number), name))
+    return pairs
+
+
+def _checked(file: Path) -> Path:
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}; {_LAYOUT}")
+    return file
+
+
+def _name(root: Path, path: str) -> str:
+    """Name a picture as images.txt does."""
+    return Path(os.path.relpath(path, root / "images")).as_posix()

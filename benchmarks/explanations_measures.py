@@ -1,0 +1,268 @@
+"""How good a model's explanations are, each measure beside what chance gives.
+
+All measures are those of `skdpnet.metrics`. What chance is differs: another region of
+the same size for places, another order of pixels or of parts for decisions, parts
+drawn blindly for how alike parts are.
+
+Deletion and insertion: so that models with scores of different scales compare, a score
+is given as its place between that of the blank, 0, and that of the whole picture, 1,
+both means over the pictures.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from explanations_data import PictureSet
+from explanations_models import GlobalModel, PartModel, Seen, forgetting
+from numpy.typing import NDArray
+
+from skdpnet import best_regions, metrics
+from skdpnet.regions import RegionGrid
+
+__all__ = ["Against", "areas", "measure"]
+
+# As in the papers: sides of the boxes in shares of the square.
+_PURITY_SIDE, _CONSISTENCY_SIDE = 32 / 224, 72 / 224
+
+
+class Against(NamedTuple):
+    """A measure, and the same by chance."""
+
+    value: float
+    chance: float
+
+
+def measure(
+    model: PartModel | GlobalModel,
+    data: PictureSet,
+    *,
+    n_perturbed: int,
+    n_steps: int,
+    seed: int,
+) -> dict[str, Against]:
+    """Measure all that can be measured of a model on a data set.
+
+    Parameters
+    ----------
+    model : PartModel or GlobalModel
+    data : PictureSet
+    n_perturbed : int
+        How many test pictures are changed and seen again.
+    n_steps : int
+        Of deletion and insertion.
+    seed : int
+        Of chance.
+
+    Returns
+    -------
+    dict of str to Against
+    """
+    random = np.random.RandomState(seed)
+    rows, squares = data.sample(n_perturbed)
+    seen = model.see(squares)
+    found = {}
+    if isinstance(model, PartModel) or data.targets is not None:
+        everywhere = model.see(data.test)
+        scores = everywhere.scores
+    else:
+        scores = model.scores(data.test)
+    correct = scores.argmax(axis=1) == data.test_y
+    found["accuracy"] = Against(float(correct.mean()), 1 / len(data.names))
+    if data.targets is not None:
+        found |= _pointing(model, everywhere, data.targets, random)
+    found |= areas(model, squares, seen, n_steps)
+    if isinstance(model, PartModel):
+        if data.truths is not None:
+            found |= _agreement(model, data, random)
+            found["stability"] = _stability(model, data, rows, squares, random)
+        found["response drop"] = _response_drop(model, squares, seen, random)
+        found |= _sizes(model, everywhere.descriptors, random)
+        found |= _redundancy(model, random)
+    return found
+
+
+def _pointing(model, seen: Seen, targets, random) -> dict[str, Against]:
+    """Whether the strongest part, and the heat map's maximum, point at telling parts.
+
+    Chance draws from the regions of all maps, and from the cells of the heat map, so
+    it knows nothing of where in pictures the things are.
+    """
+
+    def share(boxes: np.ndarray) -> float:
+        return float(metrics.pointing_game(boxes, targets).mean())
+
+    def blind(grids) -> float:
+        return share(metrics.random_regions(grids, len(targets), 1, random)[:, 0])
+
+    n, height, width = seen.heat_maps.shape
+    cells = RegionGrid(height, width, ((1, 1),))
+    peaks = seen.heat_maps.reshape(n, -1).argmax(axis=1)
+    found = {"peak": Against(share(cells.boxes()[peaks]), blind([cells]))}
+    if seen.top_boxes is not None:
+        found["top part"] = Against(
+            share(seen.top_boxes), blind(model.describer.grids_)
+        )
+    return found
+
+
+def _blind(model: PartModel, regions: np.ndarray, random) -> np.ndarray:
+    """Draw a region of the same size for each of the regions (n, P)."""
+    maps = model.describer.part_maps_
+    grids = model.describer.grids_
+    return metrics.random_regions(
+        grids, *regions.shape, random, part_maps=maps, like=regions
+    )
+
+
+def _places(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regions (n, P) of all parts, their boxes in shares, and the responses."""
+    found = best_regions(model.describer, X)
+    parts = model.describer
+    boxes = np.empty(found.boxes.shape)
+    for i, grid in enumerate(parts.grids_):
+        own = parts.part_maps_ == i
+        boxes[:, own] = grid.boxes()[found.regions[:, own]]
+    return found.regions, boxes, found.responses
+
+
+def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool_]:
+    return metrics.part_hits(metrics.fixed_size(boxes, side), truths)
+
+
+def _own_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
+    """Whether each part (n, P) is one of the picture's class."""
+    parts = model.describer
+    return y[:, None] == parts.classes_[parts.part_classes_]
+
+
+def _agreement(model: PartModel, data: PictureSet, random) -> dict[str, Against]:
+    """Purity, and the share of consistent parts."""
+    regions, boxes, responses = _places(model, data.test)
+    visible = ~np.isnan(data.truths).any(axis=2)
+    active = _own_class(model, data.test_y)
+    purity, consistent = [], []
+    for own in (boxes, _blind(model, regions, random)):
+        hits = _hits(own, _PURITY_SIDE, data.truths)
+        purity.append(float(metrics.part_purity(hits, visible, responses).mean()))
+        hits = _hits(own, _CONSISTENCY_SIDE, data.truths)
+        stays = metrics.consistency(hits, visible, active=active)
+        consistent.append(float(stays.mean()))
+    return {"purity": Against(*purity), "consistency": Against(*consistent)}
+
+
+def _stability(model: PartModel, data: PictureSet, rows, squares, random) -> Against:
+    """Stability under noise, which is the same for all models."""
+    truths = data.truths[rows]
+    active = _own_class(model, data.test_y[rows])
+    noisy = metrics.add_noise(squares, random_state=0)
+    regions, boxes, _ = _places(model, squares)
+    _, again, _ = _places(model, noisy)
+    blind = [_blind(model, regions, random) for _ in range(2)]
+    pairs = ((boxes, again), blind)
+    return Against(
+        *(
+            metrics.stability(
+                *(_hits(own, _CONSISTENCY_SIDE, truths) for own in pair), active=active
+            )
+            for pair in pairs
+        )
+    )
+
+
+def areas(
+    model: PartModel | GlobalModel,
+    squares: NDArray[np.uint8],
+    seen: Seen,
+    n_steps: int,
+) -> dict[str, Against]:
+    """Areas under the mean deletion and insertion curves of the predicted classes.
+
+    Parameters
+    ----------
+    model : PartModel or GlobalModel
+    squares : uint8 ndarray of shape (n, S, S, 3)
+    seen : Seen
+        In them.
+    n_steps : int
+
+    Returns
+    -------
+    dict of str to Against
+        ``deletion``, the smaller the better, and ``insertion``, the larger the better.
+        Chance takes the pixels in an order that is the same for all models whose heat
+        maps have as many cells.
+    """
+    # Pictures changed by this model's heat maps are its own.
+    with forgetting(model.describer):
+        own = _areas(model, squares, seen, seen.heat_maps, n_steps)
+    # Of equal heat the order is by chance.
+    chance = _areas(model, squares, seen, np.zeros_like(seen.heat_maps), n_steps)
+    names = ("deletion", "insertion")
+    return {
+        k: Against(*pair)
+        for k, pair in zip(names, zip(own, chance, strict=True), strict=True)
+    }
+
+
+def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> tuple[float, float]:
+    classes = seen.scores.argmax(axis=1)
+    curves = []
+    for square, heat, c in zip(squares, heat_maps, classes, strict=True):
+
+        def score(pictures, c=c):
+            return model.scores(pictures)[:, c]
+
+        curves.append(
+            [
+                curve(score, square, heat, n_steps=n_steps)
+                for curve in (metrics.deletion_curve, metrics.insertion_curve)
+            ]
+        )
+    deletion, insertion = np.mean(curves, axis=0)
+    blank, whole = insertion[0], deletion[0]
+    return tuple(
+        metrics.area_under((mean - blank) / (whole - blank))
+        for mean in (deletion, insertion)
+    )
+
+
+def _response_drop(model: PartModel, squares, seen: Seen, random) -> Against:
+    """Share of the top part's response that is lost when its region is covered."""
+    rows = np.flatnonzero(seen.top >= 0)
+    drop = metrics.response_drop(
+        model.describer, squares[rows], seen.top[rows, None], random_state=random
+    )
+    before = float(drop.before.mean())
+    return Against(drop.mean_best / before, drop.mean_random / before)
+
+
+def _sizes(model: PartModel, descriptors, random) -> dict[str, Against]:
+    """Medians of the numbers of parts that keep, and that flip, a decision."""
+    readout = model.readout
+    blind = np.argsort(random.random_sample(descriptors.shape), axis=1)
+
+    def median(count, order) -> float:
+        counts = count(readout.coef, readout.intercept, descriptors, order=order)
+        return float(np.median(counts))
+
+    return {
+        name: Against(median(count, None), median(count, blind))
+        for name, count in (
+            ("keep", metrics.parts_to_keep),
+            ("flip", metrics.parts_to_flip),
+        )
+    }
+
+
+def _redundancy(model: PartModel, random) -> dict[str, Against]:
+    """How alike parts are, beside as many normal draws of as many numbers."""
+    parts, maps = model.describer.parts_, model.describer.part_maps_
+    # Zeros fill the rows of maps with fewer dimensions.
+    blind = random.normal(size=parts.shape) * (parts != 0)
+    own, chance = metrics.redundancy(parts, maps), metrics.redundancy(blind, maps)
+    return {
+        "redundancy": Against(own.mean, chance.mean),
+        "closest pair": Against(own.maximum, chance.maximum),
+    }

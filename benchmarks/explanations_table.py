@@ -1,0 +1,103 @@
+"""Rows of `explanations.py` -> Markdown tables."""
+
+from __future__ import annotations
+
+import statistics
+
+__all__ = ["markdown"]
+
+_WEIGHTS = ("orthogonality_weight", "assignment_weight", "specificity_weight")
+
+# Measure -> heading, factor, digits. An arrow says what is better.
+_COLUMNS: dict[str, tuple[str, float, int]] = {
+    "accuracy": ("accuracy, % ↑", 100, 1),
+    "top part": ("top part on a telling part, % ↑", 100, 1),
+    "peak": ("heat map's maximum on one, % ↑", 100, 1),
+    "purity": ("purity, % ↑", 100, 1),
+    "consistency": ("consistent, % ↑", 100, 1),
+    "stability": ("stable, % ↑", 100, 1),
+    "deletion": ("deletion, % ↓", 100, 1),
+    "insertion": ("insertion, % ↑", 100, 1),
+    "response drop": ("response drop, % ↑", 100, 1),
+    "keep": ("parts that keep ↓", 1, 1),
+    "flip": ("parts that flip ↓", 1, 1),
+    "redundancy": ("mean cosine ↓", 1, 3),
+    "closest pair": ("largest cosine ↓", 1, 2),
+}
+_NOTE = (
+    "Mean ± standard deviation over the seeds; in brackets the mean of the same "
+    "measure by chance: a guess, random regions, pixels or parts in random order, "
+    "random parts. ↑: more is better; ↓: less is. Deletion and insertion: area under "
+    "the mean score of the predicted class, of which 0 % is the blurred picture's and "
+    "100 % the picture's. Response drop: share of the top part's response that is "
+    "lost when its region is blurred. Parts that keep, and flip, a decision: medians "
+    "over the test pictures. Cosines: of pairs of different parts, without sign."
+)
+
+
+def markdown(rows: list[dict]) -> str:
+    """Write measurements as tables, one a data set.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `explanations.py` keeps them.
+
+    Returns
+    -------
+    str
+        Only measures that some row of a data set has are columns of its table.
+    """
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(_caption(row), []).append(row)
+    return "\n\n".join([*(_table(*group) for group in groups.items()), _NOTE])
+
+
+def _caption(row: dict) -> str:
+    size = row["image_size"]
+    return (
+        f"{row['data']}: {row['n_train']} training and {row['n_test']} test pictures, "
+        f"{size} × {size} pixels; {row['n_perturbed']} of the test pictures changed, "
+        f"in {row['n_steps']} steps."
+    )
+
+
+def _table(caption: str, rows: list[dict]) -> str:
+    models: dict[str, list[dict]] = {}
+    for row in rows:
+        models.setdefault(_name(row), []).append(row)
+    shown = [key for key in _COLUMNS if any(key in row["measures"] for row in rows)]
+    lines = [caption, ""]
+    lines.append("| model | " + " | ".join(_COLUMNS[key][0] for key in shown) + " |")
+    lines.append("| --- |" + " ---: |" * len(shown))
+    for name, runs in models.items():
+        cells = [_cell(key, runs) for key in shown]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(key: str, runs: list[dict]) -> str:
+    pairs = [run["measures"][key] for run in runs if key in run["measures"]]
+    if not pairs:
+        return "–"
+    _, factor, digits = _COLUMNS[key]
+    values = [factor * pair["value"] for pair in pairs]
+    chance = factor * statistics.mean(pair["chance"] for pair in pairs)
+    own = f"{statistics.mean(values):.{digits}f}"
+    if len(values) > 1:
+        own += f" ± {statistics.stdev(values):.{digits}f}"
+    return f"{own} ({chance:.{digits}f})"
+
+
+def _name(row: dict) -> str:
+    """Name a model: method, constraints, and what else is changed."""
+    names = [row["method"]]
+    if row["constraints"] == "without":
+        names.append("without constraints")
+    elif row["constraints"]:
+        names.append(row["constraints"])
+    others = {k: v for k, v in row["changes"].items() if k not in _WEIGHTS}
+    if others:
+        names.append("`" + " ".join(f"{k}={v}" for k, v in others.items()) + "`")
+    return ", ".join(names)
