@@ -29,7 +29,7 @@ from measuring import C_GRID, MAX_ITER, N_FOLDS, TWO_STAGE, check_folds, setting
 from recipe import experiment
 from records import append_line, has_line, read_lines, resume
 from sklearn.base import BaseEstimator
-from suites import add_weight_options, constraints, read_changes
+from suites import OF_REGIONS, add_weight_options, constraints, read_changes
 from tqdm import tqdm
 
 from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
@@ -38,7 +38,6 @@ DPNET = "DP-Net"
 GRAD_CAM = "global descriptor + SVM, Grad-CAM"
 # The same for all methods, so not to be changed of one.
 _COMMON = ("backbone", "image_size")
-_OF_REGIONS = ("strides", "region_scales")
 
 
 class Trial(NamedTuple):
@@ -86,7 +85,7 @@ def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
     chosen = constraints(*weights)
     return [
         Trial(GRAD_CAM, "", {}),
-        Trial(TWO_STAGE, "", {k: changes[k] for k in _OF_REGIONS if k in changes}),
+        Trial(TWO_STAGE, "", {k: changes[k] for k in OF_REGIONS & {*changes}}),
         *(Trial(DPNET, name, {**changes, **on}) for name, on in chosen.items()),
     ]
 

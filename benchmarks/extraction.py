@@ -21,26 +21,25 @@ def extractors(
     *,
     image_size: int,
     memory: str | os.PathLike | None = None,
+    strides: Sequence[int] | None = DPNetTransformer().strides,
 ) -> dict[str, FeatureMaps]:
     """Make the extractors of both kinds of maps.
 
     Parameters
     ----------
-    backbone : str
-    image_size : int
-    memory : str or path, optional
-        All as `FeatureMaps` takes them.
+    backbone, image_size, memory, strides
+        As `FeatureMaps` takes them; the strides are those that parts live on, by
+        default DP-Net's own.
 
     Returns
     -------
     dict of str to FeatureMaps
-        Under `LAST`, of the network's last map; under `PARTS`, of the maps of the
-        strides that DP-Net's parts have by default.
+        Under `LAST`, of the network's last map; under `PARTS`, of those of `strides`.
     """
     given: dict[str, Any] = {"image_size": image_size, "memory": memory, "verbose": 1}
     return {
         LAST: FeatureMaps(backbone, **given),
-        PARTS: FeatureMaps(backbone, strides=DPNetTransformer().strides, **given),
+        PARTS: FeatureMaps(backbone, strides=strides, **given),
     }
 
 

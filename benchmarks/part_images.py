@@ -12,38 +12,37 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 from extraction import extractors
 from global_vs_parts import environment
 from measuring import choose_svm, methods
+from recipe import experiment
 from sklearn.base import is_classifier
+from sklearn.pipeline import make_pipeline
+from suites import OF_REGIONS, read_changes
 from table import spread
 
-from skdpnet import best_regions, datasets, metrics
+from skdpnet import datasets, explain_each, metrics
+from skdpnet.learning import PartLearner
+from skdpnet.regions import RegionGrid
 
 # Apart from the seeds that anything was chosen on.
 FIRST_SEED = 1000
 
 
-def pointing(
-    descriptor: np.ndarray, coef: np.ndarray, winners: np.ndarray, model, maps, test
-) -> tuple[float, float]:
+def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]:
     """Pointing game of each picture's strongest part, and of random regions.
 
-    A random region is drawn uniformly from the regions of all maps, whichever map the
-    strongest part sees.
+    The strongest part is the first of `Explanation.top_parts`; where no part that is
+    present speaks for the predicted class, nothing is pointed at. A random region is
+    drawn uniformly from the regions of all maps, whichever map the strongest part
+    sees.
 
     Parameters
     ----------
-    descriptor : ndarray of shape (n, P)
-        Of the test pictures.
-    coef : ndarray of shape (C, P)
-        The linear classifier's weights.
-    winners : int ndarray of shape (n,)
-        Predicted classes.
-    model : fitted part-based estimator
-    maps : ndarray
-        Maps of the n test pictures that the model sees.
+    explanations : iterable of n Explanation
+        Of maps, so their boxes are in shares of the picture's sides.
+    grids : list of RegionGrid
+        The regions of each map.
     test : Bunch
         As `make_part_images` gives it.
 
@@ -53,23 +52,20 @@ def pointing(
         Share of the pictures in which the box's centre lies on a true part that tells
         the picture's class from at least one other.
     """
-    strongest = (coef[winners] * descriptor).argmax(axis=1)
-    pictures = np.arange(len(strongest))
     size = test.images.shape[1]
-    boxes = best_regions(model, maps).boxes[pictures, strongest] * size
-    targets = [
-        [box[part] for part in test.discriminative_parts[label] if part in box]
-        for label, box in zip(test.target, test.boxes, strict=True)
+    boxes = [
+        why.boxes[top[0]] * size if len(top := why.top_parts(1)) else [-1.0] * 4
+        for why in explanations
     ]
-    regions = np.concatenate([grid.boxes() for grid in model.grids_]) * size
-    drawn = np.random.default_rng(0).integers(len(regions), size=len(pictures))
+    drawn = metrics.random_regions(grids, len(boxes), 1, random_state=0)[:, 0] * size
+    targets = test.discriminative_boxes
     return (
         float(metrics.pointing_game(boxes, targets).mean()),
-        float(metrics.pointing_game(regions[drawn], targets).mean()),
+        float(metrics.pointing_game(drawn, targets).mean()),
     )
 
 
-def measure(seed: int, options: argparse.Namespace) -> list[dict]:
+def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]:
     """Measure every method on one pair of training and test sets.
 
     Parameters
@@ -77,6 +73,9 @@ def measure(seed: int, options: argparse.Namespace) -> list[dict]:
     seed : int
     options : Namespace
         ``n_train``, ``n_test``, ``image_size``, ``difficulty``.
+    changes : dict
+        Settings of DP-Net that are changed from their defaults; ``strides`` and
+        ``region_scales`` are changed of the other methods too, where they have them.
 
     Returns
     -------
@@ -84,32 +83,31 @@ def measure(seed: int, options: argparse.Namespace) -> list[dict]:
         For each method, ``method``, ``seed``, ``accuracy`` and, where it has parts,
         ``pointing`` and ``pointing_random``.
     """
-    draw = {"difficulty": options.difficulty}
+    draw = {"difficulty": options.difficulty, "image_size": options.image_size}
     first = FIRST_SEED + 2 * seed
     train = datasets.make_part_images(options.n_train, random_state=first, **draw)
     test = datasets.make_part_images(options.n_test, random_state=first + 1, **draw)
+    seen = {k: changes[k] for k in ("strides",) if k in changes}
     maps, test_maps = {}, {}
-    for kind, extractor in extractors(image_size=options.image_size).items():
+    for kind, extractor in extractors(image_size=options.image_size, **seen).items():
         maps[kind] = extractor.fit_transform(train.images)
         test_maps[kind] = extractor.transform(test.images)
     rows = []
     for name, (method, kind) in methods(seed).items():
-        row = {"method": name, "seed": seed}
-        seen = method.fit_transform(maps[kind], train.target)
-        unseen = method.transform(test_maps[kind])
-        if is_classifier(method):
-            coef, logits = method.coef_, method.decision_function(test_maps[kind])
-        else:
+        learns = isinstance(method, PartLearner)
+        known = changes if learns else {k: changes[k] for k in OF_REGIONS & {*changes}}
+        own = method.get_params()
+        model = method.set_params(**{k: v for k, v in known.items() if k in own})
+        if not is_classifier(method):
             svm, _ = choose_svm(method, maps[kind], train.target, seed)
-            svm.fit(seen, train.target)
-            coef, logits = svm.coef_, svm.decision_function(unseen)
-        winners = logits.argmax(axis=1)
-        row["accuracy"] = float((winners == test.target).mean())
+            model = make_pipeline(method, svm)
+        model.fit(maps[kind], train.target)
+        accuracy = float(model.score(test_maps[kind], test.target))
+        row = {"method": name, "seed": seed, "accuracy": accuracy}
         if hasattr(method, "parts_"):
-            found, chance = pointing(
-                unseen, coef, winners, method, test_maps[kind], test
+            row["pointing"], row["pointing_random"] = pointing(
+                explain_each(model, test_maps[kind]), method.grids_, test
             )
-            row["pointing"], row["pointing_random"] = found, chance
         rows.append(row)
     return rows
 
@@ -148,8 +146,20 @@ def main() -> None:
     parser.add_argument("--difficulty", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", default="benchmarks/results", type=Path)
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of DP-Net that are changed from their defaults, as Python "
+        "writes them; strides and region_scales of the other methods too",
+    )
     options = parser.parse_args()
-    rows = [row for seed in options.seeds for row in measure(seed, options)]
+    try:
+        changes = experiment("parts", dict(read_changes(options.set))).changes
+    except ValueError as error:
+        parser.error(str(error))
+    rows = [row for seed in options.seeds for row in measure(seed, options, changes)]
     print(table(rows))
     options.output.mkdir(parents=True, exist_ok=True)
     result = {

@@ -9,8 +9,16 @@ from collections.abc import Iterator
 
 from skdpnet import DPNetTransformer
 
-__all__ = ["ablation", "add_weight_options", "constraints", "read_changes"]
+__all__ = [
+    "OF_REGIONS",
+    "ablation",
+    "add_weight_options",
+    "constraints",
+    "read_changes",
+]
 
+# Settings that all methods with regions share, lest one see more than another.
+OF_REGIONS = {"strides", "region_scales"}
 _WEIGHTS = {"orthogonality": 1.0, "assignment": 0.1, "specificity": 0.1}
 
 

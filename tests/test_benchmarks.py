@@ -208,27 +208,21 @@ def test_the_figure_is_a_picture(run):
 # --- Pictures whose parts are known --------------------------------------------------
 
 
-def test_pointing_takes_its_random_regions_from_all_maps(script, monkeypatch):
-    module = script("part_images")
+def test_pointing_takes_its_random_regions_from_all_maps(script):
     # One whole-picture region on one map, four quarters on the other.
     grids = [RegionGrid(1, 1, ((1, 1),)), RegionGrid(2, 2, ((1, 1),))]
-    model = SimpleNamespace(grids_=grids)
     n = 2000
-    boxes = np.tile([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]], (n, 1, 1))
-    monkeypatch.setattr(module, "best_regions", lambda *_: SimpleNamespace(boxes=boxes))
+    boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
+    shown = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([1, 0])[:n])
+    nothing = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([], int))
     # The telling part of each picture is in the middle of its lower right quarter.
     test = SimpleNamespace(
         images=np.zeros((n, 8, 8, 3), np.uint8),
-        target=np.zeros(n, int),
-        boxes=[{"tail": (5, 5, 7, 7)}] * n,
-        discriminative_parts={0: {"tail"}},
+        discriminative_boxes=[[(5, 5, 7, 7)]] * n,
     )
-    winners = np.zeros(n, int)
-    descriptor = np.tile([0.0, 1.0], (n, 1))
-    found, chance = module.pointing(
-        descriptor, np.array([[1.0, 1.0]]), winners, model, None, test
-    )
-    assert found == 1
+    every_other = [shown, nothing] * (n // 2)
+    found, chance = script("part_images").pointing(every_other, grids, test)
+    assert found == 0.5
     assert chance == pytest.approx(1 / 5, abs=0.03)
 
 
