@@ -18,7 +18,14 @@ from skdpnet.linear import (
     linear_readout,
 )
 
-__all__ = ["BestRegions", "best_regions", "explain", "explain_each", "in_pixels"]
+__all__ = [
+    "BestRegions",
+    "batch_of_one",
+    "best_regions",
+    "explain",
+    "explain_each",
+    "in_pixels",
+]
 
 
 class BestRegions(NamedTuple):
@@ -178,7 +185,7 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
     >>> bool(abs(why.contributions.sum() + why.bias - why.score) < 1e-6)
     True
     """
-    batch = _batch_of_one(find_parts(estimator)[0], image)
+    batch = batch_of_one(find_parts(estimator)[0], image)
     (why,) = explain_each(estimator, batch, class_, upright=upright)
     return why
 
@@ -257,8 +264,24 @@ def _explain_piece(
         )
 
 
-def _batch_of_one(parts, image):
-    """Return X with one picture, whether given alone or as a batch."""
+def batch_of_one(parts, image):
+    """Return X with one picture, whether given alone or as a batch.
+
+    Parameters
+    ----------
+    parts : fitted PartEstimator
+    image : picture, array of features, or list or batch of one
+        As `explain` takes it.
+
+    Returns
+    -------
+    X
+
+    Raises
+    ------
+    ValueError
+        If there is more than one picture.
+    """
     if parts._takes_features():
         batch = image if hasattr(image, "ndim") else np.asarray(image)
         several = getattr(getattr(batch, "dtype", None), "names", None) is not None
