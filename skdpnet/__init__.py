@@ -16,6 +16,7 @@ _PUBLIC = {
     "SoftAssignParts": "skdpnet.baselines",
     "best_regions": "skdpnet.explaining",
     "datasets": "skdpnet.datasets",
+    "display": "skdpnet.display",
     "explain": "skdpnet.explaining",
     "explain_class": "skdpnet.galleries",
     "explain_each": "skdpnet.explaining",
@@ -23,6 +24,7 @@ _PUBLIC = {
     "metrics": "skdpnet.metrics",
     "part_galleries": "skdpnet.galleries",
     "part_gallery": "skdpnet.galleries",
+    "report": "skdpnet.reporting",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -1,0 +1,12 @@
+"""A fitted model's report: one HTML file that opens anywhere, without a network.
+
+The way from a model to the file is ::
+
+    contents = gather(...)      contents.py    numbers: no pixels, no HTML
+    bitmaps = Bitmaps()         thumbnails.py  pixels of crops and pictures
+    text = render(...)          page.py        templates/: HTML, CSS, JavaScript
+"""
+
+from skdpnet.reporting.writing import report
+
+__all__ = ["report"]

@@ -1,0 +1,117 @@
+"""Numbered boxes over a small picture: where each frame and each badge goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from skdpnet.reporting.thumbnails import PICTURE_SIDE
+
+__all__ = ["Frame", "View", "lay_out"]
+
+# In units of the view, whose longer side has PICTURE_SIDE.
+BADGE = 11.0
+_GAP = 1.0
+_OUTSET = 4.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One box of a view.
+
+    Attributes
+    ----------
+    mark : str
+        What its badge says.
+    x, y, width, height : float
+    badge_x, badge_y : float
+        Centre of the badge.
+    """
+
+    mark: str
+    x: float
+    y: float
+    width: float
+    height: float
+    badge_x: float
+    badge_y: float
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as a page shows it.
+
+    Attributes
+    ----------
+    width, height : float
+        The longer one is always the same, so that badges are legible on a picture of
+        any size.
+    scale : float
+        Of the view to the picture's own pixels.
+    """
+
+    width: float
+    height: float
+    scale: float
+
+    @classmethod
+    def of(cls, size: tuple[int, int]) -> View:
+        """Fit a picture of some width and height, in pixels."""
+        scale = PICTURE_SIDE / max(size)
+        return cls(size[0] * scale, size[1] * scale, scale)
+
+
+def lay_out(
+    view: View, boxes: Sequence[np.ndarray], marks: Sequence[str]
+) -> list[Frame]:
+    """Place frames and badges so that every badge can be read.
+
+    Frames of the same box surround one another, the first innermost, and each badge
+    sits in its frame's upper left corner, or beside the badges that are there already.
+
+    Parameters
+    ----------
+    view : View
+    boxes : sequence of ndarray of shape (4,)
+        (left, top, right, bottom) in pixels of the picture.
+    marks : sequence of str
+
+    Returns
+    -------
+    list of Frame
+        In the order given.
+    """
+    frames: list[Frame] = []
+    taken: list[tuple[float, float]] = []
+    for rank, (box, mark) in enumerate(zip(boxes, marks, strict=True)):
+        same = sum(np.allclose(box, other) for other in boxes[:rank])
+        left, top, right, bottom = box * view.scale
+        outset = _OUTSET * same
+        # Half a line's width inside, or the picture's edge would cut the frame.
+        x0, x1 = np.clip([left - outset, right + outset], 1.5, view.width - 1.5)
+        y0, y1 = np.clip([top - outset, bottom + outset], 1.5, view.height - 1.5)
+        centre = _free_place(view, left + BADGE, top + BADGE, taken)
+        taken.append(centre)
+        frames.append(
+            Frame(mark, float(x0), float(y0), float(x1 - x0), float(y1 - y0), *centre)
+        )
+    return frames
+
+
+def _free_place(
+    view: View, x: float, y: float, taken: list[tuple[float, float]]
+) -> tuple[float, float]:
+    """Find the place nearest to the one wanted that no other badge covers."""
+    step = 2 * BADGE + _GAP
+    shifts = step * np.stack(np.meshgrid(*[np.arange(-4, 5)] * 2), -1).reshape(-1, 2)
+    # To the right before down, left and up, where they are as near.
+    order = np.lexsort((-shifts[:, 1], -shifts[:, 0], (shifts**2).sum(1)))
+    limit = np.array([view.width, view.height]) - BADGE
+    for shift in shifts[order]:
+        place = np.clip(np.array([x, y]) + shift, BADGE, np.maximum(limit, BADGE))
+        apart = [np.hypot(*(place - other)) for other in taken]
+        if all(distance >= step - 1e-6 for distance in apart):
+            break
+    return float(place[0]), float(place[1])
