@@ -1,0 +1,155 @@
+"""``explain``: which parts decided about a picture, drawn and in numbers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from skdpnet.cli.errors import CommandError
+from skdpnet.cli.files import check_output, label_of, load_classifier, show
+from skdpnet.cli.options import add_command, add_common_options, whole
+from skdpnet.cli.predict import check_pictures
+
+if TYPE_CHECKING:
+    from skdpnet.display import ExplanationDisplay
+
+__all__ = ["add_parser"]
+
+_DETAILS = """\
+Draws the picture with the parts that speak for the class, and prints what each adds
+to the class's score:
+
+  python -m skdpnet explain flowers.skdpnet rose.jpg -o why.png
+  python -m skdpnet explain flowers.skdpnet rose.jpg -o why.pdf --against tulip
+
+Boxes are left, top, right, bottom in pixels of the picture as a viewer shows it. The
+score is the sum of what all parts add, and the bias; of two classes it is by how much
+the first one's is larger.
+
+--json: {path, predicted, class, against, score, bias, parts, other_parts, output};
+parts is a list of {name, contribution, response, box}, the largest contribution first;
+other_parts is what all parts that are not listed add together.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : what `ArgumentParser.add_subparsers` gave
+    """
+    parser = add_command(
+        commands, "explain", "show which parts decided about a picture", _DETAILS
+    )
+    parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
+    parser.add_argument("image", metavar="IMAGE", help="picture file")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="figure; its suffix says the format: .png, .pdf, .svg, .jpg ...",
+    )
+    parser.add_argument(
+        "--class",
+        dest="class_",
+        metavar="NAME",
+        help="explain this class (default: the predicted one)",
+    )
+    parser.add_argument(
+        "--against", metavar="NAME", help="explain why the class and not this one"
+    )
+    parser.add_argument(
+        "--parts",
+        type=whole(1),
+        default=5,
+        metavar="N",
+        help="number of parts, at most (default: 5)",
+    )
+    add_common_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    check_output(args.output)
+    _check_format(args.output)
+    check_pictures([args.image])
+    # One picture needs no bar.
+    model = load_classifier(args, args.memory).set_params(verbose=0)
+    class_ = None if args.class_ is None else label_of(model, args.class_)
+    against = None if args.against is None else label_of(model, args.against)
+
+    from skdpnet.display import ExplanationDisplay
+
+    display = ExplanationDisplay.from_estimator(
+        model, args.image, class_, against=against, n_parts=args.parts
+    ).plot()
+    display.figure_.savefig(args.output)
+    document = _document(display, args)
+    show(args, document, _lines(document, display.summands))
+
+
+def _check_format(path: str) -> None:
+    """Check that a figure can be written in the format of a file's suffix."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    # PGF needs a TeX installation.
+    known = sorted({*FigureCanvasBase.get_supported_filetypes()} - {"pgf"})
+    suffix = os.path.splitext(path)[1]
+    if suffix[1:].lower() not in known:
+        has = f"the suffix {suffix!r}" if suffix else "no suffix"
+        raise CommandError(
+            f"{path} has {has}, but figures are written as {', '.join(known)}: name "
+            "the file so"
+        )
+
+
+def _document(display: ExplanationDisplay, args: argparse.Namespace) -> dict[str, Any]:
+    why, shown = display.explanation, display.parts
+    parts = [
+        {
+            "name": str(why.part_names[p]),
+            "contribution": float(why.contributions[p]),
+            "response": float(why.responses[p]),
+            "box": why.boxes[p].tolist(),
+        }
+        for p in shown
+    ]
+    return {
+        "path": args.image,
+        "predicted": why.predicted,
+        "class": why.explained,
+        "against": why.against,
+        "score": why.score,
+        "bias": why.bias,
+        "parts": parts,
+        "other_parts": float(why.contributions.sum() - why.contributions[shown].sum()),
+        "output": args.output,
+    }
+
+
+def _lines(
+    document: dict[str, Any], summands: Sequence[tuple[str, float]]
+) -> list[str]:
+    asked = str(document["class"])
+    if document["against"] is not None:
+        asked += f" rather than {document['against']}"
+    lines = [
+        f"Predicted: {document['predicted']}",
+        f"Score of {asked}: {document['score']:+.2f}, which is",
+    ]
+    width = max(len(name) for name, _ in summands)
+    parts = document["parts"]
+    for i, (name, contribution) in enumerate(summands):
+        line = f"{contribution:+8.2f}  {name:{width}}"
+        if i < len(parts):
+            box = " ".join(f"{edge:.0f}" for edge in parts[i]["box"])
+            line += f"  response {parts[i]['response']:.2f}  box {box}"
+        lines.append(line.rstrip())
+    return [*lines, f"Figure: {document['output']}"]
