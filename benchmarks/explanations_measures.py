@@ -190,42 +190,40 @@ def areas(
     Returns
     -------
     dict of str to Against
-        ``deletion``, the smaller the better, and ``insertion``, the larger the better.
-        Chance takes the pixels in an order that is the same for all models whose heat
-        maps have as many cells.
+        ``deletion``, the smaller the better, and ``insertion``, the larger the better:
+        of the score. ``deletion, kept`` and ``insertion, kept``: of the share of
+        pictures that still, or already, get the class that is predicted for the whole
+        picture; these need no scale. Chance takes the pixels in an order that is the
+        same for all models whose heat maps have as many cells.
     """
     # Pictures changed by this model's heat maps are its own.
     with forgetting(model.describer):
         own = _areas(model, squares, seen, seen.heat_maps, n_steps)
     # Of equal heat the order is by chance.
     chance = _areas(model, squares, seen, np.zeros_like(seen.heat_maps), n_steps)
-    names = ("deletion", "insertion")
-    return {
-        k: Against(*pair)
-        for k, pair in zip(names, zip(own, chance, strict=True), strict=True)
-    }
+    return {name: Against(own[name], chance[name]) for name in own}
 
 
-def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> tuple[float, float]:
+def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> dict[str, float]:
     classes = seen.scores.argmax(axis=1)
-    curves = []
-    for square, heat, c in zip(squares, heat_maps, classes, strict=True):
-
-        def score(pictures, c=c):
-            return model.scores(pictures)[:, c]
-
-        curves.append(
-            [
-                curve(score, square, heat, n_steps=n_steps)
-                for curve in (metrics.deletion_curve, metrics.insertion_curve)
-            ]
-        )
-    deletion, insertion = np.mean(curves, axis=0)
-    blank, whole = insertion[0], deletion[0]
-    return tuple(
-        metrics.area_under((mean - blank) / (whole - blank))
-        for mean in (deletion, insertion)
-    )
+    scores, kept = {}, {}
+    for name, insertion in (("deletion", False), ("insertion", True)):
+        found = [
+            model.scores(metrics.masked(square, heat, n_steps, insertion=insertion))
+            for square, heat in zip(squares, heat_maps, strict=True)
+        ]
+        # Pictures, steps, classes.
+        every = np.array(found)
+        scores[name] = every[np.arange(len(every)), :, classes].mean(axis=0)
+        kept[name] = (every.argmax(axis=2) == classes[:, None]).mean(axis=0)
+    blank, whole = scores["insertion"][0], scores["deletion"][0]
+    return {
+        **{
+            k: metrics.area_under((v - blank) / (whole - blank))
+            for k, v in scores.items()
+        },
+        **{f"{k}, kept": metrics.area_under(v) for k, v in kept.items()},
+    }
 
 
 def _response_drop(model: PartModel, squares, seen: Seen, random) -> Against:

@@ -18,6 +18,8 @@ _COLUMNS: dict[str, tuple[str, float, int]] = {
     "stability": ("stable, % ↑", 100, 1),
     "deletion": ("deletion, % ↓", 100, 1),
     "insertion": ("insertion, % ↑", 100, 1),
+    "deletion, kept": ("class kept in deletion, % ↓", 100, 1),
+    "insertion, kept": ("class kept in insertion, % ↑", 100, 1),
     "response drop": ("response drop, % ↑", 100, 1),
     "keep": ("parts that keep ↓", 1, 1),
     "flip": ("parts that flip ↓", 1, 1),
@@ -29,9 +31,11 @@ _NOTE = (
     "measure by chance: a guess, random regions, pixels or parts in random order, "
     "random parts. ↑: more is better; ↓: less is. Deletion and insertion: area under "
     "the mean score of the predicted class, of which 0 % is the blurred picture's and "
-    "100 % the picture's. Response drop: share of the top part's response that is "
-    "lost when its region is blurred. Parts that keep, and flip, a decision: medians "
-    "over the test pictures. Cosines: of pairs of different parts, without sign."
+    "100 % the picture's; class kept: under the share of pictures that get the class "
+    "predicted for the whole picture. Response drop: share of the top part's response "
+    "that is lost when its region is blurred. Parts that keep, and flip, a decision: "
+    "medians over the test pictures. Cosines: of pairs of different parts, without "
+    "sign."
 )
 
 

@@ -246,7 +246,10 @@ def test_one_command(script, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     result = json.loads(output.read_text(encoding="utf-8"))
     cam, dpnet = result["rows"]
-    assert set(cam["measures"]) == {"accuracy", "peak", "deletion", "insertion"}
+    assert set(cam["measures"]) == {
+        "accuracy", "peak", "deletion", "insertion", "deletion, kept",
+        "insertion, kept",
+    }  # fmt: skip
     assert dpnet["changes"]["n_parts_per_class"] == 2 and dpnet["seed"] == 5
     assert result["environment"]["versions"]["captum"]
     assert result["settings"]["DP-Net"]["max_epochs"] > 1

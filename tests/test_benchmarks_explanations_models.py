@@ -90,7 +90,7 @@ class Patch:
         self.remembers.append(self.memory)
         bright = X[:, 8:16, 16:24].mean(axis=(1, 2, 3)) / 255
         # As if trained: neither from 0 to 1, nor the only class.
-        return np.column_stack([0 * bright, 7 * bright - 3])
+        return np.column_stack([0 * bright, 7 * bright - 6])
 
 
 def test_the_right_heat_map_beats_chance_and_chance_the_wrong_one(script):
@@ -106,12 +106,16 @@ def test_the_right_heat_map_beats_chance_and_chance_the_wrong_one(script):
     # the first of four steps takes all of the patch, or the last one.
     right = measures.areas(model, squares, Seen(scores, heat), 4)
     wrong = measures.areas(model, squares, Seen(scores, -heat), 4)
-    assert right["deletion"].value == pytest.approx(1 / 8)
-    assert right["insertion"].value == pytest.approx(7 / 8)
-    assert wrong["deletion"].value == pytest.approx(7 / 8)
-    assert wrong["insertion"].value == pytest.approx(1 / 8)
-    for name in ("deletion", "insertion"):
-        assert 1 / 8 < right[name].chance == wrong[name].chance < 7 / 8
+    # The class changes with the patch, so decisions give the same areas as scores.
+    for kept in ("", ", kept"):
+        deletion, insertion = f"deletion{kept}", f"insertion{kept}"
+        assert right[deletion].value == pytest.approx(1 / 8)
+        assert right[insertion].value == pytest.approx(7 / 8)
+        assert wrong[deletion].value == pytest.approx(7 / 8)
+        assert wrong[insertion].value == pytest.approx(1 / 8)
+        for name in (deletion, insertion):
+            assert 1 / 8 <= right[name].chance == wrong[name].chance <= 7 / 8
+    assert 1 / 8 < right["deletion"].chance < 7 / 8
 
 
 def test_only_maps_that_models_share_are_kept(script):
@@ -146,9 +150,9 @@ def measured(script, tmp_path_factory):
 def test_what_is_measured_of_parts(measured):
     data, estimator, found = measured
     assert list(found) == [
-        "accuracy", "peak", "top part", "deletion", "insertion", "purity",
-        "consistency", "stability", "response drop", "keep", "flip", "redundancy",
-        "closest pair",
+        "accuracy", "peak", "top part", "deletion", "insertion", "deletion, kept",
+        "insertion, kept", "purity", "consistency", "stability", "response drop",
+        "keep", "flip", "redundancy", "closest pair",
     ]  # fmt: skip
     assert found["accuracy"].value == estimator.score(data.test, data.test_y)
     assert found["accuracy"].chance == 1 / 8
