@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from safetensors.numpy import save as to_bytes
 
 from skdpnet.regions import RegionGrid
 from skdpnet.whitening import Whitening
+from skdpnet.writing import replace_file, target_file
 
 __all__ = ["Encoder", "ModelFileError", "UnsavableError", "decode", "read", "write"]
 
@@ -198,27 +198,10 @@ def write(
     OSError
         If the folder does not exist, the path is a folder, or writing fails.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a file in it to save to.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {path.parent} to save {path.name} in: make it first."
-        )
+    file = target_file(path)
     metadata = {"format": _FORMAT, "format_version": _VERSION, **metadata}
     metadata["checksum"] = _checksum(metadata, tensors)
-    data = to_bytes(tensors, metadata)
-    temporary = path.with_name(f".skdpnet-{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            # Renamed before it is on disk, a crash could leave neither file.
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    replace_file(file, to_bytes(tensors, metadata))
 
 
 def read(

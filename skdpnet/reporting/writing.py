@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from skdpnet.reporting.contents import gather
 from skdpnet.reporting.page import render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_pictures
 from skdpnet.reporting.views import Pixels
+from skdpnet.writing import replace_file, target_file
 
 __all__ = ["report"]
 
@@ -112,7 +112,7 @@ def report(
     ...     report(model, X[:12], X[12:], y[12:], f"{folder}/birds.html").name
     'birds.html'
     """
-    file = _checked_path(path)
+    file = target_file(path)
     for name, value, least in (
         ("n_parts", n_parts, 1),
         ("n_crops", n_crops, 1),
@@ -156,18 +156,7 @@ def report(
         n_right_each=int(n_right),
     )
     # Names of folders may hold bytes that are no text.
-    _write(file, text.encode(errors="replace"))
-    return file
-
-
-def _checked_path(path: str | os.PathLike) -> Path:
-    file = Path(path).expanduser()
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder: name a file in it to write to.")
-    if not file.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {file.parent} to write {file.name} in: make it first."
-        )
+    replace_file(file, text.encode(errors="replace"))
     return file
 
 
@@ -220,14 +209,3 @@ def _model_line(readout: LinearReadout) -> str:
         f"{type(parts).__name__} on {backbone}, {len(parts.part_classes_)} parts on "
         f"maps of {sides} cells"
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".skdpnet-{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
