@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -104,7 +103,8 @@ def test_wrong_usage_is_told_with_status_2(arguments, message, capsys):
 
 def test_ctrl_c_ends_with_130_and_no_traceback(monkeypatch, capsys):
     def interrupted(_):
-        os.kill(os.getpid(), signal.SIGINT)
+        # As Python makes of Ctrl-C, but where a shell lets background jobs ignore it.
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "_run", interrupted)
     assert main(["demo"]) == 130
