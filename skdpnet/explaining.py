@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 
+from skdpnet.arrays import CHANNELS
 from skdpnet.explanation import Explanation
 from skdpnet.images import as_images
 from skdpnet.linear import (
@@ -55,6 +55,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     Parameters
     ----------
     estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
+        Or a Pipeline that starts with one, or a fitted search of these.
     X : pictures, or array for ``backbone="precomputed"``
         As the estimator's own `transform` takes them.
     upright : bool, default=False
@@ -65,12 +66,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     -------
     BestRegions
     """
-    if not hasattr(estimator, "_responses"):
-        raise ValueError(
-            f"{type(estimator).__name__} has no parts; of a Pipeline, pass the fitted "
-            "step that has them."
-        )
-    check_is_fitted(estimator)
+    estimator, _ = find_parts(estimator)
     strongest = [
         _strongest(piece)
         for piece in estimator._responses(estimator._maps(X, reset=False))
@@ -287,7 +283,7 @@ def batch_of_one(parts, image):
         several = getattr(getattr(batch, "dtype", None), "names", None) is not None
         if batch.ndim == (0 if several else len(parts.map_shapes_[0])):
             batch = np.asarray(batch)[None]
-    elif isinstance(image, (list, tuple)) or getattr(image, "ndim", None) in (1, 4):
+    elif isinstance(image, (list, tuple)) or _is_batch(image):
         batch = image
     else:
         batch = [image]
@@ -296,3 +292,10 @@ def batch_of_one(parts, image):
             f"explain takes one picture, got {len(batch)}: see explain_each."
         )
     return batch
+
+
+def _is_batch(image) -> bool:
+    """Whether an array is a batch of pictures; n×h×w are greyscale ones."""
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    grey = len(shape) == 3 and shape[0] == 1 and shape[2] not in CHANNELS
+    return len(shape) in (1, 4) or grey

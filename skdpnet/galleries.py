@@ -169,7 +169,7 @@ def part_gallery(
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it has no parts, or n is no number above 0.
+        If it has no parts, n is no number above 0, or `part` is several.
     IndexError
         If there is no such part.
 
@@ -177,6 +177,8 @@ def part_gallery(
     --------
     part_galleries : Of several parts, seeing the pictures once.
     """
+    if np.ndim(part) != 0:
+        raise ValueError(f"part must be one number, got {part!r}: see part_galleries.")
     (gallery,) = part_galleries(estimator, [part], X, n, upright=upright)
     return gallery
 

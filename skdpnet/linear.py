@@ -209,6 +209,8 @@ def class_number(classes: np.ndarray, label) -> int:
     ValueError
         If it is none of them; the message names close ones.
     """
+    if np.ndim(label) != 0:
+        raise ValueError(f"a class must be one label, got {label!r}.")
     labels = classes.tolist()
     if label in labels:
         return labels.index(label)
@@ -253,7 +255,13 @@ def part_numbers(parts, n_parts: int) -> np.ndarray:
                 f"a mask of shape {given.shape} does not fit {n_parts} parts."
             )
         return np.flatnonzero(given)
-    numbers = np.array([operator.index(p) for p in given.ravel()], dtype=np.intp)
+    try:
+        numbers = np.array([operator.index(p) for p in given.ravel()], dtype=np.intp)
+    except TypeError as error:
+        raise TypeError(
+            f"parts are named by whole numbers, got {parts!r} ({given.dtype.name}): "
+            "the place of a part's name in get_feature_names_out()."
+        ) from error
     for number in numbers:
         if not 0 <= number < n_parts:
             raise IndexError(

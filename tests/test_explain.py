@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skdpnet import DPNetClassifier, best_regions
@@ -41,9 +42,13 @@ def test_responses_and_regions_are_the_maximum_and_its_argument():
         np.testing.assert_array_equal(found.regions[n], np.argmax(cosines, 0))
 
 
-def test_what_has_no_parts_is_told():
-    with pytest.raises(ValueError, match="Pipeline has no parts"):
-        best_regions(make_pipeline(quick(DPNetClassifier)), [])
+def test_parts_are_found_in_a_pipeline_and_missed_elsewhere():
+    X, y, _ = part_maps(20)
+    model = make_pipeline(quick(DPNetClassifier, max_epochs=1)).fit(X, y)
+    found, own = best_regions(model, X), best_regions(model[0], X)
+    np.testing.assert_array_equal(found.boxes, own.boxes)
+    with pytest.raises(ValueError, match="StandardScaler has no parts"):
+        best_regions(StandardScaler(), X)
 
 
 class Colours(nn.Module):

@@ -23,6 +23,7 @@ from skdpnet import (
     SoftAssignParts,
     explain,
     explain_each,
+    part_gallery,
 )
 from tests.test_dpnet import part_maps, quick
 
@@ -328,3 +329,14 @@ def test_the_classifier_s_method_is_the_function(data):
     why, method = explain(model, X[0], "cat"), model.explain(X[0], "cat")
     np.testing.assert_array_equal(why.contributions, method.contributions)
     assert method.explained == "cat"
+
+
+def test_one_class_and_one_part_are_asked_for(three):
+    X, y, parts = three
+    model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
+    with pytest.raises(ValueError, match="a class must be one label, got array"):
+        next(explain_each(model, X[:2], y[:2]))
+    with pytest.raises(TypeError, match="by whole numbers, got 'heron_part0'"):
+        explain(model, X[0]).heat_map("heron_part0")
+    with pytest.raises(ValueError, match="one number, got .0, 1.: see part_galleries"):
+        part_gallery(model, [0, 1], X)

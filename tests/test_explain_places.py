@@ -186,6 +186,12 @@ def test_a_picture_may_come_in_any_form(coloured):
     for given in ([image], pixels, pixels[None], tensor, tensor[None], objects):
         why = explain(coloured, given)
         np.testing.assert_allclose(why.contributions, expected, atol=1e-6)
+    # A greyscale picture, and a stack of one.
+    grey = np.asarray(image.convert("L"))
+    np.testing.assert_array_equal(
+        explain(coloured, grey[None]).contributions,
+        explain(coloured, image.convert("L")).contributions,
+    )
 
 
 def test_one_picture_at_a_time(coloured):

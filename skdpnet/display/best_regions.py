@@ -75,7 +75,7 @@ class BestRegionsDisplay:
         self.titles = [headline(why) for why in self.explanations]
         for i, top in enumerate(tops):
             if len(top) == 0:
-                self.titles[i] += "\nno part speaks for it"
+                self.titles[i] += "\nno part found speaks for it"
         for i, label in enumerate([] if self.y is None else self.y):
             right = label == self.explanations[i].predicted
             self.titles[i] += "\n(right)" if right else f"\n(wrong: is {label})"

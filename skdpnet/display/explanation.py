@@ -63,7 +63,8 @@ class ExplanationDisplay:
         self.summands = [
             (str(why.part_names[p]), float(why.contributions[p])) for p in self.parts
         ]
-        for some, told in ((adding, "other parts that add"), (taking, "parts against")):
+        more = "other parts that add" if len(self.parts) else "parts that add"
+        for some, told in ((adding, more), (taking, "parts against")):
             if len(some):
                 self.summands.append((f"{len(some)} {told}", float(some.sum())))
         self.summands.append(("bias", why.bias))
@@ -128,7 +129,7 @@ class ExplanationDisplay:
         boxes = why.boxes[self.parts]
         draw_regions(regions, self.picture, boxes)
         regions.set_title(
-            "the strongest parts" if len(boxes) else "no part speaks for it",
+            "the strongest parts" if len(boxes) else "no part found speaks for it",
             fontsize=10,
         )
         unseen = draw_heat(heat, self.picture, why.heat_map_box, why.heat_map())
