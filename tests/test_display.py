@@ -29,6 +29,7 @@ from skdpnet.display import (
     PartGalleryDisplay,
     ParticipationDisplay,
 )
+from skdpnet.linear import linear_readout
 from tests.test_dpnet import part_maps, quick
 
 matplotlib.use("agg")
@@ -375,3 +376,23 @@ def test_matplotlib_is_imported_only_to_draw():
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "matplotlib" not in ast.unparse(node)
+
+
+def test_other_parts_are_summed_by_presence_and_side(model, photographs):
+    paths, _ = photographs
+    display = ExplanationDisplay.from_estimator(model, paths[0], n_parts=1)
+    readout = linear_readout(model)
+    b = readout.parts.transform(paths[:1])[0].astype(float)
+    c = list(model.classes_).index(display.explanation.explained)
+    added = readout.coef[c] * b
+    sums = dict(display.summands)
+    named = {name for name in sums if name.split()[0].isdigit()}
+    listed = len(display.parts)
+    assert sum(int(name.split()[0]) for name in named) == (added != 0).sum() - listed
+    for told, some in {
+        "absent, for it": (b < 0) & (added > 0),
+        "found, against it": (b > 0) & (added < 0),
+        "absent, against it": (b < 0) & (added < 0),
+    }.items():
+        if some.any():
+            assert sums[f"{some.sum()} {told}"] == pytest.approx(added[some].sum())

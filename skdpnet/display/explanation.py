@@ -40,8 +40,8 @@ class ExplanationDisplay:
     parts : int ndarray of shape (k,)
         Those parts: they speak most for the class.
     summands : list of (str, float)
-        What adds up to the score: those parts, all others that add to it, all others
-        that take from it, and the bias.
+        What adds up to the score: those parts; all others, by whether they are found
+        (more present than in an average training picture) and speak for it; the bias.
     figure_ : matplotlib Figure
     axes_ : ndarray of shape (3,) of matplotlib Axes
         Regions, heat map, contributions.
@@ -58,15 +58,23 @@ class ExplanationDisplay:
     def __post_init__(self) -> None:
         why = self.explanation
         self.parts = why.top_parts(self.n_parts)
-        rest = np.delete(why.contributions, self.parts)
-        adding, taking = rest[rest > 0], rest[rest < 0]
         self.summands = [
             (str(why.part_names[p]), float(why.contributions[p])) for p in self.parts
         ]
-        more = "other parts that add" if len(self.parts) else "parts that add"
-        for some, told in ((adding, more), (taking, "parts against")):
-            if len(some):
-                self.summands.append((f"{len(some)} {told}", float(some.sum())))
+        rest = np.ones(len(why.contributions), bool)
+        rest[self.parts] = False
+        found, adds = why.descriptor > 0, why.contributions > 0
+        takes = why.contributions < 0
+        more = "more found" if len(self.parts) else "found"
+        for some, told in (
+            (found & adds, f"{more}, for it"),
+            (~found & adds, "absent, for it"),
+            (found & takes, "found, against it"),
+            (~found & takes, "absent, against it"),
+        ):
+            if (some & rest).any():
+                total = float(why.contributions[some & rest].sum())
+                self.summands.append((f"{(some & rest).sum()} {told}", total))
         self.summands.append(("bias", why.bias))
 
     @classmethod
