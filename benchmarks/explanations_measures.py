@@ -19,6 +19,7 @@ from explanations_models import GlobalModel, PartModel, Seen, forgetting
 from numpy.typing import NDArray
 
 from skdpnet import best_regions, metrics
+from skdpnet.explaining import region_boxes
 from skdpnet.regions import RegionGrid
 
 __all__ = ["Against", "areas", "measure"]
@@ -119,11 +120,7 @@ def _blind(model: PartModel, regions: np.ndarray, random) -> np.ndarray:
 def _places(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Regions (n, P) of all parts, their boxes in shares, and the responses."""
     found = best_regions(model.describer, X)
-    parts = model.describer
-    boxes = np.empty(found.boxes.shape)
-    for i, grid in enumerate(parts.grids_):
-        own = parts.part_maps_ == i
-        boxes[:, own] = grid.boxes()[found.regions[:, own]]
+    boxes = region_boxes(model.describer, found.regions)
     return found.regions, boxes, found.responses
 
 

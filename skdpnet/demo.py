@@ -115,9 +115,9 @@ def _pointing(model: DPNetClassifier, test) -> tuple[float, float]:
         why.boxes[top[0]] if len(top := why.top_parts(1)) else [-1] * 4
         for why in explain_each(model, test.images)
     ]
-    random = np.random.default_rng(0)
-    regions = np.concatenate([grid.boxes() for grid in model.grids_])
-    drawn = regions[random.integers(len(regions), size=len(strongest))]
+    drawn = metrics.random_regions(model.grids_, len(strongest), 1, random_state=0)[
+        :, 0
+    ]
     targets, size = test.discriminative_boxes, test.images.shape[1]
     return (
         metrics.pointing_game(strongest, targets).mean(),

@@ -25,6 +25,7 @@ __all__ = [
     "explain",
     "explain_each",
     "in_pixels",
+    "region_boxes",
 ]
 
 
@@ -72,7 +73,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
         for piece in estimator._responses(estimator._maps(X, reset=False))
     ]
     responses, regions = (np.concatenate(own) for own in zip(*strongest, strict=True))
-    boxes = _boxes(estimator, regions)
+    boxes = region_boxes(estimator, regions)
     pictures = np.arange(len(boxes))
     return BestRegions(
         in_pixels(estimator, X, boxes, pictures, upright), responses, regions
@@ -88,8 +89,20 @@ def _strongest(responses: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def _boxes(estimator, regions: np.ndarray) -> np.ndarray:
-    """Boxes (n, P, 4), in shares of the maps' sides, of each part's region."""
+def region_boxes(estimator, regions: np.ndarray) -> np.ndarray:
+    """Look up where each part's region lies.
+
+    Parameters
+    ----------
+    estimator : fitted PartEstimator
+    regions : int ndarray of shape (n, P)
+        As `BestRegions.regions`.
+
+    Returns
+    -------
+    float64 ndarray of shape (n, P, 4)
+        (left, top, right, bottom) in shares of the maps' sides.
+    """
     boxes = np.empty((*regions.shape, 4))
     for i, grid in enumerate(estimator.grids_):
         own = estimator.part_maps_ == i
@@ -227,7 +240,7 @@ def _explain_piece(
     maxima, regions = _strongest(responses)
     # The last box is the whole map.
     whole = np.broadcast_to([0.0, 0.0, 1.0, 1.0], (len(maxima), 1, 4))
-    boxes = np.append(_boxes(parts, regions), whole, axis=1)
+    boxes = np.append(region_boxes(parts, regions), whole, axis=1)
     pictures = np.arange(first, first + len(boxes))
     boxes = in_pixels(parts, X, boxes, pictures, upright)
     cosines = [own.cpu().numpy() for own in responses]

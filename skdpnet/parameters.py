@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-__all__ = ["check_labels", "check_parameters"]
+__all__ = ["check_labels", "check_parameters", "whole"]
 
 # name -> (type, least, strictly greater?, most, None allowed?)
 _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
@@ -98,3 +98,29 @@ def check_labels(estimator, X, y) -> np.ndarray:
     if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
         check_consistent_length(X, y)
     return y
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """Check a whole number.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    value : object
+    least : int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or less than `least`.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}, got {value!r}."
+        )
+    return int(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,12 +31,3 @@ def mask(name: str, values: ArrayLike, shape: Sequence[int | None]) -> np.ndarra
     if array.dtype != bool:
         raise ValueError(f"{name} must hold True and False, got dtype {array.dtype}.")
     return array
-
-
-def whole(name: str, value: object, least: int) -> int:
-    """Return an int of at least so much."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(
-            f"{name} must be a whole number of at least {least}, got {value!r}."
-        )
-    return int(value)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skdpnet.metrics._checks import whole
+from skdpnet.parameters import whole
 from skdpnet.regions import RegionGrid
 
 __all__ = ["random_regions", "same_size"]

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from PIL import Image, ImageFilter
 
-from skdpnet.metrics._checks import finite, whole
+from skdpnet.metrics._checks import finite
+from skdpnet.parameters import whole
 
 __all__ = ["area_under", "deletion_curve", "insertion_curve", "masked"]
 

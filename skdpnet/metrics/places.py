@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdpnet.metrics._checks import finite, mask, whole
+from skdpnet.metrics._checks import finite, mask
+from skdpnet.parameters import whole
 
 __all__ = [
     "fixed_size",

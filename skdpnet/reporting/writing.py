@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils import column_or_1d
 from skdpnet.containers import checked_items, is_path, path_text
 from skdpnet.images import Images, as_images
 from skdpnet.linear import LinearReadout, linear_readout
+from skdpnet.parameters import whole
 from skdpnet.reporting.contents import gather
 from skdpnet.reporting.page import render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_pictures
@@ -119,10 +119,7 @@ def report(
         ("n_wrong", n_wrong, 0),
         ("n_right", n_right, 0),
     ):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(
-                f"{name} must be a whole number of at least {least}, got {value!r}."
-            )
+        whole(name, value, least)
     readout = linear_readout(estimator)
     if readout.parts._takes_features():
         raise ValueError(
