@@ -67,11 +67,17 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     memory : str or path, default=None
         Folder that keeps feature maps, by the content of the picture, so that no
         picture goes through the backbone twice, in this fit, another, or another
-        process. None: maps are computed once a call.
+        process. Where `random_state` is a number, it keeps what learning starts from
+        as well (whitening and first parts), for fits that start alike: those of a
+        search over constraint weights do, on each fold. None: maps are computed once
+        a call.
     device : str, default="auto"
         Where backbone and parts are computed; "auto": a GPU where there is one.
     precision : {{"auto", "float32", "bfloat16", "float16"}}, default="auto"
-        Arithmetic of the backbone; see `FeatureMaps`.
+        Arithmetic of the backbone; see `FeatureMaps`. And of the products that parts
+        are learned with: bfloat16 (for "float16" too, whose range is too small) but
+        for "float32"; with "auto" where the processor multiplies it natively. What is
+        predicted and transformed is float32.
     num_workers : int, default=2
         Threads that read and decode pictures ahead of the backbone.
     callbacks : list of skorch callbacks, default=None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,11 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skdpnet.features import FeatureMaps, separate
 from skdpnet.regions import RegionGrid
 
-__all__ = ["MapEstimator", "PartEstimator", "places_of", "stack_parts"]
+__all__ = ["MapEstimator", "PartEstimator", "cut", "places_of", "stack_parts"]
+
+# Pictures whose maps are worked on together, and bytes of their responses to parts.
+_PICTURES_AT_ONCE = 64
+_RESPONSE_BYTES = 128 * 2**20
 
 
 class MapEstimator(BaseEstimator):
@@ -80,12 +84,26 @@ class MapEstimator(BaseEstimator):
             shapes = tuple(one.shape[1:] for one in maps)
         if reset:
             self.map_shapes_ = shapes
-        elif shapes != self.map_shapes_:
+        else:
+            self._check_shapes(shapes)
+        return maps
+
+    def _pieces(self, X) -> Iterator[list[np.ndarray]]:
+        """Yield the maps of successive pictures of X, as they are computed or read.
+
+        Raises
+        ------
+        ValueError
+            As `_maps`.
+        """
+        yield from cut(self._maps(X, reset=False), _PICTURES_AT_ONCE)
+
+    def _check_shapes(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        if shapes != self.map_shapes_:
             raise ValueError(
                 f"X has feature maps of shape {_listed(shapes)}, but "
                 f"{type(self).__name__} was fitted on {_listed(self.map_shapes_)}."
             )
-        return maps
 
     def _forget(self) -> None:
         """Drop what an earlier fit left, so that a failed one leaves no mixture."""
@@ -168,12 +186,16 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     """
 
     @abstractmethod
-    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
-        """Yield the responses S (n', R, P) of each map, of successive pictures."""
+    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        """Work out the responses S (n', R, P) of each map of a few pictures."""
 
     @abstractmethod
     def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
         """Make the descriptors (n', P) of pictures of their responses."""
+
+    @abstractmethod
+    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
+        """Work out the descriptors (n', P) of a few pictures, without responses."""
 
     @property
     @abstractmethod
@@ -211,10 +233,20 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         shares[-1] += q % n_maps
         return shares
 
-    def _describe(self, maps: list[np.ndarray]) -> np.ndarray:
-        """Descriptors of pictures, (n, P), a piece of their maps at a time."""
-        pieces = self._responses(maps)
-        return np.concatenate([self._descriptors(piece) for piece in pieces])
+    def _responses(self, X) -> Iterator[list[torch.Tensor]]:
+        """Yield the responses S (n', R, P) of each map, of successive pictures of X."""
+        parts_a_map = np.bincount(self.part_maps_)
+        a_picture = 4 * sum(
+            grid.n_regions * n for grid, n in zip(self.grids_, parts_a_map, strict=True)
+        )
+        at_once = max(1, _RESPONSE_BYTES // a_picture)
+        for maps in self._pieces(X):
+            for piece in cut(maps, at_once):
+                yield self._respond(piece)
+
+    def _describe(self, pieces: Iterable[list[np.ndarray]]) -> np.ndarray:
+        """Descriptors of pictures, (n, P), whose maps come a piece at a time."""
+        return np.concatenate([self._activate(piece) for piece in pieces])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")
@@ -239,6 +271,12 @@ def _within_float32(maps: np.ndarray) -> np.ndarray:
     if peak.max() < 1e15 and peak.min() > 1e-15:
         return maps
     return (maps / peak).astype(maps.dtype)
+
+
+def cut(maps: Sequence[np.ndarray], n: int) -> Iterator[list[np.ndarray]]:
+    """Yield the maps of n pictures at a time."""
+    for start in range(0, len(maps[0]), n):
+        yield [one[start : start + n] for one in maps]
 
 
 def stack_parts(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -70,7 +70,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     estimator, _ = find_parts(estimator)
     strongest = [
         _strongest(piece)
-        for piece in estimator._responses(estimator._maps(X, reset=False))
+        for piece in estimator._responses(X)
     ]
     responses, regions = (np.concatenate(own) for own in zip(*strongest, strict=True))
     boxes = region_boxes(estimator, regions)
@@ -220,7 +220,7 @@ def explain_each(
     readout = linear_readout(estimator)
     asked = None if class_ is None else class_number(readout.classes, class_)
     parts, first = readout.parts, 0
-    for responses in parts._responses(parts._maps(X, reset=False)):
+    for responses in parts._responses(X):
         yield from _explain_piece(readout, X, responses, first, asked, upright)
         first += len(responses[0])
 

@@ -94,7 +94,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     parts = readout.parts
     c = class_number(readout.classes, class_)
     total, n = np.zeros(readout.coef.shape[1]), 0
-    for responses in parts._responses(parts._maps(X, reset=False)):
+    for responses in parts._responses(X):
         piece = parts._descriptors(responses)
         total += piece.sum(axis=0, dtype=np.float64)
         n += len(piece)
@@ -205,7 +205,7 @@ def part_galleries(
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"n must be a whole number above 0, got {n!r}.")
     best = _Strongest(n, len(numbers))
-    for responses in fitted._responses(fitted._maps(X, reset=False)):
+    for responses in fitted._responses(X):
         best.add(*_of_parts(fitted.part_maps_, responses, numbers))
     names = fitted.get_feature_names_out()
     galleries = []

@@ -111,7 +111,7 @@ def part_maxima(
             for one in maps
         ]
         with torch.inference_mode():
-            out.append(model.maxima(model.responses(inputs)).cpu().numpy())
+            out.append(model.maxima(inputs).cpu().numpy())
     return np.concatenate(out)
 
 

@@ -12,13 +12,15 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base import PartEstimator, places_of, stack_parts
+from skdpnet.base import PartEstimator, cut, places_of, stack_parts
 from skdpnet.classifier import fit_logistic, fit_svm
 from skdpnet.features import resolve_device
-from skdpnet.initialisation import cluster_parts, part_maxima, standardise
+from skdpnet.initialisation import part_maxima, standardise
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import PartModel
+from skdpnet.responses import soft_maximum
 from skdpnet.samples import hold_out_some, sample_weights
+from skdpnet.starting import can_share, start_learning
 from skdpnet.training import (
     MapDataset,
     Objective,
@@ -26,13 +28,12 @@ from skdpnet.training import (
     UserInterrupt,
     build_net,
     keep_rates,
+    learning_dtype,
 )
-from skdpnet.whitening import MapRows, WhitenedMaps, fit_whitening
+from skdpnet.whitening import MapRows, WhitenedMaps
 
 __all__ = ["PartLearner"]
 
-# Responses of this many bytes are held at once outside training.
-_RESPONSE_BYTES = 128 * 2**20
 _LARGEST_SEED = np.iinfo(np.int32).max
 
 
@@ -145,7 +146,7 @@ class PartLearner(PartEstimator):
         -------
         float32 ndarray of shape (n, P)
         """
-        return self._describe(self._learn(X, y, sample_weight))
+        return self._describe(cut(self._learn(X, y, sample_weight), 64))
 
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
@@ -243,32 +244,34 @@ class PartLearner(PartEstimator):
             training set (mean 0, variance 1/P).
         """
         check_is_fitted(self)
-        return self._describe(self._maps(X, reset=False))
+        return self._describe(self._pieces(X))
+
+    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        with torch.inference_mode():
+            return self.net_.module_.responses(self._inputs(maps))
 
     def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
+        module = self.net_.module_
         with torch.inference_mode():
-            return self.net_.module_.descriptor(responses).cpu().numpy()
+            maxima = [soft_maximum(own, module.beta) for own in responses]
+            return module.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
+
+    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
+        module = self.net_.module_
+        with torch.inference_mode():
+            maxima = module.maxima(self._inputs(maps))
+            return module.descriptor(maxima).cpu().numpy()
+
+    def _inputs(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
+        """Whiten the maps of a few pictures, as the part model takes them."""
+        return [
+            [torch.from_numpy(array).to(self.net_.device) for array in one]
+            for one in self._whitened(maps)
+        ]
 
     @property
     def _sharpness(self) -> float | None:
         return self.net_.module_.beta
-
-    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
-        module = self.net_.module_.eval()
-        a_picture = 4 * sum(
-            grid.n_regions * len(own.parts)
-            for grid, own in zip(self.grids_, module.maps, strict=True)
-        )
-        at_once = int(np.clip(_RESPONSE_BYTES // a_picture, 1, 256))
-        for start in range(0, len(maps[0]), at_once):
-            pictures = [one[start : start + at_once] for one in maps]
-            inputs = [
-                [torch.from_numpy(array).to(self.net_.device) for array in one]
-                for one in self._whitened(pictures)
-            ]
-            with torch.inference_mode():
-                responses = module.responses(inputs)
-            yield responses
 
     def _whitened(self, maps: Sequence[np.ndarray | MapRows]) -> list[WhitenedMaps]:
         return [
@@ -287,29 +290,29 @@ class PartLearner(PartEstimator):
         keep, held = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
             keep, held = hold_out_some(keep, labels, self.validation_fraction, random)
-        pictures = [MapRows(one, keep) for one in maps]
-        self.whitenings_ = [
-            fit_whitening(one, grid, self.n_components, random)
-            for one, grid in zip(pictures, self.grids_, strict=True)
-        ]
-        train = self._dataset(pictures, labels[keep], weights[keep])
+        n_classes = len(self.classes_)
+        start, whitened = start_learning(
+            [MapRows(one, keep) for one in maps],
+            labels[keep],
+            n_classes,
+            self.grids_,
+            shares,
+            self.n_components,
+            random,
+            self.memory if can_share(self.random_state) else None,
+        )
+        self.whitenings_ = start.whitenings
+        train = MapDataset(whitened, labels[keep], weights[keep])
         valid = None
         if held is not None:
             rows = [MapRows(one, held) for one in maps]
             valid = self._dataset(rows, labels[held], weights[held])
 
-        n_classes = len(self.classes_)
-        parts = [
-            cluster_parts(own, whitening, train.labels, n_classes, grid, share, random)
-            for own, whitening, grid, share in zip(
-                train.maps, self.whitenings_, self.grids_, shares, strict=True
-            )
-        ]
         self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
         offsets = [whitening.offset for whitening in self.whitenings_]
         model = PartModel.from_arrays(
-            parts, offsets, self.grids_, n_classes, self.beta, self.dropout
+            start.parts, offsets, self.grids_, n_classes, self.beta, self.dropout
         ).to(self.device_)
         self.net_ = self._net(model, decay=hold_out, valid=valid)
         # A good classifier from the start protects good parts: gradients through a
@@ -331,10 +334,12 @@ class PartLearner(PartEstimator):
             label_smoothing=self.label_smoothing,
             orthogonality_weight=self.orthogonality_weight,
             assignment_weight=self.assignment_weight,
-            assignment_temperature=self.assignment_temperature,
             specificity_weight=self.specificity_weight,
             specificity_form=self.specificity_form,
         )
+        temperature = self.assignment_temperature if self.assignment_weight else None
+        model.assignment_temperature = temperature
+        model.learning_dtype = learning_dtype(self.precision, self.device_)
         return build_net(
             model,
             objective,
@@ -353,11 +358,7 @@ class PartLearner(PartEstimator):
         )
 
     def _dataset(self, maps, labels, weights) -> MapDataset:
-        return MapDataset(
-            self._whitened(maps),
-            labels.astype(np.int64),
-            weights.astype(np.float32),
-        )
+        return MapDataset(self._whitened(maps), labels, weights)
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
         if epochs == 0:

@@ -12,73 +12,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from skdpnet.regions import RegionGrid
+from skdpnet.responses import part_maxima, part_responses
 
-__all__ = ["MapParts", "PartModel", "PartOutput", "part_responses", "soft_maximum"]
-
-
-def part_responses(
-    cells: torch.Tensor,
-    lengths: torch.Tensor,
-    norms: torch.Tensor,
-    offset: torch.Tensor,
-    parts: torch.Tensor,
-    grid: RegionGrid,
-) -> torch.Tensor:
-    """Cosine of every region's whitened descriptor with every part, S = U Xᵀ.
-
-    The projection on the parts comes before the pooling, ``(W(F T Uᵀ) - ‖W F‖ (mean
-    T) Uᵀ) / norm``, so the regions' descriptors are never formed. A region of norm
-    zero responds with 0.
-
-    Parameters
-    ----------
-    cells : tensor of shape (N, H·W, K)
-    lengths, norms : tensor of shape (N, R)
-        See `WhitenedMaps`.
-    offset : tensor of shape (K,)
-        The whitened mean.
-    parts : tensor of shape (P, K)
-        Unit rows.
-    grid : RegionGrid
-
-    Returns
-    -------
-    tensor of shape (N, R, P), within [-1, 1] up to rounding
-    """
-    pooled = torch.cat(list(grid.pool(cells @ parts.T)), dim=1)
-    # Compared with what it is the rest of: a difference below rounding is zero.
-    floor = torch.finfo(norms.dtype).eps * (lengths * offset.norm()).clamp(min=1e-12)
-    inverse = torch.where(norms > floor, 1 / norms.clamp(min=1e-30), 0)
-    return (pooled - lengths[..., None] * (parts @ offset)) * inverse[..., None]
-
-
-def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
-    """Maximum over the regions, hard or soft.
-
-    ``b_p = (1/β) log (1/R) Σ_r exp(β S_pr)``: between the mean (β → 0) and the
-    maximum (β → ∞), and like both it stays within the range of the responses.
-
-    Parameters
-    ----------
-    responses : tensor of shape (N, R, P)
-    beta : float > 0 or None
-        None: the hard maximum.
-
-    Returns
-    -------
-    tensor of shape (N, P)
-    """
-    if beta is None:
-        return responses.amax(dim=1)
-    summed = torch.logsumexp(beta * responses, dim=1)
-    return (summed - math.log(responses.shape[1])) / beta
+__all__ = ["MapParts", "PartModel", "PartOutput"]
 
 
 class PartOutput(NamedTuple):
-    """What one pass gives: logits (N, C) and, of each map, responses (N, R, P)."""
+    """What one pass gives: logits (N, C) and the assignment penalty, a scalar."""
 
     logits: torch.Tensor
-    responses: list[torch.Tensor]
+    unclaimed: torch.Tensor
 
 
 class MapParts(nn.Module):
@@ -109,12 +52,35 @@ class MapParts(nn.Module):
         """Parts with unit rows, (P, K)."""
         return F.normalize(self.parts, dim=1)
 
-    def forward(
+    def responses(
         self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
     ) -> torch.Tensor:
         """Part responses S of shape (N, R, P); see `part_responses`."""
         return part_responses(
             cells, lengths, norms, self.offset, self.unit_parts(), self.grid
+        )
+
+    def maxima(
+        self,
+        cells: torch.Tensor,
+        lengths: torch.Tensor,
+        norms: torch.Tensor,
+        *,
+        beta: float | None,
+        temperature: float | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maxima (N, P) of the responses, and their assignment; see `part_maxima`."""
+        return part_maxima(
+            cells,
+            lengths,
+            norms,
+            self.offset,
+            self.unit_parts(),
+            self.grid,
+            beta=beta,
+            temperature=temperature,
+            dtype=dtype,
         )
 
 
@@ -138,10 +104,18 @@ class PartModel(nn.Module):
         V and bias, on the descriptor.
     shift, scale : buffers of shape (P,)
         The descriptor is ``(b - shift) * scale``; see `standardise`.
+    assignment_temperature : float or None
+        Of the assignment penalty, a mean over the regions of all maps; None: `forward`
+        does not work it out.
+    learning_dtype : torch.dtype or None
+        Of the factors of the products in `forward`, in training mode alone; see
+        `part_maxima`.
     """
 
     shift: torch.Tensor
     scale: torch.Tensor
+    assignment_temperature: float | None = None
+    learning_dtype: torch.dtype | None = None
 
     def __init__(
         self,
@@ -185,29 +159,46 @@ class PartModel(nn.Module):
 
     def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
         """Responses of each map's parts, (N, R, P), to the fields of `WhitenedMaps`."""
-        return [own(*one) for own, one in zip(self._map_parts(), maps, strict=True)]
+        return [
+            own.responses(*one)
+            for own, one in zip(self._map_parts(), maps, strict=True)
+        ]
 
-    def _map_parts(self) -> list[MapParts]:
-        return [cast(MapParts, own) for own in self.maps]
-
-    def maxima(self, responses: Sequence[torch.Tensor]) -> torch.Tensor:
+    def maxima(self, maps: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
         """Soft maxima b of the responses over the regions, (N, P)."""
-        return torch.cat([soft_maximum(own, self.beta) for own in responses], dim=1)
+        each = zip(self._map_parts(), maps, strict=True)
+        return torch.cat(
+            [own.maxima(*one, beta=self.beta)[0] for own, one in each], dim=1
+        )
 
-    def descriptor(self, responses: Sequence[torch.Tensor]) -> torch.Tensor:
+    def descriptor(self, maxima: torch.Tensor) -> torch.Tensor:
         """Part-activation descriptor (N, P): standardised maxima."""
-        return (self.maxima(responses) - self.shift) * self.scale
+        return (maxima - self.shift) * self.scale
 
     def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
-        """Return the logits and the responses of a batch.
+        """Return the logits of a batch, and how unclearly parts claim its regions.
 
         Parameters
         ----------
         maps : the fields of a `WhitenedMaps` for each map
         """
-        responses = self.responses(maps)
-        descriptor = self.dropout(self.descriptor(responses))
-        return PartOutput(self.classifier(descriptor), responses)
+        n_regions = [own.grid.n_regions for own in self._map_parts()]
+        dtype = self.learning_dtype if self.training else None
+        maxima, unclaimed = [], maps[0][0].new_zeros(())
+        for own, one, n in zip(self._map_parts(), maps, n_regions, strict=True):
+            found, penalty = own.maxima(
+                *one,
+                beta=self.beta,
+                temperature=self.assignment_temperature,
+                dtype=dtype,
+            )
+            maxima.append(found)
+            unclaimed = unclaimed + penalty * (n / sum(n_regions))
+        descriptor = self.dropout(self.descriptor(torch.cat(maxima, dim=1)))
+        return PartOutput(self.classifier(descriptor), unclaimed)
+
+    def _map_parts(self) -> list[MapParts]:
+        return [cast(MapParts, own) for own in self.maps]
 
     @torch.no_grad()
     def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+
+from skdpnet.windows import spread, window_sums
 
 __all__ = ["RegionGrid"]
 
@@ -98,6 +99,47 @@ class RegionGrid:
             axis=1,
         )
 
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """Number of cells of each region, float array (R,)."""
+        counts = [int(np.prod(self._steps(window))) for window in self.windows]
+        return np.repeat([float(np.prod(window)) for window in self.windows], counts)
+
+    def sums(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Sum over the cells of each region, a scale at a time.
+
+        Parameters
+        ----------
+        maps : tensor of shape (N, H·W, K)
+            Any K channels a cell.
+
+        Yields
+        ------
+        tensor of shape (N, R_s, K)
+            For each scale s, in the order of the regions' numbers.
+        """
+        grid = maps.unflatten(1, (self.height, self.width))
+        for summed in window_sums(grid, self.windows):
+            yield summed.flatten(1, 2)
+
+    def spread(self, values: torch.Tensor) -> torch.Tensor:
+        """Add each region's value to all of its cells: the transpose of `sums`.
+
+        Parameters
+        ----------
+        values : tensor of shape (N, R, K)
+
+        Returns
+        -------
+        tensor of shape (N, H·W, K)
+        """
+        steps = [self._steps(window) for window in self.windows]
+        scales = values.split([rows * columns for rows, columns in steps], dim=1)
+        grids = [
+            own.unflatten(1, step) for own, step in zip(scales, steps, strict=True)
+        ]
+        return spread(grids, self.windows).flatten(1, 2)
+
     def pool(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
         """Average-pool each window, a scale at a time.
 
@@ -113,13 +155,8 @@ class RegionGrid:
         tensor of shape (N, R_s, K)
             For each scale s, in the order of the regions' numbers.
         """
-        for window in self.windows:
-            if window == (1, 1):
-                yield maps
-                continue
-            grid = maps.unflatten(1, (self.height, self.width)).permute(0, 3, 1, 2)
-            pooled = F.avg_pool2d(grid, window, stride=1)
-            yield pooled.permute(0, 2, 3, 1).flatten(1, 2)
+        for window, summed in zip(self.windows, self.sums(maps), strict=True):
+            yield summed / (window[0] * window[1])
 
     def norms(self, maps: torch.Tensor) -> torch.Tensor:
         """Euclidean norm of each region's pooled descriptor.

@@ -31,6 +31,7 @@ __all__ = [
     "UserInterrupt",
     "build_net",
     "keep_rates",
+    "learning_dtype",
 ]
 
 
@@ -41,16 +42,16 @@ class MapDataset(Dataset):
     ----------
     maps : sequence of WhitenedMaps of n pictures
         One for each feature map.
-    labels : int64 ndarray of shape (n,)
-    weights : float32 ndarray of shape (n,)
+    labels : int ndarray of shape (n,)
+    weights : float ndarray of shape (n,)
     """
 
     def __init__(
         self, maps: Sequence[WhitenedMaps], labels: np.ndarray, weights: np.ndarray
     ):
         self.maps = maps
-        self.labels = labels
-        self.weights = weights
+        self.labels = labels.astype(np.int64)
+        self.weights = weights.astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,7 +80,6 @@ class Objective:
     label_smoothing : float
     orthogonality_weight, assignment_weight, specificity_weight : float
         0: the penalty is not computed.
-    assignment_temperature : float
     specificity_form : {"absolute", "square", "signed"}
     """
 
@@ -90,7 +90,6 @@ class Objective:
         label_smoothing: float,
         orthogonality_weight: float,
         assignment_weight: float,
-        assignment_temperature: float,
         specificity_weight: float,
         specificity_form: str,
     ):
@@ -99,7 +98,6 @@ class Objective:
         self.label_smoothing = label_smoothing
         self.orthogonality_weight = orthogonality_weight
         self.assignment_weight = assignment_weight
-        self.assignment_temperature = assignment_temperature
         self.specificity_weight = specificity_weight
         self.specificity_form = specificity_form
 
@@ -126,8 +124,7 @@ class Objective:
             penalty = _over_pairs(model.unit_parts())
             terms["orthogonality"] = self.orthogonality_weight * penalty
         if self.assignment_weight:
-            penalty = _over_regions(output.responses, self.assignment_temperature)
-            terms["assignment"] = self.assignment_weight * penalty
+            terms["assignment"] = self.assignment_weight * output.unclaimed
         if self.specificity_weight:
             terms["specificity"] = self.specificity(v)
         return terms
@@ -152,16 +149,6 @@ def _over_pairs(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     counts = torch.tensor([len(own) for own in parts])
     shares = ((counts / counts.sum()) ** 2).tolist()
     each = [losses.orthogonality(own) for own in parts]
-    return torch.stack([a * b for a, b in zip(shares, each, strict=True)]).sum()
-
-
-def _over_regions(
-    responses: Sequence[torch.Tensor], temperature: float
-) -> torch.Tensor:
-    """Take the assignment penalty of several maps, as a mean over all regions."""
-    counts = torch.tensor([own.shape[1] for own in responses])
-    shares = (counts / counts.sum()).tolist()
-    each = [losses.assignment(own, temperature) for own in responses]
     return torch.stack([a * b for a, b in zip(shares, each, strict=True)]).sum()
 
 
@@ -299,6 +286,39 @@ def build_net(
         **(net_params or {}),
     }
     return PartNet(**params)
+
+
+def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Choose the precision of the products that parts are learned with.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16", "float16"}
+        "auto": bfloat16 where the processor multiplies it natively.
+    device : torch.device
+
+    Returns
+    -------
+    torch.dtype or None
+        bfloat16, whose range is float32's, also for "float16"; None: float32.
+    """
+    if precision == "float32":
+        return None
+    if precision == "auto" and not _multiplies_bfloat16(device):
+        return None
+    return torch.bfloat16
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+    # Older versions of torch do not tell.
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(
+        able.get("avx512_bf16") or able.get("amx_bf16")
+    )
 
 
 def keep_rates(net: PartNet, lr: float, classifier_lr: float) -> None:

@@ -164,8 +164,9 @@ def fit_whitening(
     # Their sign is open; one fixed choice gives the same model everywhere.
     largest = np.abs(directions).argmax(axis=0)
     directions = directions * np.sign(directions[largest, np.arange(rank)])
-    projection = directions / np.sqrt(variance[:rank])
-    return Whitening(mean.astype(np.float32), projection.astype(np.float32))
+    # In one layout: that of the memory decides how products are rounded.
+    projection = np.ascontiguousarray(directions / np.sqrt(variance[:rank]), np.float32)
+    return Whitening(mean.astype(np.float32), projection)
 
 
 def _principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -162,7 +162,7 @@ def test_assignment_makes_regions_choose(train, model):
     X, y, _ = train
 
     def entropy(fitted):
-        pieces = list(fitted._responses(fitted._maps(X, reset=False)))
+        pieces = list(fitted._responses(X))
         responses = torch.cat([own for (own,) in pieces])
         share = np.exp(responses.numpy() / fitted.assignment_temperature)
         share /= share.sum(-1, keepdims=True)

@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+import skdpnet.base
 import skdpnet.baselines.assignment
-import skdpnet.learning
 from skdpnet import (
     DPNetClassifier,
     DPNetTransformer,
@@ -46,9 +46,9 @@ def fitted(request):
     pictures = two_maps(40, seed=1)[0]
     with pytest.MonkeyPatch.context() as patch:
         few = 2**13
-        patch.setattr(skdpnet.learning, "_RESPONSE_BYTES", few)
+        patch.setattr(skdpnet.base, "_RESPONSE_BYTES", few)
         patch.setattr(skdpnet.baselines.assignment, "_PIECE_BYTES", few)
-        n_pieces = sum(1 for _ in parts._responses(parts._maps(pictures, reset=False)))
+        n_pieces = sum(1 for _ in parts._responses(pictures))
         assert n_pieces > 3
         yield model, parts, pictures
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skdpnet.heat import over_cells, region_shares, resample
-from skdpnet.parts import soft_maximum
+from skdpnet.responses import soft_maximum
 from skdpnet.regions import RegionGrid
 
 

@@ -16,8 +16,8 @@ from skdpnet.baselines.assignment import anneal, pieces, select_distinct
 from skdpnet.features import allocate
 from skdpnet.initialisation import cluster_parts, moments
 from skdpnet.parameters import check_labels, check_parameters
-from skdpnet.parts import part_responses
 from skdpnet.regions import RegionGrid
+from skdpnet.responses import part_maxima, part_responses
 from skdpnet.whitening import WhitenedMaps, Whitening, fit_whitening
 
 __all__ = ["SoftAssignParts"]
@@ -211,7 +211,7 @@ class SoftAssignParts(PartEstimator):
             A part that responded alike to all training pictures gives 0.
         """
         check_is_fitted(self)
-        return self._describe(self._maps(X, reset=False))
+        return self._describe(self._pieces(X))
 
     def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
         maxima = [own.amax(dim=1).numpy() for own in responses]
@@ -307,24 +307,21 @@ class SoftAssignParts(PartEstimator):
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
-    def _responses(self, maps: list[np.ndarray]) -> Iterator[list[torch.Tensor]]:
-        kinds = [
-            self.parts_[self.part_maps_ == i, : whitening.projection.shape[1]]
-            for i, whitening in enumerate(self.whitenings_)
-        ]
-        n_responses = sum(
-            grid.n_regions * len(parts)
-            for grid, parts in zip(self.grids_, kinds, strict=True)
-        )
-        for piece in pieces(len(maps[0]), n_responses):
-            responses = []
-            for given, whitening, grid, parts in zip(
-                maps, self.whitenings_, self.grids_, kinds, strict=True
-            ):
-                one = _Map(whitening, grid, whitening(given[piece], grid))
-                cosines = [found for _, found in one.cosines(parts)]
-                responses.append(torch.cat(cosines))
-            yield responses
+    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        return [one.responses(parts) for one, parts in self._whitened(maps)]
+
+    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
+        maxima = [one.maxima(parts) for one, parts in self._whitened(maps)]
+        return self._standardise(np.hstack(maxima))
+
+    def _whitened(self, maps: list[np.ndarray]) -> Iterator[tuple[_Map, np.ndarray]]:
+        """Yield each map of a few pictures, whitened, and the parts that live on it."""
+        for i, (given, whitening, grid) in enumerate(
+            zip(maps, self.whitenings_, self.grids_, strict=True)
+        ):
+            depth = whitening.projection.shape[1]
+            parts = self.parts_[self.part_maps_ == i, :depth]
+            yield _Map(whitening, grid, whitening(given, grid)), parts
 
 
 @dataclass(frozen=True)
@@ -335,28 +332,21 @@ class _Map:
     grid: RegionGrid
     whitened: WhitenedMaps
 
-    def cosines(self, parts: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield which pictures, and the cosines (n', R, P) of their regions with parts.
-
-        The parts have unit rows.
-        """
-        offset = torch.from_numpy(self.whitening.offset)
+    def responses(self, parts: np.ndarray) -> torch.Tensor:
+        """Cosines (n, R, P) of the regions with parts, which have unit rows."""
+        cells, lengths, norms, offset = self._tensors(slice(None))
         detectors = torch.from_numpy(parts)
-        n_pictures = len(self.whitened.cells)
-        for piece in pieces(n_pictures, self.grid.n_regions * len(parts)):
-            cells, lengths, norms = (
-                torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
-            )
-            yield (
-                piece,
-                part_responses(cells, lengths, norms, offset, detectors, self.grid),
-            )
+        return part_responses(cells, lengths, norms, offset, detectors, self.grid)
 
     def maxima(self, parts: np.ndarray) -> np.ndarray:
         """Maxima of the responses over the regions, (n, P)."""
-        out = np.empty((len(self.whitened.cells), len(parts)), np.float32)
-        for piece, responses in self.cosines(parts):
-            out[piece] = responses.amax(dim=1).numpy()
+        n_pictures, detectors = len(self.whitened.cells), torch.from_numpy(parts)
+        out = np.empty((n_pictures, len(parts)), np.float32)
+        for piece in pieces(n_pictures, self.whitened.cells[0].size):
+            maxima, _ = part_maxima(
+                *self._tensors(piece), detectors, self.grid, beta=None
+            )
+            out[piece] = maxima.numpy()
         return out
 
     def regions(self, mine: np.ndarray) -> np.ndarray:
@@ -364,8 +354,18 @@ class _Map:
         some = WhitenedMaps(*(array[mine] for array in self.whitened))
         n, _, depth = some.cells.shape
         out = allocate((n, self.grid.n_regions, depth), np.float32)
-        # Cosines with the axes are the coordinates.
-        axes = np.eye(depth, dtype=np.float32)
-        for piece, found in _Map(self.whitening, self.grid, some).cosines(axes):
-            out[piece] = found.numpy()
+        for piece in pieces(n, self.grid.n_regions * depth):
+            few = WhitenedMaps(*(array[piece] for array in some))
+            # Cosines with the axes are the coordinates.
+            axes = np.eye(depth, dtype=np.float32)
+            out[piece] = _Map(self.whitening, self.grid, few).responses(axes).numpy()
         return out
+
+    def _tensors(
+        self, piece: slice
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cells, lengths and norms of some pictures, and the offset."""
+        cells, lengths, norms = (
+            torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
+        )
+        return cells, lengths, norms, torch.from_numpy(self.whitening.offset)

@@ -1,0 +1,211 @@
+"""Responses and their maxima against the descriptor spelt out region by region."""
+
+import numpy as np
+import pytest
+import torch
+
+import skdpnet.responses
+from skdpnet.regions import RegionGrid
+from skdpnet.responses import part_maxima, part_responses, soft_maximum
+
+NO_MEAN = np.zeros(6)
+GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
+
+
+@pytest.fixture
+def maps():
+    maps = np.random.default_rng(0).normal(size=(3, 4, 5, 6))
+    maps[1, :2, :2] = 0  # some regions of norm zero, as ReLU maps have
+    return maps
+
+
+@pytest.fixture
+def parts():
+    parts = np.random.default_rng(1).normal(size=(7, 6))
+    return parts / np.linalg.norm(parts, axis=1, keepdims=True)
+
+
+def _cosines(maps, parts, mean):
+    """S as the definition has it: pool, normalise, centre, normalise, project."""
+    out = np.zeros((len(maps), GRID.n_regions, len(parts)))
+    for n, one in enumerate(maps):
+        for r, (top, left, bottom, right) in enumerate(GRID.cells):
+            x = one[top:bottom, left:right].mean(axis=(0, 1))
+            x = x / max(np.linalg.norm(x), 1e-300) - mean
+            out[n, r] = parts @ (x / max(np.linalg.norm(x), 1e-300))
+    return out
+
+
+def _inputs(maps, mean=NO_MEAN):
+    """Cells, lengths and norms as `WhitenedMaps` defines them, by loops."""
+    lengths = np.zeros((len(maps), GRID.n_regions))
+    norms = np.zeros_like(lengths)
+    for n, one in enumerate(maps):
+        for r, (top, left, bottom, right) in enumerate(GRID.cells):
+            x = one[top:bottom, left:right].mean(axis=(0, 1))
+            lengths[n, r] = np.linalg.norm(x)
+            norms[n, r] = np.linalg.norm(x - lengths[n, r] * mean)
+    cells = torch.tensor(maps).flatten(1, 2)
+    return cells, torch.tensor(lengths), torch.tensor(norms)
+
+
+def _responses(maps, parts, mean=NO_MEAN):
+    offset, u = torch.tensor(mean), torch.tensor(parts)
+    return part_responses(*_inputs(maps, mean), offset, u, GRID)
+
+
+def test_projection_before_pooling_gives_the_cosines(maps, parts):
+    got = _responses(maps, parts).numpy()
+    np.testing.assert_allclose(got, _cosines(maps, parts, 0), atol=1e-12)
+    assert (got[1] == 0).any()
+
+
+def test_the_mean_is_taken_off_the_normalised_regions(maps, parts):
+    maps = maps + 5
+    mean = np.full(6, 0.4)
+    got = _responses(maps, parts, mean).numpy()
+    np.testing.assert_allclose(got, _cosines(maps, parts, mean), atol=1e-12)
+
+
+def test_a_region_equal_to_the_mean_responds_with_zero(parts):
+    mean = np.random.default_rng(3).normal(size=6).astype(np.float32)
+    mean /= np.linalg.norm(mean)
+    maps = np.tile(mean * np.float32(7), (1, 4, 5, 1))
+    cells, lengths, norms = (x.float() for x in _inputs(maps, mean))
+    u = torch.tensor(parts).float()
+    s = part_responses(cells, lengths, norms, torch.tensor(mean), u, GRID)
+    assert (s.abs() <= 1).all()
+
+
+def test_regions_of_norm_zero_have_finite_gradients(maps, parts):
+    u = torch.tensor(parts, requires_grad=True)
+    inputs = _inputs(np.zeros((1, 4, 5, 6)))
+    s = part_responses(*inputs, torch.zeros(6).double(), u, GRID)
+    assert (s == 0).all()
+    soft_maximum(s, 20.0).sum().backward()
+    assert torch.isfinite(u.grad).all()
+
+
+def test_hard_maximum_is_the_maximum(maps, parts):
+    s = _responses(maps, parts)
+    np.testing.assert_array_equal(soft_maximum(s, None), s.numpy().max(axis=1))
+
+
+@pytest.mark.parametrize("beta", [0.5, 10.0, 1000.0])
+def test_soft_maximum_is_the_log_mean_of_exponentials(maps, parts, beta):
+    s = _responses(maps, parts)
+    exact = s.numpy().astype(np.longdouble)
+    expected = np.log(np.exp(beta * exact).mean(axis=1)) / beta
+    np.testing.assert_allclose(soft_maximum(s, beta), expected.astype(float))
+
+
+def test_soft_maximum_goes_from_the_mean_to_the_maximum(maps, parts):
+    s = _responses(maps, parts)
+    np.testing.assert_allclose(soft_maximum(s, 1e-6), s.mean(dim=1), atol=1e-6)
+    np.testing.assert_allclose(soft_maximum(s, 1e6), s.amax(dim=1), atol=1e-5)
+
+
+def _maxima_by_autograd(maps, parts, mean, beta, temperature, slope):
+    """Maxima, assignment penalty and gradient, from float64 regions one by one."""
+    regions = np.zeros((len(maps), GRID.n_regions, maps.shape[-1]))
+    for n, one in enumerate(maps):
+        for r, (top, left, bottom, right) in enumerate(GRID.cells):
+            x = one[top:bottom, left:right].mean(axis=(0, 1))
+            x = x / max(np.linalg.norm(x), 1e-300) - mean
+            regions[n, r] = x / max(np.linalg.norm(x), 1e-300)
+    u = torch.tensor(parts, requires_grad=True)
+    s = torch.tensor(regions) @ u.T
+    if beta is None:
+        maxima = s.max(dim=1).values
+    else:
+        maxima = (beta * s).exp().mean(dim=1).log() / beta
+    penalty = torch.zeros((), dtype=torch.float64)
+    if temperature is not None:
+        share = (s / temperature).exp()
+        share = share / share.sum(dim=-1, keepdim=True)
+        penalty = -(share * share.log()).sum(dim=-1).mean()
+    ((maxima * slope).sum() + 3 * penalty).backward()
+    return maxima.detach(), penalty.detach(), u.grad
+
+
+@pytest.mark.parametrize("piece_bytes", [2**21, 4000])
+@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("beta", [None, 5.0, 40.0, 300.0])
+def test_maxima_and_their_gradient_need_no_responses(
+    maps, parts, beta, temperature, piece_bytes, monkeypatch
+):
+    monkeypatch.setitem(skdpnet.responses._PIECE_BYTES, "cpu", piece_bytes)
+    maps = maps + 0.5
+    mean = np.full(6, 0.1)
+    slope = torch.tensor(np.random.default_rng(5).normal(size=(3, 7)))
+    u = torch.tensor(parts, requires_grad=True)
+    inputs = *_inputs(maps, mean), torch.tensor(mean)
+    maxima, penalty = part_maxima(*inputs, u, GRID, beta=beta, temperature=temperature)
+    ((maxima * slope).sum() + 3 * penalty).backward()
+    expected = _maxima_by_autograd(maps, parts, mean, beta, temperature, slope)
+    torch.testing.assert_close(maxima.detach(), expected[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(penalty.detach(), expected[1])
+    torch.testing.assert_close(u.grad, expected[2], rtol=1e-8, atol=1e-9)
+    with torch.no_grad():
+        again, _ = part_maxima(*inputs, u, GRID, beta=beta)
+    torch.testing.assert_close(again, expected[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("beta", [None, 40.0, 1000.0])
+def test_maxima_in_float32_are_those_of_float64(maps, parts, beta):
+    # Large and far from zero, so that the mean takes most of each region away.
+    maps = 1000 * (maps + 20)
+    mean = np.full(6, 0.4)
+    exact = _maxima_by_autograd(maps, parts, mean, None, None, torch.zeros(3, 7))[0]
+    inputs = [x.float() for x in (*_inputs(maps, mean), torch.tensor(mean))]
+    u = torch.tensor(parts).float()
+    found, _ = part_maxima(*inputs, u, GRID, beta=beta)
+    assert found.dtype == torch.float32
+    slack = 1e-3 if beta is None else np.log(GRID.n_regions) / beta + 1e-3
+    assert ((found - exact).abs() < slack).all()
+
+
+def test_products_in_bfloat16_keep_about_three_digits(maps, parts):
+    inputs = [x.float() for x in (*_inputs(maps + 0.5), torch.zeros(6))]
+    slope = torch.tensor(np.random.default_rng(5).normal(size=(3, 7))).float()
+    found = []
+    for dtype in (None, torch.bfloat16):
+        u = torch.tensor(parts).float().requires_grad_()
+        maxima, _ = part_maxima(*inputs, u, GRID, beta=20.0, dtype=dtype)
+        (maxima * slope).sum().backward()
+        found.append((maxima.detach(), u.grad))
+    (exact, slopes), (low, low_slopes) = found
+    assert 0 < (low - exact).abs().max() < 0.01
+    assert 0 < (low_slopes - slopes).norm() < 0.03 * slopes.norm()
+
+
+def test_regions_of_norm_zero_leave_maxima_and_gradients_finite(parts):
+    u = torch.tensor(parts, requires_grad=True)
+    inputs = _inputs(np.zeros((1, 4, 5, 6)))
+    for beta in (None, 20.0):
+        maxima, _ = part_maxima(
+            *inputs, torch.zeros(6).double(), u, GRID, beta=beta, temperature=0.1
+        )
+        assert (maxima == 0).all()
+        maxima.sum().backward()
+    assert torch.isfinite(u.grad).all()
+
+
+def test_the_responses_of_all_regions_are_never_held():
+    """What is kept for the gradient is one number a cell and part, or the argument."""
+    grid = RegionGrid.from_scales(14, 14, (0.15, 0.3, 0.45))
+    n, k, p = 8, 16, 512
+    torch.manual_seed(0)
+    cells = torch.rand(n, 196, k)
+    lengths = torch.ones(n, grid.n_regions)
+    u = torch.nn.functional.normalize(torch.randn(p, k)).requires_grad_()
+    for beta, most in ((None, 0.01), (40.0, 0.6)):
+        kept = []
+
+        def pack(tensor, kept=kept):
+            kept.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            part_maxima(cells, lengths, lengths, torch.zeros(k), u, grid, beta=beta)
+        assert max(kept) <= max(most * n * grid.n_regions * p, cells.numel())
