@@ -77,7 +77,8 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Arithmetic of the backbone; see `FeatureMaps`. And of the products that parts
         are learned with: bfloat16 (for "float16" too, whose range is too small) but
         for "float32"; with "auto" where the processor multiplies it natively. What is
-        predicted and transformed is float32.
+        predicted and transformed is float32, on CUDA by kernels that round regions
+        and parts to float16 (not with "float32").
     num_workers : int, default=2
         Threads that read and decode pictures ahead of the backbone.
     callbacks : list of skorch callbacks, default=None

@@ -340,6 +340,7 @@ class PartLearner(PartEstimator):
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
+        model.kernels = self.precision != "float32"
         return build_net(
             model,
             objective,

@@ -69,6 +69,7 @@ class MapParts(nn.Module):
         beta: float | None,
         temperature: float | None = None,
         dtype: torch.dtype | None = None,
+        kernels: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Maxima (N, P) of the responses, and their assignment; see `part_maxima`."""
         return part_maxima(
@@ -81,6 +82,7 @@ class MapParts(nn.Module):
             beta=beta,
             temperature=temperature,
             dtype=dtype,
+            kernels=kernels,
         )
 
 
@@ -108,14 +110,16 @@ class PartModel(nn.Module):
         Of the assignment penalty, a mean over the regions of all maps; None: `forward`
         does not work it out.
     learning_dtype : torch.dtype or None
-        Of the factors of the products in `forward`, in training mode alone; see
-        `part_maxima`.
+        Of the factors of the products in `forward`, in training mode alone.
+    kernels : bool
+        Whether kernels may work out the maxima; both as `part_maxima` has them.
     """
 
     shift: torch.Tensor
     scale: torch.Tensor
     assignment_temperature: float | None = None
     learning_dtype: torch.dtype | None = None
+    kernels: bool = False
 
     def __init__(
         self,
@@ -191,6 +195,7 @@ class PartModel(nn.Module):
                 beta=self.beta,
                 temperature=self.assignment_temperature,
                 dtype=dtype,
+                kernels=self.kernels,
             )
             maxima.append(found)
             unclaimed = unclaimed + penalty * (n / sum(n_regions))

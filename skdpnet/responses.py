@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
+from skdpnet import fused
 from skdpnet.regions import RegionGrid
 
 __all__ = ["part_maxima", "part_responses", "soft_maximum"]
@@ -87,6 +88,7 @@ def part_maxima(
     beta: float | None,
     temperature: float | None = None,
     dtype: torch.dtype | None = None,
+    kernels: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Maxima of all parts' responses, and how unclearly the parts claim the regions.
 
@@ -106,6 +108,9 @@ def part_maxima(
     dtype : torch.dtype or None
         Of the factors of the products of cells with parts, and of those of the
         gradient; None: that of the cells. What comes of them is added up in the cells'.
+    kernels : bool
+        Whether the kernels of `skdpnet.fused`, whose operands are float16, may work it
+        out where they serve: on CUDA, and without a temperature.
 
     Returns
     -------
@@ -113,6 +118,10 @@ def part_maxima(
     unclaimed : scalar tensor
         The assignment penalty; 0 without a temperature.
     """
+    if kernels and temperature is None and fused.usable(cells, beta):
+        scale, drift = _factors(lengths, norms, offset)
+        maxima = _FusedMaxima.apply(parts, cells, scale, drift, offset, grid, beta)
+        return maxima, cells.new_zeros(())
     return _Maxima.apply(
         parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
     )
@@ -206,6 +215,25 @@ class _Maxima(torch.autograd.Function):
                 weighed = at_cells * slope[:, None]
                 gradient[block] += _pull(weighed, at_drift * slope, own, offset)
         return gradient, *[None] * 8
+
+
+class _FusedMaxima(torch.autograd.Function):
+    """See `part_maxima`; by kernels."""
+
+    @staticmethod
+    def forward(ctx, parts, cells, scale, drift, offset, grid, beta):
+        inputs = cells, scale, drift, offset, parts
+        maxima, argument = fused.fused_maxima(*inputs, grid, beta)
+        ctx.save_for_backward(*inputs, maxima if argument is None else argument)
+        ctx.grid, ctx.beta = grid, beta
+        return maxima
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slopes):
+        *inputs, kept = ctx.saved_tensors
+        gradient = fused.fused_gradient(*inputs, ctx.grid, ctx.beta, kept, slopes)
+        return gradient, *[None] * 6
 
 
 def _pieces(
