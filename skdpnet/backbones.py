@@ -9,13 +9,13 @@ import hashlib
 import pickle
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from skdpnet.folding import fold_batch_norms
+from skdpnet.network import Backbone
 from skdpnet.stages import cut_timm, cut_torchvision
 
 __all__ = ["Backbone", "BackboneUnavailableError", "load_backbone"]
@@ -30,86 +30,6 @@ _OFFLINE_HINT = (
 
 class BackboneUnavailableError(RuntimeError):
     """The weights of a backbone could neither be found nor downloaded."""
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A frozen network with the normalisation its weights expect.
-
-    Parameters
-    ----------
-    name : str
-        What the user asked for, for messages.
-    network : callable
-        Normalised float pictures N×3×S×S -> a feature map N×D×H×W, or several.
-    image_size : int
-        Side S, in pixels, of the square pictures the network is given.
-    mean, std : tuple of 3 floats
-        Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
-    fingerprint : str
-        Changes whenever the network, its weights or the normalisation change;
-        empty where that cannot be known (plain functions).
-    """
-
-    name: str
-    network: Callable[[torch.Tensor], Any]
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    fingerprint: str
-
-    def feature_maps(
-        self, pixels: np.ndarray, device: torch.device, dtype: torch.dtype
-    ) -> tuple[torch.Tensor, ...]:
-        """Compute the feature maps of a batch.
-
-        Parameters
-        ----------
-        pixels : uint8 ndarray of shape (N, S, S, 3)
-        device : torch.device
-            Where the network is.
-        dtype : torch.dtype
-            Precision of the network's arithmetic; below float32 by autocast.
-
-        Returns
-        -------
-        tuple of float32 tensors of shape (N, H, W, D), on the CPU
-            One for each map that the network gives.
-
-        Raises
-        ------
-        ValueError
-            If the network's output is no finite N×D×H×W map, nor several.
-        """
-        x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1) * 255
-        # The permuted view is channels-last already, the layout CNNs are fastest in.
-        x = (x - mean) / std
-        autocast = torch.autocast(
-            device.type, dtype=dtype, enabled=dtype != torch.float32
-        )
-        with torch.no_grad(), autocast:
-            output = self.network(x)
-        several = isinstance(output, (tuple, list)) and len(output) > 0
-        return tuple(self._checked(one) for one in (output if several else [output]))
-
-    def _checked(self, one: Any) -> torch.Tensor:
-        """Check a map, and bring it to (N, H, W, D) float32 on the CPU."""
-        if not (isinstance(one, torch.Tensor) and one.ndim == 4):
-            got = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one)
-            raise ValueError(
-                f"backbone {self.name!r} must return a feature map N×D×H×W "
-                f"(a 4-D tensor) or a tuple of them, got {got}. Cut it before its "
-                "pooling and classification layers."
-            )
-        maps = one.float().permute(0, 2, 3, 1)
-        if not torch.isfinite(maps).all():
-            raise ValueError(
-                f"backbone {self.name!r} gave NaN or infinite values; a higher "
-                'precision (precision="float32") or other weights may help.'
-            )
-        return maps.cpu()
 
 
 def load_backbone(
@@ -199,8 +119,10 @@ def _load_named(
             f"{', '.join(map(repr, known))}, 'timm/<model name>', a module or a "
             "callable."
         )
-    module = _freeze(module, device)
-    return Backbone(name, module, size, mean, std, _fingerprint(module, name))
+    module = module.eval().requires_grad_(False)
+    print_ = _fingerprint(module, name)
+    module = _freeze(fold_batch_norms(module, size), device)
+    return Backbone(name, module, size, mean, std, print_)
 
 
 def _efficientnet_lite0(strides: tuple[int, ...] | None) -> nn.Module:

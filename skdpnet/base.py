@@ -88,7 +88,7 @@ class MapEstimator(BaseEstimator):
             self._check_shapes(shapes)
         return maps
 
-    def _pieces(self, X) -> Iterator[list[np.ndarray]]:
+    def _pieces(self, X, *, reset: bool = False) -> Iterator[list[np.ndarray]]:
         """Yield the maps of successive pictures of X, as they are computed or read.
 
         Raises
@@ -96,7 +96,15 @@ class MapEstimator(BaseEstimator):
         ValueError
             As `_maps`.
         """
-        yield from cut(self._maps(X, reset=False), _PICTURES_AT_ONCE)
+        if self._takes_features():
+            yield from cut(self._maps(X, reset=reset))
+            return
+        for maps in self._feature_maps().pieces(X):
+            shapes = tuple(one.shape[1:] for one in maps)
+            if reset:
+                self.map_shapes_, reset = shapes, False
+            self._check_shapes(shapes)
+            yield maps
 
     def _check_shapes(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         if shapes != self.map_shapes_:
@@ -273,7 +281,9 @@ def _within_float32(maps: np.ndarray) -> np.ndarray:
     return (maps / peak).astype(maps.dtype)
 
 
-def cut(maps: Sequence[np.ndarray], n: int) -> Iterator[list[np.ndarray]]:
+def cut(
+    maps: Sequence[np.ndarray], n: int = _PICTURES_AT_ONCE
+) -> Iterator[list[np.ndarray]]:
     """Yield the maps of n pictures at a time."""
     for start in range(0, len(maps[0]), n):
         yield [one[start : start + n] for one in maps]

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,6 @@ from safetensors.numpy import load, save
 __all__ = ["MapStore"]
 
 _FORMAT = 1
-_LOCK_POLL_SECONDS = 0.05
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 _MODE = 0o666 & ~_UMASK
@@ -121,34 +119,37 @@ class MapStore:
                 raise
 
     @contextlib.contextmanager
-    def claim(self, keys: Sequence[str]) -> Iterator[list[str]]:
+    def claim(self, keys: Iterable[str], at_most: int) -> Iterator[list[str]]:
         """Claim keys for computing, so that no other process computes them too.
 
-        Waits while others hold all of them. Locks end with the process that holds
-        them, so a killed one blocks nobody.
+        Waits for nobody. Locks end with the process that holds them, so a killed one
+        blocks nobody.
 
         Parameters
         ----------
-        keys : sequence of str
+        keys : iterable of str
+        at_most : int
+            How many of them to claim.
 
         Yields
         ------
         list of str
-            Those of `keys` that are now this process's to compute; never empty
-            where `keys` is not.
+            Those of `keys` that are now this process's to compute, to the end of the
+            ``with`` block; none where others hold all of them.
         """
+        by_stripe: dict[str, list[str]] = {}
+        for key in keys:
+            by_stripe.setdefault(key[:2], []).append(key)
         with contextlib.ExitStack() as held:
-            stripes: dict[str, bool] = {}
-            while True:
-                for key in keys:
-                    stripe = key[:2]
-                    if not stripes.get(stripe):
-                        stripes[stripe] = self._try_lock(stripe, held)
-                mine = [key for key in keys if stripes[key[:2]]]
-                if mine or not keys:
+            mine: list[str] = []
+            # Whole stripes, one after the other: the fewer this process holds, the
+            # more are left to others.
+            for stripe, own in by_stripe.items():
+                if len(mine) >= at_most:
                     break
-                time.sleep(_LOCK_POLL_SECONDS)
-            yield mine
+                if self._try_lock(stripe, held):
+                    mine += own
+            yield mine[:at_most]
 
     def _try_lock(self, stripe: str, held: contextlib.ExitStack) -> bool:
         # One lock for all keys that begin alike: few lock files, however many maps.

@@ -68,10 +68,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     BestRegions
     """
     estimator, _ = find_parts(estimator)
-    strongest = [
-        _strongest(piece)
-        for piece in estimator._responses(X)
-    ]
+    strongest = [_strongest(piece) for piece in estimator._responses(X)]
     responses, regions = (np.concatenate(own) for own in zip(*strongest, strict=True))
     boxes = region_boxes(estimator, regions)
     pictures = np.arange(len(boxes))

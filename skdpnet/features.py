@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -19,17 +13,15 @@ from tqdm.auto import tqdm
 
 from skdpnet.backbones import Backbone, load_backbone
 from skdpnet.cache import MapStore
-from skdpnet.images import Images, as_images, preprocess
+from skdpnet.images import as_images
+from skdpnet.memory import allocate
+from skdpnet.streaming import Extractor
 
 __all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
 
-# Maps above this share of the free memory live in a memory-mapped temporary file.
-_IN_MEMORY_SHARE = 0.25
-# Pictures claimed from the cache at once: enough to decode ahead of the backbone,
-# few enough that processes sharing a cache share the work.
-_BATCHES_A_CLAIM = 4
-# Part of the cache's address: to be raised when `images.preprocess` changes.
-_PREPROCESSING = "centre square, bicubic, 1"
+# Part of the cache's address: to be raised when what the network is given, or how it
+# is changed for speed (`skdpnet.folding`), changes.
+_PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 2"
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -132,7 +124,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, H, W, D)
             float16, or float32 for ``precision="float32"``. A memory-mapped
-            temporary file where it would take over a quarter of the free memory.
+            temporary file, in `memory` where that is given, where it would take over
+            a quarter of the free memory (see `skdpnet.memory.allocate`).
             Where the backbone gives several maps: a structured array of shape (n,),
             its fields ``"map0"``, ``"map1"``, … of shape (n, H, W, D).
 
@@ -143,9 +136,62 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             sees any where its header tells, else when its batch is decoded.
         """
         check_is_fitted(self)
-        maps = self._extract(as_images(X))
-        self.map_shapes_ = tuple(one.shape[1:] for one in separate(maps))
-        return maps
+        n, done = len(as_images(X)), 0
+        out = np.empty(0)
+        for piece in self.pieces(X):
+            if done == 0:
+                out = allocate(*_row_type(n, piece), self.memory)
+            for own, maps in zip(separate(out), piece, strict=True):
+                own[done : done + len(maps)] = maps
+            done += len(piece[0])
+        self.map_shapes_ = tuple(one.shape[1:] for one in separate(out))
+        return out
+
+    def pieces(self, X) -> Iterator[list[np.ndarray]]:
+        """Compute the feature maps of a few pictures at a time, in X's order.
+
+        What is in memory does not grow with the number of pictures. Needs no `fit`.
+
+        Parameters
+        ----------
+        X : pictures
+            List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
+
+        Returns
+        -------
+        iterator of list of ndarray of shape (n', H, W, D)
+            One array for each map of the backbone; of the next n' pictures, at most
+            `batch_size`. Types as from `transform`.
+
+        Raises
+        ------
+        ImageError
+            As `transform`; for headers, and for parameters a ValueError, at once.
+        """
+        self._check_params()
+        images = as_images(X)
+        device = resolve_device(self.device)
+        strides = None if self.strides is None else tuple(map(int, self.strides))
+        backbone = load_backbone(self.backbone, self.image_size, device, strides)
+        compute = _compute_dtype(self.precision, device)
+        keep = torch.float32 if self.precision == "float32" else torch.float16
+        store = self._open_store(backbone, compute, keep)
+        images.check()
+        extractor = Extractor(
+            images, backbone, device, compute, keep, self.batch_size, self.num_workers
+        )
+        return self._run(extractor, store, len(images), f"{backbone.name} maps")
+
+    def _run(
+        self, extractor: Extractor, store: MapStore | None, n: int, title: str
+    ) -> Iterator[list[np.ndarray]]:
+        bar = tqdm(total=n, desc=title, unit="image", disable=not self.verbose)
+        with extractor, bar:
+            for piece in (
+                extractor.read_or_compute(store) if store else (extractor.compute())
+            ):
+                bar.update(len(piece[0]))
+                yield piece
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -178,68 +224,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
                 f"got {strides!r}."
             )
 
-    def _extract(self, images: Images) -> np.ndarray:
-        device = resolve_device(self.device)
-        strides = None if self.strides is None else tuple(map(int, self.strides))
-        backbone = load_backbone(self.backbone, self.image_size, device, strides)
-        compute = _compute_dtype(self.precision, device)
-        keep = np.dtype(np.float32 if self.precision == "float32" else np.float16)
-        store = self._open_store(backbone, compute, keep)
-
-        rows: dict[str, list[int]] = {}
-        for i in range(len(images)):
-            rows.setdefault(images.content_key(i) if store else str(i), []).append(i)
-        out = _Rows(len(images), keep, self.memory)
-        missing = []
-        for key, where in rows.items():
-            found = store.read(key) if store else None
-            if found is None:
-                missing.append(key)
-            else:
-                out.put(where, found)
-        images.take([rows[key][0] for key in missing]).check()
-
-        bar = tqdm(
-            total=len(missing),
-            desc=f"{backbone.name} maps",
-            unit="image",
-            disable=not self.verbose or not missing,
-        )
-        with ThreadPoolExecutor(max(1, self.num_workers)) as pool, bar:
-            while missing:
-                claim = missing[: _BATCHES_A_CLAIM * self.batch_size]
-                with store.claim(claim) if store else _all(claim) as mine:
-                    # Another process may have computed some between look and claim.
-                    todo = []
-                    for key in mine:
-                        found = store.read(key) if store else None
-                        if found is None:
-                            todo.append(key)
-                        else:
-                            out.put(rows[key], found)
-                    items = [rows[key][0] for key in todo]
-                    cuts = [
-                        slice(start, start + self.batch_size)
-                        for start in range(0, len(todo), self.batch_size)
-                    ]
-                    batches = self._batches(
-                        pool, images, [items[cut] for cut in cuts], backbone.image_size
-                    )
-                    for cut, pixels in zip(cuts, batches, strict=True):
-                        batch = backbone.feature_maps(pixels, device, compute)
-                        pictures = zip(*(maps.numpy() for maps in batch), strict=True)
-                        for key, own in zip(todo[cut], pictures, strict=True):
-                            one = _to_dtype(own, keep, images, rows[key][0])
-                            # A file may have changed since it was found missing.
-                            if store and images.content_key(rows[key][0]) == key:
-                                store.write(key, one)
-                            out.put(rows[key], one)
-                bar.update(len(mine))
-                claimed = set(mine)
-                missing = [key for key in missing if key not in claimed]
-        return out.array()
-
-    def _open_store(self, backbone: Backbone, compute, keep) -> MapStore | None:
+    def _open_store(
+        self, backbone: Backbone, compute: torch.dtype, keep: torch.dtype
+    ) -> MapStore | None:
         if self.memory is None:
             return None
         if not backbone.fingerprint:
@@ -255,33 +242,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             "image_size": int(backbone.image_size),
             "preprocessing": _PREPROCESSING,
             "compute": str(compute),
-            "dtype": str(keep),
+            "dtype": str(keep).removeprefix("torch."),
         }
         return MapStore(self.memory, identity)
-
-    def _batches(
-        self,
-        pool: ThreadPoolExecutor,
-        images: Images,
-        cuts: Sequence[Sequence[int]],
-        size: int,
-    ) -> Iterator[np.ndarray]:
-        """Yield decoded batches, the next one being decoded behind each."""
-
-        def read(item: int) -> np.ndarray:
-            return preprocess(images.load(item), size)
-
-        if self.num_workers == 0:
-            for cut in cuts:
-                yield np.stack([read(item) for item in cut])
-            return
-        waiting: list[list[Future]] = []
-        for cut in cuts:
-            waiting.append([pool.submit(read, item) for item in cut])
-            if len(waiting) > 1:
-                yield np.stack([future.result() for future in waiting.pop(0)])
-        for futures in waiting:
-            yield np.stack([future.result() for future in futures])
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -313,18 +276,6 @@ def _compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     return getattr(torch, precision)
 
 
-def _to_dtype(
-    maps: Sequence[np.ndarray], keep: np.dtype, images: Images, item: int
-) -> tuple[np.ndarray, ...]:
-    largest = max(float(np.abs(one).max()) for one in maps)
-    if largest > float(np.finfo(keep).max):
-        raise ValueError(
-            f"the map of {images.describe(item)} reaches {largest:.3g}, beyond "
-            'float16; use precision="float32".'
-        )
-    return tuple(one.astype(keep) for one in maps)
-
-
 def _whole(value, least: int) -> bool:
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return whole and value >= least
@@ -337,58 +288,9 @@ def separate(maps: np.ndarray) -> list[np.ndarray]:
     return [maps[name] for name in maps.dtype.names]
 
 
-@contextlib.contextmanager
-def _all(keys: list[str]) -> Iterator[list[str]]:
-    yield keys
-
-
-class _Rows:
-    """The output array, made when the first maps tell their shapes."""
-
-    def __init__(self, n: int, dtype: np.dtype, folder: str | os.PathLike | None):
-        self._n, self._dtype, self._folder = n, dtype, folder
-        self._out: np.ndarray | None = None
-
-    def put(self, where: Sequence[int], maps: Sequence[np.ndarray]) -> None:
-        if self._out is None:
-            self._out = self._allocate([one.shape for one in maps])
-        for own, one in zip(separate(self._out), maps, strict=True):
-            own[where] = one
-
-    def _allocate(self, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
-        if len(shapes) == 1:
-            return allocate((self._n, *shapes[0]), self._dtype, self._folder)
-        fields = [(f"map{i}", self._dtype, shape) for i, shape in enumerate(shapes)]
-        return allocate((self._n,), np.dtype(fields), self._folder)
-
-    def array(self) -> np.ndarray:
-        assert self._out is not None
-        return self._out
-
-
-def allocate(
-    shape: tuple[int, ...], dtype, folder: str | os.PathLike | None = None
-) -> np.ndarray:
-    """Make an uninitialised array, on disk where it is large for this machine.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : numpy dtype
-    folder : str or path, optional
-        Where the temporary file of a large array goes; default: the system's
-        folder for temporary files. The file vanishes with the array.
-
-    Returns
-    -------
-    ndarray, on disk where it would take over a quarter of the free memory
-    """
-    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if n_bytes <= _IN_MEMORY_SHARE * psutil.virtual_memory().available:
-        return np.empty(shape, dtype)
-    where = Path(folder).expanduser() if folder is not None else None
-    with tempfile.TemporaryFile(dir=where) as file:
-        file.truncate(n_bytes)
-        # No np.memmap: joblib hands those on by a file's name, and this one has none.
-        mapped = mmap.mmap(file.fileno(), n_bytes)
-    return np.frombuffer(mapped, dtype).reshape(shape)
+def _row_type(n: int, piece: Sequence[np.ndarray]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array for n pictures whose maps are like some."""
+    if len(piece) == 1:
+        return (n, *piece[0].shape[1:]), piece[0].dtype
+    fields = [(f"map{i}", one.dtype, one.shape[1:]) for i, one in enumerate(piece)]
+    return (n,), np.dtype(fields)

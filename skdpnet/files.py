@@ -73,6 +73,27 @@ def _missing(path: str, full: str, error: Exception) -> str:
     return f"the file cannot be opened ({reason})"
 
 
+def read_file(path: str) -> bytes:
+    """Read a regular, non-empty file.
+
+    Parameters
+    ----------
+    path : str
+        The path; a leading ``~`` stands for the home directory.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UnusableImage
+        If there is no such file or it cannot be read.
+    """
+    with open_file(path) as file, decoding():
+        return file.read()
+
+
 @contextmanager
 def open_image(path: str) -> Iterator[Image.Image]:
     """Open an image file and read its header.
@@ -85,15 +106,37 @@ def open_image(path: str) -> Iterator[Image.Image]:
     Yields
     ------
     PIL.Image.Image
-        Not decoded yet; trouble with decoding it inside the ``with`` block is
-        turned into `UnusableImage` as well.
+        As `image_in` does.
 
     Raises
     ------
     UnusableImage
         If the file cannot be read, is no image, or is suspiciously large.
     """
-    with open_file(path) as file, decoding():
+    with open_file(path) as file, image_in(file) as image:
+        yield image
+
+
+@contextmanager
+def image_in(file: BinaryIO) -> Iterator[Image.Image]:
+    """Read an image's header from an open file.
+
+    Parameters
+    ----------
+    file : binary file
+
+    Yields
+    ------
+    PIL.Image.Image
+        Not decoded yet; trouble with decoding it inside the ``with`` block is
+        turned into `UnusableImage` as well.
+
+    Raises
+    ------
+    UnusableImage
+        If the file is no image, or is suspiciously large.
+    """
+    with decoding():
         try:
             image = Image.open(file)
         except UnidentifiedImageError as error:

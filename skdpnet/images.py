@@ -4,7 +4,7 @@ The way from a list of pictures to the network's input is ::
 
     images = as_images(X)
     images.check()
-    pixels = preprocess(images.load(0), image_size)
+    pixels, _ = images.network_input(0, image_size)
 
 and ``images.geometry(0)`` leads back from the network's input to the picture.
 """
@@ -12,6 +12,7 @@ and ``images.geometry(0)`` leads back from the network's input to the picture.
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from PIL import Image
 
 from skdpnet.arrays import array_to_rgb, checked_array, is_tensor
 from skdpnet.containers import checked_items, is_path, path_text
-from skdpnet.files import open_file, open_image
+from skdpnet.files import image_in, open_image, read_file
 from skdpnet.geometry import Geometry, preprocess
+from skdpnet.inputs import input_pixels
 from skdpnet.pixels import (
     UnusableImage,
     check_picture,
@@ -33,7 +35,7 @@ from skdpnet.pixels import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Geometry", "ImageError", "Images", "as_images", "preprocess"]
 
@@ -209,18 +211,46 @@ class Images:
         ImageError
             If the picture cannot be read.
         """
-        # The persons keep a file from having the key of somebody's pixels.
         with self._named(i) as item:
             if is_path(item):
-                digest = hashlib.blake2b(digest_size=16, person=b"skdpnet file")
-                with open_file(path_text(item)) as file:
-                    digest.update(file.read())
-                return digest.hexdigest()
-        image = self.load(i)
-        digest = hashlib.blake2b(digest_size=16, person=b"skdpnet pixels")
-        digest.update(f"{image.width}x{image.height}:".encode())
-        digest.update(image.tobytes())
-        return digest.hexdigest()
+                return _key_of_file(read_file(path_text(item)))
+        return _key_of_pixels(self.load(i))
+
+    def network_input(
+        self, i: int, image_size: int, *, keyed: bool = False
+    ) -> tuple[NDArray[np.uint8], str]:
+        """Read a picture, once, as the network's input.
+
+        Parameters
+        ----------
+        i : int
+            Position in this view.
+        image_size : int
+            Side S of the network's input in pixels.
+        keyed : bool, default=False
+            Whether to tell the content key of just what was read.
+
+        Returns
+        -------
+        pixels : ndarray of shape (S, S, 3), uint8
+            Of files, as `skdpnet.inputs.input_pixels` decodes them.
+        key : str
+            As from :meth:`content_key`; empty without `keyed`.
+
+        Raises
+        ------
+        ImageError
+            If the picture cannot be read.
+        """
+        with self._named(i) as item:
+            if is_path(item):
+                content = read_file(path_text(item))
+                with image_in(io.BytesIO(content)) as image:
+                    pixels = input_pixels(image, image_size)
+                return pixels, _key_of_file(content) if keyed else ""
+        picture = self.load(i)
+        key = _key_of_pixels(picture) if keyed else ""
+        return preprocess(picture, image_size), key
 
     def geometry(self, i: int) -> Geometry:
         """Tell where the network's input lies in a picture.
@@ -262,6 +292,19 @@ class Images:
                 int(self._numbers[i]),
                 path_text(item) if is_path(item) else None,
             ) from error.__cause__
+
+
+# The persons keep a file from having the key of somebody's pixels.
+def _key_of_file(content: bytes) -> str:
+    digest = hashlib.blake2b(content, digest_size=16, person=b"skdpnet file")
+    return digest.hexdigest()
+
+
+def _key_of_pixels(picture: Image.Image) -> str:
+    digest = hashlib.blake2b(digest_size=16, person=b"skdpnet pixels")
+    digest.update(f"{picture.width}x{picture.height}:".encode())
+    digest.update(picture.tobytes())
+    return digest.hexdigest()
 
 
 def as_images(X: Any) -> Images:

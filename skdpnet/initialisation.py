@@ -13,7 +13,7 @@ from skdpnet.parts import PartModel
 from skdpnet.regions import RegionGrid
 from skdpnet.whitening import MapRows, WhitenedMaps, Whitening, sample_regions
 
-__all__ = ["cluster_parts", "moments", "part_maxima", "standardise"]
+__all__ = ["cluster_parts", "moments", "training_maxima", "standardise"]
 
 _IMAGES_AT_ONCE = 64
 _MAX_REGIONS_A_CLASS = 3_000
@@ -99,7 +99,7 @@ def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
     return (maxima - model.shift.cpu().numpy()) * model.scale.cpu().numpy()
 
 
-def part_maxima(
+def training_maxima(
     model: PartModel, maps: Sequence[WhitenedMaps], device: torch.device
 ) -> np.ndarray:
     """Maxima b of all parts on a training set, float32 ndarray (n, P)."""

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base import PartEstimator, cut, places_of, stack_parts
+from skdpnet.base import cut, places_of, stack_parts
 from skdpnet.classifier import fit_logistic, fit_svm
+from skdpnet.describing import ModelParts
 from skdpnet.features import resolve_device
-from skdpnet.initialisation import part_maxima, standardise
+from skdpnet.initialisation import standardise, training_maxima
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.parts import PartModel
-from skdpnet.responses import soft_maximum
 from skdpnet.samples import hold_out_some, sample_weights
 from skdpnet.starting import can_share, start_learning
 from skdpnet.training import (
@@ -30,14 +29,14 @@ from skdpnet.training import (
     keep_rates,
     learning_dtype,
 )
-from skdpnet.whitening import MapRows, WhitenedMaps
+from skdpnet.whitening import MapRows
 
 __all__ = ["PartLearner"]
 
 _LARGEST_SEED = np.iinfo(np.int32).max
 
 
-class PartLearner(PartEstimator):
+class PartLearner(ModelParts):
     """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
 
     def __init__(
@@ -146,7 +145,7 @@ class PartLearner(PartEstimator):
         -------
         float32 ndarray of shape (n, P)
         """
-        return self._describe(cut(self._learn(X, y, sample_weight), 64))
+        return self._describe(cut(self._learn(X, y, sample_weight)))
 
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
@@ -229,58 +228,6 @@ class PartLearner(PartEstimator):
         self._read_off()
         return self
 
-    def transform(self, X) -> np.ndarray:
-        """Describe pictures by their parts.
-
-        Parameters
-        ----------
-        X : pictures, or array for ``backbone="precomputed"``
-            As in `fit`.
-
-        Returns
-        -------
-        float32 ndarray of shape (n, P)
-            The maximum of each part's response over the regions, standardised on the
-            training set (mean 0, variance 1/P).
-        """
-        check_is_fitted(self)
-        return self._describe(self._pieces(X))
-
-    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
-        with torch.inference_mode():
-            return self.net_.module_.responses(self._inputs(maps))
-
-    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
-        module = self.net_.module_
-        with torch.inference_mode():
-            maxima = [soft_maximum(own, module.beta) for own in responses]
-            return module.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
-
-    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
-        module = self.net_.module_
-        with torch.inference_mode():
-            maxima = module.maxima(self._inputs(maps))
-            return module.descriptor(maxima).cpu().numpy()
-
-    def _inputs(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
-        """Whiten the maps of a few pictures, as the part model takes them."""
-        return [
-            [torch.from_numpy(array).to(self.net_.device) for array in one]
-            for one in self._whitened(maps)
-        ]
-
-    @property
-    def _sharpness(self) -> float | None:
-        return self.net_.module_.beta
-
-    def _whitened(self, maps: Sequence[np.ndarray | MapRows]) -> list[WhitenedMaps]:
-        return [
-            whitening(one, grid)
-            for whitening, one, grid in zip(
-                self.whitenings_, maps, self.grids_, strict=True
-            )
-        ]
-
     def _start(self, maps, labels, weights, hold_out) -> MapDataset:
         """Set all that training starts from; return the training set."""
         random = check_random_state(self.random_state)
@@ -299,7 +246,8 @@ class PartLearner(PartEstimator):
             shares,
             self.n_components,
             random,
-            self.memory if can_share(self.random_state) else None,
+            self.memory,
+            keep=can_share(self.random_state),
         )
         self.whitenings_ = start.whitenings
         train = MapDataset(whitened, labels[keep], weights[keep])
@@ -374,7 +322,7 @@ class PartLearner(PartEstimator):
         self, model: PartModel, train: MapDataset, fit: Callable
     ) -> None:
         """Standardise the descriptor for the parts as they are, and fit V on it."""
-        maxima = part_maxima(model.eval(), train.maps, self.device_)
+        maxima = training_maxima(model.eval(), train.maps, self.device_)
         descriptor = standardise(model, maxima)
         coef, intercept = fit(
             descriptor, train.labels, train.weights, len(self.classes_)

@@ -203,9 +203,26 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         # Decoded before the orientation is read: Pillow turns TIFF files while
         # decoding, and a PNG file may carry its EXIF data behind the pixels.
         image.load()
-        method = _TRANSPOSE.get(orientation_of(image))
-        rgb = rgb_of(image)
-        return rgb if method is None else rgb.transpose(method)
+        return turned(rgb_of(image), orientation_of(image))
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn a stored picture upright.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As it is stored.
+    orientation : int
+        EXIF orientation, 1 to 8.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The same image where it is upright already.
+    """
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
 
 
 def rgb_of(image: Image.Image) -> Image.Image:

@@ -58,6 +58,8 @@ def start_learning(
     n_components: int | None,
     random: np.random.RandomState,
     memory: str | os.PathLike | None,
+    *,
+    keep: bool,
 ) -> tuple[Start, list[WhitenedMaps]]:
     """Learn whitenings, whiten the training pictures, and cluster them into parts.
 
@@ -79,7 +81,9 @@ def start_learning(
     random : RandomState
         Left as it is after a start was worked out, found or not.
     memory : str, path or None
-        Folder that keeps starts; None: nothing is kept.
+        Folder that keeps starts, and where large arrays go.
+    keep : bool
+        Whether to look for a start in `memory`, and to keep it there; see `can_share`.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def start_learning(
         The training pictures.
     """
     store, key = None, ""
-    if memory is not None:
+    if keep and memory is not None:
         layout = [[grid.height, grid.width, *grid.windows] for grid in grids]
         identity = {
             "start": _VERSION,
@@ -103,13 +107,13 @@ def start_learning(
             *state, arrays = found[0], found[1], found[2:]
             _set_state(random, *state)
             start = Start.from_arrays(arrays)
-            return start, _whiten(start.whitenings, maps, grids)
+            return start, _whiten(start.whitenings, maps, grids, memory)
 
     whitenings = [
         fit_whitening(own, grid, n_components, random)
         for own, grid in zip(maps, grids, strict=True)
     ]
-    whitened = _whiten(whitenings, maps, grids)
+    whitened = _whiten(whitenings, maps, grids, memory)
     parts = [
         cluster_parts(own, whitening, labels, n_classes, grid, share, random)
         for own, whitening, grid, share in zip(
@@ -127,9 +131,9 @@ def can_share(random_state) -> bool:
     return isinstance(random_state, Integral)
 
 
-def _whiten(whitenings, maps, grids) -> list[WhitenedMaps]:
+def _whiten(whitenings, maps, grids, folder) -> list[WhitenedMaps]:
     each = zip(whitenings, maps, grids, strict=True)
-    return [whitening(own, grid) for whitening, own, grid in each]
+    return [whitening(own, grid, folder) for whitening, own, grid in each]
 
 
 def _digest(

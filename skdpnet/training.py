@@ -283,6 +283,8 @@ def build_net(
         "callbacks": built_in + given,
         "device": device,
         "verbose": int(verbose >= 2),
+        # It looks for a `print` of its own, and prints where that was replaced.
+        **({} if verbose >= 2 else {"callbacks__print_log": None}),
         **(net_params or {}),
     }
     return PartNet(**params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from skdpnet.features import allocate
+from skdpnet.memory import allocate
 from skdpnet.regions import RegionGrid
 
 __all__ = ["MapRows", "WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
@@ -84,7 +85,12 @@ class Whitening:
         """The whitened mean ``mean T``, (K,)."""
         return self.mean @ self.projection
 
-    def __call__(self, maps: np.ndarray | MapRows, grid: RegionGrid) -> WhitenedMaps:
+    def __call__(
+        self,
+        maps: np.ndarray | MapRows,
+        grid: RegionGrid,
+        folder: str | os.PathLike | None = None,
+    ) -> WhitenedMaps:
         """Whiten feature maps, leaving the pooling of the regions for later.
 
         With ``x = W F / ‖W F‖``, the whitened ``(x - mean) T`` points the same way as
@@ -95,16 +101,18 @@ class Whitening:
         ----------
         maps : ndarray or MapRows of shape (n, H, W, D)
         grid : RegionGrid
+        folder : str or path, optional
+            Where large cells go; see `allocate`.
 
         Returns
         -------
         WhitenedMaps
-            Memory-mapped where it is large for this machine.
+            Its cells are on disk where they are large for this process.
         """
         n, height, width, _ = maps.shape
         depth = self.projection.shape[1]
         out = WhitenedMaps(
-            allocate((n, height * width, depth), np.float32),
+            allocate((n, height * width, depth), np.float32, folder),
             np.empty((n, grid.n_regions), np.float32),
             np.empty((n, grid.n_regions), np.float32),
         )

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from skdpnet import FeatureMaps, features
+from skdpnet import FeatureMaps, memory
 from skdpnet.features import allocate, resolve_device
 from skdpnet.images import ImageError, preprocess
 
@@ -161,7 +161,7 @@ def test_progress_is_shown_when_asked_for(photographs, capsys):
 
 
 def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(memory, "_IN_MEMORY_SHARE", 0.0)
     out = allocate((10, 3), np.float32, tmp_path)
     assert is_mapped(out)
     out[:] = 2
@@ -171,7 +171,7 @@ def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_pat
 
 def test_maps_through_a_file_are_the_same(photographs, monkeypatch):
     expected = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
-    monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(memory, "_IN_MEMORY_SHARE", 0.0)
     got = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
     assert is_mapped(got)
     np.testing.assert_array_equal(got, expected)

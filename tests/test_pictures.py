@@ -22,7 +22,9 @@ from skdpnet import (
     GlobalFeatures,
     SoftAssignParts,
     features,
+    whitening,
 )
+from skdpnet import memory as memory_of
 from skdpnet.images import ImageError
 from tests.test_features import is_mapped
 
@@ -217,14 +219,15 @@ def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkey
     settings = {**QUICK, "max_epochs": 2, "memory": memory, "random_state": 0}
     expected = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
     made = []
-    allocate = features.allocate
+    allocate = memory_of.allocate
 
     def on_disk(*args):
         made.append(allocate(*args))
         return made[-1]
 
-    monkeypatch.setattr(features, "_IN_MEMORY_SHARE", 0.0)
-    monkeypatch.setattr(features, "allocate", on_disk)
+    monkeypatch.setattr(memory_of, "_IN_MEMORY_SHARE", 0.0)
+    for module in (features, whitening):
+        monkeypatch.setattr(module, "allocate", on_disk)
     got = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
     assert made
     assert all(is_mapped(array) for array in made)

@@ -76,14 +76,14 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         -------
         self
         """
-        self._set_shape(self._maps(X, reset=True))
+        self.fit_transform(X)
         return self
 
     def fit_transform(self, X, y=None, **fit_params) -> np.ndarray:
         """Fit and transform, computing the maps once."""
-        maps = self._maps(X, reset=True)
-        self._set_shape(maps)
-        return _pool(maps)
+        pooled = [_pool(maps) for maps in self._pieces(X, reset=True)]
+        self._n_features_out = pooled[0].shape[1]
+        return np.concatenate(pooled)
 
     def transform(self, X) -> np.ndarray:
         """Compute the global descriptors.
@@ -99,10 +99,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
             float64 features, float32 otherwise.
         """
         check_is_fitted(self)
-        return _pool(self._maps(X, reset=False))
-
-    def _set_shape(self, maps: list[np.ndarray]) -> None:
-        self._n_features_out = sum(one.shape[-1] for one in maps)
+        return np.concatenate([_pool(maps) for maps in self._pieces(X)])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
