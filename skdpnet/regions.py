@@ -169,4 +169,5 @@ class RegionGrid:
         -------
         tensor of shape (N, R)
         """
-        return torch.cat([x.norm(dim=2) for x in self.pool(maps)], dim=1)
+        lengths = torch.cat([x.norm(dim=2) for x in self.sums(maps)], dim=1)
+        return lengths / torch.from_numpy(self.areas).to(lengths)

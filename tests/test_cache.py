@@ -263,11 +263,11 @@ def test_a_folder_that_cannot_be_used_is_named(photographs, tmp_path):
 def test_a_claim_is_exclusive_and_ends_with_its_block(tmp_path):
     one = MapStore(tmp_path, {"backbone": "a"})
     two = MapStore(tmp_path, {"backbone": "a"})
-    with one.claim(["00x"]) as mine:
+    with one.claim(["00x"], 1) as mine:
         assert mine == ["00x"]
-        with two.claim(["00y", "11z"]) as others:
+        with two.claim(["00y", "11z"], 2) as others:
             assert others == ["11z"]
-    with two.claim(["00y"]) as others:
+    with two.claim(["00y"], 1) as others:
         assert others == ["00y"]
 
 

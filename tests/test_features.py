@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skdpnet import FeatureMaps, memory
-from skdpnet.features import allocate, resolve_device
+from skdpnet.features import resolve_device
 from skdpnet.images import ImageError, preprocess
 
 
@@ -158,15 +158,6 @@ def test_progress_is_shown_when_asked_for(photographs, capsys):
     assert "12/12" in capsys.readouterr().err
     FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
     assert capsys.readouterr().err == ""
-
-
-def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_IN_MEMORY_SHARE", 0.0)
-    out = allocate((10, 3), np.float32, tmp_path)
-    assert is_mapped(out)
-    out[:] = 2
-    assert (out == 2).all()
-    assert list(tmp_path.iterdir()) == [], "the file has no name to be left behind"
 
 
 def test_maps_through_a_file_are_the_same(photographs, monkeypatch):

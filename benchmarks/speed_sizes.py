@@ -1,0 +1,147 @@
+"""Sizes that speed is measured at, and made maps and parts of these sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skdpnet.regions import RegionGrid
+from skdpnet.whitening import WhitenedMaps, Whitening
+
+__all__ = ["SIZES", "Inputs", "Size", "make_inputs", "on_device"]
+
+DEFAULT_SCALES = (0.15, 0.3, 0.45)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers that decide what a stage costs.
+
+    Parameters
+    ----------
+    pictures, height, width, depth : int
+        Maps are pictures × height × width × depth.
+    components : int or None
+        Dimensions K after whitening; None: no whitening, K is the depth.
+    parts, classes : int
+        P and C.
+    scales : tuple of float
+        Of the regions, as `RegionGrid.from_scales` takes them.
+    """
+
+    pictures: int
+    height: int
+    width: int
+    depth: int
+    components: int | None
+    parts: int
+    classes: int
+    scales: tuple[float, ...] = DEFAULT_SCALES
+
+    @classmethod
+    def of(cls, key: dict) -> Size:
+        """Read a size out of a measurement's key, which may hold more."""
+        fields = {field.name: key[field.name] for field in dataclasses.fields(cls)}
+        return cls(**{**fields, "scales": tuple(fields["scales"])})
+
+    def but(self, **changes) -> Size:
+        """Return this size with some numbers changed."""
+        return dataclasses.replace(self, **changes)
+
+    @cached_property
+    def grid(self) -> RegionGrid:
+        """The regions."""
+        return RegionGrid.from_scales(self.height, self.width, self.scales)
+
+    @property
+    def cells(self) -> int:
+        """Cells of a map, H·W."""
+        return self.height * self.width
+
+    @property
+    def regions(self) -> int:
+        """Regions of a map, R."""
+        return self.grid.n_regions
+
+    @property
+    def channels(self) -> int:
+        """Channels K that parts live in."""
+        return self.depth if self.components is None else self.components
+
+
+# Batches of the estimators' default size.
+SIZES = {
+    "flowers": Size(64, 7, 7, 1280, 256, 170, 17),
+    "birds": Size(64, 14, 14, 2048, 256, 2000, 200),
+    "imagenet": Size(64, 14, 14, 2048, 256, 10_000, 1000),
+}
+
+
+class Inputs(NamedTuple):
+    """What the stages on maps start from.
+
+    Attributes
+    ----------
+    maps : float32 ndarray of shape (N, H, W, D)
+        Not negative, as maps after a ReLU.
+    whitening : Whitening
+    whitened : WhitenedMaps
+    parts : float32 ndarray of shape (P, K)
+        Unit rows.
+    labels : int64 ndarray of shape (N,)
+    """
+
+    maps: np.ndarray
+    whitening: Whitening
+    whitened: WhitenedMaps
+    parts: np.ndarray
+    labels: np.ndarray
+
+
+def make_inputs(size: Size, seed: int = 0) -> Inputs:
+    """Draw maps, a whitening, parts and labels at random.
+
+    No stage takes longer or shorter for what the numbers are.
+
+    Parameters
+    ----------
+    size : Size
+    seed : int
+
+    Returns
+    -------
+    Inputs
+    """
+    random = np.random.default_rng(seed)
+    shape = (size.pictures, size.height, size.width, size.depth)
+    maps = random.standard_normal(shape, dtype=np.float32)
+    np.maximum(maps, 0, out=maps)
+    if size.components is None:
+        mean = np.zeros(size.depth, np.float32)
+        projection = np.eye(size.depth, dtype=np.float32)
+    else:
+        means = maps[:8].mean(axis=(1, 2))
+        mean = (means / np.linalg.norm(means, axis=1, keepdims=True)).mean(axis=0)
+        projection = random.standard_normal(
+            (size.depth, size.components), dtype=np.float32
+        )
+    whitening = Whitening(mean, projection)
+    parts = random.standard_normal((size.parts, size.channels), dtype=np.float32)
+    parts /= np.linalg.norm(parts, axis=1, keepdims=True)
+    return Inputs(
+        maps,
+        whitening,
+        whitening(maps, size.grid),
+        parts,
+        random.integers(size.classes, size=size.pictures),
+    )
+
+
+def on_device(arrays, device: torch.device) -> list[torch.Tensor]:
+    """Put arrays on a device, in order."""
+    return [torch.from_numpy(np.asarray(array)).to(device) for array in arrays]
