@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from records import plain
 from speed_pictures import BACKBONES
 from speed_results import (
@@ -46,6 +47,9 @@ _FACTORS = (1, 2, 4, 8)
 _SCALES = (*DEFAULT_SCALES, 0.6, 0.75, 0.9)
 _GROWN = ("parts", "plain", "plain from cells")
 _QUICK = 16
+# While this process is idle: threads that wait for one another make a little work of
+# others cost much.
+_SECONDS_OF_OTHERS, _MOST_BUSY = 1.0, 10.0
 
 
 def keys(args: argparse.Namespace) -> Iterator[dict]:
@@ -182,8 +186,11 @@ def run(args: argparse.Namespace, result: dict, local: dict) -> None:
         if find_row(result, key) is not None and not args.again:
             continue
         bar.set_description(" ".join([key["stage"], key.get("size", "")]))
+        busy = psutil.cpu_percent(_SECONDS_OF_OTHERS)
+        if busy > _MOST_BUSY:
+            bar.write(f"other processes keep the processor {busy:.0f} % busy")
         row = measure(key, local, args.repeats, not args.no_memory)
-        put_row(args.output, result, row)
+        put_row(args.output, result, {**row, "others_busy": busy})
 
 
 def _told(args: argparse.Namespace) -> Iterator[str]:

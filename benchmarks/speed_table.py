@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -43,6 +44,13 @@ def markdown(result: dict) -> str:
     str
     """
     blocks = [_caption(result["environment"])]
+    busy = [row["others_busy"] for row in result["rows"] if "others_busy" in row]
+    if busy:
+        blocks[0] += (
+            " Just before the measurements, other processes kept the processor busy "
+            f"for {statistics.median(busy):.0f} % of the time, at most {max(busy):.0f} "
+            "%."
+        )
     if "machine" in result:
         blocks += ["### Machine", _machine(result["machine"])]
     for stage, title in _TITLES.items():

@@ -43,17 +43,21 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Side in pixels of the square that each picture is resized and cropped to;
         None: the backbone's usual one.
     batch_size : int, default=32
-        Pictures that go through the network at once.
+        Pictures that are decoded and go through the network together; a CPU's cores
+        take them a few at a time.
     device : str, default="auto"
         ``"auto"`` (a GPU where there is one), or any of torch's device names.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Arithmetic of the network. "auto": float32 on a CPU, float16 on a GPU.
+        "bfloat16" takes 0.5 to 0.7 of the time on CPUs that have it (AVX512-BF16,
+        AMX), and moves maps by about 4 % of their norm.
         Maps are kept in float16, and in float32 for ``precision="float32"``.
     num_workers : int, default=2
-        Threads that read and decode pictures ahead of the network; 0: none.
+        Threads that read and decode pictures, on a GPU ahead of the network; 0: none.
     memory : str or path, default=None
         Folder that keeps the maps, so that no picture goes through the same network
-        twice; keyed by the picture's content. None: nothing is kept.
+        twice; keyed by the picture's content. None: nothing is kept. Also where the
+        temporary file of an array goes that is too large for the memory.
     verbose : int, default=0
         1 or more: a progress bar.
 

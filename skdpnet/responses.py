@@ -15,7 +15,7 @@ __all__ = ["part_maxima", "part_responses", "soft_maximum"]
 
 # Responses of so many bytes at once: what the caches of a processor hold together with
 # what they are made of, and enough work for a GPU.
-_PIECE_BYTES = {"cpu": 2 * 2**20}
+_PIECE_BYTES = {"cpu": 3 * 2**20}
 _PIECE_BYTES_ELSEWHERE = 256 * 2**20
 # exp(β S) of cosines fits float32 up to here without taking off the largest first.
 _LARGEST_PLAIN_BETA = 60.0
@@ -122,6 +122,9 @@ def part_maxima(
         scale, drift = _factors(lengths, norms, offset)
         maxima = _FusedMaxima.apply(parts, cells, scale, drift, offset, grid, beta)
         return maxima, cells.new_zeros(())
+    if not torch.is_grad_enabled():
+        # The function is told of gradients that nobody will ask for.
+        parts = parts.detach()
     return _Maxima.apply(
         parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
     )
@@ -153,23 +156,15 @@ class _Maxima(torch.autograd.Function):
         factors = (
             (cells, parts) if dtype is None else (cells.to(dtype), parts.to(dtype))
         )
-        (n, n_cells, _), n_parts = cells.shape, len(parts)
+        n, whole = len(cells), temperature is not None
         learns = ctx.needs_input_grad[0]
-        maxima = cells.new_empty(n, n_parts)
+        pieces = list(_pieces(parts, n, grid.n_regions, whole))
+        kept: list[torch.Tensor] = []
+        maxima = cells.new_empty(n, len(parts))
         unclaimed = cells.new_zeros(())
-        pull = torch.zeros_like(parts)
-        if not learns:
-            kept = []
-        elif beta is None:
-            kept = [torch.empty(n, n_parts, dtype=torch.int64, device=cells.device)]
-        else:
-            kept = [cells.new_empty(n, n_cells, n_parts)] + [
-                cells.new_empty(n, n_parts) for _ in range(2)
-            ]
+        pull, fall = torch.zeros_like(parts), cells.new_zeros(len(parts))
 
-        whole = temperature is not None
-        for some, block in _pieces(parts, n, grid.n_regions, whole):
-            here = [one[some, ..., block] for one in kept]
+        for some, block in pieces:
             own = factors[0][some]
             projected = (own @ factors[1][block].T).to(cells.dtype)
             region = per_sum[some, :, None], drift[some, :, None]
@@ -179,22 +174,26 @@ class _Maxima(torch.autograd.Function):
                 entropy, slopes = _entropy(responses, temperature, learns)
                 unclaimed += entropy
                 if slopes is not None:
-                    pull += _pull(*_to_cells(slopes, region, grid), own, offset)
+                    at_cells, at_drift = _to_cells(slopes, region, grid)
+                    pull += _product(at_cells.to(own.dtype), own)
+                    fall += at_drift.sum(dim=0)
             if beta is None and learns:
-                maxima[some, block], here[0][:] = responses.max(dim=1)
+                maxima[some, block], argument = responses.max(dim=1)
+                kept.append(argument)
             elif beta is None:
                 maxima[some, block] = responses.amax(dim=1)
             else:
                 maxima[some, block], total = _log_mean_exp(responses, beta)
                 if learns:
-                    here[0][:], here[1][:] = _to_cells(responses, region, grid)
-                    here[2][:] = total
+                    at_cells, at_drift = _to_cells(responses, region, grid)
+                    kept += [at_cells.to(own.dtype), at_drift, total]
 
+        pull -= torch.outer(fall, offset)
         n_claims = n * grid.n_regions
         # The regions of hard maxima are gathered exactly: no product is saved there.
         saved = cells if beta is None else factors[0]
         ctx.save_for_backward(saved, per_sum, drift, offset, pull / n_claims, *kept)
-        ctx.grid, ctx.hard = grid, beta is None
+        ctx.grid, ctx.hard, ctx.pieces = grid, beta is None, pieces
         return maxima, unclaimed / n_claims
 
     @staticmethod
@@ -202,8 +201,10 @@ class _Maxima(torch.autograd.Function):
     def backward(ctx, slopes, unclaimed_slope):
         cells, per_sum, drift, offset, pull, *kept = ctx.saved_tensors
         gradient = unclaimed_slope * pull
-        for some, block in _pieces(pull, len(cells), ctx.grid.n_regions, whole=False):
-            here = [one[some, ..., block] for one in kept]
+        fall = torch.zeros_like(gradient[:, 0])
+        each = len(kept) // len(ctx.pieces)
+        for i, (some, block) in enumerate(ctx.pieces):
+            here = kept[i * each : (i + 1) * each]
             own, slope = cells[some], slopes[some, block]
             if ctx.hard:
                 sums = torch.cat(list(ctx.grid.sums(own)), dim=1)
@@ -212,9 +213,10 @@ class _Maxima(torch.autograd.Function):
             else:
                 at_cells, at_drift, total = here
                 slope = slope / total
-                weighed = at_cells * slope[:, None]
-                gradient[block] += _pull(weighed, at_drift * slope, own, offset)
-        return gradient, *[None] * 8
+                weighed = at_cells * slope[:, None].to(at_cells.dtype)
+                gradient[block] += _product(weighed, own)
+                fall[block] += (at_drift * slope).sum(dim=0)
+        return gradient - torch.outer(fall, offset), *[None] * 8
 
 
 class _FusedMaxima(torch.autograd.Function):
@@ -306,15 +308,9 @@ def _to_cells(
     return grid.spread(slopes.mul_(per_sum)), at_drift
 
 
-def _pull(
-    at_cells: torch.Tensor,
-    at_drift: torch.Tensor,
-    cells: torch.Tensor,
-    offset: torch.Tensor,
-) -> torch.Tensor:
-    """Gradient (P, K) at the parts, of slopes at projected cells and at the drift."""
-    product = at_cells.flatten(0, 1).T.to(cells.dtype) @ cells.flatten(0, 1)
-    return product.to(at_cells.dtype) - torch.outer(at_drift.sum(dim=0), offset)
+def _product(at_cells: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Gradient (P, K) at the parts, of slopes at the projected cells (n, H·W, P)."""
+    return at_cells.flatten(0, 1).T @ cells.flatten(0, 1)
 
 
 def _gather(

@@ -55,6 +55,7 @@ def command(script, quick, monkeypatch, tmp_path):
         return {"key": key, "repeats": repeats, **found}
 
     monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr(speed, "_SECONDS_OF_OTHERS", 0.01)
     describe = quick._describe
     monkeypatch.setattr(speed, "describe_machine", lambda device: describe(device))
 
