@@ -17,7 +17,7 @@ from part_images import FIRST_SEED
 from readers import Split, read_cub, read_folders
 
 from skdpnet.datasets import make_part_images
-from skdpnet.images import Geometry, as_images, preprocess
+from skdpnet.images import Geometry, as_images
 
 __all__ = ["MADE", "PictureSet", "made_pictures", "photographs"]
 
@@ -89,7 +89,7 @@ def as_seen(pictures: np.ndarray, image_size: int) -> NDArray[np.uint8]:
     uint8 ndarray of shape (n, image_size, image_size, 3)
     """
     images = as_images(pictures)
-    squares = [preprocess(images.load(i), image_size) for i in range(len(images))]
+    squares = [images.network_input(i, image_size)[0] for i in range(len(images))]
     return np.stack(squares)
 
 

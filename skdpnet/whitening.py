@@ -161,9 +161,8 @@ def fit_whitening(
         maps, no_lengths, identity, grid, _MAX_REGIONS, random_state
     )
     mean = sample.mean(axis=0, dtype=np.float64)
-    variance, directions = _principal_axes(
-        sample - mean.astype(np.float32), min(n_components, depth)
-    )
+    sample -= mean.astype(np.float32)
+    variance, directions = _principal_axes(sample, min(n_components, depth))
     variance, directions = variance[:n_components], directions[:, :n_components]
     rank = int((variance > max(_RANK_TOLERANCE * variance[0], _TINY)).sum())
     if rank == 0:
@@ -231,7 +230,13 @@ def sample_regions(
     rows = out.reshape(-1, depth)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     found = norms[:, 0] > _TINY
-    return rows[found] / norms[found] if found.any() else rows
+    if not found.any():
+        return rows
+    # No copy of a sample that may be as large as all else that learning holds.
+    if not found.all():
+        rows, norms = rows[found], norms[found]
+    rows /= norms
+    return rows
 
 
 def _pieces(maps: np.ndarray | MapRows, grid: RegionGrid) -> Iterator[slice]:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from skdpnet.heat import over_cells, region_shares, resample
-from skdpnet.responses import soft_maximum
 from skdpnet.regions import RegionGrid
+from skdpnet.responses import soft_maximum
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from skdpnet.backbones import load_backbone
 from skdpnet.explaining import best_regions
 from skdpnet.features import resolve_device
-from skdpnet.images import as_images, preprocess
+from skdpnet.images import as_images
 from skdpnet.linear import find_parts, part_numbers
 from skdpnet.metrics.chance import same_size
 
@@ -131,7 +131,7 @@ def response_drop(
     for start in range(0, len(images), at_once):
         some = range(start, min(start + at_once, len(images)))
         covered = np.concatenate(
-            [_covered(preprocess(images.load(i), size), boxes[i]) for i in some]
+            [_covered(images.network_input(i, size)[0], boxes[i]) for i in some]
         )
         if len(covered):
             responses = best_regions(forgetful, covered).responses
