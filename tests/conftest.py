@@ -12,11 +12,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky import reusable_executor
 from PIL import Image
 
 torch.set_num_threads(1)
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _end_of_workers():
+    """Let each test that wants processes have new ones.
+
+    joblib keeps its workers for the next call, and ends those that have grown by 300 MB
+    since their first task, at times for good while others wait for them. A worker that
+    first added two numbers and then loads a network has grown by more.
+    """
+    yield
+    if reusable_executor._executor is not None:
+        reusable_executor._executor.shutdown(wait=True)
 
 
 @pytest.fixture(scope="module")
