@@ -284,7 +284,7 @@ def test_an_explanation_adds_up(model):
         winner = scores[i].argmax()
         added = coef[winner] * b[i]
         shown = np.sort(added[(coef[winner] > 0) & (added > 0)])[::-1][:2]
-        np.testing.assert_allclose(bars[: len(shown)], shown, rtol=1e-4)
+        np.testing.assert_allclose(bars[: len(shown)], shown, rtol=1e-4, atol=1e-6)
         boxes = best_regions(parts_of(model), [X[i]]).boxes[0, display.parts]
         drawn = np.array(frames(display.axes_[0]))
         np.testing.assert_allclose(np.unique(drawn, axis=0), np.unique(boxes, axis=0))

@@ -144,7 +144,7 @@ def test_other_format_versions_are_told(saved, version):
         ({"tensors": {"whitenings_.0.mean": np.ones(9, "f4")}}, "mean has shape"),
         (
             {"tensors": {"whitenings_.1.projection": np.ones((9, 18), "f4")}},
-            "parts_ has shape|net's parts",
+            "projection has shape|parts_ has shape|net's parts",
         ),
         ({"tensors": {"part_maps_": np.array([1, 1, 1, 0, 0, 0])}}, "map by map"),
         ({"tensors": {"part_maps_": np.zeros(6, int)}}, "map by map"),
