@@ -22,7 +22,7 @@ from skdpnet.datasets import make_part_images
 from skdpnet.features import resolve_device
 
 N_WORKERS = 2
-LONGEST_WAIT_SECONDS = 60
+LONGEST_WAIT_SECONDS = 120
 
 
 class Logged(torch.nn.Module):
