@@ -80,7 +80,7 @@ class MapEstimator(BaseEstimator):
             ]
             maps = [_within_float32(one) for one in maps]
         else:
-            maps = separate(self._feature_maps().fit(X).transform(X))
+            maps = separate(self._feature_maps().transform(X))
             shapes = tuple(one.shape[1:] for one in maps)
         if reset:
             self.map_shapes_ = shapes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import cast
 
@@ -22,6 +23,7 @@ _VERSION = 1
 _PICTURES_AT_ONCE = 64
 
 
+@dataclass(frozen=True)
 class Start:
     """Whitening and first parts of each map.
 
@@ -32,9 +34,8 @@ class Start:
         Of each map, class by class.
     """
 
-    def __init__(self, whitenings: list[Whitening], parts: list[np.ndarray]):
-        self.whitenings = whitenings
-        self.parts = parts
+    whitenings: list[Whitening]
+    parts: list[np.ndarray]
 
     def to_arrays(self) -> list[np.ndarray]:
         """List the arrays, map by map."""
