@@ -16,9 +16,9 @@ from speed_sizes import Size
 from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = [
-    "Work", "backbone", "decoding", "explanation", "plain_learning", "plain_maxima",
-    "plain_regions", "pooling_additions", "resizing", "responses", "training",
-    "whitening",
+    "Work", "backbone", "decoding", "defined_training", "explanation", "plain_learning",
+    "plain_maxima", "plain_regions", "pooling_additions", "resizing", "responses",
+    "training", "whitening",
 ]  # fmt: skip
 
 _FLOAT = 4
@@ -262,6 +262,17 @@ def training(size: Size, beta: float | None) -> Work:
         bytes=_FLOAT * (_inputs(size) + _ADAM_NUMBERS * learned),
     )
     return forward + back + step
+
+
+def defined_training(size: Size, beta: float | None) -> float:
+    """Count the products of a training step as its formulas have them.
+
+    ``S = U Xᵀ`` over all regions, the gradient at U of its soft maxima, and the
+    classifier's, whatever a way saves or adds. A hard maximum's gradient is no product.
+    """
+    responses = 2 * size.pictures * size.regions * size.channels * size.parts
+    classifier = 3 * 2 * size.pictures * size.parts * size.classes
+    return (1 if beta is None else 2) * responses + classifier
 
 
 def explanation(size: Size) -> Work:

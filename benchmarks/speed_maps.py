@@ -17,8 +17,8 @@ from speed_counts import Work
 from speed_sizes import Inputs, Size, make_inputs, on_device
 
 from skdpnet import DPNetClassifier, best_regions, explain
+from skdpnet.maxima import part_maxima
 from skdpnet.parts import PartModel
-from skdpnet.responses import part_maxima
 from skdpnet.training import MapDataset, Objective, build_net, learning_dtype
 
 __all__ = ["PREPARE", "Prepared", "Way"]
@@ -41,11 +41,14 @@ class Way(NamedTuple):
         What it cannot do without.
     dtype : str
         Of its products.
+    defined : float or None
+        Products of the stage as its formulas have them; None: not told apart.
     """
 
     run: Callable[[], Any]
     work: Work
     dtype: str = "float32"
+    defined: float | None = None
 
 
 class Prepared(NamedTuple):
@@ -162,11 +165,12 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Prepared:
         optimizer = torch.optim.Adam(_rates(net))
         return lambda: plain.step(net, optimizer, describe(), labels)
 
-    ways = {"parts": Way(ours(half), work, name)}
+    defined = counts.defined_training(size, beta)
+    ways = {"parts": Way(ours(half), work, name, defined)}
     if half is not None:
-        ways["parts, float32"] = Way(ours(None), work)
+        ways["parts, float32"] = Way(ours(None), work, defined=defined)
     constraints = {"orthogonality": 0.1, "assignment": 0.1, "specificity": 0.1}
-    ways["parts, all constraints"] = Way(ours(half, **constraints), work, name)
+    ways["parts, all constraints"] = Way(ours(half, **constraints), work, name, defined)
     kept: list[torch.Tensor] = []
 
     def describe() -> torch.Tensor:
@@ -185,7 +189,7 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Prepared:
         ("plain, regions kept", describe_once, Work()),
         ("plain from cells", average, counts.plain_regions(_of_cells(size))),
     ):
-        ways[own] = Way(plain_step(regions), before + given)
+        ways[own] = Way(plain_step(regions), before + given, defined=defined)
     plains = [own for own in ways if own.startswith("plain")]
     return Prepared(ways, [(own, "parts") for own in plains], {})
 

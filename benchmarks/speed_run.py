@@ -132,6 +132,8 @@ def _times(key: dict, repeats: int, without_plain: bool) -> dict:
             median = statistics.median(seconds[name])
             own |= {"seconds": seconds[name], "median": median}
             own["rate"] = way.work.products / median
+            if way.defined is not None:
+                own["defined_rate"] = way.defined / median
         ways[name] = own
     ratios = {
         f"{a} / {b}": ratio(seconds[a], seconds[b])

@@ -19,11 +19,14 @@ _TITLES = {
     "skorch": "An epoch through skorch",
     "explanation": "Explaining one picture, given its maps",
 }
+_DEFINED = "as defined, %"
 _NOTE = (
     "Seconds are medians over the rounds, ratios medians of the rounds' ratios, for "
     "which all ways were timed in turn. Operations: products that a way cannot do "
     "without, as a share of what the measured rate (of a square product of the same "
-    "type, timed in turn) allows in the time taken. Floor: share of the time taken "
+    "type, timed in turn) allows in the time taken. As defined: the same of the "
+    "products that the formulas have, S = U Xᵀ over all regions and its gradient, "
+    "whatever a way saves. Floor: share of the time taken "
     "that the stage's products at that rate, or its bytes at the rate of a copy, would "
     "take. In turn: the same for products, additions and exponentials one after the "
     "other, these at the rates they have in cache. Peak: memory beyond the inputs, in "
@@ -121,7 +124,20 @@ def _ways(rows: list[dict]) -> str:
         "size", "way", "seconds", "pictures/s", "operations, %", "floor, %",
         "in turn, %", "peak, MiB",
     ]  # fmt: skip
-    return _table(head, 2, [line for row in rows for line in _lines(row)])
+    lines = [line for row in rows for line in _lines(row)]
+    if rows[0]["key"]["stage"] == "training":
+        head.insert(4, _DEFINED)
+        shares = [share for row in rows for share in _defined(row)]
+        for line, share in zip(lines, shares, strict=True):
+            line.insert(4, share)
+    return _table(head, 2, lines)
+
+
+def _defined(row: dict) -> Iterator[str]:
+    for way in row["ways"].values():
+        rate = way.get("defined_rate")
+        full = row["rates"][way["dtype"]]
+        yield "" if rate is None else f"{100 * rate / full:.0f}"
 
 
 def _lines(row: dict) -> Iterator[list[str]]:

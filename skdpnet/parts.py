@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skdpnet.maxima import part_maxima
 from skdpnet.regions import RegionGrid
-from skdpnet.responses import part_maxima, part_responses
+from skdpnet.responses import part_responses
 
 __all__ = ["MapParts", "PartModel", "PartOutput"]
 

@@ -93,7 +93,7 @@ def solve_with_little_shared_memory(*args):
 
 def solve_through_part_maxima(arrays, grid, beta, gradient):
     """Let autograd find its way through the kernels."""
-    from skdpnet.responses import part_maxima
+    from skdpnet.maxima import part_maxima
 
     cells, scale, drift, offset, parts = [torch.from_numpy(a).float() for a in arrays]
     parts.requires_grad_()

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-import skdpnet.responses
+import skdpnet.maxima
+from skdpnet.maxima import part_maxima
 from skdpnet.regions import RegionGrid
-from skdpnet.responses import part_maxima, part_responses, soft_maximum
+from skdpnet.responses import part_responses, soft_maximum
+from skdpnet.ways import PoolingFirst, ProjectionFirst, choose_way
 
 NO_MEAN = np.zeros(6)
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
@@ -128,13 +130,18 @@ def _maxima_by_autograd(maps, parts, mean, beta, temperature, slope):
     return maxima.detach(), penalty.detach(), u.grad
 
 
+@pytest.fixture(params=[ProjectionFirst, PoolingFirst])
+def way(request, monkeypatch):
+    monkeypatch.setattr(skdpnet.maxima, "choose_way", lambda *args: request.param)
+
+
 @pytest.mark.parametrize("piece_bytes", [2**21, 4000])
-@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("temperature", [None, 0.1, 0.01])
 @pytest.mark.parametrize("beta", [None, 5.0, 40.0, 300.0])
 def test_maxima_and_their_gradient_need_no_responses(
-    maps, parts, beta, temperature, piece_bytes, monkeypatch
+    way, maps, parts, beta, temperature, piece_bytes, monkeypatch
 ):
-    monkeypatch.setitem(skdpnet.responses._PIECE_BYTES, "cpu", piece_bytes)
+    monkeypatch.setitem(skdpnet.maxima._PIECE_BYTES, "cpu", piece_bytes)
     maps = maps + 0.5
     mean = np.full(6, 0.1)
     slope = torch.tensor(np.random.default_rng(5).normal(size=(3, 7)))
@@ -152,7 +159,7 @@ def test_maxima_and_their_gradient_need_no_responses(
 
 
 @pytest.mark.parametrize("beta", [None, 40.0, 1000.0])
-def test_maxima_in_float32_are_those_of_float64(maps, parts, beta):
+def test_maxima_in_float32_are_those_of_float64(way, maps, parts, beta):
     # Large and far from zero, so that the mean takes most of each region away.
     maps = 1000 * (maps + 20)
     mean = np.full(6, 0.4)
@@ -165,7 +172,7 @@ def test_maxima_in_float32_are_those_of_float64(maps, parts, beta):
     assert ((found - exact).abs() < slack).all()
 
 
-def test_products_in_bfloat16_keep_about_three_digits(maps, parts):
+def test_products_in_bfloat16_keep_about_three_digits(way, maps, parts):
     inputs = [x.float() for x in (*_inputs(maps + 0.5), torch.zeros(6))]
     slope = torch.tensor(np.random.default_rng(5).normal(size=(3, 7))).float()
     found = []
@@ -191,8 +198,19 @@ def test_regions_of_norm_zero_leave_maxima_and_gradients_finite(parts):
     assert torch.isfinite(u.grad).all()
 
 
-def test_the_responses_of_all_regions_are_never_held():
-    """What is kept for the gradient is one number a cell and part, or the argument."""
+def test_pooling_comes_first_where_products_are_cheap_and_channels_few():
+    def chosen(n_channels, dtype=torch.bfloat16, learns=True):
+        return choose_way(torch.zeros(1, 20, n_channels), GRID, dtype, learns)
+
+    assert chosen(GRID.n_regions - 1) is PoolingFirst
+    assert chosen(GRID.n_regions) is ProjectionFirst
+    assert chosen(6, dtype=None) is ProjectionFirst
+    assert chosen(6, learns=False) is ProjectionFirst
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_the_responses_of_all_regions_are_never_held(dtype):
+    """What is kept is one number a cell or channel and part, or the argument."""
     grid = RegionGrid.from_scales(14, 14, (0.15, 0.3, 0.45))
     n, k, p = 8, 16, 512
     torch.manual_seed(0)
@@ -207,5 +225,7 @@ def test_the_responses_of_all_regions_are_never_held():
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            part_maxima(cells, lengths, lengths, torch.zeros(k), u, grid, beta=beta)
+            part_maxima(
+                cells, lengths, lengths, torch.zeros(k), u, grid, beta=beta, dtype=dtype
+            )
         assert max(kept) <= max(most * n * grid.n_regions * p, cells.numel())

@@ -11,7 +11,8 @@ from scipy.special import logsumexp
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skdpnet.responses import part_maxima, part_responses, soft_maximum
+from skdpnet.maxima import part_maxima
+from skdpnet.responses import part_responses, soft_maximum
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,19 @@ def test_products_of_a_soft_training_step_are_those_of_autograd(counts, small, i
         nn.functional.cross_entropy(logits, labels).backward()
 
     assert counts.training(small, 40.0).products == flops(step)
+
+
+def test_products_as_defined_are_those_of_autograd_over_regions(counts, small):
+    n, r, k, p = small.pictures, small.regions, small.channels, small.parts
+    regions, parts = torch.rand(n, r, k), torch.rand(p, k, requires_grad=True)
+    classifier = nn.Linear(p, small.classes)
+
+    def step():
+        logits = classifier(soft_maximum(regions @ parts.T, 40.0))
+        logits.sum().backward()
+
+    assert counts.defined_training(small, 40.0) == flops(step)
+    assert counts.defined_training(small, None) == flops(step) - 2 * n * r * k * p
 
 
 def test_bytes_and_the_rest_by_hand(counts, sizes):

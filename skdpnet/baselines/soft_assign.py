@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from skdpnet.base import PartEstimator, places_of, stack_parts
 from skdpnet.baselines.assignment import anneal, pieces, select_distinct
 from skdpnet.initialisation import cluster_parts, moments
+from skdpnet.maxima import part_maxima
 from skdpnet.memory import allocate
 from skdpnet.parameters import check_labels, check_parameters
 from skdpnet.regions import RegionGrid
-from skdpnet.responses import part_maxima, part_responses
+from skdpnet.responses import part_responses
 from skdpnet.whitening import WhitenedMaps, Whitening, fit_whitening
 
 __all__ = ["SoftAssignParts"]
