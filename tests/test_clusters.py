@@ -61,10 +61,13 @@ def read(log: str | Path) -> list[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
-    """Paths of 24 made pictures, all there is of them, and their labels."""
+    """Paths of 96 made pictures, all there is of them, and their labels.
+
+    A fold has more than a worker claims at once: others find work in the same fold.
+    """
     folder = tmp_path_factory.mktemp("pictures")
-    data = make_part_images(24, 2, image_size=48, difficulty=0.3, random_state=0)
-    paths = [str(folder / f"{i:02}.png") for i in range(24)]
+    data = make_part_images(96, 2, image_size=48, difficulty=0.3, random_state=0)
+    paths = [str(folder / f"{i:02}.png") for i in range(96)]
     for path, picture in zip(paths, data.images, strict=True):
         Image.fromarray(picture).save(path)
     return np.array(paths), data.target

@@ -159,7 +159,7 @@ def test_the_matrix_holds_every_weight_with_its_names(features):
     owners = np.array(display.owners)
     assert (owners[1:] != owners[:-1]).sum() == N_CLASSES - 1
     low, high = display.ax_.images[0].get_clim()
-    assert -low == high == np.abs(weights).max()
+    assert -low == high == pytest.approx(np.abs(weights).max())
 
 
 def test_a_matrix_of_some_classes(features):
