@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,11 @@ class Whitening:
         """The whitened mean ``mean T``, (K,)."""
         return self.mean @ self.projection
 
+    @cached_property
+    def _changes_nothing(self) -> bool:
+        identity = np.eye(*self.projection.shape, dtype=self.projection.dtype)
+        return not self.mean.any() and np.array_equal(self.projection, identity)
+
     def __call__(
         self,
         maps: np.ndarray | MapRows,
@@ -122,11 +128,14 @@ class Whitening:
         offset = torch.from_numpy(self.offset)
         for piece in _pieces(maps, grid):
             raw = torch.from_numpy(np.asarray(maps[piece], np.float32)).flatten(1, 2)
-            cells = raw @ projection
             lengths = grid.norms(raw)
+            cells, norms = raw, lengths
+            if not self._changes_nothing:
+                cells = raw @ projection
+                norms = _descriptors(cells, lengths, offset, grid).norm(dim=2)
             out.cells[piece] = cells.numpy()
             out.lengths[piece] = lengths.numpy()
-            out.norms[piece] = _descriptors(cells, lengths, offset, grid).norm(dim=2)
+            out.norms[piece] = norms.numpy()
         return out
 
 
