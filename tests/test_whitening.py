@@ -59,6 +59,16 @@ def test_whitened_maps_hold_the_whitened_regions(maps):
         np.testing.assert_allclose(white.norms[:, r], norms, rtol=1e-3)
 
 
+def test_without_components_regions_stay_as_they_are(maps):
+    whitening = fit_whitening(maps, GRID, None, np.random.RandomState(0))
+    same = whitening(maps, GRID)
+    np.testing.assert_array_equal(same.cells, maps.reshape(len(maps), 20, 6))
+    pooled = [maps[:, t:b, le:r].mean(axis=(1, 2)) for t, le, b, r in GRID.cells]
+    expected = np.linalg.norm(pooled, axis=2).T
+    np.testing.assert_allclose(same.lengths, expected, rtol=1e-4)
+    np.testing.assert_allclose(same.norms, expected, rtol=1e-4)
+
+
 def test_directions_without_variance_are_left_out(maps):
     flat = np.concatenate([maps, maps[..., :2] * 2], axis=3)  # two dependent channels
     whitening = fit_whitening(flat, GRID, None, np.random.RandomState(0))
