@@ -85,11 +85,11 @@ class _Maxima(torch.autograd.Function):
         ctx, parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
     ):
         n, learns = len(cells), ctx.needs_input_grad[0]
-        choice = choose_way(cells, grid, dtype, learns)
+        choice = choose_way(cells, grid, dtype, beta, learns)
         # Responses come β times as large, which costs nothing here.
         sharpness = beta or 1.0
-        sharp = parts * sharpness
-        way = choice(cells, lengths, norms, offset, sharp, grid, dtype)
+        given = cells, lengths, norms, offset, parts * sharpness
+        way = choice(*given, grid, dtype)
         a_part = grid.n_regions * way.itemsize
         pieces = list(_pieces(parts, n, a_part, whole=temperature is not None))
         kept: list[torch.Tensor] = []
@@ -119,15 +119,18 @@ class _Maxima(torch.autograd.Function):
                     kept += [*way.carry(some, responses), total]
 
         n_claims = n * grid.n_regions
-        ctx.save_for_backward(way.total(pull) / n_claims, *kept)
-        ctx.way, ctx.hard, ctx.pieces = way, beta is None, pieces
+        # Not the way itself, whose memory would stay as long as the graph does.
+        ctx.save_for_backward(*given, way.total(pull) / n_claims, *kept)
+        ctx.choice, ctx.grid, ctx.dtype = choice, grid, dtype
+        ctx.hard, ctx.pieces = beta is None, pieces
         return maxima, unclaimed / n_claims
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, slopes, unclaimed_slope):
-        pull, *kept = ctx.saved_tensors
-        way, gradient = ctx.way, unclaimed_slope * pull
+        *given, pull = ctx.saved_tensors[:6]
+        kept = ctx.saved_tensors[6:]
+        way, gradient = ctx.choice(*given, ctx.grid, ctx.dtype), unclaimed_slope * pull
         sums = way.start()
         each = len(kept) // len(ctx.pieces)
         for i, (some, block) in enumerate(ctx.pieces):
@@ -190,7 +193,8 @@ def _log_mean_exp(
     if beta > _LARGEST_PLAIN_FACTOR:
         shift = responses.amax(dim=1)
         responses.sub_(shift[:, None])
-    # Added up in float32 whatever they are; asked for, a wider sum copies them first.
+    # Added up in float32 whatever they are, and rounded once; asked for, a wider sum
+    # copies them first.
     total = responses.exp_().sum(dim=1).to(_wide(responses))
     maxima = (torch.log(total / responses.shape[1]) + shift) / beta
     return maxima, total

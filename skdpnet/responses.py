@@ -68,7 +68,10 @@ def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
 
 
 def cosine_factors(
-    lengths: torch.Tensor, norms: torch.Tensor, offset: torch.Tensor
+    lengths: torch.Tensor,
+    norms: torch.Tensor,
+    offset: torch.Tensor,
+    precision: torch.dtype | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tell what pooled projections are multiplied by, and how much they drift.
 
@@ -80,13 +83,16 @@ def cosine_factors(
         See `WhitenedMaps`.
     offset : tensor of shape (K,)
         The whitened mean.
+    precision : torch.dtype or None
+        Of the pooled projections, where it is lower than that of the norms.
 
     Returns
     -------
     scale, drift : tensor of shape (N, R)
-        0 for a region of norm zero.
+        0 for a region of norm zero, or of one that this precision cannot tell from it.
     """
     # Compared with what it is the rest of: a difference below rounding is zero.
-    floor = torch.finfo(norms.dtype).eps * (lengths * offset.norm()).clamp(min=1e-12)
+    eps = max(torch.finfo(own or norms.dtype).eps for own in (precision, norms.dtype))
+    floor = eps * (lengths * offset.norm()).clamp(min=1e-12)
     scale = torch.where(norms > floor, 1 / norms.clamp(min=1e-30), 0)
     return scale, lengths * scale

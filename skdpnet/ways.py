@@ -8,6 +8,8 @@ these on to something small enough to keep until the slopes at the maxima are kn
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -18,6 +20,10 @@ from skdpnet.scratch import Scratch
 __all__ = ["PoolingFirst", "ProjectionFirst", "choose_way"]
 
 Kept = tuple[torch.Tensor, ...]
+
+# Pooling first leaves responses, and so their exponentials, in few digits; what these
+# lack is divided by β.
+_LEAST_BETA = 5.0
 
 
 class _Way:
@@ -41,12 +47,17 @@ class _Way:
         grid: RegionGrid,
         dtype: torch.dtype | None,
     ):
-        scale, self._drift = cosine_factors(lengths, norms, offset)
-        self._per_sum = scale / torch.from_numpy(grid.areas).to(scale)
         self._cells, self._offset, self._grid = cells, offset, grid
         self._dtype = dtype or cells.dtype
         self._parts = parts.to(self._dtype)
+        scale, self._drift = cosine_factors(lengths, norms, offset, self._precision)
+        self._per_sum = scale / torch.from_numpy(grid.areas).to(scale)
         self._scratch = Scratch(cells.device)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        """Precision of what is pooled, from which the whitened mean is taken off."""
+        return self._cells.dtype
 
     def gather(
         self, some: slice, argument: torch.Tensor, weights: torch.Tensor
@@ -103,6 +114,10 @@ class ProjectionFirst(_Way):
         """Bytes of a response."""
         return self._cells.element_size()
 
+    @property
+    def _precision(self) -> torch.dtype:
+        return self._dtype
+
     def responses(self, some: slice, block: slice) -> torch.Tensor:
         """Responses of some pictures' regions to a block of parts, (n, R, P).
 
@@ -142,8 +157,12 @@ class ProjectionFirst(_Way):
         if per_region is not None:
             per_sum, drift = per_sum * per_region, drift * per_region
         at_drift = (drift[:, None] @ slopes)[:, 0]
-        at_cells = self._grid.spread(slopes.mul_(per_sum[..., None]))
-        return at_cells.to(self._dtype), at_drift
+        spread = self._grid.spread(slopes.mul_(per_sum[..., None]))
+        at_cells = spread.to(self._dtype)
+        if _share_memory(at_cells, slopes):
+            # Windows of one cell leave nothing to spread, and this is to be kept.
+            at_cells = at_cells.clone()
+        return at_cells, at_drift
 
     def start(self) -> Kept:
         """Return sums that `add` adds to."""
@@ -269,8 +288,16 @@ class PoolingFirst(_Way):
         return self._several[1]
 
 
+def _share_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
 def choose_way(
-    cells: torch.Tensor, grid: RegionGrid, dtype: torch.dtype | None, learns: bool
+    cells: torch.Tensor,
+    grid: RegionGrid,
+    dtype: torch.dtype | None,
+    beta: float | None,
+    learns: bool,
 ) -> type[ProjectionFirst] | type[PoolingFirst]:
     """Choose the faster way.
 
@@ -280,6 +307,8 @@ def choose_way(
     grid : RegionGrid
     dtype : torch.dtype or None
         Of the factors of products; None: that of the cells.
+    beta : float or None
+        See `soft_maximum`.
     learns : bool
         Whether slopes will be carried back.
 
@@ -287,7 +316,9 @@ def choose_way(
     -------
     type
     """
+    if not learns or dtype is None or (beta or math.inf) < _LEAST_BETA:
+        return ProjectionFirst
     # What pooling first keeps for the way back grows with K, and its products too.
-    if learns and dtype is not None and cells.shape[2] < grid.n_regions:
+    if cells.shape[2] < grid.n_regions:
         return PoolingFirst
     return ProjectionFirst

@@ -199,13 +199,87 @@ def test_regions_of_norm_zero_leave_maxima_and_gradients_finite(parts):
 
 
 def test_pooling_comes_first_where_products_are_cheap_and_channels_few():
-    def chosen(n_channels, dtype=torch.bfloat16, learns=True):
-        return choose_way(torch.zeros(1, 20, n_channels), GRID, dtype, learns)
+    def chosen(n_channels, dtype=torch.bfloat16, beta=None, learns=True):
+        return choose_way(torch.zeros(1, 20, n_channels), GRID, dtype, beta, learns)
 
     assert chosen(GRID.n_regions - 1) is PoolingFirst
     assert chosen(GRID.n_regions) is ProjectionFirst
     assert chosen(6, dtype=None) is ProjectionFirst
+    assert chosen(6, beta=40.0) is PoolingFirst
+    assert chosen(6, beta=1.0) is ProjectionFirst
     assert chosen(6, learns=False) is ProjectionFirst
+
+
+@pytest.mark.parametrize("beta", [0.01, 1.0, 5.0, 40.0])
+def test_bfloat16_tells_pictures_apart_however_soft_the_maximum(beta):
+    """The error is small beside how much the maxima differ from picture to picture."""
+    grid = RegionGrid.from_scales(14, 14, (0.15, 0.3, 0.45))
+    torch.manual_seed(0)
+    cells = torch.randn(16, 196, 32).relu()
+    lengths = grid.norms(cells)
+    u = torch.nn.functional.normalize(torch.randn(50, 32))
+    given = cells, lengths, lengths, torch.zeros(32)
+    exact = soft_maximum(part_responses(*given, u, grid), beta)
+    low, _ = part_maxima(
+        *given, u.requires_grad_(), grid, beta=beta, dtype=torch.bfloat16
+    )
+    error = (low.detach() - exact).square().mean().sqrt()
+    assert error < 0.05 * exact.std(dim=0).mean()
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("scales", [(0.05,), (0.05, 0.3), (1.0,)])
+def test_the_gradient_on_windows_of_one_cell_and_of_all(
+    way, scales, dtype, monkeypatch
+):
+    """With a single window of one cell nothing is pooled, and no memory is new."""
+    monkeypatch.setitem(skdpnet.maxima._PIECE_BYTES, "cpu", 4000)
+    grid = RegionGrid.from_scales(4, 5, scales)
+    torch.manual_seed(0)
+    cells = torch.rand(6, 20, 8)
+    lengths = grid.norms(cells)
+    slope, found = torch.randn(6, 30), []
+    parts = torch.nn.functional.normalize(torch.randn(30, 8))
+    given = cells, lengths, lengths, torch.zeros(8)
+    for maxima in (
+        lambda u: soft_maximum(part_responses(*given, u, grid), 20.0),
+        lambda u: part_maxima(*given, u, grid, beta=20.0, dtype=dtype)[0],
+    ):
+        u = parts.clone().requires_grad_()
+        (maxima(u) * slope).sum().backward()
+        found.append(u.grad)
+    expected, gradient = found
+    close = 1e-4 if dtype is None else 0.03
+    assert (gradient - expected).norm() < close * expected.norm()
+
+
+@pytest.mark.parametrize("beta", [None, 40.0])
+def test_cells_that_change_before_the_gradient_are_an_error(way, maps, parts, beta):
+    inputs = _inputs(maps)
+    u = torch.tensor(parts, requires_grad=True)
+    maxima, _ = part_maxima(*inputs, torch.zeros(6).double(), u, GRID, beta=beta)
+    inputs[0].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        maxima.sum().backward()
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_regions_close_to_the_mean_leave_all_finite(way, dtype, noise):
+    """What is left of them is rounding: it may not become a large cosine."""
+    torch.manual_seed(0)
+    mean = torch.nn.functional.normalize(torch.rand(64), dim=0)
+    cells = mean * (1 + torch.rand(4, 20, 1)) + noise * torch.randn(4, 20, 64)
+    lengths = GRID.norms(cells)
+    pooled = torch.cat(list(GRID.pool(cells)), dim=1)
+    norms = (pooled - lengths[..., None] * mean).norm(dim=2)
+    u = torch.nn.functional.normalize(torch.randn(20, 64)).requires_grad_()
+    maxima, _ = part_maxima(
+        cells, lengths, norms, mean, u, GRID, beta=40.0, dtype=dtype
+    )
+    maxima.sum().backward()
+    assert maxima.abs().max() < 1.3
+    assert torch.isfinite(u.grad).all()
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skdpnet.regions import RegionGrid
-from skdpnet.whitening import MapRows, fit_whitening
+from skdpnet.whitening import MapRows, Whitening, fit_whitening
 
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5))
 
@@ -67,6 +67,13 @@ def test_without_components_regions_stay_as_they_are(maps):
     expected = np.linalg.norm(pooled, axis=2).T
     np.testing.assert_allclose(same.lengths, expected, rtol=1e-4)
     np.testing.assert_allclose(same.norms, expected, rtol=1e-4)
+
+
+def test_the_first_channels_alone(maps):
+    first = Whitening(np.zeros(6, np.float32), np.eye(6, 3, dtype=np.float32))
+    np.testing.assert_array_equal(
+        first(maps, GRID).cells, maps.reshape(len(maps), 20, 6)[..., :3]
+    )
 
 
 def test_directions_without_variance_are_left_out(maps):
