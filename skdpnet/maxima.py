@@ -120,7 +120,8 @@ class _Maxima(torch.autograd.Function):
 
         n_claims = n * grid.n_regions
         # Not the way itself, whose memory would stay as long as the graph does.
-        ctx.save_for_backward(*given, way.total(pull) / n_claims, *kept)
+        pull = way.total(pull) / n_claims
+        ctx.save_for_backward(*given, way.factor, pull, *kept)
         ctx.choice, ctx.grid, ctx.dtype = choice, grid, dtype
         ctx.hard, ctx.pieces = beta is None, pieces
         return maxima, unclaimed / n_claims
@@ -128,10 +129,10 @@ class _Maxima(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, slopes, unclaimed_slope):
-        *given, pull = ctx.saved_tensors[:6]
-        kept = ctx.saved_tensors[6:]
-        way, gradient = ctx.choice(*given, ctx.grid, ctx.dtype), unclaimed_slope * pull
-        sums = way.start()
+        saved = ctx.saved_tensors
+        given, (factor, pull), kept = saved[:5], saved[5:7], saved[7:]
+        way = ctx.choice(*given, ctx.grid, ctx.dtype, factor)
+        sums, gradient = way.start(), unclaimed_slope * pull
         each = len(kept) // len(ctx.pieces)
         for i, (some, block) in enumerate(ctx.pieces):
             here, slope = kept[i * each : (i + 1) * each], slopes[some, block]

@@ -35,6 +35,13 @@ class _Way:
         As in `part_responses`.
     dtype : torch.dtype or None
         Of the factors of products; None: that of the cells.
+    factor : tensor or None
+        What `factor` was of such a way before.
+
+    Attributes
+    ----------
+    factor : tensor or None
+        The cells as a factor of products, where they are one.
     """
 
     def __init__(
@@ -46,7 +53,9 @@ class _Way:
         parts: torch.Tensor,
         grid: RegionGrid,
         dtype: torch.dtype | None,
+        factor: torch.Tensor | None = None,
     ):
+        self.factor = factor
         self._cells, self._offset, self._grid = cells, offset, grid
         self._dtype = dtype or cells.dtype
         self._parts = parts.to(self._dtype)
@@ -103,10 +112,13 @@ class _Way:
 class ProjectionFirst(_Way):
     """Cells times parts, summed over the regions; see `part_responses`."""
 
+    factor: torch.Tensor
+
     def __init__(self, *given):
         super().__init__(*given)
-        cells, _, _, offset, parts, _, _ = given
-        self._factor = cells.to(self._dtype)
+        if self.factor is None:
+            self.factor = self._cells.to(self._dtype)
+        parts, offset = given[4], given[3]
         self._constant = parts @ offset
 
     @property
@@ -123,7 +135,7 @@ class ProjectionFirst(_Way):
 
         The caller may overwrite them, as those of the other way; the next call does.
         """
-        projected = self._factor[some] @ self._parts[block].T
+        projected = self.factor[some] @ self._parts[block].T
         projected = projected.to(self._cells.dtype)
         per_sum, drift = self._per_sum[some, :, None], self._drift[some, :, None]
         n, _, width = projected.shape
@@ -193,7 +205,7 @@ class ProjectionFirst(_Way):
             at_cells = at_cells * weights[:, None].to(at_cells.dtype)
             at_drift = at_drift * weights
         gradient, fall = sums
-        gradient[block] += at_cells.flatten(0, 1).T @ self._factor[some].flatten(0, 1)
+        gradient[block] += at_cells.flatten(0, 1).T @ self.factor[some].flatten(0, 1)
         fall[block] += at_drift.sum(dim=0)
 
     def total(self, sums: Kept) -> torch.Tensor:
@@ -222,7 +234,7 @@ class PoolingFirst(_Way):
 
         The regions of a part lie side by side, so that products need no copies.
         """
-        regions = self._factor(some)
+        regions = self._factors(some)
         several = self._repeated(len(regions), block)
         shape = *several.shape[:2], regions.shape[1]
         out = self._scratch("responses", shape, self._dtype)
@@ -239,7 +251,7 @@ class PoolingFirst(_Way):
         -------
         tensor of shape (n, P, K)
         """
-        regions = self._factor(some)
+        regions = self._factors(some)
         if per_region is not None:
             regions = regions * per_region[..., None].to(regions.dtype)
         return (torch.bmm(slopes.transpose(1, 2), regions),)
@@ -274,8 +286,8 @@ class PoolingFirst(_Way):
         """Gradient (P, K) that the sums come to."""
         return sums[0]
 
-    def _factor(self, some: slice) -> torch.Tensor:
-        """Regions' descriptors as a factor, kept for the next block of parts."""
+    def _factors(self, some: slice) -> torch.Tensor:
+        """Regions' descriptors as factors, kept for the next block of parts."""
         if self._latest is None or self._latest[0] != some:
             self._latest = some, self._regions(some).to(self._dtype)
         return self._latest[1]
