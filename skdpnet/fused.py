@@ -36,6 +36,9 @@ _CELLS = (torch.float32, torch.float16, torch.bfloat16)
 # off by 1e-4 changes its weight in the gradient by 0.4 %.
 _MOST_APART, _MOST_APART_GRADIENT = 1e-3, 1e-2
 _CHECKED_BETA = 40.0
+# Beyond them rounding of a soft maximum's logarithm is no longer small beside the
+# maximum, or beside what tells its regions apart.
+_LEAST_BETA, _LARGEST_BETA = 0.1, 1e5
 
 
 def fused_maxima(
@@ -151,6 +154,8 @@ def usable(cells: torch.Tensor, beta: float | None) -> bool:
     beta : float or None
     """
     if not cells.is_cuda or cells.dtype not in _CELLS:
+        return False
+    if beta is not None and not _LEAST_BETA <= beta <= _LARGEST_BETA:
         return False
     fault = _fault(cells.device, cells.dtype, cells.shape[2], beta is not None)
     if fault is not None:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from skdpnet import fused
 from skdpnet.regions import RegionGrid
-from skdpnet.responses import cosine_factors
+from skdpnet.responses import SMALL_BETA, cosine_factors
 from skdpnet.scratch import Scratch
-from skdpnet.ways import choose_way
+from skdpnet.threads import n_side_by_side, side_by_side
+from skdpnet.ways import Kept, PoolingFirst, ProjectionFirst, choose_way
 
 __all__ = ["part_maxima"]
+
+# Some pictures, and some parts.
+_Piece = tuple[slice, slice]
 
 # Responses of so many bytes at once: what the caches of a processor hold together with
 # what they are made of, and enough work for a GPU.
 _PIECE_BYTES = {"cpu": 3 * 2**20}
 _PIECE_BYTES_ELSEWHERE = 256 * 2**20
-# exp(a S) of cosines fits float32 up to this a without taking off the largest first.
-_LARGEST_PLAIN_FACTOR = 60.0
+# With fewer, handing Python from thread to thread takes longer than it gains.
+_PIECES_A_THREAD = 4
+# exp(a S) of cosines fits float32 up to this a without taking off the largest first,
+# even of cosines in bfloat16 that rounding has made twice as large as they can be.
+_LARGEST_PLAIN_FACTOR = 40.0
 
 
 def part_maxima(
@@ -72,9 +79,11 @@ def part_maxima(
     if not torch.is_grad_enabled():
         # The function is told of gradients that nobody will ask for.
         parts = parts.detach()
-    return _Maxima.apply(
-        parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
-    )
+    # An autocast around it would round what is to be exact here.
+    with torch.autocast(cells.device.type, enabled=False):
+        return _Maxima.apply(
+            parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
+        )
 
 
 class _Maxima(torch.autograd.Function):
@@ -91,39 +100,27 @@ class _Maxima(torch.autograd.Function):
         given = cells, lengths, norms, offset, parts * sharpness
         way = choice(*given, grid, dtype)
         a_part = grid.n_regions * way.itemsize
-        pieces = list(_pieces(parts, n, a_part, whole=temperature is not None))
-        kept: list[torch.Tensor] = []
+        n_threads = _n_threads(n, len(parts), a_part, parts.device)
+        whole = temperature is not None
+        pieces = list(_pieces(parts, n, a_part, n_threads, whole=whole))
         maxima = cells.new_empty(n, len(parts))
-        unclaimed, pull = cells.new_zeros(()), way.start()
-        scratch = Scratch(cells.device)
 
-        for some, block in pieces:
-            responses = way.responses(some, block)
-            if temperature is not None:
-                entropy, slopes, per_region = _entropy(
-                    responses, sharpness, temperature, learns, scratch
-                )
-                unclaimed += entropy
-                if learns:
-                    carried = way.carry(some, slopes, per_region)
-                    way.add(pull, some, block, carried)
-            if beta is None and learns:
-                values, argument = responses.max(dim=1)
-                maxima[some, block] = values
-                kept.append(argument)
-            elif beta is None:
-                maxima[some, block] = responses.amax(dim=1)
-            else:
-                maxima[some, block], total = _log_mean_exp(responses, beta)
-                if learns:
-                    kept += [*way.carry(some, responses), total]
+        def respond(own: Sequence[_Piece]):
+            return _respond(
+                way.with_own_memory(), own, maxima, beta, sharpness, temperature, learns
+            )
 
-        n_claims = n * grid.n_regions
+        done = side_by_side(respond, pieces, n_threads)
+        kept = [one for some, _, _ in done for one in some]
+        n_claims = max(1, n * grid.n_regions)
+        unclaimed = sum([entropy for _, entropy, _ in done], cells.new_zeros(()))
+        pulls = [own for _, _, own in done if own is not None]
+        pull = sum(pulls) / n_claims if pulls else None
         # Not the way itself, whose memory would stay as long as the graph does.
-        pull = way.total(pull) / n_claims
-        ctx.save_for_backward(*given, way.factor, pull, *kept)
+        each = [tensor for own in kept for tensor in own]
+        ctx.save_for_backward(*given, way.factor, pull, *each)
         ctx.choice, ctx.grid, ctx.dtype = choice, grid, dtype
-        ctx.hard, ctx.pieces = beta is None, pieces
+        ctx.hard, ctx.pieces, ctx.n_threads = beta is None, pieces, n_threads
         return maxima, unclaimed / n_claims
 
     @staticmethod
@@ -132,16 +129,85 @@ class _Maxima(torch.autograd.Function):
         saved = ctx.saved_tensors
         given, (factor, pull), kept = saved[:5], saved[5:7], saved[7:]
         way = ctx.choice(*given, ctx.grid, ctx.dtype, factor)
-        sums, gradient = way.start(), unclaimed_slope * pull
-        each = len(kept) // len(ctx.pieces)
-        for i, (some, block) in enumerate(ctx.pieces):
-            here, slope = kept[i * each : (i + 1) * each], slopes[some, block]
-            if ctx.hard:
-                gradient[block] += way.gather(some, here[0], slope)
-            else:
-                *carried, total = here
-                way.add(sums, some, block, tuple(carried), slope / total)
-        return gradient.add_(way.total(sums)), *[None] * 8
+        each = len(kept) // max(1, len(ctx.pieces))
+        jobs = [
+            (piece, kept[i * each : (i + 1) * each])
+            for i, piece in enumerate(ctx.pieces)
+        ]
+
+        def learn(own: Sequence[tuple[_Piece, Kept]]) -> torch.Tensor:
+            return _learn(way.with_own_memory(), own, slopes, ctx.hard)
+
+        with torch.autocast(slopes.device.type, enabled=False):
+            learnt = side_by_side(learn, jobs, ctx.n_threads)
+        gradient = sum(learnt, torch.zeros_like(given[4]))
+        if pull is not None:
+            gradient += unclaimed_slope * pull
+        return gradient, *[None] * 8
+
+
+def _respond(
+    way: PoolingFirst | ProjectionFirst,
+    pieces: Sequence[_Piece],
+    maxima: torch.Tensor,
+    beta: float | None,
+    sharpness: float,
+    temperature: float | None,
+    learns: bool,
+) -> tuple[list[Kept], torch.Tensor, torch.Tensor | None]:
+    """Work out the maxima of some pieces, into `maxima`.
+
+    Returns
+    -------
+    kept : list of tuples of tensors
+        What `_learn` wants of each piece.
+    unclaimed : scalar tensor
+        Sum of the entropies of their regions over the parts.
+    pull : tensor of shape (P, K) or None
+        Gradient of that sum; None: nobody asks for one.
+    """
+    kept: list[Kept] = []
+    unclaimed = maxima.new_zeros(())
+    pull = way.start() if learns and temperature is not None else None
+    scratch = Scratch(maxima.device)
+    for some, block in pieces:
+        responses = way.responses(some, block)
+        if temperature is not None:
+            entropy, slopes, per_region = _entropy(
+                responses, sharpness, temperature, learns, scratch
+            )
+            unclaimed += entropy
+            if pull is not None and slopes is not None:
+                way.add(pull, some, block, way.carry(some, slopes, per_region))
+        if beta is None and learns:
+            values, argument = responses.max(dim=1)
+            maxima[some, block] = values
+            kept.append((argument,))
+        elif beta is None:
+            maxima[some, block] = responses.amax(dim=1)
+        else:
+            maxima[some, block], total = _log_mean_exp(responses, beta)
+            if learns:
+                kept.append((*way.carry(some, responses), total))
+    return kept, unclaimed, None if pull is None else way.total(pull)
+
+
+def _learn(
+    way: PoolingFirst | ProjectionFirst,
+    jobs: Sequence[tuple[_Piece, Kept]],
+    slopes: torch.Tensor,
+    hard: bool,
+) -> torch.Tensor:
+    """Gradient (P, K) at the parts of some pieces' maxima, whose slopes are (N, P)."""
+    sums = way.start()
+    for (some, block), kept in jobs:
+        slope = slopes[some, block]
+        if hard:
+            way.gather(sums, some, block, kept[0], slope)
+        else:
+            *carried, total = kept
+            way.add(sums, some, block, tuple(carried), slope / total)
+    return way.total(sums)
 
 
 class _FusedMaxima(torch.autograd.Function):
@@ -164,23 +230,37 @@ class _FusedMaxima(torch.autograd.Function):
 
 
 def _pieces(
-    parts: torch.Tensor, n: int, a_part: int, whole: bool
-) -> Iterator[tuple[slice, slice]]:
+    parts: torch.Tensor, n: int, a_part: int, n_threads: int, *, whole: bool
+) -> Iterator[_Piece]:
     """Cut n pictures, and parts unless whole, so that a piece's responses are few.
 
-    Responses to a part take `a_part` bytes a picture.
+    And so that the threads have about as many of them each. Responses to a part take
+    `a_part` bytes a picture.
     """
     most = _PIECE_BYTES.get(parts.device.type, _PIECE_BYTES_ELSEWHERE)
     n_parts = len(parts)
     n_blocks = 1 if whole else math.ceil(n_parts * a_part / most)
     width = math.ceil(n_parts / n_blocks)
-    height = max(1, most // (width * a_part))
+    highest = max(1, min(most // (width * a_part), math.ceil(n / n_threads)))
+
+    def longest_share(height: int) -> int:
+        return height * math.ceil(math.ceil(n / height) * n_blocks / n_threads)
+
+    # The highest of those that let no thread wait for long.
+    height = min(range(highest, highest // 2, -1), key=longest_share)
     for first in range(0, n, height):
         for part in range(0, n_parts, width):
             yield (
                 slice(first, min(n, first + height)),
                 slice(part, min(n_parts, part + width)),
             )
+
+
+def _n_threads(n: int, n_parts: int, a_part: int, device: torch.device) -> int:
+    """Tell how many threads shall have pieces of their own; one: there are too few."""
+    n_threads = n_side_by_side(device)
+    least = _PIECES_A_THREAD * _PIECE_BYTES.get(device.type, 0)
+    return n_threads if n * n_parts * a_part >= n_threads * least else 1
 
 
 def _log_mean_exp(
@@ -190,6 +270,9 @@ def _log_mean_exp(
 
     These become exponentials, whose sums are (n, P).
     """
+    if beta < SMALL_BETA:
+        mean = responses.expm1_().mean(dim=1)
+        return torch.log1p(mean) / beta, responses.add_(1).sum(dim=1)
     shift = torch.zeros((), device=responses.device)
     if beta > _LARGEST_PLAIN_FACTOR:
         shift = responses.amax(dim=1)

@@ -8,7 +8,13 @@ import torch
 
 from skdpnet.regions import RegionGrid
 
-__all__ = ["cosine_factors", "part_responses", "soft_maximum"]
+__all__ = ["SMALL_BETA", "cosine_factors", "part_responses", "soft_maximum"]
+
+# Below it exponentials are taken less 1, or what is left of them after the logarithm
+# would be rounding.
+SMALL_BETA = 1.0
+# A norm of so few roundings of what it is the rest of is itself rounding.
+_ROUNDINGS = 8
 
 
 def part_responses(
@@ -63,6 +69,8 @@ def soft_maximum(responses: torch.Tensor, beta: float | None) -> torch.Tensor:
     """
     if beta is None:
         return responses.amax(dim=1)
+    if beta < SMALL_BETA:
+        return torch.log1p(torch.expm1(beta * responses).mean(dim=1)) / beta
     summed = torch.logsumexp(beta * responses, dim=1)
     return (summed - math.log(responses.shape[1])) / beta
 
@@ -92,7 +100,9 @@ def cosine_factors(
         0 for a region of norm zero, or of one that this precision cannot tell from it.
     """
     # Compared with what it is the rest of: a difference below rounding is zero.
-    eps = max(torch.finfo(own or norms.dtype).eps for own in (precision, norms.dtype))
+    eps = _ROUNDINGS * torch.finfo(norms.dtype).eps
+    if precision is not None:
+        eps = max(eps, torch.finfo(precision).eps)
     floor = eps * (lengths * offset.norm()).clamp(min=1e-12)
     scale = torch.where(norms > floor, 1 / norms.clamp(min=1e-30), 0)
     return scale, lengths * scale

@@ -8,7 +8,9 @@ these on to something small enough to keep until the slopes at the maxima are kn
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ from skdpnet.scratch import Scratch
 __all__ = ["PoolingFirst", "ProjectionFirst", "choose_way"]
 
 Kept = tuple[torch.Tensor, ...]
+Own = TypeVar("Own", bound="_Way")
 
 # Pooling first leaves responses, and so their exponentials, in few digits; what these
 # lack is divided by β.
@@ -44,6 +47,8 @@ class _Way:
         The cells as a factor of products, where they are one.
     """
 
+    _described: tuple[slice, torch.Tensor] | None = None
+
     def __init__(
         self,
         cells: torch.Tensor,
@@ -63,32 +68,41 @@ class _Way:
         self._per_sum = scale / torch.from_numpy(grid.areas).to(scale)
         self._scratch = Scratch(cells.device)
 
+    def with_own_memory(self: Own) -> Own:
+        """Return this way for one thread, whose pieces overwrite no other's."""
+        own = copy.copy(self)
+        own._scratch = Scratch(self._cells.device)
+        return own
+
     @property
     def _precision(self) -> torch.dtype:
         """Precision of what is pooled, from which the whitened mean is taken off."""
         return self._cells.dtype
 
     def gather(
-        self, some: slice, argument: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        """Add up the descriptors of one region of each picture and part, weighed.
+        self,
+        sums: Kept,
+        some: slice,
+        block: slice,
+        argument: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> None:
+        """Add the descriptors of one region of each picture and part, weighed.
 
         Exactly: no product is saved by fewer digits here.
 
         Parameters
         ----------
+        sums : see `start`
         some : slice of n pictures
+        block : slice of P parts
         argument : int tensor of shape (n, P)
             The region.
         weights : tensor of shape (n, P)
-
-        Returns
-        -------
-        tensor of shape (P, K)
         """
         regions = self._regions(some)
         first = torch.arange(len(regions), device=regions.device) * regions.shape[1]
-        return F.embedding_bag(
+        sums[0][block] += F.embedding_bag(
             (argument + first[:, None]).T.contiguous(),
             regions.flatten(0, 1),
             per_sample_weights=weights.T.contiguous(),
@@ -96,9 +110,15 @@ class _Way:
         )
 
     def _regions(self, some: slice) -> torch.Tensor:
-        """Return the unit descriptors of the regions, (n, R, K)."""
+        """Return the unit descriptors of the regions, (n, R, K).
+
+        Kept for the next block of parts.
+        """
+        if self._described is not None and self._described[0] == some:
+            return self._described[1]
         cells, per_sum, drift = self._cells[some], self._per_sum[some], self._drift
-        out = cells.new_empty(len(cells), self._grid.n_regions, cells.shape[2])
+        shape = len(cells), self._grid.n_regions, cells.shape[2]
+        out = self._scratch("regions", shape, cells.dtype)
         first = 0
         for summed in self._grid.sums(cells):
             here = slice(first, first + summed.shape[1])
@@ -106,6 +126,7 @@ class _Way:
             torch.mul(summed, per_sum[:, here, None], out=own)
             own.addcmul_(drift[some, here, None], self._offset, value=-1)
             first = here.stop
+        self._described = some, out
         return out
 
 
@@ -259,7 +280,7 @@ class PoolingFirst(_Way):
     def start(self) -> Kept:
         """Return sums that `add` adds to."""
         gradient = self._parts.new_zeros(self._parts.shape, dtype=self._cells.dtype)
-        return gradient, torch.empty_like(gradient)
+        return (gradient,)
 
     def add(
         self,
@@ -273,14 +294,16 @@ class PoolingFirst(_Way):
 
         As in the other way.
         """
-        (gradient, wide), (at_parts,) = sums, kept
+        (at_parts,) = kept
+        gradient = sums[0][block]
+        # Widened where it stays: a product of two types takes new memory each time.
+        wide = self._scratch("wide", gradient.shape, gradient.dtype)
         for i, own in enumerate(at_parts):
-            # Widened where it stays: a product of two types takes new memory each time.
-            wide[block].copy_(own)
+            wide.copy_(own)
             if weights is None:
-                gradient[block].add_(wide[block])
+                gradient.add_(wide)
             else:
-                gradient[block].addcmul_(wide[block], weights[i, :, None])
+                gradient.addcmul_(wide, weights[i, :, None])
 
     def total(self, sums: Kept) -> torch.Tensor:
         """Gradient (P, K) that the sums come to."""

@@ -293,5 +293,9 @@ def test_what_is_wrong_is_said_once(monkeypatch):
         assert not fused.usable(cells, None)
     monkeypatch.setattr(fused, "_fault", lambda *args: None)
     assert fused.usable(cells, None)
+    # Of these a soft maximum's rounding would be large.
+    assert [fused.usable(cells, beta) for beta in (0.01, 0.5, 40.0, 1e6)] == [
+        False, True, True, False
+    ]  # fmt: skip
     cells.dtype = torch.float64
     assert not fused.usable(cells, None)

@@ -101,6 +101,22 @@ def test_soft_maximum_is_the_log_mean_of_exponentials(maps, parts, beta):
     np.testing.assert_allclose(soft_maximum(s, beta), expected.astype(float))
 
 
+@pytest.mark.parametrize("beta", [1e-20, 1e-6, 1e-3, 0.9])
+def test_very_soft_maxima_are_no_rounding(maps, parts, beta):
+    """Close to the mean, whose next term in β is half the variance."""
+    s = torch.tensor(_cosines(maps, parts, 0))
+    expected = s.mean(dim=1) + beta / 2 * s.var(dim=1, correction=0)
+    slack = 1e-6 + beta**2
+    assert ((soft_maximum(s.float(), beta) - expected).abs() < slack).all()
+    inputs = [x.float() for x in (*_inputs(maps), torch.zeros(6))]
+    u = torch.tensor(parts).float().requires_grad_()
+    found, _ = part_maxima(*inputs, u, GRID, beta=beta)
+    assert ((found - expected).abs() < slack).all()
+    found.sum().backward()
+    _, _, mean_gradient = _maxima_by_autograd(maps, parts, 0, 1e-5, None, 1.0)
+    assert ((u.grad - mean_gradient).abs() < 1e-4 + beta).all()
+
+
 def test_soft_maximum_goes_from_the_mean_to_the_maximum(maps, parts):
     s = _responses(maps, parts)
     np.testing.assert_allclose(soft_maximum(s, 1e-6), s.mean(dim=1), atol=1e-6)
@@ -170,6 +186,44 @@ def test_maxima_in_float32_are_those_of_float64(way, maps, parts, beta):
     assert found.dtype == torch.float32
     slack = 1e-3 if beta is None else np.log(GRID.n_regions) / beta + 1e-3
     assert ((found - exact).abs() < slack).all()
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("beta", [None, 40.0])
+@pytest.mark.parametrize("n_threads", [2, 3, 5])
+def test_threads_with_pieces_of_their_own_find_the_same(
+    way, parts, beta, temperature, n_threads, monkeypatch
+):
+    maps = np.random.default_rng(2).normal(size=(7, 4, 5, 6))
+    slope = torch.tensor(np.random.default_rng(5).normal(size=(7, 7)))
+    inputs = *_inputs(maps), torch.zeros(6).double()
+    monkeypatch.setitem(skdpnet.maxima._PIECE_BYTES, "cpu", 1000)
+    found = []
+    for n in (1, n_threads, n_threads):
+        monkeypatch.setattr(skdpnet.maxima, "n_side_by_side", lambda device, n=n: n)
+        u = torch.tensor(parts, requires_grad=True)
+        maxima, penalty = part_maxima(
+            *inputs, u, GRID, beta=beta, temperature=temperature
+        )
+        ((maxima * slope).sum() + penalty).backward()
+        found.append((maxima.detach(), penalty.detach(), u.grad))
+    alone, together, again = found
+    for one, other, third in zip(alone, together, again, strict=True):
+        torch.testing.assert_close(other, one)
+        assert torch.equal(third, other)
+
+
+def test_an_autocast_around_it_rounds_nothing(way, maps, parts):
+    inputs = [x.float() for x in (*_inputs(maps + 0.5), torch.zeros(6))]
+    found = []
+    for enabled in (False, True):
+        u = torch.tensor(parts).float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            maxima, penalty = part_maxima(*inputs, u, GRID, beta=40.0, temperature=0.1)
+            (maxima.sum() + penalty).backward()
+        found.append((maxima.detach(), u.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_products_in_bfloat16_keep_about_three_digits(way, maps, parts):
@@ -263,23 +317,27 @@ def test_cells_that_change_before_the_gradient_are_an_error(way, maps, parts, be
         maxima.sum().backward()
 
 
-@pytest.mark.parametrize("noise", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("noise", [1e-3, 1e-4, 1e-5, 1e-6, 3e-7])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_regions_close_to_the_mean_leave_all_finite(way, dtype, noise):
     """What is left of them is rounding: it may not become a large cosine."""
     torch.manual_seed(0)
-    mean = torch.nn.functional.normalize(torch.rand(64), dim=0)
-    cells = mean * (1 + torch.rand(4, 20, 1)) + noise * torch.randn(4, 20, 64)
-    lengths = GRID.norms(cells)
+    mean = 3 * torch.randn(64)
+    long = 0.5 + torch.rand(60, 1)
+    cells = long[..., None] * mean * (1 + noise * torch.randn(60, 20, 64))
+    lengths = long.expand(60, GRID.n_regions)
     pooled = torch.cat(list(GRID.pool(cells)), dim=1)
     norms = (pooled - lengths[..., None] * mean).norm(dim=2)
     u = torch.nn.functional.normalize(torch.randn(20, 64)).requires_grad_()
-    maxima, _ = part_maxima(
-        cells, lengths, norms, mean, u, GRID, beta=40.0, dtype=dtype
-    )
-    maxima.sum().backward()
-    assert maxima.abs().max() < 1.3
-    assert torch.isfinite(u.grad).all()
+    # The first part points where the rounding does.
+    u.data[0] = mean / mean.norm()
+    for beta in (40.0, 60.0):
+        maxima, _ = part_maxima(
+            cells, lengths, norms, mean, u, GRID, beta=beta, dtype=dtype
+        )
+        maxima.sum().backward()
+        assert maxima.abs().max() < 1.3
+        assert torch.isfinite(u.grad).all()
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
