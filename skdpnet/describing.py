@@ -56,10 +56,9 @@ class ModelParts(PartEstimator):
 
     def _inputs(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
         """Whiten the maps of a few pictures, as the part model takes them."""
-        return [
-            [torch.from_numpy(array).to(self.net_.device) for array in one]
-            for one in self._whitened(maps)
-        ]
+        device = torch.device(self.net_.device)
+        each = zip(self.whitenings_, maps, self.grids_, strict=True)
+        return [whitening.tensors(one, grid, device) for whitening, one, grid in each]
 
     @property
     def _sharpness(self) -> float | None:

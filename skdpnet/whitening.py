@@ -18,11 +18,14 @@ __all__ = ["MapRows", "WhitenedMaps", "Whitening", "fit_whitening", "sample_regi
 
 # Enough for a covariance of 2,048 dimensions, and seconds to compute.
 _MAX_REGIONS = 50_000
-# Pooled regions of so many bytes are formed at once: what the caches hold.
-_PIECE_BYTES = 4 * 2**20
+# Pooled regions of so many bytes are formed at once: what a processor's caches hold,
+# and enough work for a GPU.
+_PIECE_BYTES = {"cpu": 4 * 2**20}
+_PIECE_BYTES_ELSEWHERE = 256 * 2**20
 # Directions below this share of the largest variance are noise of the arithmetic.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
+_CPU = torch.device("cpu")
 
 
 class MapRows:
@@ -98,6 +101,7 @@ class Whitening:
         maps: np.ndarray | MapRows,
         grid: RegionGrid,
         folder: str | os.PathLike | None = None,
+        device: torch.device = _CPU,
     ) -> WhitenedMaps:
         """Whiten feature maps, leaving the pooling of the regions for later.
 
@@ -111,6 +115,8 @@ class Whitening:
         grid : RegionGrid
         folder : str or path, optional
             Where large cells go; see `allocate`.
+        device : torch.device, optional
+            Where it is worked out.
 
         Returns
         -------
@@ -124,20 +130,49 @@ class Whitening:
             np.empty((n, grid.n_regions), np.float32),
             np.empty((n, grid.n_regions), np.float32),
         )
-        projection = torch.from_numpy(self.projection)
-        offset = torch.from_numpy(self.offset)
-        changes_nothing = self._changes_nothing()
-        for piece in _pieces(maps, grid):
-            raw = torch.from_numpy(np.asarray(maps[piece], np.float32)).flatten(1, 2)
-            lengths = grid.norms(raw)
-            cells, norms = raw, lengths
-            if not changes_nothing:
-                cells = raw @ projection
-                norms = _descriptors(cells, lengths, offset, grid).norm(dim=2)
-            out.cells[piece] = cells.numpy()
-            out.lengths[piece] = lengths.numpy()
-            out.norms[piece] = norms.numpy()
+        for piece, found in self._each(maps, grid, device):
+            for array, tensor in zip(out, found, strict=True):
+                array[piece] = tensor.cpu().numpy()
         return out
+
+    def tensors(
+        self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
+    ) -> list[torch.Tensor]:
+        """Whiten the maps of a few pictures where their responses are worked out.
+
+        Parameters
+        ----------
+        maps, grid
+            As in a call.
+        device : torch.device
+
+        Returns
+        -------
+        list of tensors on the device
+            The fields of `WhitenedMaps`.
+        """
+        pieces = [found for _, found in self._each(maps, grid, device)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return [torch.cat(own) for own in zip(*pieces, strict=True)]
+
+    def _each(
+        self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
+    ) -> Iterator[tuple[slice, list[torch.Tensor]]]:
+        """Whiten a few pictures at a time."""
+        projection = torch.from_numpy(self.projection).to(device)
+        offset = torch.from_numpy(self.offset).to(device)
+        changes_nothing = self._changes_nothing()
+        for piece in _pieces(maps, grid, device):
+            given = torch.from_numpy(np.require(maps[piece], None, "W")).to(device)
+            raw = given.float().flatten(1, 2)
+            lengths = grid.norms(raw)
+            if changes_nothing:
+                yield piece, [raw, lengths, lengths]
+                continue
+            cells = raw @ projection
+            norms = _descriptors(cells, lengths, offset, grid).norm(dim=2)
+            yield piece, [cells, lengths, norms]
 
 
 def fit_whitening(
@@ -249,9 +284,12 @@ def sample_regions(
     return rows
 
 
-def _pieces(maps: np.ndarray | MapRows, grid: RegionGrid) -> Iterator[slice]:
+def _pieces(
+    maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device = _CPU
+) -> Iterator[slice]:
     """Cut pictures so that the pooled regions of a piece are few."""
-    at_once = max(1, _PIECE_BYTES // (4 * grid.n_regions * maps.shape[-1]))
+    most = _PIECE_BYTES.get(device.type, _PIECE_BYTES_ELSEWHERE)
+    at_once = max(1, most // (4 * grid.n_regions * maps.shape[-1]))
     for start in range(0, len(maps), at_once):
         yield slice(start, min(len(maps), start + at_once))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+import skdpnet.whitening
 from skdpnet.regions import RegionGrid
 from skdpnet.whitening import MapRows, Whitening, fit_whitening
 
@@ -57,6 +59,22 @@ def test_whitened_maps_hold_the_whitened_regions(maps):
         np.testing.assert_allclose(x, expected[:, r], atol=1e-3)
         norms = np.linalg.norm(expected[:, r], axis=1) * white.lengths[:, r]
         np.testing.assert_allclose(white.norms[:, r], norms, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_components", [4, None])
+@pytest.mark.parametrize("piece_bytes", [1, 10**9])
+def test_on_a_device_maps_are_whitened_as_in_memory(
+    maps, n_components, piece_bytes, monkeypatch
+):
+    whitening = fit_whitening(maps, GRID, n_components, np.random.RandomState(0))
+    expected = whitening(maps, GRID)
+    # What joblib hands on, and memory-mapped files, cannot be written to.
+    some = maps[:5]
+    some.flags.writeable = False
+    monkeypatch.setitem(skdpnet.whitening._PIECE_BYTES, "cpu", piece_bytes)
+    found = whitening.tensors(some, GRID, torch.device("cpu"))
+    for tensor, array in zip(found, expected, strict=True):
+        np.testing.assert_allclose(tensor.numpy(), array[:5], rtol=1e-5, atol=1e-6)
 
 
 def test_without_components_regions_stay_as_they_are(maps):
