@@ -5,15 +5,13 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
-import hashlib
-import pickle
-import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from skdpnet.fingerprint import fingerprint
 from skdpnet.folding import fold_batch_norms
 from skdpnet.network import Backbone
 from skdpnet.stages import cut_timm, cut_torchvision
@@ -76,7 +74,7 @@ def load_backbone(
     if isinstance(backbone, nn.Module):
         module = _freeze(copy.deepcopy(backbone), device)
         name = type(backbone).__name__
-        print_ = _fingerprint(module, repr(backbone)) if _describable(module) else ""
+        print_ = fingerprint(module)
         size = image_size or 224
         return Backbone(name, module, size, _IMAGENET_MEAN, _IMAGENET_STD, print_)
     if callable(backbone):
@@ -120,7 +118,7 @@ def _load_named(
             "callable."
         )
     module = module.eval().requires_grad_(False)
-    print_ = _fingerprint(module, name)
+    print_ = fingerprint((name, module))
     module = _freeze(fold_batch_norms(module, size), device)
     return Backbone(name, module, size, mean, std, print_)
 
@@ -221,40 +219,3 @@ def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
     """Set evaluation mode (batch-norm statistics stay) and no gradients."""
     module = module.to(device).eval().requires_grad_(False)
     return module.to(memory_format=torch.channels_last)
-
-
-def _fingerprint(module: nn.Module, name: str) -> str:
-    """Digest what a network computes: code, attributes and weights."""
-    digest = hashlib.blake2b(name.encode(), digest_size=16)
-    for part in module.modules():
-        digest.update(pickle.dumps((type(part).__qualname__, _attributes(part))))
-        code = getattr(type(part).forward, "__code__", None)
-        if code is not None:
-            digest.update(_code(code))
-    for key, tensor in module.state_dict().items():
-        digest.update(key.encode())
-        digest.update(str(tensor.dtype).encode() + str(tuple(tensor.shape)).encode())
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(raw.numpy())
-    return digest.hexdigest()
-
-
-def _attributes(module: nn.Module) -> list[tuple[str, Any]]:
-    return sorted((k, v) for k, v in vars(module).items() if not k.startswith("_"))
-
-
-def _describable(module: nn.Module) -> bool:
-    """Tell whether attributes can be digested; functions made on the fly cannot."""
-    try:
-        for part in module.modules():
-            pickle.dumps(_attributes(part))
-    except Exception:
-        # Whatever an object's own pickling raises.
-        return False
-    return True
-
-
-def _code(code: types.CodeType) -> bytes:
-    inner = [_code(c) for c in code.co_consts if isinstance(c, types.CodeType)]
-    plain = [repr(c) for c in code.co_consts if not isinstance(c, types.CodeType)]
-    return code.co_code + repr((plain, code.co_names)).encode() + b"".join(inner)

@@ -145,7 +145,14 @@ def test_networks_of_other_code_have_other_entries(photographs, tmp_path):
 
 
 def test_a_network_that_cannot_be_told_from_others_is_not_cached(photographs, tmp_path):
-    extractor = FeatureMaps(Cut(1, lambda x: x), image_size=64, memory=tmp_path)
+    class Opaque:
+        def __deepcopy__(self, memo):
+            return self
+
+        def __reduce__(self):
+            raise TypeError("cannot pickle")
+
+    extractor = FeatureMaps(Cut(1, Opaque()), image_size=64, memory=tmp_path)
     with pytest.raises(ValueError, match="attributes that pickle"):
         extractor.fit_transform(photographs[0][:1])
 
