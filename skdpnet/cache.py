@@ -56,6 +56,7 @@ class MapStore:
             raise ValueError(f"memory must be a folder's path or None, got {memory!r}.")
         root = Path(memory).expanduser()
         self.folder = root / "skdpnet-maps" / address
+        self._has_locks = True
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,7 +124,8 @@ class MapStore:
         """Claim keys for computing, so that no other process computes them too.
 
         Waits for nobody. Locks end with the process that holds them, so a killed one
-        blocks nobody.
+        blocks nobody. Where the file system has none, each process claims whatever it
+        asks for (with a RuntimeWarning).
 
         Parameters
         ----------
@@ -152,12 +154,24 @@ class MapStore:
             yield mine[:at_most]
 
     def _try_lock(self, stripe: str, held: contextlib.ExitStack) -> bool:
+        if not self._has_locks:
+            return True
         # One lock for all keys that begin alike: few lock files, however many maps.
-        lock = FileLock(self.folder / "locks" / f"{stripe}.lock", mode=_MODE)
+        # No soft locks, which would outlive a process that is killed.
+        path = self.folder / "locks" / f"{stripe}.lock"
+        lock = FileLock(path, mode=_MODE, fallback_to_soft=False)
         try:
             held.enter_context(lock.acquire(timeout=0))
         except Timeout:
             return False
+        except OSError as error:
+            self._has_locks = False
+            warnings.warn(
+                f"the file {path} cannot be locked ({error.strerror}): processes that "
+                "fill this cache at the same time may compute the same maps.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return True
 
     def _path(self, key: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -276,6 +277,24 @@ def test_a_claim_is_exclusive_and_ends_with_its_block(tmp_path):
             assert others == ["11z"]
     with two.claim(["00y"], 1) as others:
         assert others == ["00y"]
+
+
+@pytest.mark.parametrize("code", ["ENOSYS", "ENOTSUP", "ENOLCK"])
+def test_a_file_system_without_locks_only_costs_work(
+    photographs, extractor, log, monkeypatch, code
+):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*args):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    paths = photographs[0]
+    with pytest.warns(RuntimeWarning, match="cannot be locked") as warned:
+        maps = extractor.fit_transform(paths)
+    assert len(warned) == 1
+    np.testing.assert_array_equal(extractor.transform(paths), maps)
+    assert _seen(log) == len(paths)
 
 
 def test_nothing_in_the_cache_is_pickled(photographs, extractor, tmp_path):
