@@ -180,14 +180,17 @@ class Extractor:
     def _add(self, window: _Window, keys: Sequence[str], store: MapStore) -> None:
         self._begin(window, keys)
         read = [window.readings.pop(key)() for key in keys]
-        items = [window.items[window.keys.index(key)] for key in keys]
+        places = [window.keys.index(key) for key in keys]
+        items = [window.items[place] for place in places]
         maps = self._finish(items, self._start([pixels for pixels, _ in read]))
         pictures = zip(*maps, strict=True)
-        for key, (_, seen), own in zip(keys, read, pictures, strict=True):
-            # A file may have changed since its key was found.
-            if seen == key:
-                store.write(key, own)
-            window.maps[key] = own
+        for place, (_, seen), own in zip(places, read, pictures, strict=True):
+            if seen == window.keys[place]:
+                store.write(seen, own)
+            # A file may have changed since its key was found; others that had the same
+            # content then still wait for their map.
+            window.keys[place] = seen
+            window.maps[seen] = own
 
     def _read(self, item: int, *, keyed: bool) -> Reading:
         """Begin to decode a picture."""

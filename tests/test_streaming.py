@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import weakref
 from pathlib import Path
 
@@ -138,6 +139,30 @@ def test_a_map_beyond_its_type_is_named_with_its_picture(memory, ahead):
     with pytest.raises(ValueError, match=r"item 6.*2\.\d+e\+06.*float16.*float32"):
         list(extractor.pieces(pictures))
     extractor.set_params(precision="float32").fit_transform(pictures)
+
+
+def test_a_file_that_changes_meanwhile_changes_no_other_s_map(
+    photographs, tmp_path, monkeypatch, ahead
+):
+    """Three files of one content, of which one is another when it is decoded."""
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        shutil.copy(photographs[0][0], path)
+    find_key = streaming.Images.content_key
+
+    def and_change(self, i):
+        key = find_key(self, i)
+        if i == 2:
+            shutil.copy(photographs[0][1], paths[0])
+        return key
+
+    monkeypatch.setattr(streaming.Images, "content_key", and_change)
+    log = str(tmp_path / "log")
+    kept = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
+    maps = kept.fit_transform(paths)
+    assert len(Path(log).read_text()) == 2
+    expected = FeatureMaps(Pooled(), **SETTINGS).fit_transform(paths)
+    np.testing.assert_array_equal(maps, expected)
 
 
 def test_streams_left_in_the_middle_hold_up_nobody(photographs, tmp_path, ahead):
