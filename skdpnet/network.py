@@ -172,7 +172,9 @@ class Backbone:
         with torch.no_grad(), autocast:
             output = self.network(self._normalised(pixels))
         several = isinstance(output, (tuple, list)) and len(output) > 0
-        maps = [self._checked(one) for one in (output if several else [output])]
+        maps = [
+            self._checked(one, len(pixels)) for one in (output if several else [output])
+        ]
         largest = [one.flatten(1).abs().amax(1).float() for one in maps]
         return [one.to(keep).contiguous() for one in maps], largest
 
@@ -185,14 +187,19 @@ class Backbone:
         x /= 255 * torch.tensor(self.std, device=x.device).repeat(width)
         return x.view(n, height, width, n_channels).permute(0, 3, 1, 2)
 
-    def _checked(self, one: Any) -> torch.Tensor:
-        """Check a map's shape, and bring it to (N, H, W, D)."""
+    def _checked(self, one: Any, n: int) -> torch.Tensor:
+        """Check a map of n pictures, and bring it to (N, H, W, D)."""
         if not (isinstance(one, torch.Tensor) and one.ndim == 4):
             got = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one)
             raise ValueError(
                 f"backbone {self.name!r} must return a feature map N×D×H×W "
                 f"(a 4-D tensor) or a tuple of them, got {got}. Cut it before its "
                 "pooling and classification layers."
+            )
+        if len(one) != n:
+            raise ValueError(
+                f"backbone {self.name!r} must return one feature map a picture, got "
+                f"{len(one)} for {n} pictures (shape {tuple(one.shape)})."
             )
         return one.permute(0, 2, 3, 1)
 

@@ -179,6 +179,8 @@ def test_fingerprint_changes_with_the_weights():
         (lambda x: {"map": x}, "4-D tensor.*dict"),
         (lambda x: (x, x.mean((2, 3))), r"4-D tensor.*\(3, 3\)"),
         (lambda x: x * float("nan"), "NaN or infinite"),
+        (lambda x: x.mean(0, keepdim=True), "one feature map a picture, got 1 for 3"),
+        (lambda x: (x, torch.cat([x, x])), "one feature map a picture, got 6 for 3"),
     ],
 )
 def test_output_that_is_no_finite_map_is_refused(pictures, output, message):
