@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def made(monkeypatch):
-    """Each model that was made, without weights to download, by its norms told apart."""
+    """List the models that are made, with random weights and norms that change maps."""
     models = []
     create = timm.create_model
 
