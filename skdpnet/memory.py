@@ -111,9 +111,10 @@ def allocate(
     shape : tuple of int
     dtype : numpy dtype
     folder : str or path, optional
-        Where the temporary file of a large array goes. Default: the system's folder
-        for temporary files (``TMPDIR``), or ``/var/tmp`` where that one is itself kept
-        in memory. The file has no name and vanishes with the array.
+        Where the temporary file of a large array goes; made where it is missing.
+        Default: the system's folder for temporary files (``TMPDIR``), or ``/var/tmp``
+        where that one is itself kept in memory. The file has no name and vanishes with
+        the array.
 
     Returns
     -------
@@ -122,16 +123,27 @@ def allocate(
     Raises
     ------
     OSError
-        If there is no room for the file.
+        If the folder cannot be used, if it has no room for the file, or the process's
+        limits (``ulimit -v``) none for its mapping.
     """
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if n_bytes <= _IN_MEMORY_SHARE * free_memory():
         return np.empty(shape, dtype)
     where = _temporary_folder() if folder is None else Path(folder).expanduser()
+    where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=where) as file:
         _reserve(file.fileno(), n_bytes, where)
-        # No np.memmap: joblib hands those on by a file's name, and this one has none.
-        mapped = mmap.mmap(file.fileno(), n_bytes)
+        try:
+            # No np.memmap: joblib hands those on by a file's name, this one has none.
+            mapped = mmap.mmap(file.fileno(), n_bytes)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"an array of {n_bytes / 1e9:.3g} GB is too large for the free memory "
+                f"({free_memory() / 1e9:.3g} GB), and no file of this size can be "
+                f"mapped: {error.strerror}. A limit on the address space (ulimit -v) "
+                "counts mapped files too: raise it, or take fewer pictures at once.",
+            ) from error
     return np.frombuffer(mapped, dtype).reshape(shape)
 
 

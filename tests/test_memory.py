@@ -125,6 +125,35 @@ def test_a_file_without_room_is_an_error_not_a_crash(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_missing_folder_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+    out = allocate((10, 3), np.float32, tmp_path / "not" / "there")
+    assert is_mapped(out)
+
+
+def test_an_address_space_without_room_says_what_to_do(tmp_path):
+    pytest.importorskip("resource")
+    script = """
+import resource, sys
+import psutil
+from skdpnet.memory import allocate
+limit = psutil.Process().memory_info().vms + 2**26
+resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+try:
+    allocate((2**27,), "uint8", sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "0.134 GB" in done.stdout
+    assert "ulimit -v" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"), [("tmpfs", "/var/tmp"), ("ext4", None), ("", None)]
 )
