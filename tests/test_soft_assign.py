@@ -1,3 +1,4 @@
+import tempfile
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdpnet import SoftAssignParts
+from skdpnet import SoftAssignParts, memory
 from skdpnet.baselines.assignment import select_distinct, soft_assign
 
 SHAPES = [(3, 8), (5, 5), (7, 4), (4, 1), (1, 6), (1, 1)]
@@ -287,3 +288,19 @@ def test_same_seed_same_parts():
     X, y, _ = planted_pictures()
     model = estimator()
     assert_array_equal(model.fit(X, y).parts_, clone(model).fit(X, y).parts_)
+
+
+def test_large_arrays_go_where_memory_says(monkeypatch, tmp_path):
+    folders = set()
+    make = tempfile.TemporaryFile
+
+    def noted(*args, dir=None, **kwargs):
+        folders.add(str(dir))
+        return make(*args, dir=dir, **kwargs)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", noted)
+    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+    X = np.random.default_rng(0).normal(size=(20, 3, 3, 8)).astype(np.float32)
+    parts = SoftAssignParts("precomputed", memory=tmp_path, n_parts_per_class=2)
+    parts.set_params(random_state=0).fit(X, np.arange(20) % 2).transform(X)
+    assert folders == {str(tmp_path)}

@@ -249,7 +249,7 @@ class SoftAssignParts(PartEstimator):
         for own, grid, share in zip(maps, self.grids_, shares, strict=True):
             whitening = fit_whitening(own, grid, self.n_components, random)
             learned, responded, n_rounds = self._learn_map(
-                _Map(whitening, grid, whitening(own, grid)),
+                _Map(whitening, grid, whitening(own, grid, self.memory)),
                 labels,
                 share,
                 n_candidates * share // q,
@@ -299,7 +299,7 @@ class SoftAssignParts(PartEstimator):
             merit = maxima[mine, own].mean(0) - maxima[~mine, own].mean(0)
             first = candidates[own]
             first = first[select_distinct(first, merit, n_parts, _MAX_COSINE)]
-            refined, n_rounds = anneal(one.regions(mine), first, betas)
+            refined, n_rounds = anneal(one.regions(mine, self.memory), first, betas)
             parts.append(refined)
             rounds.append(n_rounds)
         learned = np.concatenate(parts)
@@ -322,7 +322,8 @@ class SoftAssignParts(PartEstimator):
         ):
             depth = whitening.projection.shape[1]
             parts = self.parts_[self.part_maps_ == i, :depth]
-            yield _Map(whitening, grid, whitening(given, grid)), parts
+            whitened = whitening(given, grid, self.memory)
+            yield _Map(whitening, grid, whitened), parts
 
 
 @dataclass(frozen=True)
@@ -350,11 +351,14 @@ class _Map:
             out[piece] = maxima.numpy()
         return out
 
-    def regions(self, mine: np.ndarray) -> np.ndarray:
-        """Form the unit (or zero) descriptors of some pictures' regions, (n, R, K)."""
+    def regions(self, mine: np.ndarray, folder: str | os.PathLike | None) -> np.ndarray:
+        """Form the unit (or zero) descriptors of some pictures' regions, (n, R, K).
+
+        They are in a file in the folder where they are large; see `allocate`.
+        """
         some = WhitenedMaps(*(array[mine] for array in self.whitened))
         n, _, depth = some.cells.shape
-        out = allocate((n, self.grid.n_regions, depth), np.float32)
+        out = allocate((n, self.grid.n_regions, depth), np.float32, folder)
         for piece in pieces(n, self.grid.n_regions * depth):
             few = WhitenedMaps(*(array[piece] for array in some))
             # Cosines with the axes are the coordinates.
