@@ -186,9 +186,10 @@ class Images:
                 with open_image(path_text(item)) as image:
                     return upright_rgb(image)
             if isinstance(item, Image.Image):
-                check_picture(item)
-                # Pillow decodes late, and one picture not in two threads at once.
+                # Pillow decodes late, and one picture not in two threads at once; while
+                # it does, the picture looks like one whose file was closed.
                 with _DECODING:
+                    check_picture(item)
                     return upright_rgb(item)
             return array_to_rgb(checked_array(item))
 

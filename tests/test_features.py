@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +13,14 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skdpnet import FeatureMaps, memory
 from skdpnet.features import resolve_device
-from skdpnet.images import ImageError, preprocess
+from skdpnet.images import ImageError, as_images, preprocess
 
 
 def is_mapped(array) -> bool:
@@ -110,6 +114,31 @@ def test_one_picture_many_times_is_read_by_threads(photographs):
             [picture] * 8
         )
     assert (maps == maps[0]).all()
+
+
+def test_one_picture_twice_is_not_checked_as_another_thread_decodes_it(photographs):
+    threads = []
+
+    class Hesitating(PngImageFile):
+        """Looks for its file the later, the later the thread came."""
+
+        @property
+        def fp(self):
+            if threading.get_ident() not in threads:
+                threads.append(threading.get_ident())
+                time.sleep(0.2 * (len(threads) - 1))
+            return vars(self)["file"]
+
+        @fp.setter
+        def fp(self, file):
+            vars(self)["file"] = file
+
+    picture = Hesitating(photographs[0][0])
+    threads.clear()
+    images = as_images([picture] * 2)
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(images.load, range(2))
+    assert one.tobytes() == two.tobytes()
 
 
 def test_precomputed_is_no_network():
