@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -183,8 +184,8 @@ class Backbone:
         # Whole rows, because three channels at a time are slow to go over. Seen as
         # N×3×S×S they are channels-last, the layout CNNs are fastest in.
         x = pixels.reshape(n, height, width * n_channels).float()
-        x -= 255 * torch.tensor(self.mean, device=x.device).repeat(width)
-        x /= 255 * torch.tensor(self.std, device=x.device).repeat(width)
+        x -= _row(self.mean, width, x.device)
+        x /= _row(self.std, width, x.device)
         return x.view(n, height, width, n_channels).permute(0, 3, 1, 2)
 
     def _checked(self, one: Any, n: int) -> torch.Tensor:
@@ -202,6 +203,14 @@ class Backbone:
                 f"{len(one)} for {n} pictures (shape {tuple(one.shape)})."
             )
         return one.permute(0, 2, 3, 1)
+
+
+# Made once: a copy of numbers to a GPU waits for all that it was told to do before.
+@functools.lru_cache(maxsize=8)
+def _row(channels: tuple[float, ...], width: int, device: torch.device) -> torch.Tensor:
+    """Repeat what belongs to the channels along a row of 8-bit pixels."""
+    once = torch.tensor(channels, dtype=torch.float32, device=device)
+    return 255 * once.repeat(width)
 
 
 def _at_once(batch: torch.Tensor, dtype: torch.dtype) -> int:

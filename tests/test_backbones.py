@@ -147,6 +147,15 @@ def test_passes_of_a_few_pictures_give_the_same_maps(pictures, monkeypatch, n_pa
         torch.testing.assert_close(two, one, rtol=0, atol=0)
 
 
+def test_the_normalisation_goes_to_the_device_once(pictures, monkeypatch):
+    """Each such copy makes a GPU wait."""
+    backbone = load_backbone(lambda x: x, 64, CPU)
+    expected = backbone.feature_maps(pictures, CPU, torch.float32)
+    monkeypatch.setattr(torch, "tensor", None)
+    again = backbone.feature_maps(pictures, CPU, torch.float32)
+    torch.testing.assert_close(again, expected, rtol=0, atol=0)
+
+
 def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(pictures):
     backbone = load_backbone(lambda x: x * 1e4, 64, CPU)
     args = (pictures, CPU, torch.float32)
