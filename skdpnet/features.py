@@ -254,6 +254,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
 def resolve_device(device: str | torch.device) -> torch.device:
     """Turn ``"auto"`` or a device's name into a torch device.
 
+    ``"cuda"`` becomes the GPU that is the current one now, by its number, so that a
+    network that was kept is never taken for one on another GPU.
+
     Raises
     ------
     ValueError
@@ -261,7 +264,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         resolved = torch.device(device)
@@ -271,6 +274,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
             'device="auto" takes a GPU where there is one and the CPU otherwise.'
         ) from error
+    if resolved.type == "cuda" and resolved.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return resolved
 
 

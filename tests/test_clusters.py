@@ -198,6 +198,7 @@ def test_a_search_on_ray_is_the_search_of_one_process(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the workers have a GPU, too")
 def test_the_device_is_chosen_by_the_worker(dask, pipeline, pictures, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert resolve_device("auto").type == "cuda"
     pipe, log = pipeline(1)
     pipe.set_params(parts__device="auto")

@@ -203,3 +203,16 @@ def test_device_auto_takes_what_is_there():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     if not torch.backends.mps.is_available():
         assert resolve_device("auto").type == expected
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_gpu_that_auto_takes_has_a_number(monkeypatch, number):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: number)
+    assert resolve_device("auto") == torch.device("cuda", number)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_the_gpu_that_cuda_means_has_a_number():
+    current = torch.cuda.current_device()
+    assert resolve_device("cuda") == torch.device("cuda", current)
