@@ -56,7 +56,7 @@ class MapStore:
             raise ValueError(f"memory must be a folder's path or None, got {memory!r}.")
         root = Path(memory).expanduser()
         self.folder = root / "skdpnet-maps" / address
-        self._has_locks = True
+        self._has_locks = self._can_write = True
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -100,24 +100,27 @@ class MapStore:
         return None
 
     def write(self, key: str, maps: Sequence[np.ndarray]) -> None:
-        """Store maps under a key, replacing what was there, all or nothing."""
+        """Store maps under a key, replacing what was there, all or nothing.
+
+        Where they cannot be stored (a full disk), nothing is lost but the work of
+        computing them again: a RuntimeWarning tells it, once.
+        """
         path = self._path(key)
         entry = {f"map{i}": np.ascontiguousarray(one) for i, one in enumerate(maps)}
         crc = _checksum(entry.values())
         entry["crc32"] = np.array([crc], dtype=np.uint32)
-        path.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, suffix=".tmp", delete=False
-        ) as file:
-            try:
-                file.write(save(entry))
-                file.close()
-                # Temporary files are private, a shared cache's entries are not.
-                os.chmod(file.name, _MODE)
-                os.replace(file.name, path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        try:
+            _put(path, save(entry))
+        except OSError as error:
+            if self._can_write:
+                self._can_write = False
+                warnings.warn(
+                    f"what was computed cannot all be kept in {self.folder}: "
+                    f"{error.strerror}. It will be computed again when it is needed "
+                    "again.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     @contextlib.contextmanager
     def claim(self, keys: Iterable[str], at_most: int) -> Iterator[list[str]]:
@@ -176,6 +179,22 @@ class MapStore:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, suffix=".tmp", delete=False
+    ) as file:
+        try:
+            file.write(content)
+            file.close()
+            # Temporary files are private, a shared cache's entries are not.
+            os.chmod(file.name, _MODE)
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def _checksum(maps: Iterable[np.ndarray]) -> int:

@@ -297,6 +297,30 @@ def test_a_file_system_without_locks_only_costs_work(
     assert _seen(log) == len(paths)
 
 
+@pytest.fixture
+def full_disk(tmp_path):
+    """Let this process write no file of more than a few hundred bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python ignores the signal, so that what is written too much is an OSError.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (128, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_maps_that_find_no_room_are_given_all_the_same(
+    photographs, tmp_path, full_disk
+):
+    paths = photographs[0]
+    extractor = FeatureMaps(nn.AvgPool2d(16), image_size=32, memory=tmp_path)
+    with pytest.warns(RuntimeWarning, match="cannot all be kept in") as warned:
+        maps = extractor.fit_transform(paths)
+    assert len(warned) == 1
+    expected = FeatureMaps(nn.AvgPool2d(16), image_size=32).fit_transform(paths)
+    np.testing.assert_array_equal(maps, expected)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 def test_nothing_in_the_cache_is_pickled(photographs, extractor, tmp_path):
     extractor.fit_transform(photographs[0][:1])
     files = [p for p in (tmp_path / "maps").rglob("*") if p.is_file()]

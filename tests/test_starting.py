@@ -97,3 +97,19 @@ def test_a_search_clusters_once_a_fold(tmp_path, clusterings):
     np.testing.assert_array_equal(
         search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
     )
+
+
+def test_a_start_that_finds_no_room_does_not_end_the_fit(tmp_path):
+    resource = pytest.importorskip("resource")
+    X, y, _ = two_maps(60)
+    plain = DPNetClassifier(**SETTINGS).fit(X, y)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As a full disk: no file may be longer.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (128, before[1]))
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot all be kept in"):
+            found = DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    _same(found, plain)
+    assert not list(tmp_path.rglob("*.safetensors"))
