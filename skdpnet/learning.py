@@ -180,7 +180,8 @@ class PartLearner(ModelParts):
         The first call sets the whitening, the first parts and the scale of the
         descriptor from its batch, so give it pictures of every class. Learning rates
         do not decay, and the classifier is the one held small by `ridge`: `C` and
-        `max_epochs` play no part.
+        `max_epochs` play no part. A call that is interrupted keeps the steps that it
+        took.
 
         Parameters
         ----------
@@ -224,8 +225,11 @@ class PartLearner(ModelParts):
         else:
             batch = self._dataset(maps, labels, weights)
             keep_rates(self.net_, self.lr, self.classifier_lr)
-        self._train(batch, 1)
-        self._read_off()
+        try:
+            self._train(batch, 1)
+        finally:
+            # Steps that were taken before an interrupt stay: all must tell of them.
+            self._read_off()
         return self
 
     def _start(self, maps, labels, weights, hold_out) -> MapDataset:

@@ -372,25 +372,6 @@ def test_partial_fit_tells_of_labels_it_cannot_take(train):
         quick(DPNetClassifier).partial_fit(X[y == 0], y[y == 0])
 
 
-def test_control_c_ends_more_than_one_fit(train):
-    class Interrupted(torch.optim.Adam):
-        def step(self, closure=None):
-            raise KeyboardInterrupt
-
-    model = quick(DPNetClassifier, net_params={"optimizer": Interrupted})
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(*train[:2])
-
-
-def test_a_callback_may_end_training(train):
-    stop = skorch.callbacks.EarlyStopping(
-        monitor="train_loss", threshold=1e9, threshold_mode="abs", patience=2
-    )
-    model = quick(DPNetClassifier, callbacks=[stop]).fit(*train[:2])
-    assert model.n_iter_ < 15
-    assert model.score(*train[:2]) > 0.9
-
-
 def test_pictures_held_out_are_not_pickled(train):
     X, y, _ = train
     few = pickle.dumps(quick(DPNetClassifier, validation_fraction=0.2).fit(X, y))
