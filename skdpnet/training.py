@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -180,8 +181,14 @@ class PartNet(skorch.NeuralNet):
             return super().fit_loop(X, y, epochs, **fit_params)
         except TrainingStopped:
             return self
-        except KeyboardInterrupt as interrupt:
-            raise UserInterrupt from interrupt
+        except BaseException as error:
+            # What callbacks opened they close here, which skorch would pass by. One
+            # that cannot, with no epoch begun, tells less than the first error.
+            with contextlib.suppress(Exception):
+                self.notify("on_train_end", X=X, y=y)
+            if isinstance(error, KeyboardInterrupt):
+                raise UserInterrupt from error
+            raise
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Sum the objective's terms and record each."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import skorch.callbacks
@@ -79,3 +81,34 @@ def test_partial_fit_that_breaks_off_leaves_one_model(train, error, calls, tmp_p
     )
     model.net_.optimizer_.left = N_STEPS
     assert np.abs(model.partial_fit(X, y).parts_ - unit).max() > 1e-4
+
+
+class Closing(skorch.callbacks.Callback):
+    """Counts what it opened and closed."""
+
+    def __init__(self):
+        self.calls: list[str] = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.calls.append("begin")
+
+    def on_train_end(self, net, **kwargs):
+        self.calls.append("end")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_callbacks_learn_of_the_end_and_the_model_pickles(train, error, method):
+    closing = Closing()
+    model = breaking(error, 1, verbose=1, callbacks=[closing])
+    with pytest.raises(type(error)):
+        getattr(model, method)(*train)
+    assert closing.calls == ["begin", "end"]
+    pickle.loads(pickle.dumps(model))
+
+
+def test_what_broke_first_is_told(train):
+    unknown = {"iterator_train__unknown": 1}
+    model = quick(DPNetClassifier, net_params=unknown, validation_fraction=0.3)
+    with pytest.raises(TypeError, match="unknown"):
+        model.fit(*train)
