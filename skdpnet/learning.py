@@ -337,12 +337,16 @@ class PartLearner(ModelParts):
 
     @contextlib.contextmanager
     def _seeded(self, step: int) -> Iterator[None]:
-        """Seed torch's global generator, which dropout draws from, then restore it."""
-        # A model that was fitted on a GPU may go on learning where there is none.
-        on_gpu = self.device_.type == "cuda" and torch.cuda.is_available()
-        devices = [self.device_] if on_gpu else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self._seed + step)
+        """Seed the global generators that dropout draws from, then restore them."""
+        # Not `device_`: a model fitted on a GPU may go on learning where there is none.
+        device, seed = torch.device(self.net_.device), self._seed + step
+        others = [] if device.type == "cpu" else [device]
+        with torch.random.fork_rng(devices=others, device_type=device.type):
+            # torch.manual_seed would reach all devices' generators, not only these.
+            torch.default_generator.manual_seed(seed)
+            for own in others:
+                state = torch.Generator(own).manual_seed(seed).get_state()
+                torch.get_device_module(own).set_rng_state(state, own)
             yield
 
     def _read_off(self) -> None:

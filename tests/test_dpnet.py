@@ -193,6 +193,32 @@ def test_fitting_leaves_the_global_generators_alone(cls, train):
     assert (torch.rand(1), np.random.rand()) == expected
 
 
+def test_fitting_on_the_cpu_seeds_no_other_device(train, monkeypatch):
+    def seeded(*args):
+        raise AssertionError("a generator that nothing restores was seeded")
+
+    for kind, name in (
+        (torch.cuda, "manual_seed_all"),
+        (torch.xpu, "manual_seed_all"),
+        (torch.mps, "manual_seed"),
+    ):
+        monkeypatch.setattr(kind, name, seeded)
+    quick(DPNetClassifier, max_epochs=1, device="cpu").fit(*train[:2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_fitting_leaves_the_generator_of_the_gpu_alone(train, device):
+    torch.cuda.manual_seed(7)
+    before = torch.cuda.get_rng_state()
+    first, second = (
+        quick(DPNetClassifier, max_epochs=1, device=device, dropout=0.5).fit(*train[:2])
+        for _ in range(2)
+    )
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    np.testing.assert_allclose(first.parts_, second.parts_, atol=1e-4)
+
+
 @pytest.mark.parametrize("labels", [["owl", "wren", "kiwi"], [7, -2, 40]])
 def test_any_labels(labels):
     X, y, _ = part_maps(90, labels=labels)
