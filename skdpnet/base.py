@@ -19,6 +19,9 @@ __all__ = ["MapEstimator", "PartEstimator", "cut", "places_of", "stack_parts"]
 # Pictures whose maps are worked on together, and bytes of their responses to parts.
 _PICTURES_AT_ONCE = 64
 _RESPONSE_BYTES = 128 * 2**20
+# Binary exponents of the largest number in a picture's maps that need no rescaling:
+# about 1e-4 to 1e6, and all large ones of float16, which would lose small numbers.
+_LEAST_EXPONENT, _LARGEST_EXPONENT = -13, 20
 
 
 class MapEstimator(BaseEstimator):
@@ -271,14 +274,16 @@ def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:
 
 
 def _within_float32(maps: np.ndarray) -> np.ndarray:
-    """Rescale maps whose squares would leave float32; descriptors have no scale."""
-    largest = maps.max(axis=(1, 2, 3), keepdims=True).astype(np.float64)
-    smallest = maps.min(axis=(1, 2, 3), keepdims=True).astype(np.float64)
-    peak = np.maximum(largest, -smallest)
-    peak[peak == 0] = 1
-    if peak.max() < 1e15 and peak.min() > 1e-15:
-        return maps
-    return (maps / peak).astype(maps.dtype)
+    """Rescale pictures of very small or large maps; descriptors have no scale.
+
+    Their squares would leave float32, or their differences fall below a tolerance.
+    """
+    largest = maps.max(axis=(1, 2, 3), keepdims=True)
+    peak = np.maximum(largest, -maps.min(axis=(1, 2, 3), keepdims=True))
+    _, exponent = np.frexp(peak)
+    exponent[(exponent >= _LEAST_EXPONENT) & (exponent <= _LARGEST_EXPONENT)] = 0
+    # By a power of two, so that no digit changes.
+    return np.ldexp(maps, -exponent) if exponent.any() else maps
 
 
 def cut(

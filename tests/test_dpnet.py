@@ -380,13 +380,6 @@ def test_nothing_but_the_first_parts_with_a_validation_set(train):
     assert model.score(*train[:2]) > 0.8
 
 
-@pytest.mark.parametrize("scale", [1e-22, 1e20, 1e30])
-def test_the_scale_of_the_maps_does_not_matter(train, model, scale):
-    X = train[0].astype(np.float64) * scale
-    expected = model.decision_function(train[0])
-    np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-3)
-
-
 def test_partial_fit_tells_of_labels_it_cannot_take(train):
     X, y, _ = train
     model = quick(DPNetClassifier).partial_fit(X, y)
