@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set, Sized
 from numbers import Integral, Real
 
 import numpy as np
@@ -36,6 +36,8 @@ _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
     "n_rounds": (Integral, 1, False, None, False),
 }
 _CHOICES = {"specificity_form": ("absolute", "square", "signed")}
+# What has a length, but no pictures to count; whoever reads them says so.
+_NO_LISTS = (str, bytes, bytearray, Mapping, Set)
 
 
 def check_parameters(estimator) -> None:
@@ -95,7 +97,7 @@ def check_labels(estimator, X, y) -> np.ndarray:
     if missing:
         raise ValueError(f"y has no label for item {missing[0]}: it is None.")
     check_classification_targets(y)
-    if isinstance(X, (list, tuple)) or hasattr(X, "shape"):
+    if hasattr(X, "shape") or (isinstance(X, Sized) and not isinstance(X, _NO_LISTS)):
         check_consistent_length(X, y)
     return y
 
