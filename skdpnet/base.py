@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdpnet.features import FeatureMaps, separate
 from skdpnet.regions import RegionGrid
@@ -134,8 +135,13 @@ class MapEstimator(BaseEstimator):
             # Nested lists show how deep they are only as an array.
             X = check_array(X, dtype=None, allow_nd=True, ensure_2d=False)
         if len(getattr(X, "shape", (1, 1))) < 3:
-            return [validate_data(self, X, dtype=dtypes, reset=reset)]
-        X = check_array(X, dtype=dtypes, allow_nd=True, estimator=self)
+            X = validate_data(
+                self, X, dtype=dtypes, reset=reset, ensure_all_finite=False
+            )
+            return [self._finite(X, "X")]
+        X = check_array(
+            X, dtype=dtypes, allow_nd=True, estimator=self, ensure_all_finite=False
+        )
         if X.ndim > 4:
             raise ValueError(
                 'backbone="precomputed" takes maps n×H×W×D, regions n×R×D or features '
@@ -145,7 +151,7 @@ class MapEstimator(BaseEstimator):
             raise ValueError(f"X has an empty axis: its shape is {X.shape}.")
         if reset:
             self.n_features_in_ = X.shape[-1]
-        return [X]
+        return [self._finite(X, "")]
 
     def _check_field(self, X: np.ndarray, name: str, dtypes: list) -> np.ndarray:
         """Check one map of a structured array, as `FeatureMaps` gives it."""
@@ -155,9 +161,26 @@ class MapEstimator(BaseEstimator):
                 f"field {name!r} of X must hold maps n×H×W×D, but its shape is "
                 f"{maps.shape}."
             )
-        return check_array(
-            maps, dtype=dtypes, allow_nd=True, estimator=self, input_name=name
+        maps = check_array(
+            maps,
+            dtype=dtypes,
+            allow_nd=True,
+            estimator=self,
+            input_name=name,
+            ensure_all_finite=False,
         )
+        return self._finite(maps, name)
+
+    def _finite(self, X: np.ndarray, name: str) -> np.ndarray:
+        """Check that all numbers are finite, and return them.
+
+        Piece by piece: scikit-learn marks each number of float16, a byte each.
+        """
+        for (piece,) in cut([X]):
+            assert_all_finite(
+                piece, estimator_name=type(self).__name__, input_name=name
+            )
+        return X
 
     def _feature_maps(self) -> FeatureMaps:
         """Build the extractor that these parameters describe."""

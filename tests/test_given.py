@@ -1,13 +1,53 @@
-"""Features and labels as they are given: what is checked."""
+"""Features and labels as they are given: what is checked, and at what cost."""
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import UserList, deque
 
 import numpy as np
 import pytest
+from sklearn.utils.validation import check_array
 
-from skdpnet import DPNetClassifier, SoftAssignParts
+from skdpnet import DPNetClassifier, DPNetTransformer, SoftAssignParts
+
+PARTS = DPNetTransformer("precomputed", n_parts_per_class=1, max_epochs=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 2, 5)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("picture", [0, 99])
+def test_what_is_not_finite_is_told_as_scikit_learn_does(dtype, shape, value, picture):
+    X = np.random.default_rng(0).random((100, *shape)).astype(dtype)
+    X[picture].flat[-1] = value
+    name = "X" if X.ndim == 2 else ""
+    with pytest.raises(ValueError, match="contains") as told:
+        check_array(X, allow_nd=True, estimator=PARTS, input_name=name)
+    with pytest.raises(ValueError, match="contains") as ours:
+        PARTS.fit(X, np.arange(100) % 2)
+    assert str(ours.value) == str(told.value)
+
+
+def test_features_may_be_large_in_sum():
+    X = np.full((100, 3, 3, 50), 60_000, np.float16)
+    X[::2, :, :, ::2] = 0
+    assert np.isfinite(PARTS.fit_transform(X, np.arange(100) % 2)).all()
+
+
+@pytest.mark.parametrize("fields", [False, True])
+def test_checking_maps_of_float16_takes_little_memory(fields):
+    random = np.random.default_rng(0)
+    X = random.random((1000, 7, 7, 128), dtype=np.float32).astype(np.float16)
+    if fields:
+        whole = np.empty(1000, [("map0", "f2", (7, 7, 128)), ("map1", "f2", (1, 1, 4))])
+        whole["map0"], whole["map1"] = X, X[:, :1, :1, :4]
+        X = whole
+    tracemalloc.start()
+    PARTS._maps(X, reset=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 8
 
 
 @pytest.mark.parametrize("cls", [DPNetClassifier, SoftAssignParts])
