@@ -138,8 +138,9 @@ class Objective:
 
     def specificity(self, v: torch.Tensor) -> torch.Tensor:
         """Return the weighted specificity penalty of a classifier V (C, P)."""
-        owner = self.owner.to(v.device)
-        penalty = losses.specificity(v, owner, self.specificity_form)
+        # Kept there: the next step's V is on the same device.
+        self.owner = self.owner.to(v.device)
+        penalty = losses.specificity(v, self.owner, self.specificity_form)
         return self.specificity_weight * penalty
 
 
@@ -197,8 +198,10 @@ class PartNet(skorch.NeuralNet):
         """Sum the objective's terms and record each."""
         labels, weights = (part.to(self.device) for part in y_true)
         terms = self.objective.terms(self.module_, y_pred, labels, weights)
-        for name, value in terms.items():
-            self.history.record_batch(_column(name, training), value.item())
+        # All at once: a GPU is waited for whenever numbers are fetched.
+        values = torch.stack(list(terms.values())).tolist()
+        for name, value in zip(terms, values, strict=True):
+            self.history.record_batch(_column(name, training), value)
         return sum(terms.values())
 
 
