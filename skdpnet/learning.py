@@ -263,8 +263,10 @@ class PartLearner(ModelParts):
         self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
         offsets = [whitening.offset for whitening in self.whitenings_]
+        # Kernels take Python's numbers, not NumPy's.
+        beta = None if self.beta is None else float(self.beta)
         model = PartModel.from_arrays(
-            start.parts, offsets, self.grids_, n_classes, self.beta, self.dropout
+            start.parts, offsets, self.grids_, n_classes, beta, self.dropout
         ).to(self.device_)
         self.net_ = self._net(model, decay=hold_out, valid=valid)
         # A good classifier from the start protects good parts: gradients through a

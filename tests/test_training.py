@@ -1,11 +1,13 @@
-"""How a net trains on another device: what it waits for."""
+"""How a net trains on another device: what it waits for, and what kernels get."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import skdpnet
 from skdpnet import DPNetClassifier
 from skdpnet.training import Objective, PartNet
 from tests.test_dpnet import part_maps, quick
@@ -62,3 +64,17 @@ def test_the_owners_of_parts_move_to_a_device_once():
             objective.specificity(v)
         moves.append(counted.calls)
     assert moves[0] > moves[1] == moves[2]
+
+
+@pytest.mark.parametrize("beta", [np.float32(40), np.float16(40), 40])
+def test_kernels_get_a_number_of_python(beta, tmp_path):
+    X, y, _ = part_maps(90)
+    model = quick(DPNetClassifier, max_epochs=1, beta=beta).fit(X, y)
+    # Triton fails on NumPy's.
+    assert type(model.net_.module_.beta) is float
+    model.save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model", device="cpu")
+    assert type(loaded.net_.module_.beta) is float
+    expected = quick(DPNetClassifier, max_epochs=1, beta=40.0).fit(X, y)
+    np.testing.assert_array_equal(model.parts_, expected.parts_)
+    assert model.beta is beta
