@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 from collections.abc import Sequence
 from typing import Any
 
@@ -175,8 +174,6 @@ class PartNet(skorch.NeuralNet):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if not _comes_of_a_statement(stop):
-                raise
             raise TrainingStopped from stop
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
@@ -203,21 +200,6 @@ class PartNet(skorch.NeuralNet):
         for name, value in zip(terms, values, strict=True):
             self.history.record_batch(_column(name, training), value)
         return sum(terms.values())
-
-
-def _comes_of_a_statement(error: BaseException) -> bool:
-    """Tell what a raise statement raised from what a signal did.
-
-    Python handles signals between instructions and in calls, so where one struck no
-    such statement stands.
-    """
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    if place is None:
-        return False
-    instruction = place.tb_frame.f_code.co_code[place.tb_lasti]
-    return dis.opname[instruction] == "RAISE_VARARGS"
 
 
 def _column(term: str, training: bool) -> str:

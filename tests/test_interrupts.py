@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 
 import numpy as np
 import pytest
@@ -58,47 +56,6 @@ def test_a_callback_may_end_training(train):
     model = quick(DPNetClassifier, callbacks=[stop]).fit(*train)
     assert model.n_iter_ < 15
     assert model.score(*train) > 0.9
-
-
-def in_a_call():
-    signal.raise_signal(signal.SIGINT)
-
-
-def between_instructions():
-    os.kill(os.getpid(), signal.SIGINT)
-    while True:
-        pass
-
-
-def passed_on():
-    try:
-        in_a_call()
-    except KeyboardInterrupt:
-        raise
-
-
-def through_cleaning_up():
-    try:
-        between_instructions()
-    finally:
-        sorted([])
-
-
-@pytest.mark.parametrize(
-    "strike", [in_a_call, between_instructions, passed_on, through_cleaning_up]
-)
-@pytest.mark.parametrize("moment", ["epoch_begin", "grad_computed", "epoch_end"])
-def test_control_c_in_a_callback_is_no_stop(train, strike, moment):
-    def call(self, net, *args, **kwargs):
-        strike()
-
-    kind = type("Struck", (skorch.callbacks.Callback,), {f"on_{moment}": call})
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            quick(DPNetClassifier, callbacks=[kind()]).fit(*train)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
