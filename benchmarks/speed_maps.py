@@ -17,9 +17,10 @@ from speed_counts import Work
 from speed_sizes import Inputs, Size, make_inputs, on_device
 
 from skdpnet import DPNetClassifier, best_regions, explain
+from skdpnet.batches import MapDataset
 from skdpnet.maxima import part_maxima
 from skdpnet.parts import PartModel
-from skdpnet.training import MapDataset, Objective, build_net, learning_dtype
+from skdpnet.training import Objective, build_net, learning_dtype
 
 __all__ = ["PREPARE", "Prepared", "Way"]
 
@@ -201,7 +202,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
     labels = np.tile(inputs.labels, _STEPS)
     dataset = MapDataset(
         [type(inputs.whitened)(*several)], labels, np.ones(len(labels), np.float32)
-    )
+    ).settle(device)
     model, objective = _model(size, inputs, key["beta"], device)
     model.learning_dtype = learning_dtype("auto", device)
     net = build_net(

@@ -64,9 +64,11 @@ class ModelParts(PartEstimator):
     def _sharpness(self) -> float | None:
         return self.net_.module_.beta
 
-    def _whitened(self, maps: Sequence[np.ndarray | MapRows]) -> list[WhitenedMaps]:
+    def _whitened(
+        self, maps: Sequence[np.ndarray | MapRows], device: torch.device
+    ) -> list[WhitenedMaps]:
         return [
-            whitening(one, grid, self.memory)
+            whitening(one, grid, self.memory, device)
             for whitening, one, grid in zip(
                 self.whitenings_, maps, self.grids_, strict=True
             )

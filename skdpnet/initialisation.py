@@ -100,16 +100,16 @@ def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
 
 
 def training_maxima(
-    model: PartModel, maps: Sequence[WhitenedMaps], device: torch.device
+    model: PartModel, maps: Sequence[Sequence], device: torch.device
 ) -> np.ndarray:
-    """Maxima b of all parts on a training set, float32 ndarray (n, P)."""
+    """Maxima b of all parts on a training set, float32 ndarray (n, P).
+
+    The maps are the fields of each `WhitenedMaps`, arrays or tensors.
+    """
     out = []
-    for start in range(0, len(maps[0].cells), _IMAGES_AT_ONCE):
+    for start in range(0, len(maps[0][0]), _IMAGES_AT_ONCE):
         piece = slice(start, start + _IMAGES_AT_ONCE)
-        inputs = [
-            [torch.from_numpy(np.asarray(a[piece])).to(device) for a in one]
-            for one in maps
-        ]
+        inputs = [[torch.as_tensor(a[piece]).to(device) for a in one] for one in maps]
         with torch.inference_mode():
             out.append(model.maxima(inputs).cpu().numpy())
     return np.concatenate(out)

@@ -12,6 +12,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdpnet.base import cut, places_of, stack_parts
+from skdpnet.batches import MapDataset
 from skdpnet.classifier import fit_logistic, fit_svm
 from skdpnet.describing import ModelParts
 from skdpnet.features import resolve_device
@@ -21,7 +22,6 @@ from skdpnet.parts import PartModel
 from skdpnet.samples import hold_out_some, sample_weights
 from skdpnet.starting import can_share, start_learning
 from skdpnet.training import (
-    MapDataset,
     Objective,
     PartNet,
     UserInterrupt,
@@ -223,7 +223,8 @@ class PartLearner(ModelParts):
         if first:
             batch = self._start(maps, labels, weights, hold_out=False)
         else:
-            batch = self._dataset(maps, labels, weights)
+            where = torch.device(self.net_.device)
+            batch = self._dataset(self._whitened(maps, where), labels, weights, where)
             keep_rates(self.net_, self.lr, self.classifier_lr)
         try:
             self._train(batch, 1)
@@ -251,14 +252,20 @@ class PartLearner(ModelParts):
             self.n_components,
             random,
             self.memory,
+            self.device_,
             keep=can_share(self.random_state),
         )
         self.whitenings_ = start.whitenings
-        train = MapDataset(whitened, labels[keep], weights[keep])
+        train = self._dataset(whitened, labels[keep], weights[keep], self.device_)
         valid = None
         if held is not None:
             rows = [MapRows(one, held) for one in maps]
-            valid = self._dataset(rows, labels[held], weights[held])
+            valid = self._dataset(
+                self._whitened(rows, self.device_),
+                labels[held],
+                weights[held],
+                self.device_,
+            )
 
         self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
@@ -312,8 +319,10 @@ class PartLearner(ModelParts):
             seed=self._seed,
         )
 
-    def _dataset(self, maps, labels, weights) -> MapDataset:
-        return MapDataset(self._whitened(maps), labels, weights)
+    def _dataset(self, whitened, labels, weights, device) -> MapDataset:
+        dataset = MapDataset(whitened, labels, weights)
+        # A loader of the user's may have processes, which cannot reach a GPU's arrays.
+        return dataset if self.net_params else dataset.settle(device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
         if epochs == 0:

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import cast
 
 import numpy as np
+import torch
 
 from skdpnet.cache import MapStore
 from skdpnet.initialisation import cluster_parts
@@ -59,6 +60,7 @@ def start_learning(
     n_components: int | None,
     random: np.random.RandomState,
     memory: str | os.PathLike | None,
+    device: torch.device,
     *,
     keep: bool,
 ) -> tuple[Start, list[WhitenedMaps]]:
@@ -83,6 +85,8 @@ def start_learning(
         Left as it is after a start was worked out, found or not.
     memory : str, path or None
         Folder that keeps starts, and where large arrays go.
+    device : torch.device
+        Where maps are whitened.
     keep : bool
         Whether to look for a start in `memory`, and to keep it there; see `can_share`.
 
@@ -108,13 +112,13 @@ def start_learning(
             *state, arrays = found[0], found[1], found[2:]
             _set_state(random, *state)
             start = Start.from_arrays(arrays)
-            return start, _whiten(start.whitenings, maps, grids, memory)
+            return start, _whiten(start.whitenings, maps, grids, memory, device)
 
     whitenings = [
         fit_whitening(own, grid, n_components, random)
         for own, grid in zip(maps, grids, strict=True)
     ]
-    whitened = _whiten(whitenings, maps, grids, memory)
+    whitened = _whiten(whitenings, maps, grids, memory, device)
     parts = [
         cluster_parts(own, whitening, labels, n_classes, grid, share, random)
         for own, whitening, grid, share in zip(
@@ -132,9 +136,9 @@ def can_share(random_state) -> bool:
     return isinstance(random_state, Integral)
 
 
-def _whiten(whitenings, maps, grids, folder) -> list[WhitenedMaps]:
+def _whiten(whitenings, maps, grids, folder, device) -> list[WhitenedMaps]:
     each = zip(whitenings, maps, grids, strict=True)
-    return [whitening(own, grid, folder) for whitening, own, grid in each]
+    return [whitening(own, grid, folder, device) for whitening, own, grid in each]
 
 
 def _digest(

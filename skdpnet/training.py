@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import skorch
 import torch
 import torch.nn.functional as F
@@ -17,16 +16,14 @@ from skorch.callbacks import (
     PassthroughScoring,
 )
 from skorch.helper import predefined_split
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from skdpnet import losses
+from skdpnet.batches import MapDataset
 from skdpnet.classifier import Penalty
 from skdpnet.parts import PartModel, PartOutput
-from skdpnet.whitening import WhitenedMaps
 
 __all__ = [
-    "MapDataset",
     "Objective",
     "PartNet",
     "UserInterrupt",
@@ -34,39 +31,6 @@ __all__ = [
     "keep_rates",
     "learning_dtype",
 ]
-
-
-class MapDataset(Dataset):
-    """Whitened maps with labels and weights, handed out a batch at a time.
-
-    Parameters
-    ----------
-    maps : sequence of WhitenedMaps of n pictures
-        One for each feature map.
-    labels : int ndarray of shape (n,)
-    weights : float ndarray of shape (n,)
-    """
-
-    def __init__(
-        self, maps: Sequence[WhitenedMaps], labels: np.ndarray, weights: np.ndarray
-    ):
-        self.maps = maps
-        self.labels = labels.astype(np.int64)
-        self.weights = weights.astype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int):
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]):
-        # torch asks for a whole batch here: one gather an array, no Python an item.
-        def gather(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(np.asarray(array[indices]))
-
-        inputs = {"maps": [[gather(array) for array in one] for one in self.maps]}
-        return inputs, (gather(self.labels), gather(self.weights))
 
 
 class Objective:

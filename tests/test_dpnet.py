@@ -104,10 +104,10 @@ def test_attributes_have_the_documented_shapes_and_meaning(train, model):
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X), shares, atol=1e-6)
     np.testing.assert_array_equal(model.predict(X), model.classes_[logits.argmax(1)])
+    (white,), (grid,) = model.whitenings_, model.grids_
     with torch.no_grad():
-        dataset = model._dataset([X], np.zeros(len(X)), np.ones(len(X)))
-        inputs, _ = dataset.__getitems__(range(len(X)))
-        through_the_net = model.net_.module_(**inputs).logits
+        maps = [white.tensors(X, grid, torch.device("cpu"))]
+        through_the_net = model.net_.module_(maps).logits
     np.testing.assert_allclose(through_the_net, logits, atol=1e-4)
 
 
