@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from pathlib import Path
@@ -69,3 +70,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the photographs for measuring (flowers17, scene15) are not here")
     return folder
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Let no file take its place: the folder's disk is full."""
+
+    def refuse(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", refuse)

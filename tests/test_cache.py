@@ -297,17 +297,6 @@ def test_a_file_system_without_locks_only_costs_work(
     assert _seen(log) == len(paths)
 
 
-@pytest.fixture
-def full_disk(tmp_path):
-    """Let this process write no file of more than a few hundred bytes."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Python ignores the signal, so that what is written too much is an OSError.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (128, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_maps_that_find_no_room_are_given_all_the_same(
     photographs, tmp_path, full_disk
 ):
