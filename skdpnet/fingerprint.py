@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import hashlib
@@ -29,8 +30,8 @@ def fingerprint(value: Any) -> str:
 
     Objects are taken apart as for pickling; addresses, and the order of sets, leave
     no trace, so that every process finds the same. Functions are read with the
-    globals that they use, unless they are an installed package's, which its version
-    tells.
+    globals that they use, as far as these can be taken apart, unless they are an
+    installed package's, which its version tells.
 
     Parameters
     ----------
@@ -139,7 +140,12 @@ class _Reader:
         if _version(around.get("__name__", "")) is None:
             for name in dict.fromkeys(_globals(function.__code__)):
                 if name in around:
-                    self.read(name, around[name])
+                    self._read_global(name, around[name])
+
+    def _read_global(self, name: str, value: Any) -> None:
+        # A lock, say: no number comes of it. Refusing would cost the whole cache.
+        with contextlib.suppress(Exception):
+            self.read(name, value)
 
     def _read_reduced(self, value: Any) -> None:
         """Read what pickle would make an object of again."""
@@ -180,6 +186,9 @@ def _version(module: str) -> str | None:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return platform.python_version()
+    if top == __package__:
+        # Wherever it is installed; what changes its maps is part of a cache's key.
+        return ""
     package = sys.modules.get(top)
     place = Path(getattr(package, "__file__", None) or "").parts
     if "site-packages" in place or "dist-packages" in place:

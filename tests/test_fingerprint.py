@@ -61,6 +61,21 @@ class Named(Pooled):
         return scaled(super().forward(x))
 
 
+LOCK = threading.Lock()
+
+
+class Locked(Private):
+    """A network whose code uses a lock, and this package."""
+
+    def __init__(self, factor):
+        super().__init__(factor)
+        load_backbone(self, 32, CPU)
+
+    def forward(self, x):
+        with LOCK:
+            return super().forward(x)
+
+
 def hooked(factor):
     network = Pooled()
     network.register_forward_hook(lambda module, given, maps: maps * factor)
@@ -239,3 +254,8 @@ def test_what_cannot_be_taken_apart_has_none():
     network.lock = threading.Lock()
     assert fingerprint(network) == ""
     assert fingerprint(nn.Sequential(network)) == ""
+
+
+def test_a_global_that_cannot_be_taken_apart_costs_no_cache():
+    one, same, other = (fingerprint(Locked(factor)) for factor in (1.0, 1.0, 2.0))
+    assert one and one == same != other
