@@ -17,7 +17,8 @@ from part_images import FIRST_SEED
 from readers import Split, read_cub, read_folders
 
 from skdpnet.datasets import make_part_images
-from skdpnet.images import Geometry, as_images
+from skdpnet.images.collection import as_images
+from skdpnet.images.geometry import Geometry
 
 __all__ = ["MADE", "PictureSet", "made_pictures", "photographs"]
 

@@ -19,7 +19,7 @@ from explanations_models import GlobalModel, PartModel, Seen, forgetting
 from numpy.typing import NDArray
 
 from skdpnet import best_regions, metrics
-from skdpnet.explaining import region_boxes
+from skdpnet.explanations.contributions import region_boxes
 from skdpnet.regions import RegionGrid
 
 __all__ = ["Against", "areas", "measure"]

@@ -26,9 +26,9 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from skdpnet import FeatureMaps, GlobalFeatures, explain_each
-from skdpnet.backbones import load_backbone
-from skdpnet.features import resolve_device
-from skdpnet.linear import linear_readout
+from skdpnet.backbones.loading import load_backbone
+from skdpnet.explanations.readout import linear_readout
+from skdpnet.features.feature_maps import resolve_device
 
 __all__ = [
     "GlobalModel", "GlobalNetwork", "PartModel", "Seen", "fit_model", "forgetting",

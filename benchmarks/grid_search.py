@@ -27,7 +27,7 @@ from sklearn.svm import LinearSVC
 from speed_machine import describe
 
 from skdpnet import DPNetTransformer, FeatureMaps
-from skdpnet.backbones import load_backbone
+from skdpnet.backbones.loading import load_backbone
 from skdpnet.datasets import load_image_folder
 
 GRID = {

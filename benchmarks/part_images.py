@@ -22,7 +22,7 @@ from suites import OF_REGIONS, read_changes
 from table import spread
 
 from skdpnet import datasets, explain_each, metrics
-from skdpnet.learning import PartLearner
+from skdpnet.parts.dpnet.learner import PartLearner
 from skdpnet.regions import RegionGrid
 
 # Apart from the seeds that anything was chosen on.

@@ -2,8 +2,9 @@
 
     python benchmarks/speed_busy.py
 
-Threads with pieces of their own, as `skdpnet.threads` has them, against all threads on
-every operation, in turn, at the birds' size. Prints a Markdown table and writes JSON.
+Threads with pieces of their own, as `skdpnet.parts.maxima.threads` has them, against
+all threads on every operation, in turn, at the birds' size. Prints a Markdown table and
+writes JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def step_seconds(step: Callable[[], object], n_threads: int | None) -> float:
     -------
     float
     """
-    fixed = patch("skdpnet.maxima.n_side_by_side", lambda device: n_threads)
+    fixed = patch(
+        "skdpnet.parts.maxima.autograd.n_side_by_side", lambda device: n_threads
+    )
     with fixed if n_threads else contextlib.nullcontext():
         start = time.perf_counter()
         step()

@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from speed_timing import peak_bytes
 
-from skdpnet import DPNetClassifier, learning, starting, whitening
-from skdpnet.base import MapEstimator
+from skdpnet import DPNetClassifier
+from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.datasets import load_image_folder
-from skdpnet.training import PartNet
+from skdpnet.parts.dpnet import initial_state as starting
+from skdpnet.parts.dpnet import learner as learning
+from skdpnet.regions import whitening
+from skdpnet.training.net import PartNet
 
 __all__ = ["STAGES", "measure_fit", "timed"]
 

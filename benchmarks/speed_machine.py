@@ -15,7 +15,7 @@ from global_vs_parts import environment
 from speed_sizes import SIZES
 from speed_timing import alternate
 
-from skdpnet.training import learning_dtype
+from skdpnet.training.net import learning_dtype
 
 __all__ = ["Reference", "describe", "products", "rates", "references"]
 

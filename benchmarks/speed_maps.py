@@ -17,10 +17,10 @@ from speed_counts import Work
 from speed_sizes import Inputs, Size, make_inputs, on_device
 
 from skdpnet import DPNetClassifier, best_regions, explain
-from skdpnet.batches import MapDataset
-from skdpnet.maxima import part_maxima
-from skdpnet.parts import PartModel
-from skdpnet.training import Objective, build_net, learning_dtype
+from skdpnet.parts.dpnet.model import PartModel
+from skdpnet.parts.maxima.autograd import part_maxima
+from skdpnet.training.dataset import MapDataset
+from skdpnet.training.net import Objective, build_net, learning_dtype
 
 __all__ = ["PREPARE", "Prepared", "Way"]
 

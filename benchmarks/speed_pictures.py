@@ -25,10 +25,11 @@ from torchvision import transforms
 from torchvision.models import resnet50
 
 from skdpnet import DPNetClassifier, FeatureMaps, best_regions, explain
-from skdpnet.backbones import efficientnet_lite0_classifier, load_backbone
+from skdpnet.backbones.loading import efficientnet_lite0_classifier, load_backbone
+from skdpnet.backbones.stages import cut_timm
 from skdpnet.datasets import load_image_folder
-from skdpnet.images import as_images, preprocess
-from skdpnet.stages import cut_timm
+from skdpnet.images.collection import as_images
+from skdpnet.images.geometry import preprocess
 
 __all__ = ["BACKBONES", "PREPARE", "image_files", "pictures_of"]
 

@@ -1,7 +1,7 @@
 """The plain way: describe every region, then one product with all parts.
 
 It is what one writes first, with torchvision's `roi_align` and PyTorch's automatic
-differentiation, and gives the same numbers as `skdpnet.responses.part_maxima`.
+differentiation, and gives the same numbers as `skdpnet.parts.responses.part_maxima`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 from torchvision.ops import roi_align
 
 from skdpnet.regions import RegionGrid
-from skdpnet.whitening import Whitening
+from skdpnet.regions.whitening import Whitening
 
 __all__ = [
     "PlainNet", "average", "boxes_of", "describe", "maxima", "step", "whitening_of",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from skdpnet.regions import RegionGrid
-from skdpnet.whitening import WhitenedMaps, Whitening
+from skdpnet.regions.whitening import WhitenedMaps, Whitening
 
 __all__ = ["SIZES", "Inputs", "Size", "make_inputs", "on_device"]
 

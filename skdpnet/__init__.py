@@ -9,21 +9,21 @@ __version__ = version("skdpnet")
 
 # Name -> module; imported when first used, so that `import skdpnet` is quick.
 _PUBLIC = {
-    "DPNetClassifier": "skdpnet.dpnet",
-    "DPNetTransformer": "skdpnet.dpnet",
-    "FeatureMaps": "skdpnet.features",
-    "GlobalFeatures": "skdpnet.baselines",
-    "SoftAssignParts": "skdpnet.baselines",
-    "best_regions": "skdpnet.explaining",
+    "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
+    "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
+    "FeatureMaps": "skdpnet.features.feature_maps",
+    "GlobalFeatures": "skdpnet.encodings.global_average",
+    "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
+    "best_regions": "skdpnet.explanations.contributions",
     "datasets": "skdpnet.datasets",
     "display": "skdpnet.display",
-    "explain": "skdpnet.explaining",
-    "explain_class": "skdpnet.galleries",
-    "explain_each": "skdpnet.explaining",
-    "load": "skdpnet.saving",
+    "explain": "skdpnet.explanations.contributions",
+    "explain_class": "skdpnet.explanations.galleries",
+    "explain_each": "skdpnet.explanations.contributions",
+    "load": "skdpnet.persistence.saving",
     "metrics": "skdpnet.metrics",
-    "part_galleries": "skdpnet.galleries",
-    "part_gallery": "skdpnet.galleries",
+    "part_galleries": "skdpnet.explanations.galleries",
+    "part_gallery": "skdpnet.explanations.galleries",
     "report": "skdpnet.reporting",
 }
 

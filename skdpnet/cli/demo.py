@@ -24,6 +24,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from skdpnet.demo import run_demo
+    from skdpnet.cli.demo_comparison import run_demo
 
     run_demo(args.output)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
-from skdpnet.cli.files import check_output, label_of, load_classifier, show
+from skdpnet.cli.io import check_output, label_of, load_classifier, show
 from skdpnet.cli.options import add_command, add_common_options, whole
 from skdpnet.cli.predict import check_pictures
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skdpnet import __version__
 from skdpnet.cli.errors import CommandError, as_sentence
-from skdpnet.cli.files import check_output, fingerprints, list_classes, note, show
+from skdpnet.cli.io import check_output, fingerprints, list_classes, note, show
 from skdpnet.cli.options import (
     add_command,
     add_common_options,
@@ -114,7 +114,7 @@ def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from skdpnet import DPNetClassifier
-    from skdpnet.images import as_images
+    from skdpnet.images.collection import as_images
 
     as_images(paths).check()
     y, prints = np.array(labels), np.array(fingerprints(paths))

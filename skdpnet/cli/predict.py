@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skdpnet.cli.errors import CommandError
-from skdpnet.cli.files import load_classifier, show
+from skdpnet.cli.io import load_classifier, show
 from skdpnet.cli.options import add_command, add_common_options, whole
 
 __all__ = ["add_parser", "check_pictures"]
@@ -64,7 +64,7 @@ def check_pictures(paths: Sequence[str]) -> None:
                 f"{path} is a folder: name the pictures in it, "
                 f"{os.path.join(path, '*')}"
             )
-    from skdpnet.images import as_images
+    from skdpnet.images.collection import as_images
 
     as_images(paths).check()
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skdpnet.cli.errors import CommandError
-from skdpnet.cli.files import (
+from skdpnet.cli.io import (
     check_output,
     fingerprints,
     label_of,

@@ -5,12 +5,12 @@ Each is made by ``from_estimator`` and drawn by ``plot``. They take whatever
 classifier.
 """
 
-from skdpnet.display.best_regions import BestRegionsDisplay
-from skdpnet.display.explanation import ExplanationDisplay
-from skdpnet.display.gallery import PartGalleryDisplay
-from skdpnet.display.heat_map import HeatMapDisplay
-from skdpnet.display.matrix import ClassPartMatrixDisplay
-from skdpnet.display.participation import ParticipationDisplay
+from skdpnet.display._best_regions import BestRegionsDisplay
+from skdpnet.display._class_part_matrix import ClassPartMatrixDisplay
+from skdpnet.display._explanation import ExplanationDisplay
+from skdpnet.display._heat_map import HeatMapDisplay
+from skdpnet.display._part_gallery import PartGalleryDisplay
+from skdpnet.display._participation import ParticipationDisplay
 
 __all__ = [
     "BestRegionsDisplay",

@@ -8,23 +8,23 @@ repeat: `redundancy`.
 
 from __future__ import annotations
 
-from skdpnet.metrics.agreement import add_noise, consistency, stability
-from skdpnet.metrics.chance import random_regions
-from skdpnet.metrics.covering import ResponseDrop, response_drop
-from skdpnet.metrics.decisions import parts_to_flip, parts_to_keep
-from skdpnet.metrics.perturbation import (
-    area_under,
-    deletion_curve,
-    insertion_curve,
-    masked,
-)
-from skdpnet.metrics.places import (
+from skdpnet.metrics._chance import random_regions
+from skdpnet.metrics._consistency import add_noise, consistency, stability
+from skdpnet.metrics._localisation import (
     fixed_size,
     part_hits,
     part_purity,
     pointing_game,
 )
-from skdpnet.metrics.repetition import Redundancy, redundancy
+from skdpnet.metrics._occlusion import ResponseDrop, response_drop
+from skdpnet.metrics._perturbation import (
+    area_under,
+    deletion_curve,
+    insertion_curve,
+    masked,
+)
+from skdpnet.metrics._redundancy import Redundancy, redundancy
+from skdpnet.metrics._sufficiency import parts_to_flip, parts_to_keep
 
 __all__ = [
     "Redundancy",

@@ -7,6 +7,6 @@ The way from a model to the file is ::
     text = render(...)          page.py        templates/: HTML, CSS, JavaScript
 """
 
-from skdpnet.reporting.writing import report
+from skdpnet.reporting.html_report import report
 
 __all__ = ["report"]

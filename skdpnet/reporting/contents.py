@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from skdpnet.explaining import explain_each
-from skdpnet.explanation import Explanation
-from skdpnet.galleries import PartGallery, part_galleries
-from skdpnet.linear import LinearReadout
+from skdpnet.explanations.contributions import explain_each
+from skdpnet.explanations.explanation import Explanation
+from skdpnet.explanations.galleries import PartGallery, part_galleries
+from skdpnet.explanations.readout import LinearReadout
 from skdpnet.reporting.selection import InTurn
 
 __all__ = ["Contents", "Decision", "Picture", "Row", "gather"]

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from skdpnet.galleries import PartGallery
-from skdpnet.images import Images
+from skdpnet.explanations.galleries import PartGallery
+from skdpnet.images.collection import Images
 
 __all__ = ["Bitmaps", "cell_image", "cut_crops", "heat_image", "shrink_pictures"]
 

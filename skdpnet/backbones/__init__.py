@@ -1,0 +1,1 @@
+"""Frozen networks: from a name to feature maps."""

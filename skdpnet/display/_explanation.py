@@ -1,0 +1,184 @@
+"""The whole explanation of one picture in one figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from skdpnet.display._best_regions import draw_regions
+from skdpnet.display._boxes import badge_places, badges, part_legend
+from skdpnet.display._colours import part_colours, sign_colours
+from skdpnet.display._heat_map import draw_heat, explain_one
+from skdpnet.display._images import Picture
+from skdpnet.display._layout import new_place
+from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
+from skdpnet.explanations.explanation import Explanation
+
+__all__ = ["ExplanationDisplay"]
+
+
+@dataclass
+class ExplanationDisplay:
+    """A picture's best regions, its heat map and what each part adds to the score.
+
+    Made by `from_estimator`.
+
+    Parameters
+    ----------
+    picture : Picture
+    explanation : Explanation
+        With boxes in upright pixels.
+    n_parts : int
+        Parts that are shown one by one, at most.
+
+    Attributes
+    ----------
+    parts : int ndarray of shape (k,)
+        Those parts: they speak most for the class.
+    summands : list of (str, float)
+        What adds up to the score: those parts; all others, by whether they are found
+        (more present than in an average training picture) and speak for it; the bias.
+    figure_ : matplotlib Figure
+    axes_ : ndarray of shape (3,) of matplotlib Axes
+        Regions, heat map, contributions.
+    """
+
+    picture: Picture
+    explanation: Explanation
+    n_parts: int = 5
+    parts: np.ndarray = field(init=False, repr=False)
+    summands: list[tuple[str, float]] = field(init=False, repr=False)
+    figure_: Any = field(default=None, init=False, repr=False)
+    axes_: Any = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        why = self.explanation
+        self.parts = why.top_parts(self.n_parts)
+        self.summands = [
+            (str(why.part_names[p]), float(why.contributions[p])) for p in self.parts
+        ]
+        rest = np.ones(len(why.contributions), bool)
+        rest[self.parts] = False
+        found, adds = why.descriptor > 0, why.contributions > 0
+        takes = why.contributions < 0
+        more = "more found" if len(self.parts) else "found"
+        for some, told in (
+            (found & adds, f"{more}, for it"),
+            (~found & adds, "absent, for it"),
+            (found & takes, "found, against it"),
+            (~found & takes, "absent, against it"),
+        ):
+            if (some & rest).any():
+                total = float(why.contributions[some & rest].sum())
+                self.summands.append((f"{(some & rest).sum()} {told}", total))
+        self.summands.append(("bias", why.bias))
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, image, class_=None, *, against=None, n_parts: int = 5
+    ) -> ExplanationDisplay:
+        """Explain a picture's score.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            As `skdpnet.explain` takes it, fitted on pictures.
+        image : picture
+        class_ : label, default=None
+            None: the predicted class.
+        against : label, default=None
+            Another class: the figure then tells why `class_` and not this one.
+        n_parts : int, default=5
+            Parts that are shown; fewer where fewer speak for the class.
+
+        Returns
+        -------
+        ExplanationDisplay
+
+        Raises
+        ------
+        NotFittedError
+        ValueError
+            Of a class that there is not, of two classes that are one, and of a model
+            of precomputed features.
+        skdpnet.images.ImageError
+        """
+        check_scalar(n_parts, "n_parts", Integral, min_val=1)
+        return cls(
+            *explain_one(estimator, image, class_, against, cls.__name__), n_parts
+        )
+
+    def plot(self, ax=None) -> ExplanationDisplay:
+        """Draw the three panels.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            The panels take its place; None: a new figure.
+
+        Returns
+        -------
+        self
+        """
+        why = self.explanation
+        shape = self.picture.size[1] / self.picture.size[0]
+        tall = float(np.clip(3.6 * shape, 3.0, 5.5))
+        self.figure_, place, (width, height) = new_place(ax, (13.5, tall + 0.9))
+        if width > 1.6 * height:
+            regions, heat, bars = place.subplots(1, 3)
+        else:
+            top, below = place.subfigures(2, 1, height_ratios=(3, 2))
+            (regions, heat), bars = top.subplots(1, 2), below.subplots()
+        self.axes_ = np.array([regions, heat, bars])
+        boxes = why.boxes[self.parts]
+        draw_regions(regions, self.picture, boxes)
+        regions.set_title(
+            "the strongest parts" if len(boxes) else "no part found speaks for it",
+            fontsize=10,
+        )
+        unseen = draw_heat(heat, self.picture, why.heat_map_box, why.heat_map())
+        badges(heat, badge_places(boxes, self.picture.size, centred=True))
+        heat.set_title("what speaks for and against it", fontsize=10)
+        # The parts themselves are listed beside the bars.
+        part_legend(heat, [], np.empty(0), 0, unseen)
+        self._bars(bars)
+        place.suptitle(wrap(headline(why), fitting(0.95 * width, 12)), fontsize=12)
+        text_as_is(place)
+        return self
+
+    def _bars(self, axes) -> None:
+        """Draw what adds up to the score."""
+        names, values = zip(*self.summands, strict=True)
+        rows = np.arange(len(names))
+        axes.barh(rows, values, color=sign_colours(values), height=0.7)
+        axes.bar_label(axes.containers[0], signed(values), padding=3, fontsize=9)
+        labels = [shorten(name, 28) for name in names]
+        axes.set_yticks(rows, labels, fontsize=9)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        # Room for the numbers on either side, also where nothing speaks against.
+        axes.use_sticky_edges = False
+        axes.margins(x=0.18)
+        axes.axvline(0, color="0.3", linewidth=0.8)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.set_xlabel("contribution to the score (logit)", fontsize=9)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        (score,) = signed(self.explanation.score)
+        axes.set_title(f"all together: {score}", fontsize=10)
+        for rank, colour in enumerate(part_colours(len(self.parts))):
+            axes.annotate(
+                str(rank + 1),
+                (0, rank),
+                (-9, 0),
+                textcoords="offset points",
+                fontsize=8,
+                weight="bold",
+                ha="center",
+                va="center",
+                color="black",
+                bbox={"facecolor": colour, "edgecolor": "black", "pad": 1.5},
+            )

@@ -1,0 +1,222 @@
+"""Where in a picture the score of a class comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import zoom
+
+from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
+from skdpnet.display._colours import AGAINST, FOR, diverging
+from skdpnet.display._images import Picture, check_pictures, mark_unseen, one_picture
+from skdpnet.display._layout import lay_out
+from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
+from skdpnet.explanations.contributions import explain
+from skdpnet.explanations.explanation import Explanation
+from skdpnet.explanations.readout import part_numbers
+
+__all__ = ["HeatMapDisplay", "draw_heat", "explain_one"]
+
+_STRONGEST_TINT = 0.85
+_N_MARKED = 3
+# Sides of the picture in a figure of its own, in inches.
+_LONGEST, _SHORTEST = 5.0, (3.6, 2.4)
+# Side of the smoothed map, in steps: more than the eye tells apart.
+_STEPS = 480
+
+
+@dataclass
+class HeatMapDisplay:
+    """A picture with its heat map: what speaks for a class where, and what against.
+
+    Made by `from_estimator`. The picture is grey; colour means a contribution. The
+    map is smoothed between the cells' centres, which is for the eye: the cells
+    themselves are in `heat`. What the network did not see is hatched.
+
+    Parameters
+    ----------
+    picture : Picture
+    explanation : Explanation
+        With boxes in upright pixels.
+    part : int, default=None
+        Part whose map is drawn; None: all parts'.
+
+    Attributes
+    ----------
+    heat : float64 ndarray of shape (H, W)
+        In units of the logit, for each cell of the square
+        ``explanation.heat_map_box``.
+    marked : int ndarray
+        The parts numbered in the figure: those that speak most for the class; with
+        `part`, that one.
+    figure_ : matplotlib Figure
+    ax_ : matplotlib Axes
+    """
+
+    picture: Picture
+    explanation: Explanation
+    part: int | None = None
+    heat: np.ndarray = field(init=False, repr=False)
+    marked: np.ndarray = field(init=False, repr=False)
+    figure_: Any = field(default=None, init=False, repr=False)
+    ax_: Any = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.heat = self.explanation.heat_map(self.part)
+        if self.part is None:
+            self.marked = self.explanation.top_parts(_N_MARKED)
+        else:
+            self.marked = part_numbers(self.part, len(self.explanation.weights))
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, image, class_=None, *, against=None, part: int | None = None
+    ) -> HeatMapDisplay:
+        """Explain a picture's score.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            As `skdpnet.explain` takes it, fitted on pictures.
+        image : picture
+        class_ : label, default=None
+            None: the predicted class.
+        against : label, default=None
+            Another class: the map then tells why `class_` and not this one.
+        part : int, default=None
+            Part whose contribution is shown; None: all parts'.
+
+        Returns
+        -------
+        HeatMapDisplay
+
+        Raises
+        ------
+        NotFittedError
+        ValueError
+            Of a class that there is not, of two classes that are one, and of a model
+            of precomputed features.
+        IndexError
+            If there is no such part.
+        skdpnet.images.ImageError
+        """
+        return cls(*explain_one(estimator, image, class_, against, cls.__name__), part)
+
+    def plot(self, ax=None) -> HeatMapDisplay:
+        """Draw the picture, its heat map and a colour bar.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None: of a new figure.
+
+        Returns
+        -------
+        self
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            longest = max(self.picture.size)
+            sides = (_LONGEST * side / longest for side in self.picture.size)
+            room, tall = np.maximum(list(sides), _SHORTEST)
+            lines = self._title(room).count("\n") + 2 + len(self.marked)
+            size = room + 1.2, tall + 0.5 + 0.21 * lines
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        else:
+            room = ax.get_window_extent().width / ax.figure.figure.dpi
+        self.ax_, self.figure_ = ax, lay_out(ax)
+        why = self.explanation
+        boxes = why.boxes[self.marked]
+        unseen = draw_heat(ax, self.picture, why.heat_map_box, self.heat)
+        if self.part is not None:
+            draw_boxes(ax, boxes)
+        badges(ax, badge_places(boxes, self.picture.size, centred=True))
+        ax.set_title(self._title(room), fontsize=11)
+        names, added = why.part_names[self.marked], why.contributions[self.marked]
+        part_legend(ax, names, added, fitting(room, 9), unseen)
+        text_as_is(ax)
+        return self
+
+    def _title(self, room: float) -> str:
+        title = headline(self.explanation)
+        if self.part is not None:
+            (name,) = self.explanation.part_names[self.marked]
+            title += f"\n{shorten(name, 60)} alone"
+        return wrap(title, fitting(room, 11))
+
+
+def explain_one(
+    estimator, image, class_, against, display: str
+) -> tuple[Picture, Explanation]:
+    """Read a picture, and explain its score or the difference of two.
+
+    Parameters
+    ----------
+    estimator, image, class_, against
+        As `HeatMapDisplay.from_estimator` takes them.
+    display : str
+        Name of the Display, for errors.
+
+    Returns
+    -------
+    picture : Picture
+    explanation : Explanation
+    """
+    check_pictures(estimator, display)
+    why = explain(estimator, image, class_, upright=True)
+    if against is not None:
+        if against == why.explained:
+            raise ValueError(
+                f"against={against!r} is the class that is explained itself; name "
+                "another one."
+            )
+        why = why.difference(against)
+    return one_picture(estimator, image), why
+
+
+def draw_heat(axes, picture: Picture, box: np.ndarray, heat: np.ndarray):
+    """Draw a heat map over a picture, with a colour bar.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    picture : Picture
+    box : ndarray of shape (4,)
+        (left, top, right, bottom) of what the map covers.
+    heat : ndarray of shape (H, W)
+
+    Returns
+    -------
+    matplotlib Patch or None
+        For a legend: what is not seen, if any.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize, to_rgb
+
+    picture.draw(axes, grey=True)
+    limit = np.abs(heat).max() or 1.0
+    factors = [max(1, _STEPS // side) for side in heat.shape]
+    # Linear: nothing but the cells' own values makes an extremum or turns a sign.
+    smooth = zoom(heat, factors, order=1, mode="nearest", grid_mode=True)
+    tints = np.empty((*smooth.shape, 4))
+    tints[..., :3] = np.where(smooth[..., None] >= 0, to_rgb(FOR), to_rgb(AGAINST))
+    tints[..., 3] = _STRONGEST_TINT * np.minimum(1, np.abs(smooth) / limit)
+    left, top, right, bottom = box
+    axes.imshow(
+        tints, origin="upper", aspect="equal", extent=(left, right, bottom, top)
+    )
+    width, height = picture.size
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    unseen = mark_unseen(axes, picture.size, box)
+    # Tints on white are what the colours of the bar are.
+    scale = ScalarMappable(Normalize(-limit, limit), diverging(_STRONGEST_TINT))
+    bar = axes.figure.colorbar(
+        scale, ax=axes, shrink=0.85, pad=0.02, anchor=(0, 1), panchor=False
+    )
+    rows, columns = heat.shape
+    bar.set_label(f"logit per cell of {rows} × {columns}, smoothed", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    return unseen

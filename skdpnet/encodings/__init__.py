@@ -1,0 +1,1 @@
+"""Encodings: one vector an image, without parts."""

@@ -1,0 +1,36 @@
+"""The errors of this package that a user may want to catch."""
+
+from __future__ import annotations
+
+__all__ = ["BackboneUnavailableError", "ImageError", "ModelFileError"]
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, starting with the item's number and name.
+    index : int, optional
+        Number of the item in the list the user passed, counted from 0.
+    path : str, optional
+        Path of the item; None if it is not a file.
+    """
+
+    # Both have defaults because exceptions are unpickled, and handed on by torch's
+    # DataLoader, with the message alone.
+    def __init__(
+        self, message: str, index: int | None = None, path: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.path = path
+
+
+class BackboneUnavailableError(RuntimeError):
+    """The weights of a backbone could neither be found nor downloaded."""
+
+
+class ModelFileError(ValueError):
+    """A file is no saved model that can be used; the message names it and why."""

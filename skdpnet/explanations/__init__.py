@@ -1,0 +1,1 @@
+"""What parts say about images and classes: data, without drawing."""

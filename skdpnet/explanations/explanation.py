@@ -1,0 +1,187 @@
+"""What an explanation holds: contributions that add up to a logit, and their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skdpnet.explanations.heat_map import over_cells, region_shares, resample
+from skdpnet.explanations.readout import class_number, part_numbers
+from skdpnet.regions import RegionGrid
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a model gives a picture its score for a class.
+
+    Made by `explain`. C classes, P parts.
+
+    Attributes
+    ----------
+    predicted : label
+        The class of the largest score.
+    explained : label
+        The class whose score this explains.
+    against : label or None
+        The class whose score is taken off, in a `difference`.
+    score : float
+        The explained class's logit, ``contributions.sum() + bias``; of a difference,
+        what it is larger by than the logit of `against`.
+    contributions : float64 ndarray of shape (P,)
+        What each part adds to `score`: ``V_cp · b_p``, with the standardised
+        descriptor b, so against what the part adds to an average training picture. A
+        part of positive weight that is less present than on average adds less than 0.
+    bias : float
+        What no part accounts for: the score of a picture all of whose parts are as
+        present as on average.
+    classes : ndarray of shape (C,)
+    scores : float64 ndarray of shape (C,)
+        The logits. Of a classifier with one row of coefficients for two classes (all
+        of scikit-learn's linear ones) they are minus its decision value and its
+        decision value.
+    responses : float32 ndarray of shape (P,)
+        Cosine of each part and its best region, ``max_r S_pr``.
+    boxes : float64 ndarray of shape (P, 4)
+        Those regions: (left, top, right, bottom) in pixels of the picture, as stored
+        or upright as `explain` was asked; for precomputed features in shares of
+        the map's sides.
+    weights : float64 ndarray of shape (P,)
+        What the contributions are of one unit of the descriptor: ``V_cp``; of a
+        difference, ``V_cp - V_ap``.
+    part_names : object ndarray of shape (P,)
+    part_classes, part_maps : int ndarrays of shape (P,)
+        Class, as an index into the classes that the parts were learned with, and map
+        that each part belongs to.
+    heat_map_box : float64 ndarray of shape (4,)
+        What `heat_map` covers, as the boxes are given: the centred square that the
+        network saw.
+    coef, intercept : float64 ndarrays of shape (C, P) and (C,)
+        The linear classifier V on `descriptor`, with any standardisation between them
+        folded in.
+    descriptor : float64 ndarray of shape (P,)
+        b, as the parts' `transform` gives it.
+    grids : tuple of RegionGrid
+        The regions of each map.
+    cosines : tuple of float32 ndarrays of shape (R, own parts)
+        Responses S of the parts of each map to its regions.
+    beta : float or None
+        Sharpness of the maximum over the regions; None: it is hard.
+    """
+
+    predicted: Any
+    explained: Any
+    against: Any
+    score: float
+    contributions: np.ndarray = field(repr=False)
+    bias: float
+    classes: np.ndarray = field(repr=False)
+    scores: np.ndarray = field(repr=False)
+    weights: np.ndarray = field(repr=False)
+    responses: np.ndarray = field(repr=False)
+    boxes: np.ndarray = field(repr=False)
+    part_names: np.ndarray = field(repr=False)
+    part_classes: np.ndarray = field(repr=False)
+    part_maps: np.ndarray = field(repr=False)
+    heat_map_box: np.ndarray = field(repr=False)
+    coef: np.ndarray = field(repr=False)
+    intercept: np.ndarray = field(repr=False)
+    descriptor: np.ndarray = field(repr=False)
+    grids: tuple[RegionGrid, ...] = field(repr=False)
+    cosines: tuple[np.ndarray, ...] = field(repr=False)
+    beta: float | None = field(repr=False)
+
+    def top_parts(self, n: int | None = None) -> np.ndarray:
+        """Find the parts whose presence speaks for the class.
+
+        These have a positive weight, and respond more than in an average training
+        picture. Other parts may add to the score by being absent: of negative weight,
+        and less present than on average. They are in `contributions` and `heat_map`
+        too, but the place where such a part responds most shows nothing of note.
+
+        Parameters
+        ----------
+        n : int, default=None
+            How many at most; None: all.
+
+        Returns
+        -------
+        int ndarray
+            Largest contribution first; may be empty.
+        """
+        order = np.argsort(-self.contributions, kind="stable")
+        present = (self.weights[order] > 0) & (self.contributions[order] > 0)
+        return order[present][:n]
+
+    def heat_map(self, parts: ArrayLike | None = None) -> np.ndarray:
+        """Share the contributions out over the places that they come from.
+
+        Each part's contribution goes to its regions by their shares in its maximum
+        (`skdpnet.explanations.heat_map.region_shares`), and each region's evenly to
+        its cells. Nothing is lost or added: the map adds up to the sum of the
+        contributions, which with the bias is the score.
+
+        Parameters
+        ----------
+        parts : int, array-like of int, or bool array-like of shape (P,), default=None
+            Parts that the map shows, each once; None: all.
+
+        Returns
+        -------
+        float64 ndarray of shape (H, W)
+            In units of the logit; H×W are the cells of the finest map. Rows run down
+            and columns across the square `heat_map_box` of the upright picture. Where
+            parts live on coarser maps, the value of a coarse cell is spread evenly
+            over what it covers.
+
+        Raises
+        ------
+        IndexError
+            If there is no such part.
+        """
+        shown = np.zeros(len(self.contributions), bool)
+        shown[part_numbers(parts, len(shown))] = True
+        finest = max(self.grids, key=lambda grid: grid.height * grid.width)
+        total = np.zeros((finest.height, finest.width))
+        for i, (grid, cosines) in enumerate(zip(self.grids, self.cosines, strict=True)):
+            own = self.part_maps == i
+            shares = region_shares(cosines[:, shown[own]], self.beta)
+            carried = shares @ self.contributions[own & shown]
+            total += resample(over_cells(carried, grid), total.shape)
+        return total
+
+    def difference(self, other) -> Explanation:
+        """Explain why the explained class and not another.
+
+        Parameters
+        ----------
+        other : label
+            A class.
+
+        Returns
+        -------
+        Explanation
+            Of the difference of the two logits: `contributions` are ``(V_cp - V_ap) ·
+            b_p``, `bias` the difference of the biases, and `heat_map` shares those
+            contributions out. Exchanging the classes turns all signs.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class; the message names close ones.
+        """
+        a = class_number(self.classes, self.explained)
+        b = class_number(self.classes, other)
+        weights = self.coef[a] - self.coef[b]
+        return replace(
+            self,
+            against=self.classes.tolist()[b],
+            score=float(self.scores[a] - self.scores[b]),
+            weights=weights,
+            contributions=weights * self.descriptor,
+            bias=float(self.intercept[a] - self.intercept[b]),
+        )

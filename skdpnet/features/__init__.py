@@ -1,0 +1,1 @@
+"""Images to feature maps: the one place that runs networks."""

@@ -1,0 +1,158 @@
+"""The containers that a list of pictures may come in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skdpnet.images.arrays import CHANNELS, FEATURES_HINT, is_tensor
+from skdpnet.images.files import FOLDER_HINT
+
+_WRAP = "wrap it: [image]"
+# Kinds of collections that have no first, second and third item to go with labels.
+_NO_LISTS: tuple[tuple[type, str], ...] = (
+    (Mapping, "list(X.values())"),
+    (Set, "sorted(X)"),
+    (Iterator, "list(X)"),
+)
+
+
+def is_path(item: object) -> bool:
+    """Tell whether an item is a path.
+
+    Parameters
+    ----------
+    item : object
+        Anything.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(item, (str, os.PathLike))
+
+
+def path_text(path: str | os.PathLike[Any]) -> str:
+    """Write a path as text.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Any path.
+
+    Returns
+    -------
+    str
+    """
+    return str(os.fsdecode(path))
+
+
+def checked_items(X: Any) -> Any:
+    """Check that X is a list of pictures, without looking at the pictures.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed as images.
+
+    Returns
+    -------
+    list, tuple, ndarray or torch.Tensor
+        One picture per item.
+
+    Raises
+    ------
+    TypeError
+        If X is a single picture or no list at all.
+    ValueError
+        If X is empty or has the wrong shape.
+    """
+    _refuse_single(X)
+    kind = type(X).__name__
+    for kinds, remedy in _NO_LISTS:
+        if isinstance(X, kinds):
+            raise TypeError(f"X is of type {kind}, not a list of images; use {remedy}")
+    if hasattr(X, "tocsr"):
+        raise TypeError(f"X is a sparse matrix, not a list of images; {FEATURES_HINT}")
+    if hasattr(X, "to_numpy"):  # a pandas Series or DataFrame
+        X = X.to_numpy()
+    if is_tensor(X):
+        _check_stacked_tensor(tuple(X.shape))
+    elif isinstance(X, np.ndarray):
+        X = _column(X)
+    elif not isinstance(X, Sequence):
+        raise TypeError(
+            f"X is of type {kind}, not a list of images; pass a list of paths, PIL "
+            "images, arrays or tensors"
+        )
+    if len(X) == 0:
+        raise ValueError("X is empty; at least one image is needed")
+    return X
+
+
+def _refuse_single(X: object) -> None:
+    """Refuse a picture that is not in a list."""
+    if is_path(X):
+        path = os.path.expanduser(path_text(X))  # type: ignore[arg-type]
+        if os.path.isdir(path):
+            raise TypeError(f"X is a folder, '{path}'; {FOLDER_HINT}")
+        raise TypeError(f"X is a single path, '{path}'; {_WRAP}")
+    if isinstance(X, Image.Image):
+        raise TypeError(f"X is a single PIL image; {_WRAP}")
+    if isinstance(X, (bytes, bytearray)):
+        raise TypeError("X is raw bytes, not a list of images; pass a list of paths")
+
+
+def _check_stacked_tensor(shape: tuple[int, ...]) -> None:
+    """Refuse a tensor that is not n x channels x height x width."""
+    if len(shape) == 4 and shape[1] not in CHANNELS and shape[3] in CHANNELS:
+        raise ValueError(
+            f"X is a tensor of shape {shape}; channels last? use permute(0, 3, 1, 2)"
+        )
+    if len(shape) != 4:
+        hints = {2: FEATURES_HINT, 3: f"a single image? {_WRAP}"}
+        hint = hints.get(len(shape), "stack images to n x channels x height x width")
+        raise ValueError(f"X is a tensor of shape {shape}, not n x C x H x W; {hint}")
+
+
+def _column(X: np.ndarray) -> np.ndarray:
+    """Check a container that is an array, and make a single column flat."""
+    shape = X.shape
+    if X.ndim and not len(X):
+        return X
+    if X.dtype.kind in "OUT":
+        if X.ndim == 2 and shape[1] == 1:
+            return X[:, 0]
+        if X.ndim == 2:
+            raise ValueError(
+                f"X has {shape[1]} columns; pass the one column that holds the images"
+            )
+        if X.ndim != 1:
+            raise ValueError(
+                f"X is an array of dtype {X.dtype.name} and shape {shape}: NumPy took "
+                "the images apart; pass a list instead"
+            )
+        return X
+    if X.ndim == 2:
+        single = f"a single greyscale image? {_WRAP}"
+        hint = single if X.dtype.kind == "u" else f"{FEATURES_HINT}; {single}"
+        raise ValueError(f"X is an array of shape {shape}, not of images; {hint}")
+    if X.ndim == 3 and shape[2] in CHANNELS:
+        raise ValueError(
+            f"X is an array of shape {shape}, a single image? {_WRAP}; greyscale "
+            "images? use list(X)"
+        )
+    if X.ndim == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS:
+        raise ValueError(
+            f"X is an array of shape {shape}; channels first? use transpose(0, 2, 3, 1)"
+        )
+    if X.ndim not in (3, 4):
+        raise ValueError(
+            f"X is an array of shape {shape} and dtype {X.dtype.name}, not of images; "
+            "stack images to n x height x width x channels"
+        )
+    return X

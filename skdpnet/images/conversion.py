@@ -1,0 +1,288 @@
+"""Any PIL image turned into upright 8-bit RGB.
+
+The functions here know nothing of lists of pictures: they raise `UnusableImage`
+with a sentence about the picture, and `skdpnet.images` says which picture it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from skdpnet.images.geometry import Geometry
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+
+
+class UnusableImage(ValueError):
+    """Says in one sentence what is wrong with a picture, without naming it."""
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever Pillow raises inside the ``with`` block into `UnusableImage`."""
+    try:
+        yield
+    except (UnusableImage, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableImage(too_large(str(error).rstrip("."))) from error
+    except Exception as error:
+        # Pillow's readers raise nearly every kind of exception on damaged data,
+        # among them SyntaxError, AssertionError and struct.error.
+        if "truncated" in str(error).lower() or isinstance(error, EOFError):
+            sentence = "the file is truncated, part of the picture is missing"
+        else:
+            sentence = "the picture cannot be decoded"
+        reason = str(error) or type(error).__name__
+        raise UnusableImage(f"{sentence} ({reason}); fetch or save it again") from error
+
+
+def too_large(reason: str) -> str:
+    """Say that a picture is beyond Pillow's limit.
+
+    Parameters
+    ----------
+    reason : str
+        The numbers.
+
+    Returns
+    -------
+    str
+    """
+    return (
+        f"the picture is too large: {reason}; make it smaller or, if you trust the "
+        "file, raise PIL.Image.MAX_IMAGE_PIXELS"
+    )
+
+
+def check_header(image: Image.Image) -> None:
+    """Check the size and the mode of an image that need not be decoded.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any image.
+
+    Raises
+    ------
+    UnusableImage
+        If it has no pixels, or floating point values.
+    """
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise UnusableImage(f"the picture has no pixels (size {width} x {height})")
+    if image.mode == "F":
+        raise UnusableImage(
+            "the picture holds floating point numbers of unknown range (mode 'F'); "
+            "pass a float array scaled to [0, 1] instead"
+        )
+
+
+def check_picture(image: Image.Image) -> None:
+    """Check a PIL image that somebody passed in as an object.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any image, decoded or not.
+
+    Raises
+    ------
+    UnusableImage
+        If it cannot be converted, as far as can be told without decoding it.
+    """
+    check_header(image)
+    if getattr(image, "tile", None):  # a file that is not decoded yet
+        if getattr(image, "fp", None) is None:
+            raise UnusableImage(
+                "the picture's file was closed before it was decoded; call its "
+                "load() first, or pass the path"
+            )
+    elif image.mode == "I":
+        with decoding():
+            _wide_values(image)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Read the EXIF orientation.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any image.
+
+    Returns
+    -------
+    int
+        1 to 8; 1 if there is none or the EXIF data are corrupt.
+    """
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        # Damaged EXIF data raise any kind of exception, and are no reason to
+        # refuse a picture whose pixels are in order.
+        return 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1
+
+
+def file_geometry(image: Image.Image) -> Geometry:
+    """Read size and orientation of an image file that is not decoded yet.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As yielded by `open_image`.
+
+    Returns
+    -------
+    Geometry
+    """
+    size = image.size
+    # Pillow turns TIFF files on its own, and reports their size as turned.
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:
+        size = (tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT])
+    return Geometry(size, orientation_of(image))
+
+
+def object_geometry(image: Image.Image) -> Geometry:
+    """Read size and orientation of a PIL image that was passed in as an object.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any image.
+
+    Returns
+    -------
+    Geometry
+        Relative to the pixels that ``numpy.asarray(image)`` shows.
+    """
+    with decoding():
+        image.load()
+    return Geometry(image.size, orientation_of(image))
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image to 8-bit RGB and apply its EXIF orientation.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any image; transparent parts become white.
+
+    Returns
+    -------
+    PIL.Image.Image
+        A new image.
+
+    Raises
+    ------
+    UnusableImage
+        If the image cannot be decoded or converted.
+    """
+    check_header(image)
+    with decoding():
+        # Decoded before the orientation is read: Pillow turns TIFF files while
+        # decoding, and a PNG file may carry its EXIF data behind the pixels.
+        image.load()
+        return turned(rgb_of(image), orientation_of(image))
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn a stored picture upright.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As it is stored.
+    orientation : int
+        EXIF orientation, 1 to 8.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The same image where it is upright already.
+    """
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def rgb_of(image: Image.Image) -> Image.Image:
+    """Convert a decoded image to RGB, leaving its orientation as it is.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any decoded image; transparent parts become white.
+
+    Returns
+    -------
+    PIL.Image.Image
+        A new image.
+
+    Raises
+    ------
+    UnusableImage
+        If the values of a 32-bit image exceed 16 bits.
+    """
+    if image.mode.startswith("I"):
+        wide = _wide_values(image)
+        grey = to_8_bits(wide)
+        if "transparency" in image.info:
+            grey[wide == image.info["transparency"]] = 255
+        return Image.fromarray(grey).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    # Pillow has no direct way from premultiplied grey to RGBA. And a copy, because
+    # its conversion spoils the palette of an image with a transparent colour.
+    layer = image.convert("LA") if image.mode == "La" else image.copy()
+    layer = layer.convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(layer, mask=layer)
+    return canvas
+
+
+def _wide_values(image: Image.Image) -> NDArray[Any]:
+    """Grey values of a 16-bit image; Pillow's own conversion clips them at 255."""
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise UnusableImage(
+            f"the picture's grey values run from {low} to {high}, outside 16 bits; "
+            "pass a float array scaled to [0, 1] instead"
+        )
+    return values
+
+
+def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Divide 16-bit values by 257 and round.
+
+    Parameters
+    ----------
+    values : ndarray
+        Integers from 0 to 65535.
+
+    Returns
+    -------
+    ndarray, uint8
+        The same shape, from 0 to 255.
+    """
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

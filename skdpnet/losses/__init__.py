@@ -1,0 +1,5 @@
+"""Penalties on parts and classifiers, as functions of tensors."""
+
+from skdpnet.losses.part_losses import assignment, orthogonality, specificity
+
+__all__ = ["assignment", "orthogonality", "specificity"]

@@ -1,0 +1,1 @@
+"""Part learners, one file or folder a method, and what they share."""

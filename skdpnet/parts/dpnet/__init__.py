@@ -1,0 +1,1 @@
+"""DP-Net: parts and classifier learned together by gradient descent."""

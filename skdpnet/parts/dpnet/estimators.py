@@ -1,0 +1,153 @@
+"""DP-Net as scikit-learn estimators: a classifier and a transformer."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skdpnet.explanations.contributions import explain
+from skdpnet.explanations.explanation import Explanation
+from skdpnet.parts.dpnet.learner import PartLearner
+from skdpnet.utils.docstrings import with_parameters
+
+__all__ = ["DPNetClassifier", "DPNetTransformer"]
+
+
+@with_parameters
+class DPNetClassifier(ClassifierMixin, PartLearner):
+    """Classify pictures by learned parts.
+
+    A frozen network describes the regions of a picture; each part's maximum response
+    over the regions is one number of the picture's descriptor; a linear classifier
+    decides. Parts and classifier are learned together by cross-entropy and, where
+    they have a weight, the penalties of `skdpnet.losses`.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    R. Sicre, H. Zhang, J. Dejasmin, C. Daaloul, S. Ayache, T. Artières, "DP-Net:
+    Learning Discriminative Parts for image recognition", ICIP 2023
+    (arXiv 2404.15037).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> model = DPNetClassifier(backbone="precomputed", random_state=0).fit(X, y)
+    >>> model.parts_.shape, model.coef_.shape
+    ((60, 4), (3, 60))
+    """
+
+    def decision_function(self, X) -> np.ndarray:
+        """Score each class: ``transform(X) @ coef_.T + intercept_``.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, C), or (n,) for two classes
+            The logits; for two classes the second's less the first's.
+        """
+        logits = self._logits(X)
+        if len(self.classes_) == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probability of each class: the softmax of the logits.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return softmax(self._logits(X).astype(np.float64), axis=1)
+
+    def predict(self, X) -> np.ndarray:
+        """Name the most probable class of each picture.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        winners = self._logits(X).argmax(axis=1)
+        return self.classes_[winners]
+
+    def explain(self, image, class_=None, *, upright: bool = False) -> Explanation:
+        """Explain the score of a picture for a class; see `skdpnet.explain`.
+
+        Parameters
+        ----------
+        image : picture, or array for ``backbone="precomputed"``
+        class_ : label, default=None
+            None: the predicted one.
+        upright : bool, default=False
+            Boxes in pixels of the picture as a viewer shows it, not as it is stored.
+
+        Returns
+        -------
+        Explanation
+        """
+        return explain(self, image, class_, upright=upright)
+
+    def _logits(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        return self.transform(X) @ self.coef_.T + self.intercept_
+
+
+@with_parameters
+class DPNetTransformer(PartLearner):
+    """Describe pictures by learned parts, for a classifier of one's own.
+
+    Learns as `DPNetClassifier` does; `transform` gives the part-activation
+    descriptor: each part's maximum response over the regions, standardised.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    R. Sicre, H. Zhang, J. Dejasmin, C. Daaloul, S. Ayache, T. Artières, "DP-Net:
+    Learning Discriminative Parts for image recognition", ICIP 2023
+    (arXiv 2404.15037).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetTransformer
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> parts = DPNetTransformer(
+    ...     backbone="precomputed", n_parts_per_class=2, random_state=0
+    ... ).fit(X, y)
+    >>> parts.transform(X).shape
+    (150, 6)
+    >>> [str(name) for name in parts.get_feature_names_out()]
+    ['0_part0', '0_part1', '1_part0', '1_part1', '2_part0', '2_part1']
+    """

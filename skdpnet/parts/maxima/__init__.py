@@ -1,0 +1,1 @@
+"""The maximum of each part over the regions: everything about its speed."""

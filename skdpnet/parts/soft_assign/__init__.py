@@ -1,0 +1,1 @@
+"""Two-stage parts: detectors refined by soft assignment."""

@@ -1,0 +1,376 @@
+"""Two-stage parts: LDA detectors refined by soft assignment, then a classifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skdpnet.base.map_estimator import PartEstimator, places_of, stack_parts
+from skdpnet.parts.initialisation import cluster_parts, moments
+from skdpnet.parts.maxima.autograd import part_maxima
+from skdpnet.parts.responses import part_responses
+from skdpnet.parts.soft_assign.sinkhorn import anneal, pieces, select_distinct
+from skdpnet.regions import RegionGrid
+from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
+from skdpnet.storage.large_arrays import allocate
+from skdpnet.utils.validation import check_labels, check_parameters
+
+__all__ = ["SoftAssignParts"]
+
+# Cosine of whitened detectors above which they find the same regions.
+_MAX_COSINE = 0.7
+# A response that varies less over the training set is constant but for rounding.
+_LEAST_DEVIATION = 1e-6
+
+
+class SoftAssignParts(PartEstimator):
+    """Describe pictures by discriminative parts that were learned without gradients.
+
+    Two stages, after [1]_ and [2]_. First each class's parts are learned: its region
+    descriptors are clustered, each cluster gives a linear discriminant detector, and
+    those are kept that respond to the class's pictures but not to others. Then
+    pictures and detectors take turns: in each picture of the class every part is
+    assigned softly to a region of its own (`soft_assign`), and becomes the detector
+    of the mean of its regions, while the assignments harden. The second stage is a
+    linear classifier on the descriptor that `transform` gives.
+
+    Parameters
+    ----------
+    backbone, image_size, memory, device, precision, num_workers, verbose
+        As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
+        n×R×D or features n×D instead of pictures. The parts are learned on the CPU.
+    strides : sequence of int or None, default=(16, 32)
+        Which maps of the backbone have parts; see `FeatureMaps`.
+    region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
+        Sides of the square regions as shares of the map's shorter side.
+    n_parts_per_class : int, default=20
+        Of all maps together, which share them evenly.
+    n_candidates : int, default=None
+        Clusters of each class on all maps, from which its parts are chosen; at least
+        `n_parts_per_class`. None: three times `n_parts_per_class`.
+    n_components : int or None, default=256
+        Directions of largest variance of the regions within which the detectors
+        live. Keeping few is what makes the covariance invertible. None: no
+        covariance is taken into account, and detectors are plain means.
+    n_rounds : int, default=10
+        Most rounds of assignment. A class's last round comes earlier where its
+        assignments hardly change any more.
+    beta_start, beta_end : float, default=40.0, 100.0
+        Sharpness of the assignment in the first round and in round `n_rounds`; it
+        grows by the same factor each round. Responses are cosines, so with β = 40 a
+        region that matches 0.1 better weighs 55 times as much. Too soft a
+        start lets the parts of a class fall together.
+    random_state : int, RandomState or None, default=None
+        Draws the samples of regions and starts k-means.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+    parts_ : float32 ndarray of shape (P, K)
+        Unit detectors of the whitened regions, ``P = C * n_parts_per_class``, map by
+        map and class by class. A class's parts come in the order in which they were
+        chosen, best first. Where a map's whitened space has fewer dimensions than
+        another's, zeros fill the row.
+    part_classes_, part_maps_ : int ndarrays of shape (P,)
+        Number of each part's class in `classes_`, and of its map.
+    whitenings_ : list of Whitening
+        Of each map, from descriptors of D dimensions to K.
+    grids_ : list of RegionGrid
+        Layout of the regions of each map.
+    shift_, scale_ : float32 ndarrays of shape (P,)
+        The descriptor is ``(maxima - shift_) * scale_``.
+    n_iter_ : int
+        Rounds of the class that took most.
+    map_shapes_ : tuple of tuples
+        Shape of each map of a picture.
+    n_features_in_ : int
+        D, for ``backbone="precomputed"`` only.
+
+    Notes
+    -----
+    The discriminant detector of regions of mean μ_k is ``Σ⁻¹ (μ_k - μ)``, with the
+    mean μ and covariance Σ of all regions. After PCA whitening, which is
+    multiplication by ``Σ^(-1/2)`` within the directions kept, it is the mean of the
+    whitened regions itself. Regions are l2-normalised before the whitening, as in the
+    papers, and both regions and detectors are brought to length 1 after it, so that
+    responses are cosines: β has the same meaning for every data set and part, and no
+    part wins by its length.
+
+    The parts have seen the labels of the training pictures, so their descriptors are
+    better than those of new ones. Choose the classifier's parameters by
+    cross-validation of a pipeline that holds both, not on `fit_transform`'s output.
+
+    Where pictures have fewer regions than parts (a single one for features n×D),
+    regions are shared among parts rather than parts among regions; see
+    `soft_assign`. Where a class has too few distinct regions for its clusters,
+    random directions complete them.
+
+    References
+    ----------
+    .. [1] R. Sicre, F. Jurie, "Discriminative part model for visual recognition",
+       Computer Vision and Image Understanding 141, 2015.
+    .. [2] R. Sicre, J. Rabin, Y. Avrithis, T. Furon, F. Jurie, E. Kijak, "Automatic
+       discovery of discriminative parts as a quadratic assignment problem", 2016,
+       arXiv:1611.04413.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import LinearSVC
+    >>> from skdpnet import SoftAssignParts
+    >>> X, y = load_digits(return_X_y=True)
+    >>> parts = SoftAssignParts("precomputed", n_components=32, random_state=0)
+    >>> model = make_pipeline(parts, LinearSVC()).fit(X[:1000], y[:1000])
+    >>> model.score(X[1000:], y[1000:]) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        backbone: str | Callable = "efficientnet_lite0",
+        *,
+        strides: Sequence[int] | None = (16, 32),
+        image_size: int | None = None,
+        region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        n_parts_per_class: int = 20,
+        n_candidates: int | None = None,
+        n_components: int | None = 256,
+        n_rounds: int = 10,
+        beta_start: float = 40.0,
+        beta_end: float = 100.0,
+        memory: str | os.PathLike | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        num_workers: int = 2,
+        verbose: int = 0,
+        random_state=None,
+    ):
+        self.backbone = backbone
+        self.strides = strides
+        self.image_size = image_size
+        self.region_scales = region_scales
+        self.n_parts_per_class = n_parts_per_class
+        self.n_candidates = n_candidates
+        self.n_components = n_components
+        self.n_rounds = n_rounds
+        self.beta_start = beta_start
+        self.beta_end = beta_end
+        self.memory = memory
+        self.device = device
+        self.precision = precision
+        self.num_workers = num_workers
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y) -> SoftAssignParts:
+        """Learn the parts of each class.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+        y : array-like of shape (n,)
+            Labels of at least two classes, numbers or strings.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For unusable parameters, labels or data; the message names what and why.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable picture.
+        """
+        self._learn(X, y)
+        return self
+
+    def fit_transform(self, X, y=None) -> np.ndarray:
+        """Fit and transform, computing the maps once."""
+        return self._standardise(self._learn(X, y))
+
+    def transform(self, X) -> np.ndarray:
+        """Describe pictures by their parts.
+
+        Parameters
+        ----------
+        X : pictures, or array for ``backbone="precomputed"``
+
+        Returns
+        -------
+        float32 ndarray of shape (n, P)
+            The maximum of each part's response over the regions, standardised on the
+            training set (mean 0, variance 1/P), so that a row's length is about 1
+            and a linear classifier's ``C`` means the same for every number of parts.
+            A part that responded alike to all training pictures gives 0.
+        """
+        check_is_fitted(self)
+        return self._describe(self._pieces(X))
+
+    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
+        maxima = [own.amax(dim=1).numpy() for own in responses]
+        return self._standardise(np.hstack(maxima))
+
+    @property
+    def _sharpness(self) -> None:
+        return None
+
+    def _learn(self, X, y) -> np.ndarray:
+        """Set all fitted attributes; return the maxima (n, P) on the training set."""
+        self._forget()
+        check_parameters(self)
+        q = self.n_parts_per_class
+        n_candidates = 3 * q if self.n_candidates is None else self.n_candidates
+        if n_candidates < q:
+            raise ValueError(
+                f"n_candidates={n_candidates} leaves nothing to choose "
+                f"n_parts_per_class={q} parts from: it must be at least as large."
+            )
+        y = check_labels(self, X, y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes to tell apart; y "
+                f"has {n_classes} class(es): {self.classes_.tolist()!r}."
+            )
+        maps = self._maps(X, reset=True)
+        random = check_random_state(self.random_state)
+        self.grids_ = self._grids()
+        shares = self._parts_a_map()
+        self.whitenings_, parts, maxima, rounds = [], [], [], []
+        for own, grid, share in zip(maps, self.grids_, shares, strict=True):
+            whitening = fit_whitening(own, grid, self.n_components, random)
+            learned, responded, n_rounds = self._learn_map(
+                _Map(whitening, grid, whitening(own, grid, self.memory)),
+                labels,
+                share,
+                n_candidates * share // q,
+                random,
+            )
+            self.whitenings_.append(whitening)
+            parts.append(learned)
+            maxima.append(responded)
+            rounds.append(n_rounds)
+        self.parts_ = stack_parts(parts)
+        self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
+        self.n_iter_ = max(rounds)
+
+        b = np.hstack(maxima)
+        self.shift_, deviation = moments(b)
+        varies = deviation > _LEAST_DEVIATION
+        # A part that never varies is switched off rather than blown up.
+        length = np.where(varies, deviation, np.inf) * np.sqrt(len(deviation))
+        self.scale_ = (1 / length).astype(np.float32)
+        return b
+
+    def _learn_map(
+        self,
+        one: _Map,
+        labels: np.ndarray,
+        n_parts: int,
+        n_candidates: int,
+        random: np.random.RandomState,
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Learn one map's parts: their detectors, maxima on X, and the rounds taken."""
+        n_classes = len(self.classes_)
+        candidates = cluster_parts(
+            one.whitened,
+            one.whitening,
+            labels,
+            n_classes,
+            one.grid,
+            n_candidates,
+            random,
+        )
+        maxima = one.maxima(candidates)
+        betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
+        parts, rounds = [], []
+        for label in range(n_classes):
+            mine = labels == label
+            own = slice(label * n_candidates, (label + 1) * n_candidates)
+            merit = maxima[mine, own].mean(0) - maxima[~mine, own].mean(0)
+            first = candidates[own]
+            first = first[select_distinct(first, merit, n_parts, _MAX_COSINE)]
+            refined, n_rounds = anneal(one.regions(mine, self.memory), first, betas)
+            parts.append(refined)
+            rounds.append(n_rounds)
+        learned = np.concatenate(parts)
+        return learned, one.maxima(learned), max(rounds)
+
+    def _standardise(self, maxima: np.ndarray) -> np.ndarray:
+        return (maxima - self.shift_) * self.scale_
+
+    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        return [one.responses(parts) for one, parts in self._whitened(maps)]
+
+    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
+        maxima = [one.maxima(parts) for one, parts in self._whitened(maps)]
+        return self._standardise(np.hstack(maxima))
+
+    def _whitened(self, maps: list[np.ndarray]) -> Iterator[tuple[_Map, np.ndarray]]:
+        """Yield each map of a few pictures, whitened, and the parts that live on it."""
+        for i, (given, whitening, grid) in enumerate(
+            zip(maps, self.whitenings_, self.grids_, strict=True)
+        ):
+            depth = whitening.projection.shape[1]
+            parts = self.parts_[self.part_maps_ == i, :depth]
+            whitened = whitening(given, grid, self.memory)
+            yield _Map(whitening, grid, whitened), parts
+
+
+@dataclass(frozen=True)
+class _Map:
+    """One feature map of some pictures, whitened, with the regions on it."""
+
+    whitening: Whitening
+    grid: RegionGrid
+    whitened: WhitenedMaps
+
+    def responses(self, parts: np.ndarray) -> torch.Tensor:
+        """Cosines (n, R, P) of the regions with parts, which have unit rows."""
+        cells, lengths, norms, offset = self._tensors(slice(None))
+        detectors = torch.from_numpy(parts)
+        return part_responses(cells, lengths, norms, offset, detectors, self.grid)
+
+    def maxima(self, parts: np.ndarray) -> np.ndarray:
+        """Maxima of the responses over the regions, (n, P)."""
+        n_pictures, detectors = len(self.whitened.cells), torch.from_numpy(parts)
+        out = np.empty((n_pictures, len(parts)), np.float32)
+        for piece in pieces(n_pictures, self.whitened.cells[0].size):
+            maxima, _ = part_maxima(
+                *self._tensors(piece), detectors, self.grid, beta=None
+            )
+            out[piece] = maxima.numpy()
+        return out
+
+    def regions(self, mine: np.ndarray, folder: str | os.PathLike | None) -> np.ndarray:
+        """Form the unit (or zero) descriptors of some pictures' regions, (n, R, K).
+
+        They are in a file in the folder where they are large; see `allocate`.
+        """
+        some = WhitenedMaps(*(array[mine] for array in self.whitened))
+        n, _, depth = some.cells.shape
+        out = allocate((n, self.grid.n_regions, depth), np.float32, folder)
+        for piece in pieces(n, self.grid.n_regions * depth):
+            few = WhitenedMaps(*(array[piece] for array in some))
+            # Cosines with the axes are the coordinates.
+            axes = np.eye(depth, dtype=np.float32)
+            out[piece] = _Map(self.whitening, self.grid, few).responses(axes).numpy()
+        return out
+
+    def _tensors(
+        self, piece: slice
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cells, lengths and norms of some pictures, and the offset."""
+        cells, lengths, norms = (
+            torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
+        )
+        return cells, lengths, norms, torch.from_numpy(self.whitening.offset)

@@ -1,0 +1,184 @@
+"""Soft assignment of regions to parts, and the detectors that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.preprocessing import normalize
+
+__all__ = ["anneal", "pieces", "select_distinct", "soft_assign"]
+
+# Share of the assignments that still moves when a round counts as the last.
+_LITTLE_CHANGE = 1e-3
+# Responses, or region descriptors, of this many bytes are held at once.
+_PIECE_BYTES = 128 * 2**20
+
+
+def soft_assign(
+    scores: np.ndarray, beta: float, *, n_iter: int = 50, tol: float = 1e-3
+) -> np.ndarray:
+    """Assign regions to parts softly, each image by itself.
+
+    Rows and columns of ``exp(β C)``, with one slack row that takes the regions no
+    part wants, are normalised alternately (Sinkhorn) [1]_. The limit is, of all
+    assignments M that obey the constraints, the one of largest ``β Σ M C`` plus
+    entropy (the slack's included). For β → ∞ it is the best one-to-one assignment,
+    for β → 0 the uniform one.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, P, R)
+        C: how well each of R regions of each of n images matches each of P parts.
+    beta : float > 0
+        Inverse temperature, in the inverse of the scores' unit.
+    n_iter : int, default=50
+        Most normalisations of rows and columns. They converge the more slowly, the
+        larger β is and the more parts compete for the same regions.
+    tol : float, default=1e-3
+        Stop when no column's sum is off by more than this share.
+
+    Returns
+    -------
+    float64 ndarray of shape (n, P, R), within [0, 1]
+        M. Each part's assignments sum to 1, and those of each region to at most 1
+        (up to `tol`, where `n_iter` was enough). With fewer regions than parts that
+        cannot be, and the roles change: each region's assignments sum to 1, and
+        those of each part to at most 1.
+
+    References
+    ----------
+    .. [1] R. Sicre, J. Rabin, Y. Avrithis, T. Furon, F. Jurie, E. Kijak, "Automatic
+       discovery of discriminative parts as a quadratic assignment problem", 2016,
+       arXiv:1611.04413.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdpnet.parts.soft_assign.sinkhorn import soft_assign
+    >>> scores = np.array([[[0.9, 0.5, 0.1], [0.9, 0.2, 0.0]]])
+    >>> soft_assign(scores, beta=100.0, n_iter=1_000).round(1)
+    array([[[0., 1., 0.],
+            [1., 0., 0.]]])
+    """
+    n_parts, n_regions = scores.shape[1:]
+    if n_regions < n_parts:
+        turned = soft_assign(scores.swapaxes(1, 2), beta, n_iter=n_iter, tol=tol)
+        return turned.swapaxes(1, 2)
+    logits = beta * np.asarray(scores, np.float64)
+    sums = np.ones((n_parts, 1))
+    if n_regions > n_parts:
+        # One more row takes what the parts leave. Its logits may have any one value:
+        # normalisation gives it the sum that is left.
+        logits = np.pad(logits, ((0, 0), (0, 1), (0, 0)))
+        sums = np.append(sums, [[n_regions - n_parts]], axis=0)
+    # Factors are kept as logarithms: with a large β they overflow, and entries that
+    # once vanished could not come back. After these first two steps every sum of a
+    # row or column stays above 1/R, so plain exponentials are safe.
+    rows = np.log(sums) - logsumexp(logits, axis=2, keepdims=True)
+    columns = -logsumexp(logits + rows, axis=1, keepdims=True)
+    for _ in range(n_iter):
+        assigned = np.exp(logits + rows + columns)
+        ratio = sums / assigned.sum(axis=2, keepdims=True)
+        assigned *= ratio
+        totals = assigned.sum(axis=1, keepdims=True)
+        if np.abs(totals - 1).max(initial=0) <= tol:
+            break
+        rows += np.log(ratio)
+        columns -= np.log(totals)
+    return assigned[:, :n_parts]
+
+
+def select_distinct(
+    detectors: np.ndarray, merit: np.ndarray, n_selected: int, max_cosine: float
+) -> np.ndarray:
+    """Choose the best detectors that are not near-duplicates of better ones.
+
+    Parameters
+    ----------
+    detectors : ndarray of shape (K, D)
+        Unit rows.
+    merit : ndarray of shape (K,)
+        The larger, the better.
+    n_selected : int
+        At most K.
+    max_cosine : float
+        Two detectors of a larger cosine are near-duplicates.
+
+    Returns
+    -------
+    int ndarray of shape (n_selected,)
+        Their numbers, best first. Where too few are distinct, the best of the
+        near-duplicates follow.
+    """
+    order = np.argsort(-merit, kind="stable")
+    cosines = detectors @ detectors.T
+    distinct: list[int] = []
+    duplicates: list[int] = []
+    for k in order:
+        near = bool((cosines[k, distinct] > max_cosine).any())
+        (duplicates if near else distinct).append(int(k))
+    return np.array((distinct + duplicates)[:n_selected])
+
+
+def anneal(
+    regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Assign the regions of a class's images and average them, by turns.
+
+    Parameters
+    ----------
+    regions : float32 ndarray of shape (n, R, K)
+        Unit descriptors (or zero) of the images of one class.
+    detectors : float32 ndarray of shape (q, K)
+        Unit rows.
+    betas : ndarray
+        Sharpness of the assignment in each round.
+
+    Returns
+    -------
+    detectors : float32 ndarray of shape (q, K)
+        Unit rows.
+    n_rounds : int
+        Rounds that were made.
+    """
+    n_images, n_regions, _ = regions.shape
+    assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
+    n_rounds = 0
+    for beta in betas:
+        n_rounds += 1
+        sums = np.zeros_like(detectors)
+        moved = 0.0
+        for piece in pieces(n_images, regions[0].size):
+            scores = detectors @ regions[piece].swapaxes(1, 2)
+            shares = soft_assign(scores, beta).astype(np.float32)
+            moved += float(np.abs(shares - assigned[piece]).sum()) / 2
+            assigned[piece] = shares
+            sums += (shares @ regions[piece]).sum(axis=0)
+        mass = assigned.sum(axis=(0, 2))
+        # Regions that cancel, or none at all, say nothing new about a part.
+        tells = np.linalg.norm(sums, axis=1) > 1e-6 * mass
+        detectors = np.where(tells[:, None], normalize(sums), detectors)
+        if moved <= _LITTLE_CHANGE * mass.sum():
+            break
+    return detectors, n_rounds
+
+
+def pieces(n_images: int, floats_an_image: int) -> Iterator[slice]:
+    """Cut images into pieces that are held in memory at once.
+
+    Parameters
+    ----------
+    n_images : int
+    floats_an_image : int
+        float32 numbers that each image needs.
+
+    Yields
+    ------
+    slice
+        At least one image, and no more than the memory for one piece holds.
+    """
+    at_once = max(1, _PIECE_BYTES // (4 * floats_an_image))
+    for start in range(0, n_images, at_once):
+        yield slice(start, start + at_once)

@@ -1,0 +1,1 @@
+"""Fitted estimators to files and back, without pickle."""

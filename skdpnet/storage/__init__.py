@@ -1,0 +1,1 @@
+"""Where arrays are kept: the cache, arrays beyond memory, files written whole."""

@@ -1,0 +1,1 @@
+"""What has no place of its own: validation, devices, batches of images."""

@@ -1,0 +1,75 @@
+"""Where timm's networks have their maps, whatever they give themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from skdpnet.backbones.loading import load_backbone
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """List the models that are made, with random weights and norms that change maps."""
+    models = []
+    create = timm.create_model
+
+    def without_download(name, pretrained=False, **kwargs):
+        torch.manual_seed(0)
+        model = create(name, pretrained=False, **kwargs)
+        for layer in model.modules():
+            if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
+                nn.init.uniform_(layer.weight, 0.5, 1.5)
+                nn.init.normal_(layer.bias, 0, 0.3)
+        models.append(model)
+        return model
+
+    monkeypatch.setattr(timm, "create_model", without_download)
+    return models
+
+
+def _maps(name, strides=None):
+    backbone = load_backbone(f"timm/{name}", None, CPU, strides)
+    side = backbone.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+    maps = backbone.feature_maps(pixels, CPU, torch.float32)
+    mean, std = torch.tensor(backbone.mean), torch.tensor(backbone.std)
+    x = (torch.from_numpy(pixels) / 255 - mean) / std
+    return maps, x.permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "gmlp_ti16_224", "hiera_tiny_224"])
+def test_tokens_without_a_grid_are_put_on_theirs(made, name):
+    (maps,), x = _maps(name)
+    with torch.no_grad():
+        tokens = made[0].forward_features(x)
+    assert tokens.ndim == 3
+    torch.testing.assert_close(maps.flatten(1, 2), tokens, atol=1e-4, rtol=1e-3)
+
+
+def test_tokens_come_from_before_the_last_blocks_where_those_keep_none(made):
+    (maps,), x = _maps("pit_ti_224")
+    seen = []
+    made[0].transformers[-1].register_forward_hook(lambda *a: seen.append(a[2][0]))
+    with torch.no_grad():
+        made[0].forward_features(x)
+    expected = seen[0].permute(0, 2, 3, 1)
+    torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["resnetv2_18", "hiera_tiny_224", "levit_128s"])
+def test_the_last_of_several_maps_is_the_last_map(made, name):
+    (last,), _ = _maps(name)
+    several, _ = _maps(name, (16, 32, 64))
+    assert len(several) == (3 if name == "levit_128s" else 2)
+    torch.testing.assert_close(several[-1], last, atol=1e-4, rtol=1e-3)
+
+
+def test_a_network_without_a_map_is_refused_before_it_sees_pictures(made):
+    with pytest.raises(ValueError, match="no feature map.*pictures of 100 pixels"):
+        load_backbone("timm/hiera_tiny_224", 100, CPU)

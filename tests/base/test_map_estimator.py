@@ -1,0 +1,274 @@
+"""Every estimator on real pictures: the same in whatever way they come."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
+
+from skdpnet import (
+    DPNetClassifier,
+    DPNetTransformer,
+    FeatureMaps,
+    GlobalFeatures,
+    SoftAssignParts,
+)
+from skdpnet.features import feature_maps as features
+from skdpnet.images import ImageError
+from skdpnet.regions import whitening
+from skdpnet.storage import large_arrays as memory_of
+from tests.features.test_feature_maps import is_mapped
+
+SIZE = 96
+QUICK = {"image_size": SIZE, "region_scales": (0.3, 0.6), "n_parts_per_class": 3}
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("maps"))
+
+
+@pytest.fixture(
+    params=[GlobalFeatures, SoftAssignParts, DPNetTransformer, DPNetClassifier],
+    ids=lambda cls: cls.__name__,
+)
+def estimator(request, memory):
+    if request.param is GlobalFeatures:
+        return GlobalFeatures(image_size=SIZE, memory=memory)
+    extra = {} if request.param is SoftAssignParts else {"max_epochs": 3}
+    return request.param(**QUICK, **extra, memory=memory, random_state=0)
+
+
+def _open(paths):
+    pictures = []
+    for path in paths:
+        with Image.open(path) as picture:
+            pictures.append(picture.copy())
+    return pictures
+
+
+def _containers(paths):
+    pictures = _open(paths)
+    arrays = [np.array(p) for p in pictures]
+    column = np.empty((len(paths), 1), dtype=object)
+    column[:, 0] = paths
+    return {
+        "array of paths": np.array(paths),
+        "column of paths": column,
+        "PIL images": pictures,
+        "uint8 arrays": arrays,
+        "float arrays": [a / 255 for a in arrays],
+        "tensors": [torch.from_numpy(a).permute(2, 0, 1) for a in arrays],
+        "mixed": [paths[0], pictures[1], *arrays[2:]],
+    }
+
+
+def test_the_same_pixels_give_the_same_descriptor_in_every_container(
+    estimator, photographs
+):
+    paths, y = photographs
+    expected = estimator.fit(paths, y).transform(paths)
+    for name, container in _containers(paths).items():
+        got = estimator.transform(container)
+        np.testing.assert_allclose(got, expected, atol=1e-4, err_msg=name)
+
+
+def test_fit_on_arrays_is_fit_on_paths(estimator, photographs):
+    paths, y = photographs
+    arrays = [np.array(p) for p in _open(paths)]
+    one = clone(estimator).fit(paths, y).transform(paths)
+    two = clone(estimator).fit(arrays, y).transform(paths)
+    np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_one_picture_and_any_batch_give_the_same_rows(estimator, photographs):
+    paths, y = photographs
+    together = estimator.fit(paths, y).transform(paths)
+    alone = [estimator.transform([path])[0] for path in paths]
+    np.testing.assert_allclose(alone, together, atol=1e-4)
+
+
+def test_pickled_it_describes_the_same(estimator, photographs):
+    paths, y = photographs
+    copy = pickle.loads(pickle.dumps(estimator.fit(paths, y)))
+    np.testing.assert_array_equal(copy.transform(paths), estimator.transform(paths))
+
+
+def test_bad_pictures_are_named_before_training(estimator, photographs, tmp_path):
+    paths, y = photographs
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    bad = [*paths[:4], str(tmp_path / "notes.jpg"), *paths[5:]]
+    with pytest.raises(ImageError, match=r"item 4 .*notes\.jpg"):
+        estimator.fit(bad, y)
+    with pytest.raises(ValueError, match="precomputed"):
+        estimator.fit(np.random.default_rng(0).random((12, 5)), y)
+
+
+def test_frames_come_out_where_asked_for(estimator, photographs):
+    pandas = pytest.importorskip("pandas")
+    paths, y = photographs
+    frame = estimator.set_output(transform="pandas").fit(paths, y).transform(paths)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(estimator.get_feature_names_out())
+
+
+def test_part_names_hold_class_and_number(photographs, memory):
+    paths, y = photographs
+    parts = DPNetTransformer(**QUICK, max_epochs=0, memory=memory).fit(paths, y)
+    assert parts.get_feature_names_out().tolist() == [
+        *("cat_part0", "coffee_part0"),
+        *("cat_part1", "cat_part2", "coffee_part1", "coffee_part2"),
+    ]
+    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1]
+    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1]
+
+
+def test_a_column_of_a_frame_of_paths(photographs, memory):
+    pandas = pytest.importorskip("pandas")
+    paths, y = photographs
+    frame = pandas.DataFrame({"path": paths, "weight": 1.0})
+    both = ColumnTransformer(
+        [("global", GlobalFeatures(image_size=SIZE, memory=memory), ["path"])],
+        remainder="passthrough",
+    )
+    got = both.fit_transform(frame)
+    expected = GlobalFeatures(image_size=SIZE, memory=memory).fit_transform(paths)
+    np.testing.assert_allclose(got[:, :-1], expected)
+
+
+def test_cat_and_coffee_are_told_apart(photographs, memory):
+    paths, y = photographs
+    model = DPNetClassifier(**QUICK, max_epochs=5, memory=memory, random_state=0)
+    scores = cross_val_score(model, paths, y, cv=3)
+    assert scores.mean() > 0.9
+
+
+class Counting(torch.nn.Module):
+    """A small network that writes down how many pictures it saw."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+        torch.manual_seed(0)
+        self.layer = torch.nn.Conv2d(3, 16, 16, stride=16)
+
+    def forward(self, x):
+        with open(self.log, "a") as file:
+            file.write("x" * len(x))
+        return self.layer(x).relu()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_grid_search_shows_the_backbone_each_picture_once(
+    photographs, tmp_path, n_jobs
+):
+    paths, y = photographs
+    log = tmp_path / "log"
+    parts = DPNetTransformer(
+        Counting(str(log)),
+        **QUICK,
+        max_epochs=1,
+        memory=tmp_path / "maps",
+        random_state=0,
+    )
+    search = GridSearchCV(
+        Pipeline([("parts", parts), ("svm", LinearSVC(random_state=0))]),
+        {
+            "parts__orthogonality_weight": [0, 0.1],
+            "parts__specificity_weight": [0, 0.1],
+        },
+        cv=3,
+        n_jobs=n_jobs,
+    )
+    search.fit(paths, y)
+    assert len(log.read_text()) == len(paths)
+    search.predict(paths)
+    assert len(log.read_text()) == len(paths)
+
+
+def test_two_processes_find_the_scores_of_one(photographs, memory):
+    paths, y = photographs
+    pipe = Pipeline(
+        [
+            (
+                "parts",
+                DPNetTransformer(**QUICK, max_epochs=2, memory=memory, random_state=0),
+            ),
+            ("svm", LinearSVC(random_state=0)),
+        ]
+    )
+    grid = {"parts__n_parts_per_class": [2, 3], "svm__C": [0.1, 10]}
+    one, two = (
+        GridSearchCV(pipe, grid, cv=2, n_jobs=n).fit(paths, y).cv_results_
+        for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one["mean_test_score"], two["mean_test_score"])
+
+
+def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkeypatch):
+    paths, y = photographs
+    settings = {**QUICK, "max_epochs": 2, "memory": memory, "random_state": 0}
+    expected = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
+    made = []
+    allocate = memory_of.allocate
+
+    def on_disk(*args):
+        made.append(allocate(*args))
+        return made[-1]
+
+    monkeypatch.setattr(memory_of, "_IN_MEMORY_SHARE", 0.0)
+    for module in (features, whitening):
+        monkeypatch.setattr(module, "allocate", on_disk)
+    got = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
+    assert made
+    assert all(is_mapped(array) for array in made)
+    np.testing.assert_array_equal(got.parts_, expected.parts_)
+    np.testing.assert_allclose(
+        got.predict_proba(paths), expected.predict_proba(paths), atol=1e-6
+    )
+
+
+def test_a_pipeline_shows_the_backbone_each_picture_once(photographs, tmp_path):
+    paths, y = photographs
+    log = tmp_path / "log"
+    for cls in (DPNetTransformer, SoftAssignParts, GlobalFeatures):
+        settings = {} if cls is GlobalFeatures else QUICK
+        parts = cls(Counting(str(log)), **{**settings, "image_size": SIZE})
+        Pipeline([("parts", parts), ("svm", LinearSVC())]).fit(paths, y)
+        assert len(log.read_text()) == len(paths), cls
+        log.unlink()
+
+
+def test_a_changed_picture_changes_its_descriptor(photographs, memory, tmp_path):
+    paths, y = photographs
+    mine = tmp_path / "mine.png"
+    shutil.copy(paths[0], mine)
+    features = GlobalFeatures(image_size=SIZE, memory=memory).fit(paths)
+    before = features.transform([mine])
+    shutil.copy(paths[-1], mine)
+    after = features.transform([mine])
+    np.testing.assert_array_equal(after, features.transform(paths[-1:]))
+    assert np.abs(after - before).max() > 0.01
+
+
+def test_global_features_are_the_normalised_average(photographs, memory):
+    paths, _ = photographs
+    maps = FeatureMaps(image_size=SIZE, memory=memory).fit_transform(paths)
+    average = maps.astype(np.float64).mean((1, 2))
+    average /= np.linalg.norm(average, axis=1, keepdims=True)
+    got = GlobalFeatures(image_size=SIZE, memory=memory).fit_transform(paths)
+    np.testing.assert_allclose(got, average, atol=1e-6)
+
+
+def test_global_features_of_an_empty_map_are_zero_not_nan():
+    got = GlobalFeatures(backbone="precomputed").fit_transform(np.zeros((2, 3, 3, 4)))
+    assert (got == 0).all()

@@ -1,0 +1,80 @@
+"""Examples of the pages on large work run as they are printed, on a few pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import skdpnet
+from skdpnet.datasets import make_part_images
+
+ROOT = Path(__file__).parents[2]
+N_PICTURES = 66  # the page on ImageNet cuts them into 64 shards
+# As the page says for CPUs.
+ON_CPUS = {'f"cuda:{dist.get_rank()}"': '"cpu"', "torch.cuda.set_device(device)\n": ""}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Folder of what the examples call /data."""
+    root = tmp_path_factory.mktemp("data")
+    made = make_part_images(N_PICTURES, 2, image_size=64, random_state=0)
+    for i, (picture, label) in enumerate(zip(made.images, made.target, strict=True)):
+        for name in ("flowers", "imagenet"):
+            path = root / name / "train" / str(label) / f"{i:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    return root
+
+
+def run(
+    page: str,
+    mark: str,
+    data: Path,
+    arguments: Sequence[str] = (),
+    *,
+    launcher: Sequence[str] = (),
+    then: str = "",
+) -> str:
+    """Run the example of a page that holds the mark, as a script."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    (code,) = (
+        block
+        for block in re.findall("```python\n(.*?)```", text, re.S)
+        if mark in block
+    )
+    for printed, ours in {"/data/": f"{data}/", **ON_CPUS}.items():
+        code = code.replace(printed, ours)
+    (data / "example.py").write_text(code + then)
+    paths = [str(ROOT), str(ROOT / "benchmarks")]
+    done = subprocess.run(
+        [sys.executable, *launcher, "example.py", *arguments],
+        cwd=data,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_share_of_the_maps_and_one_fit_by_two_processes(data):
+    run("clusters", "sys.argv", data, ["0", "2"])
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    run("clusters", "OwnShare", data, launcher=torchrun)
+    model = skdpnet.load(data / "model.skdpnet", device="cpu")
+    assert np.isfinite(model.parts_).all() and model.n_iter_ == 10
+
+
+def test_shard_by_shard(data):
+    told = run("imagenet", "partial_fit", data, then="print(model.n_iter_, len(y))\n")
+    assert told.split() == [str(1 + 3 * 64), str(N_PICTURES)]

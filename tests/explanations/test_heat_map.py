@@ -1,0 +1,64 @@
+"""Heat maps: shares of regions, cells of regions, cells of other maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from skdpnet.explanations.heat_map import over_cells, region_shares, resample
+from skdpnet.parts.responses import soft_maximum
+from skdpnet.regions import RegionGrid
+
+
+@pytest.fixture
+def responses():
+    return np.random.default_rng(0).uniform(-1, 1, (20, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("beta", [1.0, 40.0, 1e5, None])
+def test_shares_are_the_derivatives_of_the_maximum(responses, beta):
+    S = torch.from_numpy(responses).double()[None].requires_grad_()
+    soft_maximum(S, beta).sum().backward()
+    shares = region_shares(responses, beta)
+    np.testing.assert_allclose(shares, S.grad[0].numpy(), atol=1e-12)
+    np.testing.assert_allclose(shares.sum(0), 1)
+
+
+def test_the_hard_maximum_is_the_limit_also_where_regions_tie():
+    tied = np.array([[0.5, 0.1], [0.5, 0.2], [0.1, 0.2], [0.0, 0.2]], np.float32)
+    hard = region_shares(tied, None)
+    np.testing.assert_allclose(hard[:, 0], [1 / 2, 1 / 2, 0, 0])
+    np.testing.assert_allclose(hard[:, 1], [0, 1 / 3, 1 / 3, 1 / 3])
+    np.testing.assert_allclose(region_shares(tied, 1e4), hard, atol=1e-12)
+
+
+@pytest.mark.parametrize("windows", [((1, 1),), ((2, 2), (3, 3)), ((1, 4), (5, 7))])
+def test_regions_are_spread_over_their_cells(windows):
+    grid = RegionGrid(5, 7, windows)
+    values = np.random.default_rng(0).normal(size=grid.n_regions)
+    expected = np.zeros((5, 7))
+    for value, (top, left, bottom, right) in zip(values, grid.cells, strict=True):
+        area = (bottom - top) * (right - left)
+        expected[top:bottom, left:right] += value / area
+    got = over_cells(values, grid)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+    assert got.sum() == pytest.approx(values.sum(), abs=1e-12)
+
+
+def test_multiples_share_evenly():
+    cells = np.random.default_rng(0).normal(size=(3, 4))
+    expected = np.kron(cells, np.full((2, 3), 1 / 6))
+    np.testing.assert_allclose(resample(cells, (6, 12)), expected, atol=1e-15)
+    np.testing.assert_array_equal(resample(cells, (3, 4)), cells)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (8, 3), (1, 1), (14, 9)])
+def test_other_sizes_share_by_overlap(shape):
+    cells = np.random.default_rng(0).normal(size=(4, 6))
+    # On a map that both sizes divide, shares are even; then cells are summed.
+    fine = np.kron(cells, np.ones(shape)) / np.prod(shape)
+    expected = fine.reshape(shape[0], 4, shape[1], 6).sum((1, 3))
+    got = resample(cells, shape)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+    assert got.sum() == pytest.approx(cells.sum(), abs=1e-12)

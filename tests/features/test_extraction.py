@@ -1,0 +1,193 @@
+"""Pieces of maps: in order, in bounded memory, shared, and never in anyone's way."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from skdpnet import FeatureMaps
+from skdpnet.features import extraction as streaming
+from skdpnet.images import ImageError
+
+
+class Pooled(nn.Module):
+    """Two maps, means over patches; writes down how many pictures it saw."""
+
+    def __init__(self, log: str | None = None):
+        super().__init__()
+        self.log = log
+
+    def forward(self, x):
+        if self.log is not None:
+            with open(self.log, "a") as file:
+                file.write("x" * len(x))
+        fine = nn.functional.avg_pool2d(x, 8)
+        return fine, nn.functional.avg_pool2d(fine, 2)
+
+
+SETTINGS = {"image_size": 32, "batch_size": 5}
+
+
+@pytest.fixture(params=[False, True], ids=["computed", "kept"])
+def memory(request, tmp_path):
+    return tmp_path / "maps" if request.param else None
+
+
+@pytest.fixture(params=[0, 2], ids=["in step", "ahead"])
+def ahead(request, monkeypatch):
+    """Whether decoding runs ahead, as it does for a GPU."""
+    init = streaming.Extractor.__init__
+
+    def with_ahead(self, *args):
+        init(self, *args)
+        self._ahead = request.param
+
+    monkeypatch.setattr(streaming.Extractor, "__init__", with_ahead)
+    return request.param
+
+
+def test_pieces_put_together_are_the_maps(photographs, memory, ahead):
+    paths = [*photographs[0], photographs[0][3]]
+    extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
+    pieces = list(extractor.pieces(paths))
+    assert [len(piece[0]) for piece in pieces] == [5, 5, 3]
+    whole = FeatureMaps(Pooled(), image_size=32).fit_transform(paths)
+    assert pieces[0][0].dtype == whole["map0"].dtype
+    for i, name in enumerate(("map0", "map1")):
+        got = np.concatenate([piece[i] for piece in pieces])
+        np.testing.assert_array_equal(got, whole[name])
+    for i, one in enumerate(paths):
+        (alone,) = extractor.pieces([one])
+        np.testing.assert_array_equal(alone[0][0], whole["map0"][i])
+
+
+def test_what_is_decoded_does_not_grow_with_the_pictures(
+    photographs, memory, ahead, monkeypatch
+):
+    """Count the decoded pictures that are alive whenever a piece is handed on."""
+    alive = weakref.WeakSet()
+    n_windows = 2 if ahead else 1
+    most = 5 * max(ahead + 1, n_windows * streaming._WINDOW)
+
+    class Decoded(np.ndarray):
+        __hash__ = object.__hash__
+
+    read = streaming.Images.network_input
+
+    def counted(self, *args, **kwargs):
+        pixels, key = read(self, *args, **kwargs)
+        pixels = pixels.view(Decoded)
+        alive.add(pixels)
+        assert len(alive) <= most
+        return pixels, key
+
+    monkeypatch.setattr(streaming.Images, "network_input", counted)
+    extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
+    first = np.asarray(Image.open(photographs[0][0]).resize((40, 40)))
+    pictures = np.stack([np.roll(first, i, axis=0) for i in range(40)] * 3)
+    n_pieces = 0
+    for _ in extractor.pieces(pictures):
+        n_pieces += 1
+    assert n_pieces == 24
+    gc.collect()
+    assert not alive
+
+
+def test_headers_and_settings_are_checked_before_anything_is_computed(
+    photographs, memory, tmp_path
+):
+    log = str(tmp_path / "log")
+    extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=memory)
+    (tmp_path / "letter.jpg").write_text("no picture")
+    with pytest.raises(ImageError, match=r"item 12.*letter\.jpg"):
+        extractor.pieces([*photographs[0], str(tmp_path / "letter.jpg")])
+    with pytest.raises(ValueError, match="batch_size"):
+        extractor.set_params(batch_size=0).pieces(photographs[0])
+    assert not Path(log).exists()
+
+
+def test_a_truncated_picture_is_named_after_the_pieces_before_it(
+    photographs, memory, ahead, tmp_path
+):
+    whole = Path(photographs[0][0]).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    pieces = FeatureMaps(Pooled(), **SETTINGS, memory=memory).pieces(
+        [*photographs[0][:6], str(tmp_path / "half.png"), *photographs[0][6:]]
+    )
+    if memory is None:
+        assert len(next(pieces)[0]) == 5
+    with pytest.raises(ImageError, match=r"item 6.*half\.png"):
+        list(pieces)
+
+
+def test_a_map_beyond_its_type_is_named_with_its_picture(memory, ahead):
+    class Bright(nn.Module):
+        def forward(self, x):
+            return torch.where(x > 2, x * 1e6, x)
+
+    pictures = np.zeros((7, 32, 32, 3), np.uint8)
+    pictures[6] = 255
+    pictures[:, 0, 0] = np.arange(7)[:, None]
+    extractor = FeatureMaps(Bright(), **SETTINGS, memory=memory)
+    with pytest.raises(ValueError, match=r"item 6.*2\.\d+e\+06.*float16.*float32"):
+        list(extractor.pieces(pictures))
+    extractor.set_params(precision="float32").fit_transform(pictures)
+
+
+def test_a_file_that_changes_meanwhile_changes_no_other_s_map(
+    photographs, tmp_path, monkeypatch, ahead
+):
+    """Three files of one content, of which one is another when it is decoded."""
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        shutil.copy(photographs[0][0], path)
+    find_key = streaming.Images.content_key
+
+    def and_change(self, i):
+        key = find_key(self, i)
+        if i == 2:
+            shutil.copy(photographs[0][1], paths[0])
+        return key
+
+    monkeypatch.setattr(streaming.Images, "content_key", and_change)
+    log = str(tmp_path / "log")
+    kept = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
+    maps = kept.fit_transform(paths)
+    assert len(Path(log).read_text()) == 2
+    expected = FeatureMaps(Pooled(), **SETTINGS).fit_transform(paths)
+    np.testing.assert_array_equal(maps, expected)
+
+
+def test_streams_left_in_the_middle_hold_up_nobody(photographs, tmp_path, ahead):
+    """Two at a time over the same pictures, in one thread, would wait forever."""
+    log = str(tmp_path / "log")
+    extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
+    left = extractor.pieces(photographs[0])
+    next(left)
+    both = zip(
+        extractor.pieces(photographs[0]),
+        extractor.pieces(photographs[0]),
+        strict=True,
+    )
+    for one, two in both:
+        np.testing.assert_array_equal(one[0], two[0])
+    assert len(Path(log).read_text()) == len(photographs[0])
+
+
+def test_a_stream_that_ends_early_ends_its_threads(photographs):
+    import threading
+
+    before = threading.active_count()
+    pieces = FeatureMaps(Pooled(), **SETTINGS).pieces(photographs[0])
+    next(pieces)
+    assert threading.active_count() > before
+    pieces.close()
+    assert threading.active_count() == before

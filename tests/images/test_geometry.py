@@ -1,0 +1,137 @@
+"""The way from the network's input back to a picture's own pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skdpnet.images.collection import as_images
+from skdpnet.images.geometry import Geometry, preprocess
+
+# Picture sizes (upright), and a rectangle inside their centred square.
+PICTURES = {
+    "wide": ((90, 40), (30, 8, 42, 24)),
+    "tall": ((40, 91), (4, 30, 20, 42)),
+    "square": ((48, 48), (0, 6, 12, 30)),
+}
+# How the EXIF standard says a picture was stored: where its first row and first
+# column lie in the upright picture.
+STORE = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a),
+    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+def bounds(mask):
+    """Left, top, right, bottom of the true pixels."""
+    ys, xs = np.nonzero(mask)
+    return xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+
+
+def marked(size, box):
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top, right, bottom = box
+    picture[top:bottom, left:right] = 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "tif", "webp", "object", "tif-object"]
+)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", PICTURES)
+def test_boxes_come_back_to_the_stored_pixels(tmp_path, kind, orientation, suffix):
+    size, box = PICTURES[kind]
+    upright = marked(size, box)
+    stored = np.ascontiguousarray(STORE[orientation](upright))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(stored)
+    if suffix == "object":
+        picture.getexif()[0x0112] = orientation
+        images = as_images([picture])
+    else:
+        path = tmp_path / f"p.{suffix[:3] if 'object' in suffix else suffix}"
+        options = {"lossless": True} if suffix == "webp" else {"quality": 95}
+        picture.save(path, exif=exif, **({} if suffix == "png" else options))
+        images = as_images([path if "object" not in suffix else Image.open(path)])
+
+    loaded = np.asarray(images.load(0))
+    assert loaded.shape == upright.shape
+    assert np.abs(loaded.astype(int) - upright).max() < 60  # JPEG rings a little
+    geometry = images.geometry(0)
+    assert geometry.upright_size == size
+
+    side = 24  # so that the rectangles lie on whole pixels of the input
+    found = bounds(preprocess(images.load(0), side)[:, :, 0] > 127)
+    fractions = np.array(found) / side
+    scale = min(size) / side
+    np.testing.assert_allclose(geometry.to_upright(fractions), box, atol=scale / 2)
+    expected = bounds(stored[:, :, 0] > 127)
+    if suffix == "tif-object":
+        # Pillow turns TIFF files itself, and shows the user the upright pixels.
+        expected = box
+    else:
+        assert geometry.stored_size == picture.size
+    got = geometry.to_original(fractions)
+    assert got[0] < got[2] and got[1] < got[3]
+    np.testing.assert_allclose(got, expected, atol=scale / 2)
+
+
+def test_whole_input_is_the_centred_square():
+    whole = [[0, 0, 1, 1], [0.5, 0, 1, 0.5]]
+    wide = Geometry((101, 40), 1)
+    np.testing.assert_array_equal(
+        wide.to_upright(whole), [[30, 0, 70, 40], [50, 0, 70, 20]]
+    )
+    turned = Geometry((101, 40), 6)
+    assert turned.upright_size == (40, 101)
+    np.testing.assert_array_equal(turned.to_upright(whole)[0], [0, 30, 40, 70])
+    # Upright right becomes stored top when the file is turned clockwise to be upright.
+    np.testing.assert_array_equal(
+        turned.to_original(whole), [[30, 0, 70, 40], [30, 0, 50, 20]]
+    )
+
+
+@pytest.mark.parametrize("shape", [(4,), (0, 4), (5, 4), (2, 3, 4)])
+def test_boxes_keep_their_shape(shape):
+    geometry = Geometry((10, 20), 7)
+    assert geometry.to_upright(np.zeros(shape)).shape == shape
+    assert geometry.to_original(np.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize("boxes", [0.5, [0.1, 0.2], np.zeros((4, 3))])
+def test_boxes_need_four_edges(boxes):
+    with pytest.raises(ValueError, match="last axis of length 4"):
+        Geometry((10, 20), 1).to_original(boxes)
+
+
+def test_preprocess_crops_without_blur():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (21, 32, 3), dtype=np.uint8)
+    result = preprocess(Image.fromarray(picture), 21)
+    np.testing.assert_array_equal(result, picture[:, 5:26])
+    assert result.flags.writeable
+
+
+def test_preprocess_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = preprocess(Image.fromarray(stripes), 8)
+    assert np.abs(small[:, 1:-1].astype(int) - 128).max() < 12
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3000, 2)])
+def test_preprocess_extreme_sizes(size):
+    result = preprocess(Image.new("RGB", size, (9, 8, 7)), 32)
+    assert (result == (9, 8, 7)).all() and result.shape == (32, 32, 3)
+
+
+def test_preprocess_wants_rgb():
+    with pytest.raises(ValueError, match="mode 'L'"):
+        preprocess(Image.new("L", (4, 4)), 8)

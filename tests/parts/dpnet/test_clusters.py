@@ -1,0 +1,208 @@
+"""Searches on real local clusters: joblib's dask and ray back ends, two workers."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from joblib import parallel_config
+from joblib.pool import PicklingPool
+from PIL import Image
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
+
+from skdpnet import DPNetTransformer
+from skdpnet.datasets import make_part_images
+from skdpnet.features.feature_maps import resolve_device
+
+N_WORKERS = 2
+LONGEST_WAIT_SECONDS = 120
+
+
+class Logged(torch.nn.Module):
+    """A small network that writes down each picture it sees, and which process it is.
+
+    Its first batch waits until so many processes have come, so that no worker can do
+    the work of all before the others begin.
+    """
+
+    def __init__(self, log: Path, n_processes: int):
+        super().__init__()
+        self.log, self.n_processes = str(log), n_processes
+
+    def forward(self, x):
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        lines = [
+            f"{os.getpid()},{picture.double().sum():.9f},{x.device},{gpu}\n"
+            for picture in x
+        ]
+        with open(self.log, "a") as file:
+            file.write("".join(lines))
+        start = time.monotonic()
+        while len({process for process, *_ in read(self.log)}) < self.n_processes:
+            if time.monotonic() - start > LONGEST_WAIT_SECONDS:
+                raise TimeoutError(f"fewer than {self.n_processes} processes came")
+            time.sleep(0.02)
+        means = torch.nn.functional.avg_pool2d(x, 8)
+        return torch.cat([means, means.square()], dim=1)
+
+
+def read(log: str | Path) -> list[tuple[str, ...]]:
+    """Process, picture, device and visible GPUs, a line for each picture seen."""
+    lines = Path(log).read_text().splitlines()
+    return [tuple(line.split(",")) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
+    """Paths of 96 made pictures, all there is of them, and their labels.
+
+    A fold has more than a worker claims at once: others find work in the same fold.
+    """
+    folder = tmp_path_factory.mktemp("pictures")
+    data = make_part_images(96, 2, image_size=48, difficulty=0.3, random_state=0)
+    paths = [str(folder / f"{i:02}.png") for i in range(96)]
+    for path, picture in zip(paths, data.images, strict=True):
+        Image.fromarray(picture).save(path)
+    return np.array(paths), data.target
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """Make a pipeline with a log and a cache of its own."""
+
+    def make(n_processes: int) -> tuple[Pipeline, Path]:
+        folder = tmp_path_factory.mktemp("run")
+        parts = DPNetTransformer(
+            Logged(folder / "log", n_processes),
+            image_size=48,
+            n_parts_per_class=3,
+            max_epochs=2,
+            memory=folder / "maps",
+            device="cpu",
+            random_state=0,
+        )
+        svm = LinearSVC(random_state=0)
+        return Pipeline([("parts", parts), ("svm", svm)]), folder / "log"
+
+    return make
+
+
+def search(pipe: Pipeline, pictures, n_jobs: int) -> GridSearchCV:
+    grid = {"parts__orthogonality_weight": [0.0, 1.0], "svm__C": [0.01, 1.0]}
+    return GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(*pictures)
+
+
+@pytest.fixture(scope="module")
+def in_one_process(pipeline, pictures) -> GridSearchCV:
+    return search(pipeline(1)[0], pictures, n_jobs=1)
+
+
+def same_search(one: GridSearchCV, other: GridSearchCV, pictures) -> None:
+    for fold in range(3):
+        name = f"split{fold}_test_score"
+        np.testing.assert_array_equal(other.cv_results_[name], one.cv_results_[name])
+    # Else the scores would say little.
+    assert len(set(one.cv_results_["mean_test_score"])) > 1
+    assert other.best_params_ == one.best_params_
+    paths, _ = pictures
+    np.testing.assert_array_equal(
+        other.best_estimator_[0].transform(paths),
+        one.best_estimator_[0].transform(paths),
+    )
+
+
+def seen_by_workers_once_each(log: Path, pictures) -> None:
+    """The refit in this process finds all maps in the cache, too."""
+    seen = read(log)
+    assert len(seen) == len({picture for _, picture, *_ in seen}) == len(pictures[0])
+    processes = {process for process, *_ in seen}
+    assert len(processes) == N_WORKERS
+    assert str(os.getpid()) not in processes
+
+
+def one_gpu_each(log: Path) -> None:
+    visible = {(process, gpu) for process, _, _, gpu in read(log)}
+    assert sorted(gpu for _, gpu in visible) == ["0", "1"]
+
+
+@pytest.fixture(scope="module")
+def dask():
+    """A scheduler and two workers, each told of one GPU, as LocalCluster has them."""
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    workers = {
+        i: {
+            "cls": distributed.Nanny,
+            "options": {"nthreads": 1, "env": {"CUDA_VISIBLE_DEVICES": str(i)}},
+        }
+        for i in range(N_WORKERS)
+    }
+    scheduler = {
+        "cls": distributed.Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+    }
+    with (
+        distributed.SpecCluster(workers=workers, scheduler=scheduler) as cluster,
+        distributed.Client(cluster),
+    ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def ray(tmp_path_factory):
+    """Two workers, and two GPUs that ray only believes to be there."""
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    from ray.util.joblib import register_ray
+
+    bases = PicklingPool.__bases__
+    with pytest.MonkeyPatch.context() as patch:
+        # It keeps a token for its own connections there.
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        # Ray changes print and the pool for good, also for tests without it.
+        patch.setattr(builtins, "print", print)
+        ray.init(num_cpus=N_WORKERS, num_gpus=N_WORKERS, include_dashboard=False)
+        register_ray()
+        yield
+        ray.shutdown()
+    PicklingPool.__bases__ = bases
+
+
+def test_a_search_on_dask_is_the_search_of_one_process(
+    dask, in_one_process, pipeline, pictures
+):
+    pipe, log = pipeline(N_WORKERS)
+    with parallel_config(backend="dask"):
+        found = search(pipe, pictures, n_jobs=-1)
+    same_search(in_one_process, found, pictures)
+    seen_by_workers_once_each(log, pictures)
+    one_gpu_each(log)
+
+
+def test_a_search_on_ray_is_the_search_of_one_process(
+    ray, in_one_process, pipeline, pictures
+):
+    pipe, log = pipeline(N_WORKERS)
+    with parallel_config(backend="ray", ray_remote_args={"num_gpus": 1}):
+        found = search(pipe, pictures, n_jobs=N_WORKERS)
+    same_search(in_one_process, found, pictures)
+    seen_by_workers_once_each(log, pictures)
+    one_gpu_each(log)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the workers have a GPU, too")
+def test_the_device_is_chosen_by_the_worker(dask, pipeline, pictures, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert resolve_device("auto").type == "cuda"
+    pipe, log = pipeline(1)
+    pipe.set_params(parts__device="auto")
+    with parallel_config(backend="dask"):
+        scores = cross_val_score(pipe, *pictures, cv=3, error_score="raise")
+    assert len(scores) == 3
+    assert {device for _, _, device, _ in read(log)} == {"cpu"}

@@ -1,0 +1,108 @@
+"""Fits that start alike share their start through `memory`, and change by nothing."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+import skdpnet.parts.dpnet.initial_state
+from skdpnet import DPNetClassifier
+from tests.parts.dpnet.test_several_maps import two_maps
+
+SETTINGS = {
+    "backbone": "precomputed",
+    "n_parts_per_class": 4,
+    "region_scales": (0.25, 0.5),
+    "max_epochs": 1,
+    "random_state": 0,
+}
+
+
+@pytest.fixture
+def clusterings(monkeypatch):
+    """Calls of the clustering, which every start that is worked out needs."""
+    calls = []
+    plain = skdpnet.parts.dpnet.initial_state.cluster_parts
+
+    def counted(*args):
+        calls.append(1)
+        return plain(*args)
+
+    monkeypatch.setattr(skdpnet.parts.dpnet.initial_state, "cluster_parts", counted)
+    return calls
+
+
+def _same(one, two):
+    for name in ("parts_", "coef_", "intercept_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_a_kept_start_gives_the_very_model(tmp_path, clusterings):
+    X, y, _ = two_maps(60)
+    weighted = {**SETTINGS, "orthogonality_weight": 1.0, "validation_fraction": 0.2}
+    plain = DPNetClassifier(**weighted).fit(X, y)
+    DPNetClassifier(**{**weighted, "lr": 0.01}, memory=tmp_path).fit(X, y)
+    assert len(clusterings) == 4  # two fits, two maps each
+    _same(DPNetClassifier(**weighted, memory=tmp_path).fit(X, y), plain)
+    assert len(clusterings) == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"random_state": 1},
+        {"n_parts_per_class": 6},
+        {"n_components": 8},
+        {"region_scales": (0.25,)},
+        {"validation_fraction": 0.2},
+    ],
+)
+def test_what_starts_otherwise_shares_nothing(tmp_path, clusterings, other):
+    X, y, _ = two_maps(60)
+    DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    settings = {**SETTINGS, **other}
+    found = DPNetClassifier(**settings, memory=tmp_path).fit(X, y)
+    assert len(clusterings) == 4
+    _same(found, DPNetClassifier(**settings).fit(X, y))
+
+
+def test_other_pictures_and_labels_share_nothing(tmp_path, clusterings):
+    X, y, _ = two_maps(60)
+    DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    changed = X.copy()
+    changed["map1"][-1, 0, 0, 0] += 1
+    swapped = y.copy()
+    swapped[[0, 1]] = y[[1, 0]]
+    DPNetClassifier(**SETTINGS, memory=tmp_path).fit(changed, y)
+    DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, swapped)
+    assert len(clusterings) == 6
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
+def test_draws_that_nobody_can_repeat_are_not_kept(tmp_path, clusterings, seed):
+    X, y, _ = two_maps(60)
+    settings = {**SETTINGS, "random_state": seed, "memory": tmp_path}
+    for _ in range(2):
+        DPNetClassifier(**settings).fit(X, y)
+    assert len(clusterings) == 4
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_search_clusters_once_a_fold(tmp_path, clusterings):
+    X, y, _ = two_maps(60)
+    grid = {"orthogonality_weight": [0, 1], "specificity_weight": [0, 1]}
+    search = GridSearchCV(DPNetClassifier(**SETTINGS, memory=tmp_path), grid, cv=3)
+    search.fit(X, y)
+    assert len(clusterings) == 2 * (3 + 1)  # three folds and the refit, two maps each
+    plain = GridSearchCV(DPNetClassifier(**SETTINGS), grid, cv=3).fit(X, y)
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_start_that_finds_no_room_does_not_end_the_fit(tmp_path, full_disk):
+    X, y, _ = two_maps(60)
+    plain = DPNetClassifier(**SETTINGS).fit(X, y)
+    with pytest.warns(RuntimeWarning, match="cannot all be kept in"):
+        found = DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    _same(found, plain)
+    assert not list(tmp_path.rglob("*.safetensors"))

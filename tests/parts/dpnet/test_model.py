@@ -1,0 +1,52 @@
+"""The part model: its descriptor, and logits that stay."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdpnet.parts.dpnet.model import MapParts, PartModel
+from skdpnet.parts.responses import soft_maximum
+from skdpnet.regions import RegionGrid
+
+GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
+
+
+@pytest.fixture
+def inputs():
+    """Maps as `WhitenedMaps` describes them, with a mean of zero."""
+    cells = torch.tensor(np.random.default_rng(0).normal(size=(3, 20, 6)))
+    lengths = GRID.norms(cells)
+    return [(cells, lengths, lengths)]
+
+
+@pytest.fixture
+def parts():
+    return np.random.default_rng(1).normal(size=(7, 6))
+
+
+def _model(parts):
+    one = MapParts(torch.tensor(parts), GRID, torch.zeros(6))
+    model = PartModel([one], 3, 20.0, dropout=0.5)
+    torch.nn.init.normal_(model.classifier.weight)
+    return model.double().eval()
+
+
+def test_standardising_leaves_the_logits_and_gives_unit_descriptors(inputs, parts):
+    model = _model(parts)
+    before = model(inputs).logits
+    b = soft_maximum(model.responses(inputs)[0], 20.0)
+    model.standardise(b.mean(0), b.std(0, correction=0))
+    torch.testing.assert_close(model(inputs).logits, before)
+    descriptor = model.descriptor(model.maxima(inputs)).detach().numpy()
+    np.testing.assert_allclose(descriptor.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(descriptor.var(0), 1 / 7)
+
+
+def test_a_part_that_never_varies_is_switched_off_and_its_logit_kept(inputs, parts):
+    parts[2] = 0
+    model = _model(parts)
+    before = model(inputs).logits
+    b = soft_maximum(model.responses(inputs)[0], 20.0)
+    model.standardise(b.mean(0), b.std(0, correction=0))
+    torch.testing.assert_close(model(inputs).logits, before)
+    assert (model.descriptor(model.maxima(inputs))[:, 2] == 0).all()

@@ -1,0 +1,92 @@
+"""Work side by side: one thread for each operation, and nothing changed for others."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+import skdpnet.parts.maxima.threads
+from skdpnet.parts.maxima.threads import n_side_by_side, side_by_side
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("n_pieces", [0, 1, 5, 9])
+def test_every_piece_is_worked_on_once_and_in_order(n_threads, n_pieces):
+    shares = side_by_side(list, range(n_pieces), n_threads)
+    assert [piece for share in shares for piece in share] == list(range(n_pieces))
+    lengths = [len(share) for share in shares]
+    assert len(lengths) == min(n_threads, n_pieces)
+    assert not lengths or max(lengths) - min(lengths) <= 1
+
+
+def test_operations_of_a_share_have_one_thread_and_others_keep_theirs(three_threads):
+    # Each waits for the other: they do run at the same time.
+    together = threading.Barrier(2, timeout=60)
+
+    def work(pieces):
+        together.wait()
+        torch.ones(300, 300) @ torch.ones(300, 300)
+        return threading.get_ident(), torch.get_num_threads()
+
+    (one, n), (other, m) = side_by_side(work, range(2), 2)
+    assert n == m == 1
+    assert len({one, other, threading.get_ident()}) == 3
+    assert torch.get_num_threads() == n_side_by_side(CPU) == 3
+    found = []
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert found == [3]
+
+
+def test_a_share_that_shares_out_does_not_wait_for_itself():
+    def work(pieces):
+        return side_by_side(list, range(4), n_side_by_side(CPU))
+
+    assert side_by_side(work, range(2), 2) == [[[0, 1, 2, 3]]] * 2
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_the_callers_inference_mode_is_that_of_the_threads(mode):
+    def work(pieces):
+        out[pieces] = 1
+        return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    with mode():
+        out = torch.zeros(6)
+        modes = side_by_side(work, np.arange(6), 3)
+    assert modes == [(mode is torch.inference_mode, False)] * 3
+    assert (out == 1).all()
+
+
+def test_an_error_of_a_thread_is_the_callers():
+    def work(pieces):
+        raise ValueError(f"piece {pieces[0]}")
+
+    with pytest.raises(ValueError, match="piece 0"):
+        side_by_side(work, range(4), 2)
+    assert side_by_side(sum, range(4), 2) == [1, 5]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    side_by_side(sum, range(4), 2)
+    assert skdpnet.parts.maxima.threads._pool is not None
+    child = os.fork()
+    if child == 0:
+        # No test may go on in two processes.
+        os._exit(0 if skdpnet.parts.maxima.threads._pool is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

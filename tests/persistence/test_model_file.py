@@ -1,0 +1,200 @@
+"""Files that are damaged, foreign, forged or newer are refused, and never run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+import skdpnet
+from skdpnet import DPNetClassifier, GlobalFeatures
+from skdpnet.exceptions import ModelFileError
+from skdpnet.persistence.model_file import read, write
+from tests.parts.dpnet.test_several_maps import two_maps
+from tests.persistence.test_saving import SETTINGS, same
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y, _ = two_maps(30)
+    return X, y, DPNetClassifier(**SETTINGS, max_epochs=2).fit(X, y)
+
+
+@pytest.fixture
+def saved(fitted, tmp_path):
+    path = tmp_path / "model.safetensors"
+    fitted[2].save(path)
+    return path
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
+def test_a_truncated_file_is_told(saved, share):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFileError, match="damaged"):
+        skdpnet.load(saved)
+
+
+def test_any_flipped_bit_is_told(saved):
+    data = saved.read_bytes()
+    header = 8 + int.from_bytes(data[:8], "little")
+    random = np.random.default_rng(0)
+    places = [*range(10), *random.integers(header, size=150)]
+    places += [*random.integers(header, len(data), size=50)]
+    for place in places:
+        bad = bytearray(data)
+        bad[place] ^= 1 << int(random.integers(8))
+        saved.write_bytes(bad)
+        with pytest.raises(ModelFileError, match="model.safetensors"):
+            skdpnet.load(saved)
+
+
+class Touch:
+    """Runs code when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_foreign_files_are_told_and_pickles_not_run(tmp_path):
+    marker = tmp_path / "marker"
+    pickles = [pickle.dumps(Touch(marker), protocol) for protocol in (0, 2, 5)]
+    torch.save(Touch(marker), tmp_path / "torch")
+    pickles.append((tmp_path / "torch").read_bytes())
+    for data in (
+        *pickles,
+        b"",
+        b"plain text, and a good deal of it",
+        b'{"a": 1, "b": 2}',
+    ):
+        (tmp_path / "model").write_bytes(data)
+        with pytest.raises(ModelFileError, match="model is not a model that skdpnet"):
+            skdpnet.load(tmp_path / "model")
+    assert not marker.exists()
+    save_file({"weight": np.ones(3)}, tmp_path / "model", {"format": "pt"})
+    with pytest.raises(ModelFileError, match="a safetensors file, but not a model"):
+        skdpnet.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("shape", [[2**40, 2**40], [2**60], [3, 2**30]])
+def test_huge_claimed_sizes_are_refused(saved, shape):
+    data = saved.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["coef_"]["shape"] = shape
+    text = json.dumps(header).encode()
+    saved.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    with pytest.raises(ModelFileError, match="damaged"):
+        skdpnet.load(saved)
+    for claimed in (2**62, len(data) * 1000):
+        saved.write_bytes(claimed.to_bytes(8, "little") + data[8:])
+        with pytest.raises(ModelFileError, match="damaged"):
+            skdpnet.load(saved)
+
+
+def forge(path, metadata=None, tensors=None, **fitted):
+    """Change what a file holds and give it the checksum that belongs to that."""
+    old, arrays = read(path)
+    trees = json.loads(old["fitted"])
+    trees.update(fitted)
+    trees = {key: tree for key, tree in trees.items() if tree != "drop"}
+    new = {**old, "fitted": json.dumps(trees), **(metadata or {})}
+    arrays = {**arrays, **(tensors or {})}
+    write(path, new, {key: array for key, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.system",
+        "posix.system",
+        "skdpnet.parts.dpnet.estimators.DPNetClassifier",
+        "",
+        "save",
+    ],
+)
+def test_classes_outside_the_table_are_refused(saved, name):
+    forge(saved, {"class": name})
+    with pytest.raises(ModelFileError, match=f"unknown class '{name}'.*Upgrade"):
+        skdpnet.load(saved)
+
+
+@pytest.mark.parametrize("version", ["2", "1.5", "", "9" * 9999])
+def test_other_format_versions_are_told(saved, version):
+    forge(saved, {"format_version": version, "skdpnet_version": "9.0"})
+    with pytest.raises(
+        ModelFileError, match=r"format version .*'9.0'.*Upgrade skdpnet"
+    ):
+        skdpnet.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tensors": {"coef_": None}}, "the tensor 'coef_' is missing"),
+        ({"tensors": {"net_.shift": None}}, "missing"),
+        ({"coef_": "drop"}, "coef_ is missing"),
+        ({"net_": "drop"}, "net_ is missing"),
+        ({"tensors": {"coef_": np.ones((3, 5), "f4")}}, r"coef_ has shape \(3, 5\)"),
+        ({"tensors": {"coef_": np.ones((3, 6), int)}}, "coef_ is no array of real"),
+        (
+            {"tensors": {"parts_": np.ones((6, 17), "f4")}},
+            r"parts_ has shape \(6, 17\)",
+        ),
+        ({"tensors": {"whitenings_.0.mean": np.ones(9, "f4")}}, "mean has shape"),
+        (
+            {"tensors": {"whitenings_.1.projection": np.ones((9, 18), "f4")}},
+            "projection has shape|parts_ has shape|net's parts",
+        ),
+        ({"tensors": {"part_maps_": np.array([1, 1, 1, 0, 0, 0])}}, "map by map"),
+        ({"tensors": {"part_maps_": np.zeros(6, int)}}, "map by map"),
+        ({"tensors": {"part_classes_": np.full(6, 2**40)}}, "part_classes_ does not"),
+        ({"tensors": {"part_classes_": np.zeros((0, 3), int)}}, "does not hold"),
+        ({"tensors": {"classes_": np.zeros((2, 3))}}, "classes_ does not hold"),
+        ({"tensors": {"classes_": np.arange(2)}}, "does not hold"),
+        ({"classes_": ["a", "b", "c"]}, "classes_ does not hold"),
+        ({"map_shapes_": {"tuple": []}}, "map_shapes_ is no tuple"),
+        ({"map_shapes_": {"tuple": [{"tuple": [2**60]}] * 2}}, "whitening's mean"),
+        ({"grids_": [{"grid": [8, 8, [[2, 2]]]}]}, "2 whitenings and 1 grids"),
+        ({"grids_": [{"grid": [10**9, 10**9, [[1, 1]]]}] * 2}, "does not fit a map"),
+        ({"grids_": [{"grid": [8, 8, [[9, 0]]]}] * 2}, "does not fit a map"),
+        ({"grids_": [1, 2]}, "grids_ holds something else"),
+        ({"whitenings_": {"dict": [[0, 1], [1, 1]]}}, "whitenings_ holds|KeyError"),
+        ({"n_iter_": {"code": "os.system('x')"}}, "unknown kind"),
+        ({"n_iter_": {"float": "1e5"}}, "unknown kind"),
+        ({"classes_": {"text": "coef_"}}, "'coef_' holds no text"),
+        ({"metadata": {"fitted": "[" * 10**5}}, "RecursionError|JSONDecodeError"),
+        ({"metadata": {"fitted": '{"a": ' + "9" * 10**5 + "}"}}, "can use: "),
+        ({"metadata": {"parameters": "[]"}}, "can use: "),
+        ({"metadata": {"parameters": '{"wings": 2}'}}, "unexpected .*'wings'"),
+        ({"metadata": {"parameters": '{"lr": "fast"}'}}, "can use: "),
+        ({"metadata": {"class": "SoftAssignParts"}}, "scale_, shift_ is missing"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(saved, change, message):
+    forge(saved, **change)
+    with pytest.raises(ModelFileError, match=message) as caught:
+        skdpnet.load(saved)
+    assert str(saved) in str(caught.value)
+
+
+def test_parameters_that_a_file_lacks_have_their_defaults(saved, fitted):
+    forge(saved, {"parameters": json.dumps({"backbone": "precomputed"})})
+    loaded = skdpnet.load(saved)
+    assert loaded.get_params() == DPNetClassifier("precomputed").get_params()
+    same(loaded.transform(fitted[0]), fitted[2].transform(fitted[0]))
+
+
+def test_another_width_of_global_features_is_refused(tmp_path):
+    GlobalFeatures("precomputed").fit(np.ones((3, 4))).save(tmp_path / "model")
+    forge(tmp_path / "model", _n_features_out=10**9)
+    with pytest.raises(ModelFileError, match="not the width"):
+        skdpnet.load(tmp_path / "model")

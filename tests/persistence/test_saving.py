@@ -1,0 +1,353 @@
+"""Saved estimators: the same when they are loaded."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+import skdpnet
+from skdpnet import (
+    DPNetClassifier,
+    DPNetTransformer,
+    GlobalFeatures,
+    SoftAssignParts,
+    best_regions,
+)
+from skdpnet.exceptions import ModelFileError
+from tests.parts.dpnet.test_estimators import part_maps
+from tests.parts.dpnet.test_several_maps import two_maps
+
+SETTINGS = {
+    "backbone": "precomputed",
+    "n_parts_per_class": 2,
+    "region_scales": (0.25, 0.5),
+    "random_state": 0,
+}
+ESTIMATORS = [
+    DPNetClassifier(**SETTINGS, max_epochs=2),
+    DPNetTransformer(**SETTINGS, max_epochs=2, beta=None, n_components=5),
+    SoftAssignParts(**SETTINGS, n_rounds=2),
+    GlobalFeatures("precomputed"),
+]
+ALL = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+LABELS = {
+    "int": np.array([3, -1, 7]),
+    "str": np.array(["owl", "wren", "kākāpō"]),
+    "object": np.array(["owl", "wren", "kākāpō"], dtype=object),
+    "float": np.array([2, 0, -5], np.float32),
+}
+
+
+def same(one, other):
+    """Bit for bit: dtypes, shapes and bytes."""
+    assert one.dtype == other.dtype
+    assert one.shape == other.shape
+    assert one.tolist() == other.tolist()
+    if one.dtype.kind != "O":
+        assert one.tobytes() == other.tobytes()
+
+
+def assert_same_model(model, loaded, X):
+    assert type(loaded) is type(model)
+    same(loaded.transform(X), model.transform(X))
+    assert loaded.get_feature_names_out().tolist() == (
+        model.get_feature_names_out().tolist()
+    )
+    for method in ("predict", "predict_proba", "decision_function"):
+        if hasattr(model, method):
+            same(getattr(loaded, method)(X), getattr(model, method)(X))
+    if hasattr(model, "parts_"):
+        for own, expected in zip(
+            best_regions(loaded, X), best_regions(model, X), strict=True
+        ):
+            same(own, expected)
+    for name, value in vars(model).items():
+        if name.endswith("_") and isinstance(value, np.ndarray):
+            same(getattr(loaded, name), value)
+    for own, expected in zip(
+        getattr(loaded, "whitenings_", []),
+        getattr(model, "whitenings_", []),
+        strict=True,
+    ):
+        same(own.mean, expected.mean)
+        same(own.projection, expected.projection)
+        assert own.projection.strides == expected.projection.strides
+    for name in ("map_shapes_", "grids_", "n_iter_", "n_features_in_", "device_"):
+        assert getattr(loaded, name, None) == getattr(model, name, None)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y, _ = two_maps(30)
+    return X, y, DPNetClassifier(**SETTINGS, max_epochs=2).fit(X, y)
+
+
+@pytest.fixture
+def saved(fitted, tmp_path):
+    path = tmp_path / "model.safetensors"
+    fitted[2].save(path)
+    return path
+
+
+@ALL
+@pytest.mark.parametrize("maps", [1, 2])
+@pytest.mark.parametrize("kind", LABELS)
+def test_what_is_loaded_computes_the_same(estimator, maps, kind, tmp_path):
+    X, y, _ = part_maps(24) if maps == 1 else two_maps(24)
+    model = clone(estimator).fit(X, LABELS[kind][y])
+    before = torch.random.get_rng_state()
+    model.save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert_same_model(model, loaded, X)
+    assert loaded.get_params() == model.get_params() == clone(loaded).get_params()
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 6)])
+@ALL
+def test_features_and_regions_and_two_classes(estimator, shape, tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, *shape))
+    y = np.arange(20) % 2 == 0
+    model = clone(estimator).fit(X, y)
+    model.save(str(tmp_path / "model"))
+    assert_same_model(model, skdpnet.load(str(tmp_path / "model")), X)
+
+
+def test_feature_names_and_set_output_are_kept(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(
+        np.random.default_rng(0).normal(size=(20, 3)), columns=[*"abc"]
+    )
+    model = DPNetTransformer(**SETTINGS, max_epochs=1).set_output(transform="pandas")
+    model.fit(X, np.arange(20) % 2).save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model")
+    pandas.testing.assert_frame_equal(
+        loaded.transform(X), model.transform(X), check_exact=True
+    )
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.transform(X[[*"cba"]])
+
+
+def test_notes_travel_with_the_model(fitted, tmp_path):
+    X, y, model = fitted
+    noted = pickle.loads(pickle.dumps(model))
+    noted.notes_ = {"by": "me", "pictures": ["a.jpg", "b.jpg"], "split": {"seed": 3}}
+    noted.save(tmp_path / "model")
+    assert skdpnet.load(tmp_path / "model").notes_ == noted.notes_
+    assert not hasattr(noted.fit(X, y), "notes_"), "another fit, other pictures"
+    noted.notes_ = {"by": object()}
+    with pytest.raises(ValueError, match="notes_"):
+        noted.save(tmp_path / "other")
+
+
+def test_unchanged_by_parameters_set_after_fit(fitted, tmp_path):
+    X, _, model = fitted
+    changed = pickle.loads(pickle.dumps(model))
+    changed.set_params(beta=1.0, n_parts_per_class=9, region_scales=(1.0,))
+    changed.save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model")
+    same(loaded.decision_function(X), model.decision_function(X))
+    assert loaded.get_params() == changed.get_params()
+
+
+def test_parameters_of_every_plain_kind_come_back(fitted, tmp_path):
+    odd = {
+        "class_weight": {0: 1.0, "b": np.int8(2), (2, None): np.float32(0.1), "0": [3]},
+        "region_scales": np.array([0.25, 0.5]),
+        "C": np.float64(0.1),
+        "beta": float("inf"),
+        "dropout": float("nan"),
+        "n_components": np.int64(2**40),
+        "strides": [16, (32,)],
+        "net_params": {"verbose": False, "max_epochs": 3},
+        "random_state": 2**70,
+        "label_smoothing": -0.0,
+        "backbone": "timm/kākāpō",
+    }
+    model = pickle.loads(pickle.dumps(fitted[2])).set_params(**odd)
+    model.save(tmp_path / "model")
+    got = skdpnet.load(tmp_path / "model").get_params()
+    for name, value in model.get_params().items():
+        assert type(got[name]) is type(value), name
+        assert repr(got[name]) == repr(value), name
+
+
+def test_history_is_kept_by_epoch_and_partial_fit_goes_on(fitted, saved):
+    X, y, model = fitted
+    loaded = skdpnet.load(saved)
+    assert loaded.history_ is loaded.net_.history
+    for name in ("train_loss", "train_ridge", "epoch", "dur"):
+        assert loaded.history_[:, name] == model.history_[:, name]
+    before = loaded.parts_
+    loaded.partial_fit(X, y).partial_fit(X[:5], y[:5])
+    assert loaded.n_iter_ == 4 == len(loaded.history_)
+    assert np.abs(loaded.parts_ - before).max() > 1e-4
+    again = skdpnet.load(saved).partial_fit(X, y).partial_fit(X[:5], y[:5])
+    same(again.parts_, loaded.parts_)
+    loaded.save(saved)
+    assert_same_model(loaded, skdpnet.load(saved), X)
+
+
+def test_a_model_of_partial_fit_alone(fitted, tmp_path):
+    X, y, _ = fitted
+    model = DPNetClassifier(**SETTINGS).partial_fit(X, y)
+    model.save(tmp_path / "model")
+    assert_same_model(model, skdpnet.load(tmp_path / "model"), X)
+
+
+def test_embedded_backbone_and_a_fresh_process(tmp_path):
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    y = np.array(["cat", "dog"] * 4)
+    settings = {**SETTINGS, "backbone": "efficientnet_lite0", "image_size": 64}
+    model = DPNetClassifier(**settings, max_epochs=1, memory=tmp_path / "cache")
+    model.fit(pictures, y).save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model", memory=tmp_path / "cache")
+    assert_same_model(model, loaded, pictures)
+    assert loaded.memory == tmp_path / "cache"
+    assert skdpnet.load(tmp_path / "model").memory is None
+    np.save(tmp_path / "pictures.npy", pictures)
+    code = """
+import numpy as np, torch, skdpnet
+torch.set_num_threads(1)
+model, X = skdpnet.load("model"), np.load("pictures.npy")
+boxes, responses, regions = skdpnet.best_regions(model, X)
+np.savez("out", a=model.decision_function(X), b=model.transform(X),
+         c=model.predict(X), d=boxes, e=responses, f=regions)
+"""
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True
+    )
+    found = best_regions(model, pictures)
+    expected = (
+        *(model.decision_function(pictures), model.transform(pictures)),
+        *(model.predict(pictures), *found),
+    )
+    with np.load(tmp_path / "out.npz") as out:
+        for name, value in zip("abcdef", expected, strict=True):
+            same(out[name], value)
+
+
+class Colours(nn.Module):
+    def forward(self, x):
+        return nn.functional.avg_pool2d(x, 16)
+
+
+@pytest.mark.parametrize("backbone", [Colours(), Colours().forward])
+@pytest.mark.parametrize("cls", [DPNetClassifier, GlobalFeatures])
+def test_a_backbone_that_is_an_object_is_handed_in(backbone, cls, tmp_path):
+    random = np.random.default_rng(0)
+    X = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    settings = (
+        {"n_parts_per_class": 2, "max_epochs": 1} if cls != GlobalFeatures else {}
+    )
+    model = cls(backbone, image_size=64, **settings).fit(X, np.arange(8) % 2)
+    with pytest.raises(
+        ValueError, match=r"set_params\(backbone=.*load\(path, backbone="
+    ):
+        model.save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+    expected = model.transform(X)
+    model.set_params(backbone="colours").save(tmp_path / "model")
+    same(skdpnet.load(tmp_path / "model", backbone=backbone).transform(X), expected)
+    with pytest.raises(ValueError, match="unknown backbone 'colours'"):
+        skdpnet.load(tmp_path / "model").transform(X)
+
+
+def test_device_is_of_the_machine(saved, fitted):
+    assert skdpnet.load(saved).device == "auto"
+    loaded = skdpnet.load(saved, device="cpu")
+    assert (loaded.device, loaded.device_) == ("cpu", torch.device("cpu"))
+    with pytest.raises(ValueError, match="device='abacus' cannot be used here"):
+        skdpnet.load(saved, device="abacus")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"callbacks": [print]}, "parameter callbacks .*set_params.callbacks=None"),
+        ({"net_params": {"optimizer": torch.optim.SGD}}, "parameter net_params .*type"),
+        ({"random_state": np.random.RandomState(0)}, "random_state .*RandomState"),
+        ({"region_scales": np.array([1j])}, "region_scales .* complex128"),
+    ],
+)
+def test_parameters_without_a_form_in_the_file_are_named(
+    fitted, tmp_path, params, message
+):
+    model = pickle.loads(pickle.dumps(fitted[2])).set_params(**params)
+    with pytest.raises(ValueError, match=message):
+        model.save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+def test_labels_without_a_form_in_the_file_are_told(fitted, tmp_path):
+    model = pickle.loads(pickle.dumps(fitted[2]))
+    model.classes_ = np.array(["2001", "2002", "2003"], "datetime64[Y]")
+    with pytest.raises(ValueError, match=r"datetime64\[Y\] are not saved"):
+        model.save(tmp_path / "model")
+
+
+@ALL
+def test_unfitted_and_unknown_estimators_are_told(estimator, fitted, tmp_path):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        clone(estimator).save(tmp_path / "model")
+    own = type("Own", (type(estimator),), {})
+    with pytest.raises(TypeError, match="Own cannot be saved"):
+        own("precomputed").save(tmp_path / "model")
+
+
+def test_a_fit_that_was_interrupted_is_told(fitted, tmp_path):
+    model = pickle.loads(pickle.dumps(fitted[2]))
+    del model.coef_
+    with pytest.raises(NotFittedError, match="not fitted to the end: it lacks coef_"):
+        model.save(tmp_path / "model")
+
+
+def test_saving_replaces_all_at_once(fitted, saved, monkeypatch):
+    X, y, model = fitted
+    before = saved.read_bytes()
+    other = DPNetTransformer(**SETTINGS, max_epochs=0).fit(X, y)
+
+    def full(*args):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            other.save(saved)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+    other.save(saved)
+    assert type(skdpnet.load(saved)) is DPNetTransformer
+    assert os.stat(saved).st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_paths_that_cannot_be_are_told(fitted, tmp_path):
+    model = fitted[2]
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        model.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder .*make it first"):
+        model.save(tmp_path / "none" / "model")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        skdpnet.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no file .*model"):
+        skdpnet.load(tmp_path / "model")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="no regular file"):
+        skdpnet.load(tmp_path / "pipe")

@@ -1,0 +1,397 @@
+"""The report in a real browser: headless Chromium, driven by selenium."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from skdpnet import explain_class
+from tests.reporting.test_html_report import NAMES, many_classes, nasty
+
+webdriver = pytest.importorskip(
+    "selenium.webdriver", reason="selenium is not installed"
+)
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.select import Select  # noqa: E402
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--disable-dev-shm-usage --window-size=1280,900"
+)
+NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Start browsers; skips, saying so, where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    started = []
+
+    def begin(**preferences):
+        options = webdriver.ChromeOptions()
+        options.binary_location = browser
+        for flag in FLAGS.split():
+            options.add_argument(flag)
+        profile = tmp_path_factory.mktemp("profile")
+        options.add_argument(f"--user-data-dir={profile}")
+        options.add_experimental_option("prefs", preferences)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        started.append(webdriver.Chrome(options, Service(driver)))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.quit()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return nasty(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def chromium(start):
+    return start()
+
+
+@pytest.fixture
+def page(chromium, written):
+    """The page in a browser, loaded anew."""
+    resize(chromium, 1280)
+    chromium.get("about:blank")
+    chromium.get(written.path.as_uri())
+    return chromium
+
+
+def resize(browser, width):
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def find(browser, selector):
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def click(node):
+    """Click where the page's header does not lie over it."""
+    node.parent.execute_script("arguments[0].scrollIntoView({block: 'center'})", node)
+    node.click()
+
+
+def visible(browser, selector):
+    found = browser.find_elements(By.CSS_SELECTOR, selector)
+    return [node for node in found if node.is_displayed()]
+
+
+def in_view(browser, selector):
+    """Tell whether an element's top is on the screen, below the header."""
+    return browser.execute_async_script(
+        "const [selector, done] = arguments; requestAnimationFrame(() =>"
+        "requestAnimationFrame(() => { const node = document.querySelector(selector);"
+        "const box = node.getBoundingClientRect();"
+        "done(box.height > 0 && box.top >= 0 && box.top < innerHeight); }))",
+        selector,
+    )
+
+
+def test_the_page_loads_with_all_its_pictures_and_runs_nothing_else(page):
+    assert page.get_log("browser") == []
+    assert page.execute_script("return performance.getEntriesByType('resource')") == []
+    sizes = page.execute_async_script(
+        """
+        const done = arguments[0];
+        const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+        const uris = rules.map((rule) => rule.style && rule.style.backgroundImage)
+          .filter((uri) => uri && uri.startsWith('url('))
+          .map((uri) => uri.slice(5, -2));
+        const heat = [...document.querySelectorAll('svg image')];
+        uris.push(...heat.map((node) => node.href.baseVal));
+        Promise.all(uris.map(async (uri) => {
+          const image = new Image();
+          image.src = uri;
+          await image.decode();
+          return image.naturalWidth;
+        })).then(done, (error) => done(String(error)));
+        """
+    )
+    assert len(sizes) > 30
+    assert min(sizes) > 0
+    # An alert would have stopped all this: and no name became an element.
+    assert page.execute_script("return document.scripts.length") == 2
+    headings = [node.text for node in visible(page, ".class-section h3")]
+    assert sorted(headings) == sorted(NAMES)
+    drawn = page.execute_script(
+        "return [...document.querySelectorAll('.crop, .pixels')].filter((node) =>"
+        "!getComputedStyle(node).backgroundImage.startsWith('url(\"data:')).length"
+    )
+    assert drawn == 0
+
+
+def test_a_blocked_script_would_not_run(page):
+    page.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+        "document.body.append(s)"
+    )
+    assert page.execute_script("return window.ran") is None
+    (refused,) = page.get_log("browser")
+    assert "Content Security Policy" in refused["message"]
+
+
+def test_one_can_go_from_picture_to_part_to_class_and_back(page):
+    link = find(page, ".picture.wrong .contributions a.part")
+    part = link.get_attribute("hash")
+    click(link)
+    assert in_view(page, part)
+    section = page.execute_script(
+        "return document.querySelector(arguments[0]).closest('section')", part
+    )
+    thumbnail = section.find_element(By.CSS_SELECTOR, "a.thumbnail")
+    click(thumbnail)
+    picture = thumbnail.get_attribute("hash")
+    assert in_view(page, picture)
+    link = find(page, f"{picture} h3 a.class")
+    click(link)
+    assert in_view(page, link.get_attribute("hash"))
+    page.back()
+    assert in_view(page, picture)
+    page.back()
+    assert in_view(page, part)
+    badge = find(page, ".picture.wrong a.badge")
+    click(badge)
+    assert in_view(page, badge.get_dom_attribute("href"))
+
+
+def test_searching_shows_the_classes_sought_alone(page):
+    box = find(page, "#sought")
+    box.send_keys("PLAIN")
+    assert find(page, "#found").text == "1 of 6: plain"
+    assert [node.text for node in visible(page, ".class-section h3")] == ["plain"]
+    assert len(visible(page, "#class-table tbody tr")) == 1
+    number = find(page, "#found a").get_attribute("hash").removeprefix("#class-")
+    pictures = visible(page, ".picture")
+    assert pictures
+    for card in pictures:
+        assert number in card.get_attribute("data-classes").split()
+    box.send_keys(Keys.ENTER)
+    assert in_view(page, f"#class-{number}")
+    box.clear()
+    box.send_keys("no such bird")
+    assert find(page, "#found").text == "0 of 6"
+    assert visible(page, ".class-section") == []
+    # A link to what the search hides ends the search.
+    page.execute_script("location.hash = 'class-0'")
+    assert in_view(page, "#class-0")
+    assert box.get_attribute("value") == ""
+    assert len(visible(page, ".class-section h3")) == 6
+
+
+def test_right_and_wrong_pictures_are_shown_apart(page):
+    for which, other in (("wrong", "right"), ("right", "wrong")):
+        click(find(page, f"[name=which][value={which}]"))
+        assert visible(page, f".picture.{which}")
+        assert not visible(page, f".picture.{other}")
+
+
+def test_classes_are_sorted(page):
+    def shown():
+        rows = page.find_elements(By.CSS_SELECTOR, "#class-table tbody tr")
+        return [float(row.get_attribute("data-recall")) for row in rows]
+
+    before = shown()
+    button = find(page, "#class-table [data-sort=recall] button")
+    button.send_keys(Keys.ENTER)
+    assert shown() == sorted(before)
+    head = find(page, "#class-table [data-sort=recall]")
+    assert head.get_attribute("aria-sort") == "ascending"
+    button.send_keys(Keys.ENTER)
+    assert shown() == sorted(before, reverse=True)
+
+
+def test_two_classes_are_compared(page, written):
+    a, b = written.labels.index("plain"), written.labels.index(NAMES[0])
+    for name, c in (("a", a), ("b", b)):
+        Select(find(page, f"#class-{name}")).select_by_value(str(c))
+    heads = [find(page, f"#head-{name}").text for name in "ab"]
+    assert heads == ["plain", NAMES[0]]
+    rows = visible(page, "#comparison tbody tr")
+    assert 2 <= len(rows) <= 4
+    for row in rows:
+        link = row.find_element(By.CSS_SELECTOR, "a.part").get_attribute("hash")
+        part = int(link.removeprefix("#part-"))
+        assert row.find_elements(By.CSS_SELECTOR, ".crop")
+        for cell, c in zip(
+            row.find_elements(By.CSS_SELECTOR, "td"), (a, b), strict=True
+        ):
+            told = explain_class(
+                written.model,
+                written.labels[c],
+                written.X_test[written.y_test == written.labels[c]],
+            )
+            shown, weight = cell.text.replace("\N{MINUS SIGN}", "-").split("\nweight ")
+            assert float(shown) == pytest.approx(told.contributions[part], abs=0.006)
+            assert float(weight) == pytest.approx(told.weights[part], abs=0.006)
+    button = find(page, "#confusions button.compare")
+    click(button)
+    assert in_view(page, "#compare")
+    pair = button.get_attribute("data-pair").split()
+    chosen = [find(page, f"#class-{name}").get_attribute("value") for name in "ab"]
+    assert chosen == pair
+
+
+def test_heat_maps_are_switched_on_and_rows_light_up_their_boxes(page):
+    card = find(page, ".picture.wrong .decision")
+    heat = card.find_element(By.CSS_SELECTOR, ".heat")
+    assert heat.value_of_css_property("visibility") == "hidden"
+    click(card.find_element(By.CSS_SELECTOR, ".heat-switch + label"))
+    assert heat.value_of_css_property("visibility") == "visible"
+    row = card.find_element(By.CSS_SELECTOR, "tr[data-mark]")
+    page.execute_script("arguments[0].querySelector('a').focus()", row)
+    mark = row.get_attribute("data-mark")
+    lit = card.find_elements(By.CSS_SELECTOR, ".lit")
+    assert {node.get_attribute("data-mark") for node in lit} == {mark}
+    assert len(lit) == 3  # the row, the frame and its badge
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page, written):
+    def press(key):
+        page.switch_to.active_element.send_keys(key)
+        return page.switch_to.active_element
+
+    skip = press(Keys.TAB)
+    assert skip.get_attribute("class") == "skip"
+    assert skip.size["height"] > 20
+    sections = ["#summary", "#confusions", "#classes", "#compare", "#pictures"]
+    for section in sections:
+        node = press(Keys.TAB)
+        assert node.get_attribute("hash") == section
+        assert node.value_of_css_property("outline-style") == "solid"
+    press(Keys.ENTER)
+    assert in_view(page, "#pictures")
+    find(page, "nav a:last-child").send_keys(Keys.TAB)
+    assert page.switch_to.active_element.get_attribute("id") == "sought"
+    press(Keys.TAB)
+    assert page.execute_script("return document.activeElement.closest('main') !== null")
+    find(page, ".skip").send_keys(Keys.ENTER)
+    assert page.switch_to.active_element.get_attribute("id") == "main"
+    problems = page.execute_script(
+        """
+        const seen = [...document.querySelectorAll(
+          'a, button, input, select, [role=img], [role=region]')]
+          .filter((node) => !node.closest('[aria-hidden=true]'));
+        const label = (node) => node.textContent.trim() || node.title
+          || node.getAttribute('aria-label') || (node.labels && node.labels.length);
+        return seen.filter((node) => !label(node)
+          || (!node.matches('[role=img]') && node.tabIndex < 0)).length;
+        """
+    )
+    assert problems == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_nothing_is_wider_than_the_screen(page, width):
+    resize(page, width)
+    wide = page.execute_script(
+        """
+        for (const node of document.querySelectorAll('.class-section, .picture')) {
+          node.style.contentVisibility = 'visible';
+        }
+        const width = document.documentElement.clientWidth;
+        const aside = (node) => node.closest('.unseen, .skip')
+          || node.parentElement.closest('.scrolled, svg');
+        return [...document.body.querySelectorAll('*')]
+          .filter((node) => !aside(node))
+          .filter((node) => node.getBoundingClientRect().right > width + 1)
+          .map((node) => node.outerHTML);
+        """
+    )
+    assert wide == []
+    shown = page.execute_script("return document.documentElement.scrollWidth")
+    assert width - 20 < shown <= width
+
+
+def test_the_page_tells_all_without_scripts(start, written):
+    browser = start(**NO_SCRIPTS)
+    browser.get(written.path.as_uri())
+    assert [node.text for node in visible(browser, "nav a")] == [
+        "Summary",
+        "Confusions",
+        "Classes",
+        "Pictures",
+    ]
+    assert not visible(browser, "button, select, [type=search], [type=radio]")
+    assert len(visible(browser, ".class-section h3")) == 6
+    card = find(browser, ".picture .decision")
+    heat = card.find_element(By.CSS_SELECTOR, ".heat")
+    click(card.find_element(By.CSS_SELECTOR, ".heat-switch + label"))
+    assert heat.value_of_css_property("visibility") == "visible"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_the_page(page, scheme):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    colours = page.execute_script(
+        "const style = getComputedStyle(document.body);"
+        "return [style.backgroundColor, ...['--text', '--quiet', '--link', '--right',"
+        "'--wrong'].map((name) => style.getPropertyValue(name))]"
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    ground, *texts = map(luminance, colours)
+    assert (ground < 0.1) == (scheme == "dark")
+    for text in texts:
+        light, dark = max(text, ground), min(text, ground)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2, level AA
+
+
+def luminance(colour):
+    """Relative luminance of a colour, as WCAG 2 defines it."""
+    if colour.startswith("#"):
+        values = bytes.fromhex(colour[1:])
+    else:
+        values = [int(v) for v in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    shares = [v / 255 for v in values]
+    linear = [
+        s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_in_print_all_is_there_but_the_controls(page):
+    find(page, "#sought").send_keys("plain")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert len(visible(page, ".class-section h3")) == 6
+        assert not visible(page, "header, button.compare, select, input")
+        assert visible(page, ".picture.wrong")
+        assert visible(page, ".picture.right")
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_the_matrix_of_many_classes_tells_its_cells(chromium, tmp_path):
+    own = many_classes(tmp_path)
+    chromium.get(own.path.as_uri())
+    matrix = find(chromium, "#matrix")
+    matrix.send_keys(Keys.ARROW_DOWN)  # the first key shows where one is
+    counts = confusion_matrix(own.y_test, own.predicted, labels=own.labels)
+    for steps, key in ((2, Keys.ARROW_DOWN), (3, Keys.ARROW_RIGHT)):
+        matrix.send_keys(key * steps)
+    total = counts[2].sum()
+    told = find(chromium, "#cell").text
+    expected = f"{counts[2, 3]} of {total} pictures of {own.labels[2]} taken for "
+    assert told.removesuffix("compare").strip() == expected + own.labels[3]
+    matrix.send_keys(Keys.ARROW_LEFT)
+    told = find(chromium, "#cell").text
+    assert told == f"{counts[2, 2]} of {total} pictures of {own.labels[2]} recognised"
+    matrix.send_keys(Keys.ENTER)
+    assert chromium.switch_to.active_element.get_attribute("hash") == "#class-2"
+    assert chromium.get_log("browser") == []

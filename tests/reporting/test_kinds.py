@@ -1,0 +1,259 @@
+"""Reports of all kinds of models, labels and pictures, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+import skdpnet.reporting.html_report
+from skdpnet import DPNetTransformer
+from skdpnet.images import ImageError
+from skdpnet.reporting import report
+from skdpnet.reporting.overlay import View, lay_out
+from skdpnet.reporting.selection import InTurn
+from tests.explanations.test_localisation import Colours
+from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.reporting.test_html_report import (
+    Report,
+    Tree,
+    coloured,
+    many_classes,
+    pixels,
+    small,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y = coloured(24, 4)
+    return small().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[10, 20], [False, True], [1.0, 2.0], ["a", "b"], np.array(["", " "], object)],
+    ids=str,
+)
+def test_labels_may_be_of_any_kind(labels, tmp_path):
+    X, y = coloured(12, 2)
+    labels = np.asarray(labels)
+    own = Report(tmp_path, small(), X, labels[y], X[:7], labels[1 - y[:7]])
+    heads = [next(s.all("h3")).text for s in own.page.all("section", "class-section")]
+    assert heads == [str(label).strip() or "(empty name)" for label in labels]
+    assert own.element("accuracy")["value"] == str((own.predicted == own.y_test).mean())
+
+
+def test_a_pipeline_of_two_classes_in_which_one_is_not_tested(tmp_path):
+    X, y = coloured(12, 2)
+    settings = small().get_params()
+    parts = DPNetTransformer(**settings)
+    pipe = make_pipeline(parts, StandardScaler(), LinearSVC(random_state=0))
+    own = Report(tmp_path, pipe, X, y, X[y == 1], y[y == 1], title="<i>Two</i>")
+    assert own.page.one("title").text == own.page.one("h1").text == "<i>Two</i>"
+    assert "DPNetTransformer on Colours" in own.page.one("p", "model").text
+    section = own.element("class-0")
+    assert "No test picture is of this class" in section.text
+    weights = [
+        float(list(row.all("data"))[1]["value"])
+        for row in next(section.all("ul", "parts")).all("li")
+    ]
+    assert weights == sorted(weights, reverse=True)
+    assert min(weights) > 0
+
+
+def test_turned_files_are_shown_upright(tmp_path):
+    X, y = coloured(12, 2)
+    folder = tmp_path / "<b>"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    paths = []
+    for i, one in enumerate(X):
+        paths.append(folder / f"{i} & <i>.png")
+        stored = Image.fromarray(one).transpose(Image.Transpose.ROTATE_90)
+        stored.save(paths[-1], exif=exif)
+    own = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
+    assert str(folder) not in own.html
+    for card in own.page.all("article"):
+        i = int(card["id"].removeprefix("picture-"))
+        assert card.one("bdi", "file").text == f"{i} & <i>.png"
+        drawn = own.bitmap(card.one("span", "pixels"))
+        assert np.median(np.abs(drawn.astype(int) - X[i])) < 6
+    frames = [
+        next(reversed([*card.all("a", "frame")])) for card in own.page.all("article")
+    ]
+    for frame, card in zip(frames, own.page.all("article"), strict=True):
+        i = int(card["id"].removeprefix("picture-"))
+        rect = list(frame.all("rect"))[1]
+        x, top, width, height = (
+            float(rect[k]) * 96 / 320 for k in ("x", "y", "width", "height")
+        )
+        inside = X[i, round(top) : round(top + height), round(x) : round(x + width)]
+        spread = inside.max(-1).astype(int) - inside.min(-1)
+        assert (spread > 150).mean() > 0.3  # of the strong colours, not the noise
+
+
+def test_few_pictures_are_shown_of_many_and_the_page_says_so(model, tmp_path):
+    X, y = coloured(40, 4, seed=2)
+    y = np.sort(y)  # class by class, as folders come
+    predicted = model.predict(X)
+    n_wrong = (predicted != y).sum()
+    assert n_wrong > 20
+    path = report(model, X[:20], X, y, tmp_path / "r.html", n_wrong=5, n_right=1)
+    page = Tree(path.read_text("utf-8")).root
+    shown = [
+        int(a["id"].removeprefix("picture-")) for a in page.all("article", "wrong")
+    ]
+    by_class = [np.flatnonzero((predicted != y) & (y == c)).tolist() for c in range(4)]
+    turns = [own[turn] for turn in range(5) for own in by_class if turn < len(own)]
+    assert sorted(shown) == sorted(turns[:5])
+    assert f"5 of the {n_wrong} wrong ones" in page.one(id="pictures").text
+    assert "of each class the first right one." in " ".join(
+        page.one(id="pictures").text.split()
+    )
+    none = report(model, X[:9], X, y, tmp_path / "0.html", n_wrong=0, n_right=0)
+    assert not list(Tree(none.read_text("utf-8")).root.all("article"))
+
+
+@pytest.mark.parametrize("most", [0, 1, 5, 12, 100])
+@pytest.mark.parametrize("each", [None, 1, 3])
+def test_items_are_kept_in_turn_from_the_classes(most, each):
+    labels = np.random.default_rng(most).integers(0, 4, 40).tolist()
+    keeper = InTurn(most, each)
+    for i, label in enumerate(labels):
+        place = keeper.place(label, i)
+        if place is not None:
+            keeper.keep(place, f"item {i}")
+    turns = [(labels[:i].count(label), i) for i, label in enumerate(labels)]
+    expected = sorted(turn for turn in turns if each is None or turn[0] < each)[:most]
+    assert keeper.kept() == [f"item {i}" for i in sorted(i for _, i in expected)]
+    assert keeper.n_seen == 40
+
+
+def test_badges_do_not_cover_one_another():
+    view = View.of((640, 480))
+    assert (view.width, view.height) == (320, 240)
+    boxes = [
+        np.array(box) for box in [[0, 0, 640, 480]] * 3 + [[560, 400, 640, 480]] * 4
+    ]
+    frames = lay_out(view, boxes, list("1234567"))
+    centres = np.array([(frame.badge_x, frame.badge_y) for frame in frames])
+    distances = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    assert distances[~np.eye(7, dtype=bool)].min() >= 20
+    assert (centres >= 10).all()
+    assert (centres <= [310, 230]).all()
+    assert len({(frame.x, frame.width) for frame in frames[3:]}) == 4
+
+
+def test_many_classes_have_a_matrix_of_one_pixel_a_cell(tmp_path):
+    own = many_classes(tmp_path)
+    assert not list(own.page.all("table", "matrix"))
+    image = pixels(own.page.one("img")["src"])
+    numbers = {label: c for c, label in enumerate(own.labels)}
+    expected = np.zeros((30, 30), bool)
+    for true, predicted in zip(own.y_test, own.predicted, strict=True):
+        expected[numbers[true], numbers[predicted]] = True
+    np.testing.assert_array_equal(image[..., 3] > 0, expected)
+    rows = own.page.one(id="confusions").one("tbody").all("tr")
+    assert len(list(rows)) == 30
+
+
+def test_each_picture_goes_through_the_network_once(tmp_path):
+    seen = []
+
+    class Counting(Colours):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    X, y = coloured(12, 2)
+    model = small().set_params(backbone=Counting()).fit(X, y)
+    seen.clear()
+    report(model, X, X[:5], y[:5], tmp_path / "r.html")
+    assert sum(seen) == 12 + 5
+
+
+def test_progress_is_told_when_asked_for(model, tmp_path, capsys):
+    X, y = coloured(8, 4)
+    report(model, X, X, y, tmp_path / "r.html")
+    assert capsys.readouterr() == ("", "")
+    report(model, X, X, y, tmp_path / "r.html", verbose=1)
+    shown = capsys.readouterr().err
+    for stage in ("explaining X_test", "pictures of X_test", "crops of X_train"):
+        assert stage in shown
+    assert "8/8" in shown
+
+
+def test_the_page_appears_whole_or_not_at_all(model, tmp_path, monkeypatch):
+    X, y = coloured(8, 4)
+    path = tmp_path / "r.html"
+    path.write_text("old")
+
+    def fail(*args):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(skdpnet.reporting.html_report.os, "replace", fail)
+        with pytest.raises(OSError, match="no space left"):
+            report(model, X, X, y, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert report(model, X, X, y, str(path)) == path
+    assert path.read_text("utf-8").startswith("<!doctype html>")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_requests_are_told_before_any_work(model, tmp_path, monkeypatch):
+    X, y = coloured(8, 4)
+    path = tmp_path / "r.html"
+
+    def no_work(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(skdpnet.reporting.html_report, "gather", no_work)
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none.*make it"):
+        report(model, X, X, y, tmp_path / "none" / "r.html")
+    with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
+        report(model, X, X, y, tmp_path)
+    with pytest.raises(ValueError, match="X_test has 8 and y_test 7"):
+        report(model, X, X, y[:7], path)
+    with pytest.raises(ValueError, match=r"1 label .* first 'owl' \(item 1\).* 0, 1,"):
+        report(model, X, X, np.array([0, "owl", 2, 3] * 2, object), path)
+    odd = np.array([0, "owl", 2, 3, None, 1, 2, 3], object)
+    with pytest.raises(ValueError, match=r"2 labels .* first 'owl' \(item 1\)"):
+        report(model, X, X, odd, path)
+    for name, value in [
+        ("n_parts", 0),
+        ("n_crops", 1.5),
+        ("n_wrong", -1),
+        ("n_right", True),
+    ]:
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at"):
+            report(model, X, X, y, path, **{name: value})
+    with pytest.raises(NotFittedError):
+        report(small(), X, X, y, path)
+    for name, sets in (("X_train", (["no.png"], X)), ("X_test", (X, ["no.png"]))):
+        with pytest.raises(ImageError, match=r"no\.png") as caught:
+            report(model, *sets, y, path)
+        assert caught.value.__notes__ == [f"This is about {name}."]
+    maps, labels, _ = part_maps(20)
+    given = quick(skdpnet.DPNetClassifier, max_epochs=0).fit(maps, labels)
+    with pytest.raises(ValueError, match="report shows pictures.*precomputed"):
+        report(given, maps, maps, labels, path)
+    assert not path.exists()
+
+
+def test_one_file_is_the_same_each_time(model, tmp_path):
+    X, y = coloured(8, 4)
+    paths = [report(model, X, X, y, tmp_path / name) for name in ("a.html", "b.html")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert not re.search(rb"\bnan\b", paths[0].read_bytes().split(b"<script>")[0])
+    assert torch.is_grad_enabled()
