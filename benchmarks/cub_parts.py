@@ -20,19 +20,19 @@ _LAYOUT = (
 def read_part_points(
     folder: str | os.PathLike[str], paths: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Read where the parts of some pictures of CUB-200-2011 are.
+    """Read where the parts of some images of CUB-200-2011 are.
 
     Parameters
     ----------
     folder : str or path
         The folder ``CUB_200_2011`` of the archive.
     paths : sequence of n str
-        Pictures in its folder ``images``, as `readers.read_cub` gives them.
+        Images in its folder ``images``, as `readers.read_cub` gives them.
 
     Returns
     -------
     points : float64 ndarray of shape (n, K, 2)
-        (x, y) of each part in pixels of the picture; NaN where it is not visible.
+        (x, y) of each part in pixels of the image; NaN where it is not visible.
     names : list of str of length K
         The parts; left and right eyes, legs and wings are parts of their own.
 
@@ -41,7 +41,7 @@ def read_part_points(
     FileNotFoundError
         Names the list that is missing.
     ValueError
-        If a list is not of the expected form, or names no such picture or part.
+        If a list is not of the expected form, or names no such image or part.
     """
     root = Path(folder)
     images = {name: number for number, name in _pairs(root / "images.txt")}
@@ -95,5 +95,5 @@ def _checked(file: Path) -> Path:
 
 
 def _name(root: Path, path: str) -> str:
-    """Name a picture as images.txt does."""
+    """Name an image as images.txt does."""
     return Path(os.path.relpath(path, root / "images")).as_posix()

@@ -5,7 +5,7 @@
     python benchmarks/explanations.py --table
 
 Of DP-Net each of the eight choices among its constraints is measured. All models see
-the same pictures through the same frozen network; Grad-CAM explains the global
+the same images through the same frozen network; Grad-CAM explains the global
 descriptor and its SVM. `explanations_measures` says what is measured. Each fitted
 model is a line of JSON, and none that is there is measured again.
 """
@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from explanations_data import MADE, PictureSet, made_pictures, photographs
+from explanations_data import MADE, ImageSet, made_images, photographs
 from explanations_measures import measure
 from explanations_models import fit_model, import_grad_cam
 from explanations_table import markdown
@@ -91,7 +91,7 @@ def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
 
 
 def run(
-    sets: list[PictureSet],
+    sets: list[ImageSet],
     listed: list[Trial],
     seeds: list[int],
     *,
@@ -104,7 +104,7 @@ def run(
 
     Parameters
     ----------
-    sets : list of PictureSet
+    sets : list of ImageSet
     listed : list of Trial
     seeds : list of int
     n_perturbed, n_steps : int
@@ -242,11 +242,11 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         nargs="+",
         metavar="made|DIR",
-        help="made: pictures of make_part_images, whose parts are known; DIR: class "
+        help="made: images of make_part_images, whose parts are known; DIR: class "
         "folders in DIR/train and DIR/test, or CUB-200-2011 as its owners ship it",
     )
-    add("--n-train", type=int, default=400, help="made pictures (default: %(default)s)")
-    add("--n-test", type=int, default=200, help="made pictures (default: %(default)s)")
+    add("--n-train", type=int, default=400, help="made images (default: %(default)s)")
+    add("--n-test", type=int, default=200, help="made images (default: %(default)s)")
     add("--image-size", type=int, default=224, metavar="N")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add(
@@ -263,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=40,
         metavar="N",
-        help="test pictures that are changed and seen again (default: %(default)s)",
+        help="test images that are changed and seen again (default: %(default)s)",
     )
     add(
         "--n-steps",
@@ -287,9 +287,9 @@ def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
 
 
-def _read(name: str, args: argparse.Namespace) -> PictureSet:
+def _read(name: str, args: argparse.Namespace) -> ImageSet:
     if name == MADE:
-        return made_pictures(args.n_train, args.n_test, args.image_size)
+        return made_images(args.n_train, args.n_test, args.image_size)
     return photographs(Path(name), args.image_size)
 
 

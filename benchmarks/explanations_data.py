@@ -1,4 +1,4 @@
-"""The pictures that explanations are measured on, with what is known of their parts.
+"""The images that explanations are measured on, with what is known of their parts.
 
 All places are in shares of the square that the network sees: (0, 0) is its upper left
 corner, (1, 1) its lower right one.
@@ -20,14 +20,14 @@ from skdpnet.datasets import make_part_images
 from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import Geometry
 
-__all__ = ["MADE", "PictureSet", "made_pictures", "photographs"]
+__all__ = ["MADE", "ImageSet", "made_images", "photographs"]
 
 MADE = "made"
 
 
 @dataclass(frozen=True, eq=False)
-class PictureSet:
-    """Pictures to learn from and to measure with.
+class ImageSet:
+    """Images to learn from and to measure with.
 
     Parameters
     ----------
@@ -35,16 +35,16 @@ class PictureSet:
         What the table calls them.
     image_size : int
         Side of the square in pixels.
-    train, test : ndarray of pictures, or of paths
+    train, test : ndarray of images, or of paths
     train_y, test_y : int ndarray
         Class of each, from 0.
     names : list of str
         Of the classes.
     truths : float ndarray of shape (n, K, 2) or (n, K, 4), or None
-        Points or boxes of the K known parts in each test picture; NaN where the
+        Points or boxes of the K known parts in each test image; NaN where the
         network does not see one. None: nothing is known.
     targets : list of n ndarrays of shape (k, 4), or None
-        Boxes of the parts that tell the class, in each test picture.
+        Boxes of the parts that tell the class, in each test image.
     """
 
     name: str
@@ -58,7 +58,7 @@ class PictureSet:
     targets: Sequence[NDArray[np.float64]] | None = None
 
     def sample(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-        """Draw the test pictures that are changed and seen again.
+        """Draw the test images that are changed and seen again.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class PictureSet:
         -------
         rows : int ndarray of shape (m,)
             The same each time.
-        pictures : uint8 ndarray of shape (m, image_size, image_size, 3)
+        images : uint8 ndarray of shape (m, image_size, image_size, 3)
             What the network sees of them.
         """
         drawn = np.random.default_rng(0).permutation(len(self.test))[:n]
@@ -77,25 +77,25 @@ class PictureSet:
         return rows, as_seen(self.test[rows], self.image_size)
 
 
-def as_seen(pictures: np.ndarray, image_size: int) -> NDArray[np.uint8]:
-    """Cut pictures to the squares that the network sees.
+def as_seen(X: np.ndarray, image_size: int) -> NDArray[np.uint8]:
+    """Cut images to the squares that the network sees.
 
     Parameters
     ----------
-    pictures : ndarray of pictures, or of paths
+    X : ndarray of images, or of paths
     image_size : int
 
     Returns
     -------
     uint8 ndarray of shape (n, image_size, image_size, 3)
     """
-    images = as_images(pictures)
+    images = as_images(X)
     squares = [images.network_input(i, image_size)[0] for i in range(len(images))]
     return np.stack(squares)
 
 
-def made_pictures(n_train: int, n_test: int, image_size: int) -> PictureSet:
-    """Draw pictures of `make_part_images`, whose parts are known.
+def made_images(n_train: int, n_test: int, image_size: int) -> ImageSet:
+    """Draw images of `make_part_images`, whose parts are known.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def made_pictures(n_train: int, n_test: int, image_size: int) -> PictureSet:
 
     Returns
     -------
-    PictureSet
+    ImageSet
     """
     train = make_part_images(n_train, image_size=image_size, random_state=FIRST_SEED)
     test = make_part_images(n_test, image_size=image_size, random_state=FIRST_SEED + 1)
@@ -114,8 +114,8 @@ def made_pictures(n_train: int, n_test: int, image_size: int) -> PictureSet:
     for own, boxes in zip(truths, test.boxes, strict=True):
         for part in boxes:
             own[parts.index(part)] = boxes[part]
-    return PictureSet(
-        name=f"{MADE} pictures",
+    return ImageSet(
+        name=f"{MADE} images",
         image_size=image_size,
         train=train.images,
         train_y=train.target,
@@ -127,7 +127,7 @@ def made_pictures(n_train: int, n_test: int, image_size: int) -> PictureSet:
     )
 
 
-def photographs(folder: Path, image_size: int) -> PictureSet:
+def photographs(folder: Path, image_size: int) -> ImageSet:
     """Read class folders in ``train`` and ``test``, or CUB-200-2011 with its parts.
 
     Parameters
@@ -138,7 +138,7 @@ def photographs(folder: Path, image_size: int) -> PictureSet:
 
     Returns
     -------
-    PictureSet
+    ImageSet
         Only of CUB-200-2011 are parts known. They are points, which nothing can point
         at: there are no targets.
 
@@ -154,7 +154,7 @@ def photographs(folder: Path, image_size: int) -> PictureSet:
         truths = _in_squares(points, split)
     else:
         split = read_folders(folder, "train", "test")
-    return PictureSet(
+    return ImageSet(
         name=folder.resolve().name,
         image_size=image_size,
         train=np.array(split.train_paths),
@@ -178,7 +178,7 @@ def _in_squares(points: NDArray[np.float64], split: Split) -> NDArray[np.float64
 
 
 def in_square(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Bring points from pixels of an upright picture to shares of its square.
+    """Bring points from pixels of an upright image to shares of its square.
 
     Parameters
     ----------

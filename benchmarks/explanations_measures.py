@@ -5,8 +5,8 @@ the same size for places, another order of pixels or of parts for decisions, par
 drawn blindly for how alike parts are.
 
 Deletion and insertion: so that models with scores of different scales compare, a score
-is given as its place between that of the blank, 0, and that of the whole picture, 1,
-both means over the pictures.
+is given as its place between that of the blank, 0, and that of the whole image, 1,
+both means over the images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from explanations_data import PictureSet
+from explanations_data import ImageSet
 from explanations_models import GlobalModel, PartModel, Seen, forgetting
 from numpy.typing import NDArray
 
@@ -37,7 +37,7 @@ class Against(NamedTuple):
 
 def measure(
     model: PartModel | GlobalModel,
-    data: PictureSet,
+    data: ImageSet,
     *,
     n_perturbed: int,
     n_steps: int,
@@ -48,9 +48,9 @@ def measure(
     Parameters
     ----------
     model : PartModel or GlobalModel
-    data : PictureSet
+    data : ImageSet
     n_perturbed : int
-        How many test pictures are changed and seen again.
+        How many test images are changed and seen again.
     n_steps : int
         Of deletion and insertion.
     seed : int
@@ -88,7 +88,7 @@ def _pointing(model, seen: Seen, targets, random) -> dict[str, Against]:
     """Whether the strongest part, and the heat map's maximum, point at telling parts.
 
     Chance draws from the regions of all maps, and from the cells of the heat map, so
-    it knows nothing of where in pictures the things are.
+    it knows nothing of where in images the things are.
     """
 
     def share(boxes: np.ndarray) -> float:
@@ -129,12 +129,12 @@ def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool
 
 
 def _own_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
-    """Whether each part (n, P) is one of the picture's class."""
+    """Whether each part (n, P) is one of the image's class."""
     parts = model.describer
     return y[:, None] == parts.classes_[parts.part_classes_]
 
 
-def _agreement(model: PartModel, data: PictureSet, random) -> dict[str, Against]:
+def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Against]:
     """Purity, and the share of consistent parts."""
     regions, boxes, responses = _places(model, data.test)
     visible = ~np.isnan(data.truths).any(axis=2)
@@ -149,7 +149,7 @@ def _agreement(model: PartModel, data: PictureSet, random) -> dict[str, Against]
     return {"purity": Against(*purity), "consistency": Against(*consistent)}
 
 
-def _stability(model: PartModel, data: PictureSet, rows, squares, random) -> Against:
+def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Against:
     """Stability under noise, which is the same for all models."""
     truths = data.truths[rows]
     active = _own_class(model, data.test_y[rows])
@@ -189,11 +189,11 @@ def areas(
     dict of str to Against
         ``deletion``, the smaller the better, and ``insertion``, the larger the better:
         of the score. ``deletion, kept`` and ``insertion, kept``: of the share of
-        pictures that still, or already, get the class that is predicted for the whole
-        picture; these need no scale. Chance takes the pixels in an order that is the
+        images that still, or already, get the class that is predicted for the whole
+        image; these need no scale. Chance takes the pixels in an order that is the
         same for all models whose heat maps have as many cells.
     """
-    # Pictures changed by this model's heat maps are its own.
+    # Images changed by this model's heat maps are its own.
     with forgetting(model.describer):
         own = _areas(model, squares, seen, seen.heat_maps, n_steps)
     # Of equal heat the order is by chance.
@@ -209,7 +209,7 @@ def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> dict[str, flo
             model.scores(metrics.masked(square, heat, n_steps, insertion=insertion))
             for square, heat in zip(squares, heat_maps, strict=True)
         ]
-        # Pictures, steps, classes.
+        # Images, steps, classes.
         every = np.array(found)
         scores[name] = every[np.arange(len(every)), :, classes].mean(axis=0)
         kept[name] = (every.argmax(axis=2) == classes[:, None]).mean(axis=0)

@@ -1,4 +1,4 @@
-"""Models as things that score pictures and say what they saw in them.
+"""Models as things that score images and say what they saw in them.
 
 Those with parts explain themselves. The global descriptor and its SVM are explained
 from outside by Grad-CAM [1]_, of the package captum, in the network's last map.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from explanations_data import PictureSet, as_seen
+from explanations_data import ImageSet, as_seen
 from extraction import extract
 from measuring import choose_svm
 from numpy.typing import NDArray
@@ -35,12 +35,12 @@ __all__ = [
     "grad_cam", "import_grad_cam",
 ]  # fmt: skip
 
-# Pictures that gradients are computed of at once.
+# Images that gradients are computed of at once.
 _BATCH = 8
 
 
 class Seen(NamedTuple):
-    """What a model saw in n pictures, explaining the class it predicted.
+    """What a model saw in n images, explaining the class it predicted.
 
     Attributes
     ----------
@@ -62,15 +62,15 @@ class Seen(NamedTuple):
     descriptors: np.ndarray | None = None
 
 
-def fit_model(estimator, data: PictureSet, seed: int) -> PartModel | GlobalModel:
+def fit_model(estimator, data: ImageSet, seed: int) -> PartModel | GlobalModel:
     """Fit a classifier, or a transformer and the linear SVM that follows it.
 
     Parameters
     ----------
     estimator : DPNetClassifier, SoftAssignParts or GlobalFeatures
-        Unfitted, on pictures. Of a transformer, the SVM's C is chosen by
+        Unfitted, on images. Of a transformer, the SVM's C is chosen by
         cross-validation (`measuring.choose_svm`).
-    data : PictureSet
+    data : ImageSet
     seed : int
         Of the SVM and its folds.
 
@@ -92,11 +92,11 @@ def fit_model(estimator, data: PictureSet, seed: int) -> PartModel | GlobalModel
 
 @contextmanager
 def forgetting(step) -> Iterator[None]:
-    """Keep no maps inside the ``with`` block, of pictures that nobody sees again.
+    """Keep no maps inside the ``with`` block, of images that nobody sees again.
 
     Parameters
     ----------
-    step : fitted estimator that sees pictures
+    step : fitted estimator that sees images
     """
     memory = step.memory
     step.set_params(memory=None)
@@ -115,7 +115,7 @@ class PartModel:
 
     Attributes
     ----------
-    describer : fitted estimator that sees the pictures
+    describer : fitted estimator that sees the images
     readout : LinearReadout
     """
 
@@ -129,7 +129,7 @@ class PartModel:
 
         Parameters
         ----------
-        X : ndarray of n pictures, or paths
+        X : ndarray of n images, or paths
 
         Returns
         -------
@@ -139,11 +139,11 @@ class PartModel:
         return descriptors @ self.readout.coef.T + self.readout.intercept
 
     def see(self, X: np.ndarray) -> Seen:
-        """Explain the predicted class of each picture.
+        """Explain the predicted class of each image.
 
         Parameters
         ----------
-        X : ndarray of n pictures, or paths
+        X : ndarray of n images, or paths
 
         Returns
         -------
@@ -187,7 +187,7 @@ class GlobalModel:
 
     Attributes
     ----------
-    describer : fitted estimator that sees the pictures
+    describer : fitted estimator that sees the images
     """
 
     def __init__(self, pipeline: Pipeline):
@@ -200,7 +200,7 @@ class GlobalModel:
         return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
     def see(self, X: np.ndarray) -> Seen:
-        """Explain the predicted class of each picture; see `PartModel.see`."""
+        """Explain the predicted class of each image; see `PartModel.see`."""
         scores = self.scores(X)
         network = GlobalNetwork(*self.pipeline)
         classes, heat = scores.argmax(axis=1), []
@@ -241,7 +241,7 @@ class GlobalNetwork(nn.Module):
             self.register_buffer(name, tensor)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Score pictures.
+        """Score images.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ def import_grad_cam() -> type:
 def grad_cam(
     network: GlobalNetwork, squares: NDArray[np.uint8], classes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Say by Grad-CAM where pictures show a class.
+    """Say by Grad-CAM where images show a class.
 
     Without the last ReLU of the paper: it would only tie the places that speak
     against the class, whose order deletion and insertion ask for.
@@ -292,7 +292,7 @@ def grad_cam(
     ----------
     network : GlobalNetwork
     squares : uint8 ndarray of shape (n, S, S, 3)
-        What the network sees of the pictures.
+        What the network sees of the images.
     classes : int ndarray of shape (n,)
         Number of the class that each is explained for.
 

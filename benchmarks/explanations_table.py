@@ -30,11 +30,11 @@ _NOTE = (
     "Mean ± standard deviation over the seeds; in brackets the mean of the same "
     "measure by chance: a guess, random regions, pixels or parts in random order, "
     "random parts. ↑: more is better; ↓: less is. Deletion and insertion: area under "
-    "the mean score of the predicted class, of which 0 % is the blurred picture's and "
-    "100 % the picture's; class kept: under the share of pictures that get the class "
-    "predicted for the whole picture. Response drop: share of the top part's response "
+    "the mean score of the predicted class, of which 0 % is the blurred image's and "
+    "100 % the image's; class kept: under the share of images that get the class "
+    "predicted for the whole image. Response drop: share of the top part's response "
     "that is lost when its region is blurred. Parts that keep, and flip, a decision: "
-    "medians over the test pictures. Cosines: of pairs of different parts, without "
+    "medians over the test images. Cosines: of pairs of different parts, without "
     "sign."
 )
 
@@ -61,8 +61,8 @@ def markdown(rows: list[dict]) -> str:
 def _caption(row: dict) -> str:
     size = row["image_size"]
     return (
-        f"{row['data']}: {row['n_train']} training and {row['n_test']} test pictures, "
-        f"{size} × {size} pixels; {row['n_perturbed']} of the test pictures changed, "
+        f"{row['data']}: {row['n_train']} training and {row['n_test']} test images, "
+        f"{size} × {size} pixels; {row['n_perturbed']} of the test images changed, "
         f"in {row['n_steps']} steps."
     )
 

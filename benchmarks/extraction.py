@@ -1,4 +1,4 @@
-"""Pictures -> the feature maps that are measured with, kept by `FeatureMaps`."""
+"""Images -> the feature maps that are measured with, kept by `FeatureMaps`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def extractors(
     }
 
 
-def extract(extractor: FeatureMaps, pictures: Sequence) -> np.ndarray:
-    """Compute the maps of some pictures.
+def extract(extractor: FeatureMaps, images: Sequence) -> np.ndarray:
+    """Compute the maps of some images.
 
     Parameters
     ----------
     extractor : FeatureMaps
-    pictures : list of str or array of pictures
+    images : list of str or array of images
 
     Returns
     -------
@@ -59,17 +59,17 @@ def extract(extractor: FeatureMaps, pictures: Sequence) -> np.ndarray:
     ------
     SystemExit
         Where the backbone is unknown or unavailable or has no map of a stride, or a
-        picture cannot be read.
+        image cannot be read.
     """
     try:
-        return extractor.fit(pictures).transform(pictures)
+        return extractor.fit(images).transform(images)
     except (ValueError, RuntimeError) as error:
         # The message says all.
         raise SystemExit(f"error: {error}") from error
 
 
 def map_shapes(maps: np.ndarray) -> list[list[int]]:
-    """Tell the shapes of one picture's maps.
+    """Tell the shapes of one image's maps.
 
     Parameters
     ----------

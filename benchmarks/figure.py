@@ -22,7 +22,7 @@ def draw(result: dict, path: Path) -> None:
     result : dict
         A results file.
     path : Path
-        Where the picture is written.
+        Where the image is written.
     """
     methods = result["methods"]
     # No pyplot: it would choose a backend, which a machine without display may lack.
@@ -64,7 +64,7 @@ def draw(result: dict, path: Path) -> None:
     ax.set_yticks(range(len(methods)), [method["name"] for method in methods])
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.margins(x=0.1)
-    ax.set_xlabel("accuracy on the test pictures, %")
+    ax.set_xlabel("accuracy on the test images, %")
     ax.grid(axis="x", alpha=0.4)
     ax.spines[["top", "right"]].set_visible(False)
     size = result["image_size"]

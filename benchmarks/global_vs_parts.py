@@ -1,6 +1,6 @@
 """Measure part descriptors against the global descriptor of the same frozen backbone.
 
-Five methods see the same pictures and get the same tuning:
+Five methods see the same images and get the same tuning:
 
 - the global descriptor of the network's last map and a linear SVM,
 - the global descriptor of the maps that the parts see (`GlobalFeatures`) and a linear
@@ -78,7 +78,7 @@ def compare(
                 start = time.perf_counter()
                 train = extract(extractor, split.train_paths)
                 maps[kind] = train, extract(extractor, split.test_paths)
-                # Later splits are of the same pictures, whose maps are kept.
+                # Later splits are of the same images, whose maps are kept.
                 if kind not in found:
                     found[kind] = {
                         "strides": extractor.strides,
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     draw(result, options.output / f"{stem}.png")
     print(markdown(result))
     seconds = sum(maps["seconds"] for maps in result["maps"].values())
-    print(f"\nFeature maps of all pictures, before any fit: {seconds:.1f} s.")
+    print(f"\nFeature maps of all images, before any fit: {seconds:.1f} s.")
 
 
 if __name__ == "__main__":

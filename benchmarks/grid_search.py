@@ -4,7 +4,7 @@
 
 Extraction, and each fit and score on maps that are there already, are measured alone;
 the searches start with an empty cache each. The embedded backbone writes down every
-picture that goes through it, whichever process it runs in. Prints a Markdown table and
+image that goes through it, whichever process it runs in. Prints a Markdown table and
 writes JSON.
 """
 
@@ -41,7 +41,7 @@ FOLDS = 3
 class CountingBackbone(torch.nn.Module):
     """The embedded network's maps that parts see by default.
 
-    Appends one character a picture to a file.
+    Appends one character an image to a file.
     """
 
     def __init__(self, log: Path):
@@ -104,7 +104,7 @@ def alone(paths: list[str], y: np.ndarray) -> dict:
     fits += time.perf_counter() - start
     return {
         "what": "alone: extraction + fits + scores",
-        "pictures_seen_by_backbone": len(paths),
+        "images_seen_by_backbone": len(paths),
         "seconds": round(seconds + fits + scores, 1),
         "extraction_s": round(seconds, 1),
         "fits_s": round(fits, 1),
@@ -128,7 +128,7 @@ def search_once(paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool) ->
     Returns
     -------
     dict
-        Seconds, pictures the backbone saw, and the best score.
+        Seconds, images the backbone saw, and the best score.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -142,7 +142,7 @@ def search_once(paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool) ->
         seconds += time.perf_counter()
         return {
             "what": f"search, n_jobs={n_jobs}" + (", starts shared" if share else ""),
-            "pictures_seen_by_backbone": len(log.read_text()),
+            "images_seen_by_backbone": len(log.read_text()),
             "seconds": round(seconds, 1),
             "best_cv_accuracy": round(float(search.best_score_), 4),
         }
@@ -168,7 +168,7 @@ def main() -> None:
     ):
         rows.append(measure())
         print(rows[-1], flush=True)
-    columns = ["what", "pictures_seen_by_backbone", "seconds", "best_cv_accuracy"]
+    columns = ["what", "images_seen_by_backbone", "seconds", "best_cv_accuracy"]
     print("\n| " + " | ".join(columns) + " |")
     print("| --- |" + " ---: |" * (len(columns) - 1))
     for row in rows:
@@ -176,7 +176,7 @@ def main() -> None:
     n_fits = len(ParameterGrid(GRID)) * FOLDS + 1
     told = {
         "machine": describe(torch.device("cpu")),
-        "pictures": len(order),
+        "images": len(order),
         "fits": n_fits,
         "rows": rows,
     }

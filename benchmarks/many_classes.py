@@ -2,7 +2,7 @@
 
     python benchmarks/many_classes.py --data flowers17 scene15 --work DIR
 
-Crops stand for pictures and groups of crops that look alike for classes, so accuracy
+Crops stand for images and groups of crops that look alike for classes, so accuracy
 means nothing here: time and memory are what is measured. Prints where they went and
 writes JSON. Crops and maps stay in the work folder; its maps are computed before the
 clock starts.
@@ -26,7 +26,7 @@ from speed_machine import describe
 
 from skdpnet import DPNetClassifier, GlobalFeatures
 
-# As ImageNet's pictures are often stored: more than the networks' 224.
+# As ImageNet's images are often stored: more than the networks' 224.
 _LONGER_SIDE = 400
 _SMALLEST_CROP = 0.6
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -55,8 +55,8 @@ def write_crops(photographs: list[Path], n: int, folder: Path) -> list[str]:
         if path.exists():
             continue
         random = np.random.default_rng(i)
-        with Image.open(photographs[i % len(photographs)]) as picture:
-            whole = picture.convert("RGB")
+        with Image.open(photographs[i % len(photographs)]) as image:
+            whole = image.convert("RGB")
         share = random.uniform(_SMALLEST_CROP, 1)
         width, height = (max(1, int(share * side)) for side in whole.size)
         left = random.integers(whole.width - width + 1)
@@ -68,7 +68,7 @@ def write_crops(photographs: list[Path], n: int, folder: Path) -> list[str]:
 
 
 def alike(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
-    """Put pictures into groups of one size, each halved along its largest variance.
+    """Put images into groups of one size, each halved along its largest variance.
 
     Parameters
     ----------
@@ -118,17 +118,17 @@ def measure(what: str, run: Callable[[], object]) -> dict:
 def main() -> None:
     """Measure the calls of `partial_fit`, descriptors, and a classifier of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, nargs="+", help="folders of pictures")
+    parser.add_argument("--data", required=True, nargs="+", help="folders of images")
     parser.add_argument("--work", required=True, type=Path, help="for crops and maps")
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--per-class", type=int, default=20, help="pictures of each")
+    parser.add_argument("--per-class", type=int, default=20, help="images of each")
     parser.add_argument("--parts-per-class", type=int, default=10)
     parser.add_argument("--output", default="benchmarks/results/many_classes.json")
     options = parser.parse_args()
     found = (path for folder in options.data for path in Path(folder).rglob("*"))
     photographs = sorted(path for path in found if path.suffix.lower() in _SUFFIXES)
     if not photographs:
-        parser.error(f"no pictures in {', '.join(options.data)}")
+        parser.error(f"no images in {', '.join(options.data)}")
 
     n = options.classes * options.per_class
     paths = write_crops(photographs, n, options.work / "crops")
@@ -151,7 +151,7 @@ def main() -> None:
     ]
     told = {
         "machine": describe(torch.device("cpu")),
-        "pictures": n,
+        "images": n,
         "photographs": len(photographs),
         "classes": options.classes,
         "parts": len(model.part_classes_),

@@ -4,10 +4,10 @@ The maps are computed once, by `FeatureMaps`, and handed to the methods as
 ``backbone="precomputed"``: the numbers are those that ``backbone=<name>`` gives, and
 the time of a fit holds no search for maps in the cache.
 
-The SVM's C is chosen by stratified cross-validation of the training pictures, over the
+The SVM's C is chosen by stratified cross-validation of the training images, over the
 same values and folds for each method. Parts are learned anew in each fold: those that
-have seen the fold held out separate its pictures whatever C is, so that nothing could
-be chosen. Nothing is chosen on test pictures.
+have seen the fold held out separate its images whatever C is, so that nothing could
+be chosen. Nothing is chosen on test images.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def choose_svm(
     ----------
     method : transformer
         Unfitted; each fold fits a copy.
-    train : ndarray of n pictures' feature maps
+    train : ndarray of n images' feature maps
     y : ndarray of shape (n,)
         Labels.
     seed : int
@@ -120,7 +120,7 @@ def choose_svm(
     svm : LinearSVC
         Unfitted, with the C that is best, the smallest of several.
     accuracy : float
-        Its accuracy on the pictures held out, mean over the folds.
+        Its accuracy on the images held out, mean over the folds.
     """
     svms = [
         LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
@@ -185,7 +185,7 @@ def measure(
 
 
 def check_folds(split: Split) -> None:
-    """Stop where a split has too few pictures to choose the SVM's C on.
+    """Stop where a split has too few images to choose the SVM's C on.
 
     Parameters
     ----------
@@ -194,12 +194,12 @@ def check_folds(split: Split) -> None:
     Raises
     ------
     SystemExit
-        Names the class with the fewest pictures.
+        Names the class with the fewest images.
     """
     counts = np.bincount(split.train_y, minlength=len(split.names))
     if len(counts) < 2 or counts.min() < N_FOLDS:
         raise SystemExit(
             f"error: the cross-validation needs at least 2 classes with {N_FOLDS} "
-            f"training pictures each; there are {len(counts)}, and "
-            f"{split.names[int(counts.argmin())]!r} has {counts.min()} pictures"
+            f"training images each; there are {len(counts)}, and "
+            f"{split.names[int(counts.argmin())]!r} has {counts.min()} images"
         )

@@ -27,7 +27,7 @@ class Options:
     backbone : str
         As `FeatureMaps` takes it.
     image_size : int
-        Side of the pictures in pixels.
+        Side of the images in pixels.
     seeds : list of int
     plan : list of (Split, list of int)
         The seeds that each split is used with.
@@ -50,7 +50,7 @@ class Options:
 
 
 def read_options(arguments: list[str] | None = None) -> Options:
-    """Read the command line, and the lists of pictures that it names.
+    """Read the command line, and the lists of images that it names.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=224,
         metavar="N",
-        help="side in pixels of the square each picture is resized and cropped to "
+        help="side in pixels of the square each image is resized and cropped to "
         "(default: %(default)s)",
     )
     add(

@@ -94,7 +94,7 @@ def run(
     Parameters
     ----------
     splits : dict of str to Split
-        Name of a data set -> its pictures.
+        Name of a data set -> its images.
     backbones : sequence of str
     settings : dict of str to dict
         As `suites.constraints` gives them.

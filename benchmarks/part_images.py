@@ -1,8 +1,8 @@
-"""Measure parts on pictures whose parts are known: accuracy, and where they point.
+"""Measure parts on images whose parts are known: accuracy, and where they point.
 
     python benchmarks/part_images.py --seeds 0 1 2
 
-For each seed, new training and test pictures of `make_part_images` are drawn. Prints a
+For each seed, new training and test images of `make_part_images` are drawn. Prints a
 Markdown table and writes JSON.
 """
 
@@ -30,7 +30,7 @@ FIRST_SEED = 1000
 
 
 def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]:
-    """Pointing game of each picture's strongest part, and of random regions.
+    """Pointing game of each image's strongest part, and of random regions.
 
     The strongest part is the first of `Explanation.top_parts`; where no part that is
     present speaks for the predicted class, nothing is pointed at. A random region is
@@ -40,7 +40,7 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
     Parameters
     ----------
     explanations : iterable of n Explanation
-        Of maps, so their boxes are in shares of the picture's sides.
+        Of maps, so their boxes are in shares of the image's sides.
     grids : list of RegionGrid
         The regions of each map.
     test : Bunch
@@ -49,8 +49,8 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
     Returns
     -------
     found, chance : float
-        Share of the pictures in which the box's centre lies on a true part that tells
-        the picture's class from at least one other.
+        Share of the images in which the box's centre lies on a true part that tells
+        the image's class from at least one other.
     """
     size = test.images.shape[1]
     boxes = [

@@ -1,6 +1,6 @@
 """Data sets as their owners ship them -> paths and labels of a training and test part.
 
-No picture is opened here; that each is there is checked, before hours of work.
+No image is opened here; that each is there is checked, before hours of work.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CUB = (
     'data.caltech.edu under the name "CUB-200-2011".'
 )
 _MIT67 = (
-    "expected are TrainImages.txt, TestImages.txt and Images/<class>/<picture> of MIT "
+    "expected are TrainImages.txt, TestImages.txt and Images/<class>/<image> of MIT "
     "Indoor Scene Recognition side by side. They are at "
     "web.mit.edu/torralba/www/indoor.html."
 )
@@ -35,14 +35,14 @@ _MIT67 = (
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures to learn from and pictures to measure with.
+    """Images to learn from and images to measure with.
 
     Parameters
     ----------
     train_paths, test_paths : list of str
-        Paths of the pictures.
+        Paths of the images.
     train_y, test_y : int ndarray
-        Class of each picture, a position in `names`.
+        Class of each image, a position in `names`.
     names : list of str
         Names of the classes.
     """
@@ -73,7 +73,7 @@ def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split
     FileNotFoundError
         If one of the two is not there.
     ValueError
-        If it holds no pictures, or the test part a class that training lacks.
+        If it holds no images, or the test part a class that training lacks.
     """
     train_paths, train_y, names = _read_part(folder, train)
     test_paths, test_y, test_names = _read_part(folder, test)
@@ -87,7 +87,7 @@ def _read_part(
     if not Path(folder, part).is_dir():
         raise FileNotFoundError(
             f"no folder {part!r} in {os.fspath(folder)!r}; expected are "
-            f"{part}/<class>/<picture>."
+            f"{part}/<class>/<image>."
         )
     return load_image_folder(Path(folder, part))
 
@@ -115,7 +115,7 @@ def read_class_folders(
     FileNotFoundError
         If one of them is not there.
     ValueError
-        If one holds no pictures, or a class that the first lacks.
+        If one holds no images, or a class that the first lacks.
     """
     all_paths, first, names = _read_part(folder, parts[0])
     all_y = [first]
@@ -136,7 +136,7 @@ def split_folders(
     folder : str or path
         One sub-folder per class.
     test_fraction : float in (0, 1)
-        Share of the pictures that are measured with.
+        Share of the images that are measured with.
     seed : int
         Of the split.
 
@@ -147,7 +147,7 @@ def split_folders(
     Raises
     ------
     ValueError
-        If there are no class folders with pictures, or too few pictures to split.
+        If there are no class folders with images, or too few images to split.
     """
     paths, y, names = load_image_folder(folder)
     train, test = train_test_split(
@@ -175,7 +175,7 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
     Raises
     ------
     FileNotFoundError
-        Names the list or the first picture that is missing.
+        Names the list or the first image that is missing.
     ValueError
         If a list is not of the expected form, or the lists do not agree.
     """
@@ -220,7 +220,7 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
 def read_mit67(folder: str | os.PathLike[str]) -> Split:
     """Read MIT-67 Indoor with its owners' split.
 
-    Pictures are found by the name in the lists, whatever its ending or its case; some
+    Images are found by the name in the lists, whatever its ending or its case; some
     of those that end in .jpg hold another format.
 
     Parameters
@@ -235,7 +235,7 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
     Raises
     ------
     FileNotFoundError
-        Names the list or the first picture that is missing.
+        Names the list or the first image that is missing.
     ValueError
         If a list is not of the expected form, or the test part has a class that
         training lacks.
@@ -247,7 +247,7 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
         for line in lists[name]:
             if line.count("/") != 1:
                 raise ValueError(
-                    f"{root / name} has a line {line!r}, not class/picture; {_MIT67}"
+                    f"{root / name} has a line {line!r}, not class/image; {_MIT67}"
                 )
     owners = {
         name: [line.partition("/")[0] for line in lines]
@@ -283,12 +283,12 @@ def _checked(
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(paths)} listed pictures are missing, the "
+            f"{len(missing)} of the {len(paths)} listed images are missing, the "
             f"first is {missing[0]}; {layout}"
         )
     for part, some in (("training", train_paths), ("test", test_paths)):
         if not some:
-            raise ValueError(f"the lists name no {part} picture; {layout}")
+            raise ValueError(f"the lists name no {part} image; {layout}")
     y = [np.asarray(labels, dtype=np.int64) for labels in (train_y, test_y)]
     return Split(train_paths, y[0], test_paths, y[1], names)
 

@@ -1,11 +1,11 @@
-"""Choose settings on training pictures alone; one line of JSON for each measurement.
+"""Choose settings on training images alone; one line of JSON for each measurement.
 
     python benchmarks/recipe.py --data data/flowers17 --train train val \
         --suite ablation --seeds 0 1 2 --memory maps
     python benchmarks/recipe.py --made 400 --set beta=20 n_parts_per_class=10
     python benchmarks/recipe.py --table
 
-A third of the pictures is held out, each class in the same proportion and anew with
+A third of the images is held out, each class in the same proportion and anew with
 each seed. Of one fit of `DPNetClassifier` two things are measured: itself, and a linear
 SVM on its descriptor, which is that of `DPNetTransformer`, for each C of a short list.
 A line that the output has already is not measured again.
@@ -53,19 +53,19 @@ _MADE_SEED = 0
 
 @dataclass(frozen=True)
 class Pool:
-    """Pictures that settings may be chosen on.
+    """Images that settings may be chosen on.
 
     Parameters
     ----------
     name : str
         What the table calls them.
-    pictures : list of str or ndarray of pictures
+    images : list of str or ndarray of images
     y : int ndarray
         Class of each.
     """
 
     name: str
-    pictures: list[str] | np.ndarray
+    images: list[str] | np.ndarray
     y: NDArray[np.int64]
 
 
@@ -125,7 +125,7 @@ def experiment(method: str, changes: dict) -> Experiment:
 def hold_out(
     y: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw which pictures are learned from and which are held out, a third.
+    """Draw which images are learned from and which are held out, a third.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def hold_out(
     Raises
     ------
     ValueError
-        If there are too few pictures of a class, or in all.
+        If there are too few images of a class, or in all.
     """
     rows = np.arange(len(y))
     seen, held = train_test_split(rows, test_size=1 / 3, stratify=y, random_state=seed)
@@ -149,13 +149,13 @@ def hold_out(
 def measure_once(
     trial: Experiment, maps: np.ndarray, y: NDArray[np.int64], seed: int
 ) -> dict:
-    """Fit on two thirds of the pictures and measure on the others.
+    """Fit on two thirds of the images and measure on the others.
 
     Parameters
     ----------
     trial : Experiment
     maps : ndarray of feature maps
-        Of all pictures.
+        Of all images.
     y : int ndarray of shape (n,)
         Their classes.
     seed : int
@@ -217,7 +217,7 @@ def run(
     with tqdm(total=len(pending), unit="fit") as bar:
         for of_maps, group in groupby(pending, lambda one: _map_settings(one[0])):
             maps = extract(
-                FeatureMaps(**of_maps, memory=memory, verbose=1), pool.pictures
+                FeatureMaps(**of_maps, memory=memory, verbose=1), pool.images
             )
             for trial, seed in group:
                 bar.set_description(f"{trial.method} {trial.changes}, seed {seed}")
@@ -284,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SUB",
         help="folders in DIR with training class folders, taken together",
     )
-    add("--made", type=int, metavar="N", help="N pictures of make_part_images instead")
+    add("--made", type=int, metavar="N", help="N images of make_part_images instead")
     add(
         "--set",
         nargs="+",

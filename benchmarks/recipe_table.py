@@ -11,7 +11,7 @@ __all__ = ["markdown"]
 
 _FIXED_C = "1"
 _NOTE = (
-    "Pictures held out of the training pictures, mean ± standard deviation over the "
+    "Images held out of the training images, mean ± standard deviation over the "
     "splits; Δ: difference from DP-Net's defaults on the same splits. Best C: the one "
     "that is best on average over the splits, in hindsight."
 )

@@ -4,7 +4,7 @@
     python benchmarks/several_devices.py --data flowers17/train --devices cpu cpu
 
 One process a device. The first device alone, then all together, each time with an empty
-memory: every process computes the maps of its own share of the pictures. Then one
+memory: every process computes the maps of its own share of the images. Then one
 process fits a model on the maps of all, and all together fit another. Without dropout,
 whose masks differ, the parts come out the same up to rounding. Prints a Markdown table
 and writes JSON.
@@ -33,8 +33,8 @@ from skdpnet.datasets import load_image_folder
 
 __all__ = ["AverageGradients", "OwnShare", "fill", "main", "own_share"]
 
-# What `transform` returns is held in memory: so many pictures' maps at once.
-_PICTURES_AT_ONCE = 512
+# What `transform` returns is held in memory: so many images' maps at once.
+_IMAGES_AT_ONCE = 512
 # A process that is done first waits for the last.
 _LONGEST_WAIT = datetime.timedelta(days=1)
 
@@ -86,7 +86,7 @@ class _Shared(Dataset):
 class AverageGradients(Callback):
     """Let all processes take the same steps, with the gradient of the whole batch.
 
-    Each share counts by its number of pictures: the mean over the batch comes out
+    Each share counts by its number of images: the mean over the batch comes out
     exactly, whether or not it divides evenly.
     """
 
@@ -117,8 +117,8 @@ def fill(extractor: FeatureMaps, paths: Sequence[str]) -> None:
         With `memory`.
     paths : sequence of str
     """
-    for start in range(0, len(paths), _PICTURES_AT_ONCE):
-        piece = paths[start : start + _PICTURES_AT_ONCE]
+    for start in range(0, len(paths), _IMAGES_AT_ONCE):
+        piece = paths[start : start + _IMAGES_AT_ONCE]
         extractor.fit(piece).transform(piece)
 
 
@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     paths, y, _ = load_image_folder(options.data)
     if len(paths) < len(options.devices):
-        parser.error(f"{len(options.devices)} devices for {len(paths)} pictures")
+        parser.error(f"{len(options.devices)} devices for {len(paths)} images")
     settings = {
         "image_size": options.image_size,
         "precision": options.precision,
@@ -236,9 +236,9 @@ def main(arguments: list[str] | None = None) -> None:
         rows.append(
             {
                 "devices": " ".join(devices),
-                "pictures": len(paths),
+                "images": len(paths),
                 "maps, s": round(found["maps_seconds"], 1),
-                "pictures/s": round(len(paths) / found["maps_seconds"], 1),
+                "images/s": round(len(paths) / found["maps_seconds"], 1),
                 "fit by one, s": round(found["alone_seconds"], 1),
                 "fit by all, s": round(found["together_seconds"], 1),
                 "parts differ by": float(f"{found['parts_differ_by']:.1e}"),

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 from records import plain
-from speed_pictures import BACKBONES
+from speed_images import BACKBONES
 from speed_results import (
     find_row,
     put_row,
@@ -40,7 +40,7 @@ STAGES = (
     "machine", "reading", "backbone", "whitening", "responses", "training", "skorch",
     "explanation", "fit", "growth",
 )  # fmt: skip
-_ON_PICTURES = ("reading", "backbone", "fit")
+_ON_IMAGES = ("reading", "backbone", "fit")
 _BETA = 40.0
 _FACTORS = (1, 2, 4, 8)
 # One scale more each time; the maps stay as they are.
@@ -73,12 +73,12 @@ def keys(args: argparse.Namespace) -> Iterator[dict]:
 
 def _of_stage(stage: str, args: argparse.Namespace) -> Iterator[dict]:
     if stage == "reading":
-        yield {"data": _name(args.data), "pictures": args.pictures}
+        yield {"data": _name(args.data), "images": args.images}
     elif stage == "backbone":
         for backbone, precision in itertools.product(args.backbones, args.precisions):
             yield {
                 "data": _name(args.data),
-                "pictures": args.pictures,
+                "images": args.images,
                 "backbone": backbone,
                 "precision": precision,
                 "parts": 1000,
@@ -102,17 +102,17 @@ def _of_stage(stage: str, args: argparse.Namespace) -> Iterator[dict]:
 
 
 def _name(folder: Path) -> str:
-    """Name a folder of pictures without where it is on this machine."""
+    """Name a folder of images without where it is on this machine."""
     return "/".join(folder.resolve().parts[-2:])
 
 
 def _size(name: str, args: argparse.Namespace) -> Size:
     size = SIZES[name]
     if args.batch is not None:
-        size = size.but(pictures=args.batch)
+        size = size.but(images=args.batch)
     if args.quick:
         size = size.but(
-            pictures=min(2, size.pictures),
+            images=min(2, size.images),
             depth=size.depth // _QUICK,
             parts=size.parts // _QUICK,
             classes=max(2, size.classes // _QUICK),
@@ -121,12 +121,12 @@ def _size(name: str, args: argparse.Namespace) -> Size:
 
 
 def _grown(args: argparse.Namespace) -> Iterator[dict]:
-    """Grow pictures, parts and regions of the birds, one at a time."""
+    """Grow images, parts and regions of the birds, one at a time."""
     birds = _size("birds", args)
-    least = math.ceil(birds.pictures / max(_FACTORS))
+    least = math.ceil(birds.images / max(_FACTORS))
     grown: list[tuple[str, int, Size]] = []
     for factor in _FACTORS:
-        grown.append(("pictures", factor, birds.but(pictures=least * factor)))
+        grown.append(("images", factor, birds.but(images=least * factor)))
         parts = birds.parts // max(_FACTORS) * factor
         grown.append(("parts", factor, birds.but(parts=parts)))
     for n in range(1, len(_SCALES) + 1):
@@ -198,7 +198,7 @@ def _told(args: argparse.Namespace) -> Iterator[str]:
     yield from ["--stages", *args.stages, "--sizes", *args.sizes]
     yield from ["--components", *map(str, args.components)]
     yield from ["--backbones", *args.backbones, "--precisions", *args.precisions]
-    yield from ["--pictures", str(args.pictures), "--repeats", str(args.repeats)]
+    yield from ["--images", str(args.images), "--repeats", str(args.repeats)]
     if args.batch is not None:
         yield from ["--batch", str(args.batch)]
     yield from ["--device", args.device]
@@ -211,14 +211,14 @@ def _told(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    if args.repeats < 1 or args.pictures < 1 or (args.batch or 1) < 1:
-        parser.error("--repeats, --pictures and --batch must be at least 1")
+    if args.repeats < 1 or args.images < 1 or (args.batch or 1) < 1:
+        parser.error("--repeats, --images and --batch must be at least 1")
     if args.table:
         return
-    needed = [stage for stage in args.stages if stage in _ON_PICTURES]
+    needed = [stage for stage in args.stages if stage in _ON_IMAGES]
     if needed and args.data is None:
         parser.error(
-            f"{', '.join(needed)} needs pictures: give --data, or name --stages "
+            f"{', '.join(needed)} needs images: give --data, or name --stages "
             "without it"
         )
     if args.data is not None and not args.data.is_dir():
@@ -232,7 +232,7 @@ def _components(text: str) -> int | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="class folders of pictures")
+    add("--data", type=Path, metavar="DIR", help="class folders of images")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE",
         help=f"of {', '.join(STAGES)} (default: all)")  # fmt: skip
     add("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
@@ -251,8 +251,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=("float32", "bfloat16", "float16"),
         default=["float32", "bfloat16"],
     )
-    add("--batch", type=int, metavar="N", help="pictures of the sizes (default: 64)")
-    add("--pictures", type=int, default=128, metavar="N",
+    add("--batch", type=int, metavar="N", help="images of the sizes (default: 64)")
+    add("--images", type=int, default=128, metavar="N",
         help="that are read or go through networks (default: %(default)s)")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N",
         help="rounds, of which medians are taken (default: %(default)s)")  # fmt: skip

@@ -126,7 +126,7 @@ def pooling_additions(size: Size) -> int:
 
 
 def decoding(file_bytes: int, width: int, height: int) -> Work:
-    """Count reading a JPEG picture and decoding all of it.
+    """Count reading a JPEG image and decoding all of it.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def resizing(image_size: int, scale: float) -> Work:
     image_size : int
         Side S of the square that comes out.
     scale : float
-        Pixels of the picture for one of the square's, at least 1.
+        Pixels of the image for one of the square's, at least 1.
 
     Returns
     -------
@@ -167,14 +167,14 @@ def resizing(image_size: int, scale: float) -> Work:
     return Work(additions=2 * taps * numbers, bytes=3 * (side**2 + image_size**2))
 
 
-def backbone(network: torch.nn.Module, pictures: int, image_size: int) -> Work:
-    """Count a network's pass over pictures.
+def backbone(network: torch.nn.Module, images: int, image_size: int) -> Work:
+    """Count a network's pass over images.
 
     Parameters
     ----------
     network : torch.nn.Module
         On any device.
-    pictures : int
+    images : int
     image_size : int
         Side S in pixels.
 
@@ -182,7 +182,7 @@ def backbone(network: torch.nn.Module, pictures: int, image_size: int) -> Work:
     -------
     Work
         Products and convolutions as PyTorch counts them; of the bytes the weights, the
-        pictures and the maps, as float32.
+        images and the maps, as float32.
     """
     weights = [*network.parameters(), *network.buffers()]
     device = weights[0].device if weights else torch.device("cpu")
@@ -190,11 +190,11 @@ def backbone(network: torch.nn.Module, pictures: int, image_size: int) -> Work:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         maps = network(one)
     several = maps if isinstance(maps, (tuple, list)) else [maps]
-    a_picture = one.numel() + sum(own.numel() for own in several)
+    a_image = one.numel() + sum(own.numel() for own in several)
     weight = sum(own.numel() for own in weights)
     return Work(
-        products=pictures * counter.get_total_flops(),
-        bytes=_FLOAT * (weight + pictures * a_picture),
+        products=images * counter.get_total_flops(),
+        bytes=_FLOAT * (weight + images * a_image),
     )
 
 
@@ -203,7 +203,7 @@ def whitening(size: Size) -> Work:
 
     Without whitening there is no projection, and one of the norms is the other.
     """
-    n, moved = size.pictures, size.cells * size.depth
+    n, moved = size.images, size.cells * size.depth
     norms = n * (pooling_additions(size) + 2 * size.regions)
     out = 2 * size.regions
     if size.components is None:
@@ -225,7 +225,7 @@ def responses(size: Size, beta: float | None) -> Work:
     one multiplication, what the mean takes off, and the maximum or an exponential and
     its sum.
     """
-    n = size.pictures
+    n = size.images
     each = n * size.regions * size.parts
     return Work(
         products=2 * n * size.cells * size.channels * size.parts,
@@ -240,9 +240,9 @@ def training(size: Size, beta: float | None) -> Work:
 
     The way back through soft maxima carries slopes to the cells and has a product as
     large as the forward one; through hard ones it adds up one region's descriptor for
-    each part and picture.
+    each part and image.
     """
-    n, forward = size.pictures, responses(size, beta)
+    n, forward = size.images, responses(size, beta)
     learned = size.parts * (size.channels + size.classes)
     classifier = 3 * 2 * n * size.parts * size.classes
     if beta is None:
@@ -270,14 +270,14 @@ def defined_training(size: Size, beta: float | None) -> float:
     ``S = U Xᵀ`` over all regions, the gradient at U of its soft maxima, and the
     classifier's, whatever a way saves or adds. A hard maximum's gradient is no product.
     """
-    responses = 2 * size.pictures * size.regions * size.channels * size.parts
-    classifier = 3 * 2 * size.pictures * size.parts * size.classes
+    responses = 2 * size.images * size.regions * size.channels * size.parts
+    classifier = 3 * 2 * size.images * size.parts * size.classes
     return (1 if beta is None else 2) * responses + classifier
 
 
 def explanation(size: Size) -> Work:
     """Count all responses, kept, and the strongest region of each part."""
-    n = size.pictures
+    n = size.images
     each = n * size.regions * size.parts
     return Work(
         products=2 * n * size.cells * size.channels * size.parts,
@@ -291,7 +291,7 @@ def plain_regions(size: Size) -> Work:
 
     With what it cannot keep in caches: descriptors are written, read and written.
     """
-    n, rows = size.pictures, size.pictures * size.regions
+    n, rows = size.images, size.images * size.regions
     whitened = size.components is not None
     widths = size.depth + (size.channels if whitened else 0)
     return Work(
@@ -306,7 +306,7 @@ def plain_maxima(size: Size, beta: float | None) -> Work:
 
     With what it cannot keep in caches: responses are written and read.
     """
-    n, rows = size.pictures, size.pictures * size.regions
+    n, rows = size.images, size.images * size.regions
     each = rows * size.parts
     return Work(
         products=2 * rows * size.channels * size.parts,
@@ -323,7 +323,7 @@ def plain_learning(size: Size) -> Work:
     The slopes at the responses are as many as these, through hard maxima most of them
     0, and their product with the regions is as large as the forward one.
     """
-    n = size.pictures
+    n = size.images
     each = n * size.regions * size.parts
     learned = size.parts * (size.channels + size.classes)
     return Work(
@@ -335,5 +335,5 @@ def plain_learning(size: Size) -> Work:
 
 def _inputs(size: Size) -> int:
     """Numbers of whitened cells, both norms of all regions, and parts."""
-    a_picture = size.cells * size.channels + 2 * size.regions
-    return size.pictures * a_picture + size.parts * size.channels
+    a_image = size.cells * size.channels + 2 * size.regions
+    return size.images * a_image + size.parts * size.channels

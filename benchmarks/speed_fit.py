@@ -110,7 +110,7 @@ def measure_fit(key: dict, repeats: int) -> dict:
     Returns
     -------
     dict
-        ``pictures``; ``seconds`` of each fit; ``stages``: medians of each one's
+        ``images``; ``seconds`` of each fit; ``stages``: medians of each one's
         seconds; ``share`` of each in the median fit; ``peak_bytes``.
     """
     paths, y, _ = load_image_folder(Path(key["data"]))
@@ -137,7 +137,7 @@ def measure_fit(key: dict, repeats: int) -> dict:
     }
     whole = sum(medians.values())
     return {
-        "pictures": len(paths),
+        "images": len(paths),
         "seconds": fits,
         "median": statistics.median(fits),
         "stages": medians,

@@ -167,7 +167,7 @@ def products(device: torch.device, repeats: int, names: Sequence[str]) -> list[d
     shapes = {"square": (_SIDE, _SIDE, _SIDE)}
     for name in names:
         size = SIZES[name]
-        rows = size.pictures * size.cells
+        rows = size.images * size.cells
         shapes[f"{name}, whitening"] = (rows, size.depth, size.channels)
         shapes[f"{name}, cells with parts"] = (rows, size.channels, size.parts)
         shapes[f"{name}, cells with parts, no whitening"] = (

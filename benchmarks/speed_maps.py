@@ -149,7 +149,7 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Prepared:
     fields = on_device(inputs.whitened, device)
     offset, parts = on_device([inputs.whitening.offset, inputs.parts], device)
     (labels,) = on_device([inputs.labels], device)
-    weights = torch.ones(size.pictures, device=device)
+    weights = torch.ones(size.images, device=device)
     work = counts.training(size, beta)
     given = counts.plain_maxima(size, beta) + counts.plain_learning(size)
     half = learning_dtype("auto", device)
@@ -212,7 +212,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
         max_epochs=10_000,
         lr=_LR,
         classifier_lr=_CLASSIFIER_LR,
-        batch_size=size.pictures,
+        batch_size=size.images,
         decay=True,
         valid=None,
         n_iter_no_change=1,
@@ -227,7 +227,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
     optimizer = torch.optim.Adam(_rates(bare_model))
 
     def bare() -> None:
-        for batch in _batches(len(labels), size.pictures):
+        for batch in _batches(len(labels), size.images):
             given, (own, weights) = dataset.__getitems__(batch)
             maps = [[field.to(device) for field in one] for one in given["maps"]]
             _step(
@@ -248,8 +248,8 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
 
 
 def prepare_explanation(size: Size, key: dict, device: torch.device) -> Prepared:
-    """Explain one picture, given its map, against the descriptor alone."""
-    few = size.but(pictures=2 * _EXPLAINED_CLASSES)
+    """Explain one image, given its map, against the descriptor alone."""
+    few = size.but(images=2 * _EXPLAINED_CLASSES)
     inputs = make_inputs(few)
     model = DPNetClassifier(
         "precomputed",
@@ -261,11 +261,11 @@ def prepare_explanation(size: Size, key: dict, device: torch.device) -> Prepared
         device=str(device),
         random_state=0,
     ).fit(inputs.maps, np.arange(len(inputs.maps)) % _EXPLAINED_CLASSES)
-    X, one = inputs.maps[:1], size.but(pictures=1, classes=_EXPLAINED_CLASSES)
+    X, one = inputs.maps[:1], size.but(images=1, classes=_EXPLAINED_CLASSES)
     raw, boxes, whiten = _plain_inputs(one, inputs, device)
     (parts,) = on_device([model.parts_], device)
     if whiten is not None:
-        # Fewer directions than asked for, where the few pictures span no more.
+        # Fewer directions than asked for, where the few images span no more.
         whiten = plain.whitening_of(model.whitenings_[0], 0, device)
         one = one.but(components=model.parts_.shape[1])
 
@@ -305,10 +305,10 @@ def _quiet(run: Callable[[], Any]) -> Callable[[], Any]:
 
 def _plain_inputs(size: Size, inputs: Inputs, device: torch.device):
     """Return maps as networks give them, boxes and whitening, for the plain way."""
-    maps = torch.from_numpy(inputs.maps[: size.pictures]).permute(0, 3, 1, 2)
+    maps = torch.from_numpy(inputs.maps[: size.images]).permute(0, 3, 1, 2)
     return (
         maps.contiguous().to(device),
-        plain.boxes_of(size.grid, size.pictures, device),
+        plain.boxes_of(size.grid, size.images, device),
         plain.whitening_of(inputs.whitening, size.components, device),
     )
 

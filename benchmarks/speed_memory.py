@@ -1,9 +1,9 @@
-"""Peak memory of fits and descriptors: against the number of pictures, and in little.
+"""Peak memory of fits and descriptors: against the number of images, and in little.
 
     python benchmarks/speed_memory.py --data flowers17/train
     python benchmarks/speed_memory.py --table
 
-The pictures of `--data` come again under other names until there are enough. First
+The images of `--data` come again under other names until there are enough. First
 their number grows: peak memory should not, but for the descriptors themselves. Then the
 maps are several times what the process may take (RLIMIT_DATA, which counts memory that
 no file backs): a fit and its descriptors have to do with that.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speed_pictures import image_files
+from speed_images import image_files
 from speed_results import find_row, put_row, read_result, start_result
 from speed_run import describe_machine
 from speed_timing import Failed, forget_peak, in_fresh_process, status_bytes
@@ -49,7 +49,7 @@ _NOTE = (
 class Patches(nn.Module):
     """A network that costs little and gives maps as large as a real one's.
 
-    14×14×512 of a picture of 224 pixels.
+    14×14×512 of an image of 224 pixels.
     """
 
     def __init__(self):
@@ -62,14 +62,14 @@ class Patches(nn.Module):
             self.patches.weight.copy_(weight / _STRIDE)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute maps (N, 512, 14, 14) of pictures (N, 3, 224, 224)."""
+        """Compute maps (N, 512, 14, 14) of images (N, 3, 224, 224)."""
         return torch.relu(self.patches(x))
 
 
-def many_pictures(
+def many_images(
     folder: Path, data: Path, n: int, *, differ: bool
 ) -> tuple[list[str], np.ndarray]:
-    """Give pictures other names until there are n.
+    """Give images other names until there are n.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def many_pictures(
         Class folders.
     n : int
     differ : bool
-        True: copies, each with a number behind the picture, which no decoder reads,
+        True: copies, each with a number behind the image, which no decoder reads,
         so that a cache takes them for different ones. False: links.
 
     Returns
@@ -146,18 +146,18 @@ def flat(key: dict, data: str) -> dict:
     Parameters
     ----------
     key : dict
-        ``what`` ("transform", "transform, memory=", "fit"), ``pictures``,
+        ``what`` ("transform", "transform, memory=", "fit"), ``images``,
         ``image_size``.
     data : str
 
     Returns
     -------
     dict
-        What `_Watch.run` gives, and ``maps``, bytes of the maps of all pictures.
+        What `_Watch.run` gives, and ``maps``, bytes of the maps of all images.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder, cached = Path(temporary), "memory" in key["what"]
-        X, y = many_pictures(folder, Path(data), key["pictures"], differ=cached)
+        X, y = many_images(folder, Path(data), key["images"], differ=cached)
         model = DPNetClassifier(
             image_size=key["image_size"], max_epochs=1, random_state=0
         )
@@ -174,7 +174,7 @@ def flat(key: dict, data: str) -> dict:
 
 
 def larger_than_memory(key: dict, data: str) -> dict:
-    """Fit and describe pictures whose maps are several times the allowed memory.
+    """Fit and describe images whose maps are several times the allowed memory.
 
     Parameters
     ----------
@@ -185,20 +185,20 @@ def larger_than_memory(key: dict, data: str) -> dict:
     Returns
     -------
     dict
-        ``pictures``, ``maps``, and what `_Watch.run` gives of ``fit`` and
+        ``images``, ``maps``, and what `_Watch.run` gives of ``fit`` and
         ``transform``.
     """
-    a_picture = 2 * _CELLS**2 * _CHANNELS
-    n = -(-key["times"] * key["allowed"] // a_picture)
+    a_image = 2 * _CELLS**2 * _CHANNELS
+    n = -(-key["times"] * key["allowed"] // a_image)
     with tempfile.TemporaryDirectory() as temporary:
-        X, y = many_pictures(Path(temporary), Path(data), n, differ=False)
+        X, y = many_images(Path(temporary), Path(data), n, differ=False)
         model = DPNetClassifier(Patches(), max_epochs=1, random_state=0)
         limit = status_bytes("VmData") + key["allowed"]
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
         return {
-            "pictures": n,
-            "maps": n * a_picture,
+            "images": n,
+            "maps": n * a_image,
             "fit": _Watch().run(lambda: model.fit(X, y) and None),
             "transform": _Watch().run(lambda: model.transform(X)),
         }
@@ -212,7 +212,7 @@ def keys(args: argparse.Namespace) -> Iterator[dict]:
                 yield {
                     "case": "flat",
                     "what": what,
-                    "pictures": n,
+                    "images": n,
                     "image_size": args.image_size,
                 }
     if "larger" in args.cases:
@@ -233,7 +233,7 @@ def markdown(result: dict) -> str:
     str
     """
     lines = [
-        "| what | pictures | maps, MiB | anonymous, MiB | all, MiB | quarters, MiB "
+        "| what | images | maps, MiB | anonymous, MiB | all, MiB | quarters, MiB "
         "| descriptors, MiB | seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -243,21 +243,21 @@ def markdown(result: dict) -> str:
             lines.append(f"| {key} | {row['error']} |" + " |" * 6)
         elif key["case"] == "flat":
             name = f"{key['what']}, {key['image_size']} px"
-            lines.append(_line(name, key["pictures"], row["maps"], row))
+            lines.append(_line(name, key["images"], row["maps"], row))
         else:
             allowed = f"{key['allowed'] / _MIB:.0f} MiB allowed"
             for what in ("fit", "transform"):
                 name = f"{what}, {allowed}"
-                lines.append(_line(name, row["pictures"], row["maps"], row[what]))
+                lines.append(_line(name, row["images"], row["maps"], row[what]))
     return "\n".join([*lines, "", _NOTE])
 
 
-def _line(name: str, pictures: int, maps: int, found: dict) -> str:
+def _line(name: str, images: int, maps: int, found: dict) -> str:
     quarters = ", ".join(f"{own / _MIB:.0f}" for own in found["quarters"])
     mib = [maps, found["anonymous"], found["all"]]
     cells = [
         name,
-        str(pictures),
+        str(images),
         *(f"{own / _MIB:.0f}" for own in mib),
         quarters,
         f"{found['output'] / _MIB:.1f}",
@@ -303,7 +303,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="class folders of pictures")
+    add("--data", type=Path, metavar="DIR", help="class folders of images")
     add("--cases", nargs="+", choices=("flat", "larger"), default=["flat", "larger"])
     add("--counts", nargs="+", type=int, default=[500, 2000, 8000], metavar="N")
     add(

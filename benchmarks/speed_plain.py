@@ -22,7 +22,7 @@ __all__ = [
 
 
 def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
-    """List the regions of n pictures as `roi_align` takes them.
+    """List the regions of n images as `roi_align` takes them.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
     Returns
     -------
     float32 tensor of shape (n·R, 5)
-        Number of the picture; left, top, right, bottom in cells.
+        Number of the image; left, top, right, bottom in cells.
     """
     cells = torch.from_numpy(grid.cells[:, [1, 0, 3, 2]]).float()
     numbers = torch.arange(n).float().repeat_interleave(len(cells))

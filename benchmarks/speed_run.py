@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
+import speed_images
 import speed_maps
-import speed_pictures
 import torch
 from speed_fit import measure_fit
 from speed_machine import describe, products, rates, references
@@ -16,7 +16,7 @@ from speed_timing import Failed, alternate, in_fresh_process, peak_bytes, ratio
 
 __all__ = ["measure", "measure_machine"]
 
-# Pictures of the run that loads libraries before peak memory is measured.
+# Images of the run that loads libraries before peak memory is measured.
 _FEW = 2
 # What a size takes in memory is the plain way's, where that is too much.
 _PLAIN = "plain"
@@ -100,8 +100,8 @@ def _machine(device: str, repeats: int, names: list[str]) -> dict:
 
 def _prepare(key: dict) -> Prepared:
     device, stage = torch.device(key["device"]), key.get("of", key["stage"])
-    if stage in speed_pictures.PREPARE:
-        prepared = speed_pictures.PREPARE[stage](key, device)
+    if stage in speed_images.PREPARE:
+        prepared = speed_images.PREPARE[stage](key, device)
     else:
         prepared = speed_maps.PREPARE[stage](Size.of(key), key, device)
     if "ways" not in key:
@@ -142,14 +142,14 @@ def _times(key: dict, repeats: int, without_plain: bool) -> dict:
     }
     notes = dict(prepared.notes)
     if key.get("of", key["stage"]) == "responses":
-        few = _prepare({**key, "pictures": _FEW, "check": True})
+        few = _prepare({**key, "images": _FEW, "check": True})
         notes |= few.notes
     return {"rates": found, "ways": ways, "ratios": ratios, "notes": notes}
 
 
 def _peak(key: dict, name: str) -> int | None:
     # What a library takes once, for itself, is nobody's peak.
-    few = min(_FEW, key.get("pictures", _FEW))
-    _prepare({**key, "pictures": few}).ways[name].run()
+    few = min(_FEW, key.get("images", _FEW))
+    _prepare({**key, "images": few}).ways[name].run()
     prepared = _prepare(key)
     return peak_bytes(prepared.ways[name].run, torch.device(key["device"]))

@@ -24,8 +24,8 @@ class Size:
 
     Parameters
     ----------
-    pictures, height, width, depth : int
-        Maps are pictures × height × width × depth.
+    images, height, width, depth : int
+        Maps are images × height × width × depth.
     components : int or None
         Dimensions K after whitening; None: no whitening, K is the depth.
     parts, classes : int
@@ -34,7 +34,7 @@ class Size:
         Of the regions, as `RegionGrid.from_scales` takes them.
     """
 
-    pictures: int
+    images: int
     height: int
     width: int
     depth: int
@@ -118,7 +118,7 @@ def make_inputs(size: Size, seed: int = 0) -> Inputs:
     Inputs
     """
     random = np.random.default_rng(seed)
-    shape = (size.pictures, size.height, size.width, size.depth)
+    shape = (size.images, size.height, size.width, size.depth)
     maps = random.standard_normal(shape, dtype=np.float32)
     np.maximum(maps, 0, out=maps)
     if size.components is None:
@@ -138,7 +138,7 @@ def make_inputs(size: Size, seed: int = 0) -> Inputs:
         whitening,
         whitening(maps, size.grid),
         parts,
-        random.integers(size.classes, size=size.pictures),
+        random.integers(size.classes, size=size.images),
     )
 
 

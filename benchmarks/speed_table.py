@@ -12,12 +12,12 @@ __all__ = ["exponent", "markdown"]
 _MIB = 2**20
 _TITLES = {
     "reading": "Reading and decoding",
-    "backbone": "Pictures to descriptors",
+    "backbone": "Images to descriptors",
     "whitening": "Whitening of maps",
     "responses": "Part responses with maxima",
     "training": "Training step",
     "skorch": "An epoch through skorch",
-    "explanation": "Explaining one picture, given its maps",
+    "explanation": "Explaining one image, given its maps",
 }
 _DEFINED = "as defined, %"
 _NOTE = (
@@ -121,7 +121,7 @@ def _machine(machine: dict) -> str:
 
 def _ways(rows: list[dict]) -> str:
     head = [
-        "size", "way", "seconds", "pictures/s", "operations, %", "floor, %",
+        "size", "way", "seconds", "images/s", "operations, %", "floor, %",
         "in turn, %", "peak, MiB",
     ]  # fmt: skip
     lines = [line for row in rows for line in _lines(row)]
@@ -148,12 +148,12 @@ def _lines(row: dict) -> Iterator[list[str]]:
             continue
         median, full = way["median"], row["rates"][way["dtype"]]
         in_turn = way["in_turn"]
-        pictures = 1 if "one" in name.split() else _pictures(row)
+        images = 1 if "one" in name.split() else _images(row)
         yield [
             start[0],
             f"{name} ({way['dtype']})",
             f"{median:.3g}",
-            f"{pictures / median:.3g}",
+            f"{images / median:.3g}",
             f"{100 * way['rate'] / full:.0f}",
             f"{100 * way['floor'] / median:.0f}",
             "" if in_turn is None else f"{100 * in_turn / median:.0f}",
@@ -161,10 +161,10 @@ def _lines(row: dict) -> Iterator[list[str]]:
         ]
 
 
-def _pictures(row: dict) -> int:
+def _images(row: dict) -> int:
     if row["key"]["stage"] == "explanation":
         return 1
-    return row["key"]["pictures"] * row["notes"].get("steps", 1)
+    return row["key"]["images"] * row["notes"].get("steps", 1)
 
 
 def _ratios(rows: list[dict]) -> str:
@@ -184,7 +184,7 @@ def _fits(rows: list[dict]) -> str:
         start = "found in the cache" if row["key"]["shared"] else "worked out"
         lines.append(
             [
-                f"{row['pictures']} pictures; start {start}",
+                f"{row['images']} images; start {start}",
                 f"{row['median']:.2f}",
                 "100",
             ]

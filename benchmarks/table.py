@@ -31,7 +31,7 @@ def caption(result: dict) -> str:
     seeds = ", ".join(map(str, result["seeds"]))
     return (
         f"{data['name']}: {data['n_train']} training and {data['n_test']} test "
-        f"pictures of {data['n_classes']} classes ({data['split']}), {size} × {size} "
+        f"images of {data['n_classes']} classes ({data['split']}), {size} × {size} "
         f"pixels; backbone {result['backbone']}, frozen, weights {result['weights']}; "
         f"seeds {seeds}."
     )

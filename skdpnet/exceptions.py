@@ -6,7 +6,7 @@ __all__ = ["BackboneUnavailableError", "ImageError", "ModelFileError"]
 
 
 class ImageError(ValueError):
-    """A picture that cannot be used.
+    """An image that cannot be used.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and real pictures that come with packages."""
+"""What all tests share: one thread, and real images that come with packages."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def photographs(tmp_path_factory) -> tuple[list[str], np.ndarray]:
     random = np.random.default_rng(0)
     paths, labels = [], []
     for label, name in enumerate(("chelsea", "coffee")):
-        picture = Image.fromarray(getattr(skimage.data, name)())
+        image = Image.fromarray(getattr(skimage.data, name)())
         for i in range(6):
             side = int(random.integers(180, 260))
-            left = int(random.integers(0, picture.width - side))
-            top = int(random.integers(0, picture.height - side))
+            left = int(random.integers(0, image.width - side))
+            top = int(random.integers(0, image.height - side))
             path = folder / f"{name}{i}.png"
-            picture.crop((left, top, left + side, top + side)).save(path)
+            image.crop((left, top, left + side, top + side)).save(path)
             paths.append(str(path))
             labels.append(label)
     return paths, np.array(["cat", "coffee"])[labels]

@@ -1,4 +1,4 @@
-"""A frozen network at work: batches of pictures in, checked feature maps out."""
+"""A frozen network at work: batches of images in, checked feature maps out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 __all__ = ["Backbone", "MapsOverflowError"]
 
-# On a CPU a network takes few pictures at a time: their maps stay in its cache, and
+# On a CPU a network takes few images at a time: their maps stay in its cache, and
 # below the size at which the C library asks the system for fresh pages each time.
-# Bytes of input, as the network calculates: six pictures of 224 pixels in float32.
+# Bytes of input, as the network calculates: six images of 224 pixels in float32.
 _PASS_BYTES = 6 * 3 * 224 * 224 * 4
 
 
@@ -25,7 +25,7 @@ class MapsOverflowError(ValueError):
     ----------
     message : str
     row : int
-        Which picture of the batch.
+        Which image of the batch.
     """
 
     def __init__(self, message: str, row: int):
@@ -61,9 +61,9 @@ class Backbone:
     name : str
         What the user asked for, for messages.
     network : callable
-        Normalised float pictures N×3×S×S -> a feature map N×D×H×W, or several.
+        Normalised float images N×3×S×S -> a feature map N×D×H×W, or several.
     image_size : int
-        Side S, in pixels, of the square pictures the network is given.
+        Side S, in pixels, of the square images the network is given.
     mean, std : tuple of 3 floats
         Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
     fingerprint : str
@@ -166,7 +166,7 @@ class Backbone:
     def _pass(
         self, pixels: torch.Tensor, dtype: torch.dtype, keep: torch.dtype
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Compute maps of a few pictures, and their largest absolute values."""
+        """Compute maps of a few images, and their largest absolute values."""
         autocast = torch.autocast(
             pixels.device.type, dtype=dtype, enabled=dtype != torch.float32
         )
@@ -189,7 +189,7 @@ class Backbone:
         return x.view(n, height, width, n_channels).permute(0, 3, 1, 2)
 
     def _checked(self, one: Any, n: int) -> torch.Tensor:
-        """Check a map of n pictures, and bring it to (N, H, W, D)."""
+        """Check a map of n images, and bring it to (N, H, W, D)."""
         if not (isinstance(one, torch.Tensor) and one.ndim == 4):
             got = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one)
             raise ValueError(
@@ -199,8 +199,8 @@ class Backbone:
             )
         if len(one) != n:
             raise ValueError(
-                f"backbone {self.name!r} must return one feature map a picture, got "
-                f"{len(one)} for {n} pictures (shape {tuple(one.shape)})."
+                f"backbone {self.name!r} must return one feature map an image, got "
+                f"{len(one)} for {n} images (shape {tuple(one.shape)})."
             )
         return one.permute(0, 2, 3, 1)
 
@@ -214,11 +214,11 @@ def _row(channels: tuple[float, ...], width: int, device: torch.device) -> torch
 
 
 def _at_once(batch: torch.Tensor, dtype: torch.dtype) -> int:
-    """Tell how many pictures of a batch go through the network in one pass."""
+    """Tell how many images of a batch go through the network in one pass."""
     if batch.device.type != "cpu":
         return len(batch)
-    a_picture = batch[0].numel() * dtype.itemsize
-    most = max(1, _PASS_BYTES // a_picture, torch.get_num_threads())
+    a_image = batch[0].numel() * dtype.itemsize
+    most = max(1, _PASS_BYTES // a_image, torch.get_num_threads())
     # Passes of about one size, not a small one at the end.
     return -(-len(batch) // -(-len(batch) // most))
 

@@ -22,16 +22,16 @@ def fold_batch_norms(network: nn.Module, image_size: int) -> nn.Module:
 
     In evaluation a batch norm is a product and a sum a channel, which the weights
     and the bias of a convolution can hold. Which convolution feeds which norm is seen
-    on one picture that goes through the network, so that any code may lie between
+    on one image that goes through the network, so that any code may lie between
     layers; a layer used twice, or whose output is used elsewhere too, stays.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On the CPU, in evaluation mode, and doing the same to every picture: from
+        On the CPU, in evaluation mode, and doing the same to every image: from
         N×3×S×S to maps. It stays as it is.
     image_size : int
-        Side S in pixels of the pictures it takes.
+        Side S in pixels of the images it takes.
 
     Returns
     -------
@@ -42,13 +42,13 @@ def fold_batch_norms(network: nn.Module, image_size: int) -> nn.Module:
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
         return network
     random = torch.Generator().manual_seed(0)
-    picture = torch.randn(1, 3, image_size, image_size, generator=random)
+    image = torch.randn(1, 3, image_size, image_size, generator=random)
     folded = copy.deepcopy(network)
     with torch.no_grad():
-        for conv, norm in _pairs(folded, picture):
+        for conv, norm in _pairs(folded, image):
             _replace(folded, conv, fuse_conv_bn_eval(conv, norm))
             _replace(folded, norm, _after(norm))
-        same = _same(network(picture), folded(picture))
+        same = _same(network(image), folded(image))
     return folded if same else network
 
 
@@ -77,7 +77,7 @@ class _Uses(TorchDispatchMode):
 
 
 def _pairs(
-    network: nn.Module, picture: torch.Tensor
+    network: nn.Module, image: torch.Tensor
 ) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Find the convolutions whose output goes to one batch norm and nowhere else."""
     made = WeakTensorKeyDictionary()
@@ -102,7 +102,7 @@ def _pairs(
     hooks = [layer.register_forward_pre_hook(before) for layer in layers]
     hooks += [layer.register_forward_hook(after) for layer in layers]
     with _Uses(made):
-        network(picture)
+        network(image)
     for hook in hooks:
         hook.remove()
     return [

@@ -1,4 +1,4 @@
-"""Name -> frozen, pretrained network that turns pictures into feature maps."""
+"""Name -> frozen, pretrained network that turns images into feature maps."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def load_backbone(
         ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
         ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
         with a map: CNNs, vision transformers' patch tokens); or a module or
-        callable from ImageNet-normalised pictures N×3×S×S to maps N×D×H×W, or a
+        callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
         tuple of several. A module is copied, so that the user's own stays as it is.
     image_size : int or None
-        Side of the input pictures in pixels; None: the backbone's usual one.
+        Side of the input images in pixels; None: the backbone's usual one.
     device : torch.device
         Where the network is put.
     strides : tuple of int, default=None
@@ -146,7 +146,7 @@ def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module
     Returns
     -------
     torch.nn.Module
-        In evaluation mode; pictures N×3×224×224 scaled to (x - 127) / 128 ->
+        In evaluation mode; images N×3×224×224 scaled to (x - 127) / 128 ->
         1000 logits.
     """
     import timm

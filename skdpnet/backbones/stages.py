@@ -62,7 +62,7 @@ def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn
     strides : increasing tuple of int, or None
         None, and for models whose maps all have one stride: the last map.
     image_size : int
-        Side S in pixels of the pictures that it will take.
+        Side S in pixels of the images that it will take.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn
     Raises
     ------
     ValueError
-        If it has maps of none of the strides, or gives no map of pictures of this size.
+        If it has maps of none of the strides, or gives no map of images of this size.
     """
     model = model.eval()
     found = [info["reduction"] for info in model.feature_info]
@@ -90,13 +90,13 @@ def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn
 
 
 def _first_that_works(ways: list[nn.Module], name: str, image_size: int) -> nn.Module:
-    """Return the first module that gives a map of a picture, or maps."""
-    picture = torch.zeros(1, 3, image_size, image_size)
+    """Return the first module that gives a map of an image, or maps."""
+    image = torch.zeros(1, 3, image_size, image_size)
     problems: list[Exception] = []
     for way in ways:
         try:
             with torch.no_grad():
-                output = way(picture)
+                output = way(image)
             maps = output if isinstance(output, tuple) else (output,)
             if any(one.ndim != 4 for one in maps):
                 raise ValueError(f"shapes {[tuple(one.shape) for one in maps]}")
@@ -106,7 +106,7 @@ def _first_that_works(ways: list[nn.Module], name: str, image_size: int) -> nn.M
         else:
             return way
     raise ValueError(
-        f"backbone {name!r} gives no feature map N×D×H×W of pictures of {image_size} "
+        f"backbone {name!r} gives no feature map N×D×H×W of images of {image_size} "
         f"pixels: {problems[0]}"
     ) from problems[0]
 

@@ -17,16 +17,16 @@ from skdpnet.regions import RegionGrid
 
 __all__ = ["MapEstimator", "PartEstimator", "cut", "places_of", "stack_parts"]
 
-# Pictures whose maps are worked on together, and bytes of their responses to parts.
-_PICTURES_AT_ONCE = 64
+# Images whose maps are worked on together, and bytes of their responses to parts.
+_IMAGES_AT_ONCE = 64
 _RESPONSE_BYTES = 128 * 2**20
-# Binary exponents of the largest number in a picture's maps that need no rescaling:
+# Binary exponents of the largest number in an image's maps that need no rescaling:
 # about 1e-4 to 1e6, and all large ones of float16, which would lose small numbers.
 _LEAST_EXPONENT, _LARGEST_EXPONENT = -13, 20
 
 
 class MapEstimator(BaseEstimator):
-    """Base of the estimators that see pictures through a frozen backbone.
+    """Base of the estimators that see images through a frozen backbone.
 
     A subclass's constructor has the parameters backbone, strides, image_size, memory,
     device, precision, num_workers and verbose, as `FeatureMaps` documents them.
@@ -40,7 +40,7 @@ class MapEstimator(BaseEstimator):
         place of an existing one. Not saved are the parameters `memory` and `device`,
         which `load` takes, what the batches of the epochs in ``history_`` tell, and
         the state of the optimiser. An attribute `notes_`, a dict of plain values that
-        anyone may set (who fitted it, on which pictures), is saved with the rest.
+        anyone may set (who fitted it, on which images), is saved with the rest.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class MapEstimator(BaseEstimator):
         return maps
 
     def _pieces(self, X, *, reset: bool = False) -> Iterator[list[np.ndarray]]:
-        """Yield the maps of successive pictures of X, as they are computed or read.
+        """Yield the maps of successive images of X, as they are computed or read.
 
         Raises
         ------
@@ -221,15 +221,15 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     @abstractmethod
     def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
-        """Work out the responses S (n', R, P) of each map of a few pictures."""
+        """Work out the responses S (n', R, P) of each map of a few images."""
 
     @abstractmethod
     def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
-        """Make the descriptors (n', P) of pictures of their responses."""
+        """Make the descriptors (n', P) of images of their responses."""
 
     @abstractmethod
     def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
-        """Work out the descriptors (n', P) of a few pictures, without responses."""
+        """Work out the descriptors (n', P) of a few images, without responses."""
 
     @property
     @abstractmethod
@@ -268,18 +268,18 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         return shares
 
     def _responses(self, X) -> Iterator[list[torch.Tensor]]:
-        """Yield the responses S (n', R, P) of each map, of successive pictures of X."""
+        """Yield the responses S (n', R, P) of each map, of successive images of X."""
         parts_a_map = np.bincount(self.part_maps_)
-        a_picture = 4 * sum(
+        a_image = 4 * sum(
             grid.n_regions * n for grid, n in zip(self.grids_, parts_a_map, strict=True)
         )
-        at_once = max(1, _RESPONSE_BYTES // a_picture)
+        at_once = max(1, _RESPONSE_BYTES // a_image)
         for maps in self._pieces(X):
             for piece in cut(maps, at_once):
                 yield self._respond(piece)
 
     def _describe(self, pieces: Iterable[list[np.ndarray]]) -> np.ndarray:
-        """Descriptors of pictures, (n, P), whose maps come a piece at a time."""
+        """Descriptors of images, (n, P), whose maps come a piece at a time."""
         return np.concatenate([self._activate(piece) for piece in pieces])
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -297,7 +297,7 @@ def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:
 
 
 def _within_float32(maps: np.ndarray) -> np.ndarray:
-    """Rescale pictures of very small or large maps; descriptors have no scale.
+    """Rescale images of very small or large maps; descriptors have no scale.
 
     Their squares would leave float32, or their differences fall below a tolerance.
     """
@@ -310,9 +310,9 @@ def _within_float32(maps: np.ndarray) -> np.ndarray:
 
 
 def cut(
-    maps: Sequence[np.ndarray], n: int = _PICTURES_AT_ONCE
+    maps: Sequence[np.ndarray], n: int = _IMAGES_AT_ONCE
 ) -> Iterator[list[np.ndarray]]:
-    """Yield the maps of n pictures at a time."""
+    """Yield the maps of n images at a time."""
     for start in range(0, len(maps[0]), n):
         yield [one[start : start + n] for one in maps]
 

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     started_as = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     parser = argparse.ArgumentParser(
         prog="skdpnet" if started_as == "skdpnet" else "python -m skdpnet",
-        description="Classify pictures by learned parts, and see which parts decided.",
+        description="Classify images by learned parts, and see which parts decided.",
         epilog="Each command explains itself: COMMAND --help.",
     )
     parser.add_argument("--version", action="version", version=f"skdpnet {__version__}")

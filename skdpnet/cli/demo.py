@@ -1,4 +1,4 @@
-"""``demo``: four methods on made pictures."""
+"""``demo``: four methods on made images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     commands : what `ArgumentParser.add_subparsers` gave
     """
     parser = commands.add_parser(
-        "demo", help="compare global and part descriptors on made pictures"
+        "demo", help="compare global and part descriptors on made images"
     )
     parser.add_argument(
         "-o", "--output", default="demo-output", help="folder for the figure"

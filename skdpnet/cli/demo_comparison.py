@@ -1,4 +1,4 @@
-"""The demo: four ways to classify made pictures, and which parts decided."""
+"""The demo: four ways to classify made images, and which parts decided."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["run_demo"]
 _TITLE = "Made birds: which parts decide"
 _N_TRAIN, _N_TEST = 400, 160
 _IMAGE_SIZE = 320
-# Beaks and crests are a few cells of the finer map; a few hundred pictures of one kind
+# Beaks and crests are a few cells of the finer map; a few hundred images of one kind
 # bear faster learning of fewer parts than photographs do; and the assignment penalty
 # makes parts lie on what differs (docs/explanations.md).
 _STRIDES = (16,)
@@ -43,7 +43,7 @@ _LEARNING = {
 
 
 def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
-    """Compare global and part descriptors on pictures with known parts.
+    """Compare global and part descriptors on images with known parts.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    say(f"Drawing {_N_TRAIN} pictures to learn from and {_N_TEST} to test on ...")
+    say(f"Drawing {_N_TRAIN} images to learn from and {_N_TEST} to test on ...")
     draw = {"image_size": _IMAGE_SIZE}
     train = datasets.make_part_images(_N_TRAIN, random_state=0, **draw)
     test = datasets.make_part_images(_N_TEST, random_state=1, **draw)
@@ -70,7 +70,7 @@ def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
                 np.concatenate([train.images, test.images])
             )
         seconds += time.perf_counter()
-        say(f"Feature maps of all {_N_TRAIN + _N_TEST} pictures: {seconds:.0f} s.\n")
+        say(f"Feature maps of all {_N_TRAIN + _N_TEST} images: {seconds:.0f} s.\n")
         parts = {**common, "strides": _STRIDES, "random_state": 0}
         learned = {**parts, **_LEARNING, "verbose": 1}
         methods = {
@@ -93,14 +93,14 @@ def run_demo(output: str | Path, *, say: Callable[[str], None] = print) -> None:
         model = methods["DPNetClassifier"]
         found, chance = _pointing(model, test)
         say(
-            "\nThe strongest part of each picture points at a part that tells the "
+            "\nThe strongest part of each image points at a part that tells the "
             f"class apart in {found:.0%} of them (a random region: {chance:.0%}).\n"
         )
         figure, page = output / "best_regions.png", output / "report.html"
         _draw(model, test, y_test, figure)
         report(model, train.images, test.images, y_test, page, title=_TITLE)
-    say(f"Best regions of eight test pictures: {figure}")
-    say(f"Every class, its parts, and the test pictures explained: {page}")
+    say(f"Best regions of eight test images: {figure}")
+    say(f"Every class, its parts, and the test images explained: {page}")
 
 
 def _with_svm(descriptor) -> Pipeline:
@@ -131,7 +131,7 @@ def _draw(model: DPNetClassifier, test, y_test: np.ndarray, path: Path) -> None:
     matplotlib.use("agg")
     from skdpnet.display import BestRegionsDisplay
 
-    # The first test picture of each class.
+    # The first test image of each class.
     chosen = [int(np.flatnonzero(test.target == k)[0]) for k in range(8)]
     display = BestRegionsDisplay.from_estimator(
         model, test.images[chosen], y_test[chosen]

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["CommandError", "as_sentence"]
 
 _PACKAGE = Path(__file__).parents[1]
-# An item's number says nothing where pictures are named on a command line.
+# An item's number says nothing where images are named on a command line.
 _ITEM = re.compile(r"^item \d+ \((['\"].*['\"])\): ")
 
 

@@ -1,4 +1,4 @@
-"""``explain``: which parts decided about a picture, drawn and in numbers."""
+"""``explain``: which parts decided about an image, drawn and in numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import check_output, label_of, load_classifier, show
 from skdpnet.cli.options import add_command, add_common_options, whole
-from skdpnet.cli.predict import check_pictures
+from skdpnet.cli.predict import check_images
 
 if TYPE_CHECKING:
     from skdpnet.display import ExplanationDisplay
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _DETAILS = """\
-Draws the picture with the parts that speak for the class, and prints what each adds
+Draws the image with the parts that speak for the class, and prints what each adds
 to the class's score:
 
   python -m skdpnet explain flowers.skdpnet rose.jpg -o why.png
   python -m skdpnet explain flowers.skdpnet rose.jpg -o why.pdf --against tulip
 
-Boxes are left, top, right, bottom in pixels of the picture as a viewer shows it. The
+Boxes are left, top, right, bottom in pixels of the image as a viewer shows it. The
 score is the sum of what all parts add, and the bias; of two classes it is by how much
 the first one's is larger.
 
@@ -42,10 +42,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     commands : what `ArgumentParser.add_subparsers` gave
     """
     parser = add_command(
-        commands, "explain", "show which parts decided about a picture", _DETAILS
+        commands, "explain", "show which parts decided about an image", _DETAILS
     )
     parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
-    parser.add_argument("image", metavar="IMAGE", help="picture file")
+    parser.add_argument("image", metavar="IMAGE", help="image file")
     parser.add_argument(
         "-o",
         "--output",
@@ -76,8 +76,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
     _check_format(args.output)
-    check_pictures([args.image])
-    # One picture needs no bar.
+    check_images([args.image])
+    # One image needs no bar.
     model = load_classifier(args, args.memory).set_params(verbose=0)
     class_ = None if args.class_ is None else label_of(model, args.class_)
     against = None if args.against is None else label_of(model, args.against)

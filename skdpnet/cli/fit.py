@@ -30,7 +30,7 @@ DIR holds one folder a class, whose name is the class's:
   python -m skdpnet fit flowers/ -o flowers.skdpnet
 
 A fifth of each class is left out of learning, and accuracy is measured on it. The
-model remembers the content of the pictures that it learned from, so that `report`
+model remembers the content of the images that it learned from, so that `report`
 knows them again, whatever they are called then.
 
 --json: {model, classes, n_train, n_test, accuracy, seconds}; accuracy is a share, null
@@ -46,9 +46,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     commands : what `ArgumentParser.add_subparsers` gave
     """
     parser = add_command(
-        commands, "fit", "learn a model from folders of pictures", _DETAILS
+        commands, "fit", "learn a model from folders of images", _DETAILS
     )
-    parser.add_argument("pictures", metavar="DIR", help="folder with a folder a class")
+    parser.add_argument("images", metavar="DIR", help="folder with a folder a class")
     parser.add_argument(
         "-o", "--output", required=True, metavar="MODEL", help="file for the model"
     )
@@ -105,10 +105,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
-    paths, labels = list_classes(args.pictures)
+    paths, labels = list_classes(args.images)
     if len(set(labels)) < 2:
         raise CommandError(
-            f"{args.pictures} has one class folder, {labels[0]!r}: a model tells two "
+            f"{args.images} has one class folder, {labels[0]!r}: a model tells two "
             "classes or more apart"
         )
     import numpy as np
@@ -135,7 +135,7 @@ def _run(args: argparse.Namespace) -> None:
     _rehearse(model, [paths[train[0]]])
     note(
         args,
-        f"{len(train)} pictures of {len(np.unique(y))} classes to learn from, "
+        f"{len(train)} images of {len(np.unique(y))} classes to learn from, "
         f"{len(test)} left out to test on.",
     )
     seconds = -time.perf_counter()
@@ -144,7 +144,7 @@ def _run(args: argparse.Namespace) -> None:
     # The next one to use the model asks for bars if wanted.
     model.set_params(verbose=0)
     model.notes_ = {
-        "training_pictures": sorted(set(prints[train].tolist())),
+        "training_images": sorted(set(prints[train].tolist())),
         "test_fraction": args.test_fraction,
         "seed": args.seed,
         "skdpnet_version": __version__,
@@ -169,13 +169,13 @@ def _run(args: argparse.Namespace) -> None:
 def _lines(document: dict[str, Any]) -> list[str]:
     accuracy = document["accuracy"]
     measured = (
-        "Accuracy not measured: no picture was left out."
+        "Accuracy not measured: no image was left out."
         if accuracy is None
-        else f"Accuracy on the {document['n_test']} pictures left out: {accuracy:.1%}"
+        else f"Accuracy on the {document['n_test']} images left out: {accuracy:.1%}"
     )
     return [
         f"Learned {len(document['classes'])} classes from {document['n_train']} "
-        f"pictures in {document['seconds']:.0f} s.",
+        f"images in {document['seconds']:.0f} s.",
         measured,
         f"Model: {document['model']}",
     ]
@@ -184,15 +184,15 @@ def _lines(document: dict[str, Any]) -> list[str]:
 def _leave_out(
     prints: np.ndarray, y: np.ndarray, share: float, seed: int
 ) -> np.ndarray:
-    """Choose pictures to test on, the same ones whatever the files are called.
+    """Choose images to test on, the same ones whatever the files are called.
 
-    Copies of a picture stay together, lest one be learned and another tested on. A
-    class of several pictures leaves out one at least, and never all.
+    Copies of an image stay together, lest one be learned and another tested on. A
+    class of several images leaves out one at least, and never all.
 
     Parameters
     ----------
     prints : str ndarray of shape (n,)
-        Contents of the pictures.
+        Contents of the images.
     y : str ndarray of shape (n,)
     share : float
     seed : int
@@ -216,7 +216,7 @@ def _leave_out(
 
 
 def _rehearse(model: Any, paths: Sequence[str]) -> None:
-    """Take one picture through the network: what cannot work fails now, not later."""
+    """Take one image through the network: what cannot work fails now, not later."""
     from skdpnet import FeatureMaps
 
     maps = FeatureMaps(

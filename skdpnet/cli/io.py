@@ -82,7 +82,7 @@ def check_output(path: str) -> None:
 
 
 def list_classes(folder: str) -> tuple[list[str], list[str]]:
-    """List the pictures of a folder with one sub-folder a class.
+    """List the images of a folder with one sub-folder a class.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def list_classes(folder: str) -> tuple[list[str], list[str]]:
         one = next((name for name in names if name.lower() in _LEARNED), names[0])
         raise CommandError(
             f"the folders in {folder} ({', '.join(names)}) seem to be sets of "
-            f"pictures, not classes: name one of them, {os.path.join(folder, one)}"
+            f"images, not classes: name one of them, {os.path.join(folder, one)}"
         )
     return paths, [names[label] for label in y]
 
@@ -141,7 +141,7 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
 
 
 def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
-    """Load the model ``args.model``, one that names the classes of pictures.
+    """Load the model ``args.model``, one that names the classes of images.
 
     Parameters
     ----------
@@ -171,8 +171,8 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
         )
     if model.backbone == "precomputed":
         raise CommandError(
-            f"the model in {args.model} was fitted on features, not on pictures: name "
-            "one that sees pictures"
+            f"the model in {args.model} was fitted on features, not on images: name "
+            "one that sees images"
         )
     return model.set_params(verbose=int(not args.quiet))
 

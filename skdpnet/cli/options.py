@@ -48,7 +48,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="DIR",
         help="folder that keeps feature maps from one command to the next, so that no "
-        "picture goes through the network twice",
+        "image goes through the network twice",
     )
     parser.add_argument(
         "--device",

@@ -1,4 +1,4 @@
-"""``predict``: the classes of pictures."""
+"""``predict``: the classes of images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import load_classifier, show
 from skdpnet.cli.options import add_command, add_common_options, whole
 
-__all__ = ["add_parser", "check_pictures"]
+__all__ = ["add_parser", "check_images"]
 
 _DETAILS = """\
-One line a picture, its fields separated by tabs: path, class, probability, and with
+One line an image, its fields separated by tabs: path, class, probability, and with
 --top N the classes and probabilities that follow:
 
   python -m skdpnet predict flowers.skdpnet holiday/*.jpg
@@ -33,9 +33,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     ----------
     commands : what `ArgumentParser.add_subparsers` gave
     """
-    parser = add_command(commands, "predict", "name the classes of pictures", _DETAILS)
+    parser = add_command(commands, "predict", "name the classes of images", _DETAILS)
     parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="picture files")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
     parser.add_argument(
         "--top",
         type=whole(1),
@@ -47,8 +47,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def check_pictures(paths: Sequence[str]) -> None:
-    """Check that files are there and begin like pictures, before a model is loaded.
+def check_images(paths: Sequence[str]) -> None:
+    """Check that files are there and begin like images, before a model is loaded.
 
     Parameters
     ----------
@@ -61,8 +61,7 @@ def check_pictures(paths: Sequence[str]) -> None:
     for path in paths:
         if os.path.isdir(path):
             raise CommandError(
-                f"{path} is a folder: name the pictures in it, "
-                f"{os.path.join(path, '*')}"
+                f"{path} is a folder: name the images in it, {os.path.join(path, '*')}"
             )
     from skdpnet.images.collection import as_images
 
@@ -70,7 +69,7 @@ def check_pictures(paths: Sequence[str]) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    check_pictures(args.images)
+    check_images(args.images)
     model = load_classifier(args, args.memory)
     labels = model.classes_.tolist()
     probabilities = model.predict_proba(args.images)

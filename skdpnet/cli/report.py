@@ -28,8 +28,8 @@ DIR holds one folder a class, as for `fit`; folders of some of the classes will 
 
   python -m skdpnet report flowers.skdpnet flowers/ -o flowers.html
 
-The pictures that the model learned from are known by their content and illustrate its
-parts; all others are test pictures, whose decisions the page shows and counts.
+The images that the model learned from are known by their content and illustrate its
+parts; all others are test images, whose decisions the page shows and counts.
 
 --json: {path, accuracy, n_test, bytes}; accuracy is a share, bytes the page's size.
 """
@@ -46,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         commands, "report", "write a page on a model and its decisions", _DETAILS
     )
     parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
-    parser.add_argument("pictures", metavar="DIR", help="folder with a folder a class")
+    parser.add_argument("images", metavar="DIR", help="folder with a folder a class")
     parser.add_argument(
         "-o",
         "--output",
@@ -57,8 +57,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--train",
         metavar="DIR",
-        help="class folders whose pictures illustrate the parts, instead of the "
-        "training pictures among DIR's",
+        help="class folders whose images illustrate the parts, instead of the "
+        "training images among DIR's",
     )
     parser.add_argument(
         "--title", metavar="TEXT", help="of the page (default: the model's file name)"
@@ -69,10 +69,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
-    paths, folders = list_classes(args.pictures)
+    paths, folders = list_classes(args.images)
     shown = None if args.train is None else list_classes(args.train)[0]
     with contextlib.ExitStack() as stack:
-        # The page looks at pictures again and again, the network should once.
+        # The page looks at images again and again, the network should once.
         memory = args.memory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix="skdpnet-", ignore_cleanup_errors=True)
         )
@@ -82,8 +82,8 @@ def _run(args: argparse.Namespace) -> None:
         test = [i for i, known in enumerate(learned) if not known]
         if not test:
             raise CommandError(
-                f"{args.model} learned from all {len(paths)} pictures in "
-                f"{args.pictures}, so there is none to test it on: name a folder with "
+                f"{args.model} learned from all {len(paths)} images in "
+                f"{args.images}, so there is none to test it on: name a folder with "
                 "others, or fit with a --test-fraction above 0"
             )
         if shown is None:
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> None:
             shown = [paths[i] for i in test]
             note(
                 args,
-                f"No training picture in {args.pictures}: test pictures illustrate the "
+                f"No training image in {args.images}: test images illustrate the "
                 "parts; --train DIR names others.",
             )
         _write(args, model, shown, [paths[i] for i in test], [labels[i] for i in test])
@@ -106,7 +106,7 @@ def _labels(model: Any, names: Sequence[str], args: argparse.Namespace) -> list[
             found[name] = label_of(model, name)
         except ValueError as error:
             raise CommandError(
-                f"{os.path.join(args.pictures, name)} is no folder of a class of "
+                f"{os.path.join(args.images, name)} is no folder of a class of "
                 f"{args.model}: {error}"
             ) from error
     return [found[name] for name in names]
@@ -115,15 +115,15 @@ def _labels(model: Any, names: Sequence[str], args: argparse.Namespace) -> list[
 def _learned_from(
     model: Any, paths: Sequence[str], args: argparse.Namespace
 ) -> list[bool]:
-    """Tell of each picture whether the model learned from it, by its content."""
+    """Tell of each image whether the model learned from it, by its content."""
     notes = getattr(model, "notes_", {})
-    if "training_pictures" not in notes:
+    if "training_images" not in notes:
         note(
             args,
-            f"{args.model} does not tell which pictures it learned from: all in "
-            f"{args.pictures} are taken for test pictures.",
+            f"{args.model} does not tell which images it learned from: all in "
+            f"{args.images} are taken for test images.",
         )
-    known = set(notes.get("training_pictures", ()))
+    known = set(notes.get("training_images", ()))
     return [one in known for one in fingerprints(paths)]
 
 
@@ -157,7 +157,7 @@ def _write(
         "bytes": n_bytes,
     }
     lines = [
-        f"Accuracy on {len(X_test)} test pictures: {accuracy:.1%}",
+        f"Accuracy on {len(X_test)} test images: {accuracy:.1%}",
         f"Report: {document['path']} ({n_bytes / 1e6:.1f} MB)",
     ]
     show(args, document, lines)

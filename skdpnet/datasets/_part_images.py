@@ -1,4 +1,4 @@
-"""Made pictures whose classes differ in small parts."""
+"""Made images whose classes differ in small parts."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def make_part_images(
     difficulty: float = 0.5,
     random_state: int | np.random.RandomState | None = None,
 ) -> Bunch:
-    """Make pictures of birds whose classes differ in small parts only.
+    """Make images of birds whose classes differ in small parts only.
 
     Every class is one combination of four parts: beak, crest, wing and tail, each
     of four shapes or patterns. Class 0, 1, 2... are the same birds whatever the
-    other parameters, so that training and test pictures come from two calls with
+    other parameters, so that training and test images come from two calls with
     two random states. Most variants belong to several classes, and classes of
     neighbouring numbers differ in one or two parts. All else (colours,
     pose, size, place, background, things around and in front, light) is drawn
@@ -65,7 +65,7 @@ def make_part_images(
     Parameters
     ----------
     n_samples : int, default=200
-        Number of pictures, at least `n_classes`. Classes get the same number each,
+        Number of images, at least `n_classes`. Classes get the same number each,
         the first ones get one more where it does not divide.
     n_classes : int, default=8
         Number of classes, 2 to 64.
@@ -75,8 +75,8 @@ def make_part_images(
         From 0 (bird large, in the middle, nothing around it) to 1 (small bird
         turned at will, clutter, parts covered, strong light and grain).
     random_state : int, RandomState instance or None, default=None
-        Source of chance. An int gives the same pictures on every call. With the
-        same int, a larger `n_samples` adds pictures of each class to the same ones,
+        Source of chance. An int gives the same images on every call. With the
+        same int, a larger `n_samples` adds images of each class to the same ones,
         in another order.
 
     Returns
@@ -85,18 +85,18 @@ def make_part_images(
         With the fields
 
         images : ndarray of shape (n_samples, image_size, image_size, 3), uint8
-            Pictures in RGB.
+            Images in RGB.
         target : ndarray of shape (n_samples,), int
-            Class of each picture, in random order.
+            Class of each image, in random order.
         target_names : ndarray of shape (n_classes,), str
             Name of each class.
         boxes : list of dict
-            For each picture, part name -> (left, top, right, bottom) in pixels from
+            For each image, part name -> (left, top, right, bottom) in pixels from
             the upper left corner, for the parts tail, legs, body, crest, head, beak,
             eye and wing that can be seen at all. A box is the extent of what the
             bird itself shows of the part, also where things in front cover it.
         visible : list of dict
-            For each picture and each of the eight parts, the fraction, 0 to 1, of
+            For each image and each of the eight parts, the fraction, 0 to 1, of
             those pixels of the part that nothing in front covers.
         variants : list of dict
             For each class, part name -> variant of that part, for the four parts
@@ -106,7 +106,7 @@ def make_part_images(
             frozenset of parts that tell class `a` from class `b`; under ``a``, the
             parts that tell class `a` from at least one other class.
         discriminative_boxes : list of float64 ndarray of shape (k, 4)
-            For each picture, the boxes of those of its parts, if any can be seen,
+            For each image, the boxes of those of its parts, if any can be seen,
             that tell its class from at least one other: the targets of
             `skdpnet.metrics.pointing_game`.
 
@@ -146,7 +146,7 @@ def make_part_images(
     images = np.empty((n_samples, image_size, image_size, 3), dtype=np.uint8)
     boxes, visible = [], []
     for k, (sample, label) in enumerate(zip(order, target, strict=True)):
-        # A seed of class and number within it: no picture depends on the others.
+        # A seed of class and number within it: no image depends on the others.
         seed = (root, int(label), int(sample) // n_classes)
         scene = render(seed, variants[label], image_size, float(difficulty))
         images[k] = scene.image

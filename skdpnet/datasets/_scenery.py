@@ -1,4 +1,4 @@
-"""Pictures of birds among leaves and branches, with the truth about their parts."""
+"""Images of birds among leaves and branches, with the truth about their parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from skdpnet.datasets._birds import (
 
 __all__ = ["Scene", "render"]
 
-# Shapes are drawn this much larger than the picture, then reduced: antialiasing.
+# Shapes are drawn this much larger than the image, then reduced: antialiasing.
 _OVER = 3
 # Hue, saturation and value of sky or far ground, of near ground, and of leaves.
 _LANDSCAPES = (
@@ -49,7 +49,7 @@ _LEAF = np.vstack([_HALF_LEAF, (_HALF_LEAF * (1.0, -0.8))[::-1]])
 
 @dataclass(frozen=True)
 class Scene:
-    """One finished picture with the truth about its parts."""
+    """One finished image with the truth about its parts."""
 
     image: NDArray[np.uint8]
     boxes: dict[str, tuple[float, float, float, float]]
@@ -237,7 +237,7 @@ def _relief(mask: Image.Image, radius: float, light: Points) -> NDArray[np.float
 def render(
     seed: tuple[int, ...], variants: dict[str, str], size: int, difficulty: float
 ) -> Scene:
-    """Make one picture; nothing but the bird's parts depends on `variants`."""
+    """Make one image; nothing but the bird's parts depends on `variants`."""
     # Streams of their own: no stage may shift the random numbers of another one.
     far, things, bird, front, lamp, plumes = map(
         np.random.default_rng, np.random.SeedSequence(seed).spawn(6)
@@ -258,8 +258,8 @@ def render(
     # The last reduction undoes this one exactly: the far ground is soft already.
     image = image.resize((big, big), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(image)
-    # Each picture has its own kinds and amounts of things. Were they alike in all
-    # pictures, they would only shift the mean of a picture's features.
+    # Each image has its own kinds and amounts of things. Were they alike in all
+    # images, they would only shift the mean of an image's features.
     kinds = things.integers(0, 5, 2)
     for kind in things.choice(kinds, round(24 * difficulty * things.uniform())):
         _distract(draw, things, big, unit, coat, land, int(kind))
@@ -322,7 +322,7 @@ def _truth(whole: NDArray[np.uint8], left: NDArray[np.uint8]) -> tuple[Any, Any]
 def _expose(
     pixels: NDArray[np.float32], rng: np.random.Generator, difficulty: float
 ) -> NDArray[np.uint8]:
-    """Return the picture a camera would take: light, tint, blur and grain."""
+    """Return the image a camera would take: light, tint, blur and grain."""
     size = len(pixels)
     light = 1.0 + difficulty * (0.3 * _noise(rng, size, 4) + 0.25 * rng.uniform(-1, 1))
     tint = 1.0 + 0.12 * difficulty * rng.uniform(-1.0, 1.0, 3)

@@ -1,4 +1,4 @@
-"""Pictures with the regions of the parts that decided about them."""
+"""Images with the regions of the parts that decided about them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
 
 from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
-from skdpnet.display._images import Picture, check_pictures
+from skdpnet.display._images import ShownImage, check_images
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, text_as_is, wrap
 from skdpnet.explanations.contributions import explain_each
@@ -27,24 +27,24 @@ _WIDTH, _NARROWEST, _TALLEST = 3.2, 2.4, 5.2
 
 @dataclass
 class BestRegionsDisplay:
-    """Pictures with the regions of the parts that speak most for a class.
+    """Images with the regions of the parts that speak most for a class.
 
     Made by `from_estimator`.
 
     Parameters
     ----------
-    pictures : list of Picture
+    images : list of ShownImage
     explanations : list of Explanation
         With boxes in upright pixels.
     y : list of labels or None
         True classes.
     n_parts : int
-        Parts shown in each picture, at most.
+        Parts shown in each image, at most.
 
     Attributes
     ----------
     boxes : list of ndarray of shape (k, 4)
-        (left, top, right, bottom) in pixels of each picture, strongest part first.
+        (left, top, right, bottom) in pixels of each image, strongest part first.
     contributions : list of ndarray of shape (k,)
         What each of those parts adds to the class's logit.
     part_names : list of list of str
@@ -53,7 +53,7 @@ class BestRegionsDisplay:
     axes_ : ndarray of matplotlib Axes
     """
 
-    pictures: list[Picture]
+    images: list[ShownImage]
     explanations: list[Explanation]
     y: list | None = None
     n_parts: int = 3
@@ -84,17 +84,17 @@ class BestRegionsDisplay:
     def from_estimator(
         cls, estimator, X, y: Sequence | np.ndarray | None = None, *, n_parts: int = 3
     ) -> BestRegionsDisplay:
-        """Find the parts that speak most for each picture's predicted class.
+        """Find the parts that speak most for each image's predicted class.
 
         Parameters
         ----------
         estimator : fitted classifier
-            As `skdpnet.explain` takes it, fitted on pictures.
-        X : pictures
+            As `skdpnet.explain` takes it, fitted on images.
+        X : images
         y : array-like of labels, default=None
             True classes; the titles then say whether the prediction is right.
         n_parts : int, default=3
-            Parts shown in each picture; fewer where fewer speak for the class.
+            Parts shown in each image; fewer where fewer speak for the class.
 
         Returns
         -------
@@ -107,19 +107,19 @@ class BestRegionsDisplay:
             Of a model of precomputed features, and where X and y differ in length.
         skdpnet.images.ImageError
         """
-        check_pictures(estimator, cls.__name__)
+        check_images(estimator, cls.__name__)
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
         labels = None if y is None else column_or_1d(y)
         if labels is not None:
             check_consistent_length(X, labels)
         explanations = list(explain_each(estimator, X, upright=True))
-        images = as_images(X)
-        pictures = [Picture.of(images.load(i)) for i in range(len(images))]
+        opened = as_images(X)
+        images = [ShownImage.of(opened.load(i)) for i in range(len(opened))]
         true = None if labels is None else labels.tolist()
-        return cls(pictures, explanations, true, n_parts)
+        return cls(images, explanations, true, n_parts)
 
     def plot(self, ax=None) -> BestRegionsDisplay:
-        """Draw one panel a picture, the boxes numbered from the strongest part.
+        """Draw one panel an image, the boxes numbered from the strongest part.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class BestRegionsDisplay:
         -------
         self
         """
-        n = len(self.pictures)
+        n = len(self.images)
         columns = min(n, _MAX_COLUMNS)
         size = _WIDTH * columns, float(self._heights(columns).sum())
         self.figure_, place, (width, _) = new_place(ax, size)
@@ -143,7 +143,7 @@ class BestRegionsDisplay:
         for axes in self.axes_.flat:
             axes.set_axis_off()
         for i, axes in enumerate(self.axes_.flat[:n]):
-            draw_regions(axes, self.pictures[i], self.boxes[i])
+            draw_regions(axes, self.images[i], self.boxes[i])
             axes.set_title(wrap(self.titles[i], fitting(room, 10)), fontsize=10)
             part_legend(
                 axes, self.part_names[i], self.contributions[i], fitting(room, 9)
@@ -153,25 +153,25 @@ class BestRegionsDisplay:
 
     def _heights(self, columns: int) -> np.ndarray:
         """Height in inches of each row, with its text."""
-        shapes = [height / width for width, height in (p.size for p in self.pictures)]
+        shapes = [height / width for width, height in (p.size for p in self.images)]
         tallest = [
             max(shapes[start : start + columns])
             for start in range(0, len(shapes), columns)
         ]
-        pictures = np.minimum(_WIDTH * np.array(tallest), _TALLEST)
-        return pictures + 0.8 + 0.21 * self.n_parts
+        images = np.minimum(_WIDTH * np.array(tallest), _TALLEST)
+        return images + 0.8 + 0.21 * self.n_parts
 
 
-def draw_regions(axes, picture: Picture, boxes: np.ndarray) -> None:
-    """Draw a picture with numbered boxes.
+def draw_regions(axes, image: ShownImage, boxes: np.ndarray) -> None:
+    """Draw an image with numbered boxes.
 
     Parameters
     ----------
     axes : matplotlib Axes
-    picture : Picture
+    image : ShownImage
     boxes : ndarray of shape (n, 4)
         (left, top, right, bottom) in pixels, strongest part first.
     """
-    picture.draw(axes)
+    image.draw(axes)
     draw_boxes(axes, boxes)
-    badges(axes, badge_places(boxes, picture.size))
+    badges(axes, badge_places(boxes, image.size))

@@ -1,4 +1,4 @@
-"""Parts on a picture: boxes, also where several lie in one place, and their numbers."""
+"""Parts on an image: boxes, also where several lie in one place, and their numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skdpnet.display._text import shorten, signed
 
 __all__ = ["badge_places", "badges", "draw_boxes", "part_legend"]
 
-# Between the centres of two numbers, as a share of the picture's longer side.
+# Between the centres of two numbers, as a share of the image's longer side.
 _APART = 0.09
 
 
@@ -63,7 +63,7 @@ def badge_places(
     boxes : ndarray of shape (n, 4)
         (left, top, right, bottom), in the order in which they choose.
     size : (int, int)
-        Width and height of the picture.
+        Width and height of the image.
     centred : bool, default=False
         True: the middle of the box is tried before its corners.
 
@@ -126,12 +126,12 @@ def badges(axes, places: np.ndarray) -> None:
 def part_legend(
     axes, names: Sequence, contributions: np.ndarray, width: int, unseen=None
 ) -> None:
-    """List the numbered parts below their picture.
+    """List the numbered parts below their image.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        With the picture.
+        With the image.
     names : sequence of n names
     contributions : ndarray of shape (n,)
         To the score; written behind the names.

@@ -1,4 +1,4 @@
-"""The whole explanation of one picture in one figure."""
+"""The whole explanation of one image in one figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skdpnet.display._best_regions import draw_regions
 from skdpnet.display._boxes import badge_places, badges, part_legend
 from skdpnet.display._colours import part_colours, sign_colours
 from skdpnet.display._heat_map import draw_heat, explain_one
-from skdpnet.display._images import Picture
+from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.explanation import Explanation
@@ -23,13 +23,13 @@ __all__ = ["ExplanationDisplay"]
 
 @dataclass
 class ExplanationDisplay:
-    """A picture's best regions, its heat map and what each part adds to the score.
+    """An image's best regions, its heat map and what each part adds to the score.
 
     Made by `from_estimator`.
 
     Parameters
     ----------
-    picture : Picture
+    image : ShownImage
     explanation : Explanation
         With boxes in upright pixels.
     n_parts : int
@@ -41,13 +41,13 @@ class ExplanationDisplay:
         Those parts: they speak most for the class.
     summands : list of (str, float)
         What adds up to the score: those parts; all others, by whether they are found
-        (more present than in an average training picture) and speak for it; the bias.
+        (more present than in an average training image) and speak for it; the bias.
     figure_ : matplotlib Figure
     axes_ : ndarray of shape (3,) of matplotlib Axes
         Regions, heat map, contributions.
     """
 
-    picture: Picture
+    image: ShownImage
     explanation: Explanation
     n_parts: int = 5
     parts: np.ndarray = field(init=False, repr=False)
@@ -81,13 +81,13 @@ class ExplanationDisplay:
     def from_estimator(
         cls, estimator, image, class_=None, *, against=None, n_parts: int = 5
     ) -> ExplanationDisplay:
-        """Explain a picture's score.
+        """Explain an image's score.
 
         Parameters
         ----------
         estimator : fitted classifier
-            As `skdpnet.explain` takes it, fitted on pictures.
-        image : picture
+            As `skdpnet.explain` takes it, fitted on images.
+        image : image
         class_ : label, default=None
             None: the predicted class.
         against : label, default=None
@@ -125,7 +125,7 @@ class ExplanationDisplay:
         self
         """
         why = self.explanation
-        shape = self.picture.size[1] / self.picture.size[0]
+        shape = self.image.size[1] / self.image.size[0]
         tall = float(np.clip(3.6 * shape, 3.0, 5.5))
         self.figure_, place, (width, height) = new_place(ax, (13.5, tall + 0.9))
         if width > 1.6 * height:
@@ -135,13 +135,13 @@ class ExplanationDisplay:
             (regions, heat), bars = top.subplots(1, 2), below.subplots()
         self.axes_ = np.array([regions, heat, bars])
         boxes = why.boxes[self.parts]
-        draw_regions(regions, self.picture, boxes)
+        draw_regions(regions, self.image, boxes)
         regions.set_title(
             "the strongest parts" if len(boxes) else "no part found speaks for it",
             fontsize=10,
         )
-        unseen = draw_heat(heat, self.picture, why.heat_map_box, why.heat_map())
-        badges(heat, badge_places(boxes, self.picture.size, centred=True))
+        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map())
+        badges(heat, badge_places(boxes, self.image.size, centred=True))
         heat.set_title("what speaks for and against it", fontsize=10)
         # The parts themselves are listed beside the bars.
         part_legend(heat, [], np.empty(0), 0, unseen)

@@ -1,4 +1,4 @@
-"""Where in a picture the score of a class comes from."""
+"""Where in an image the score of a class comes from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import zoom
 
 from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
 from skdpnet.display._colours import AGAINST, FOR, diverging
-from skdpnet.display._images import Picture, check_pictures, mark_unseen, one_picture
+from skdpnet.display._images import ShownImage, check_images, mark_unseen, one_image
 from skdpnet.display._layout import lay_out
 from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
 from skdpnet.explanations.contributions import explain
@@ -21,7 +21,7 @@ __all__ = ["HeatMapDisplay", "draw_heat", "explain_one"]
 
 _STRONGEST_TINT = 0.85
 _N_MARKED = 3
-# Sides of the picture in a figure of its own, in inches.
+# Sides of the image in a figure of its own, in inches.
 _LONGEST, _SHORTEST = 5.0, (3.6, 2.4)
 # Side of the smoothed map, in steps: more than the eye tells apart.
 _STEPS = 480
@@ -29,15 +29,15 @@ _STEPS = 480
 
 @dataclass
 class HeatMapDisplay:
-    """A picture with its heat map: what speaks for a class where, and what against.
+    """An image with its heat map: what speaks for a class where, and what against.
 
-    Made by `from_estimator`. The picture is grey; colour means a contribution. The
+    Made by `from_estimator`. The image is grey; colour means a contribution. The
     map is smoothed between the cells' centres, which is for the eye: the cells
     themselves are in `heat`. What the network did not see is hatched.
 
     Parameters
     ----------
-    picture : Picture
+    image : ShownImage
     explanation : Explanation
         With boxes in upright pixels.
     part : int, default=None
@@ -55,7 +55,7 @@ class HeatMapDisplay:
     ax_ : matplotlib Axes
     """
 
-    picture: Picture
+    image: ShownImage
     explanation: Explanation
     part: int | None = None
     heat: np.ndarray = field(init=False, repr=False)
@@ -74,13 +74,13 @@ class HeatMapDisplay:
     def from_estimator(
         cls, estimator, image, class_=None, *, against=None, part: int | None = None
     ) -> HeatMapDisplay:
-        """Explain a picture's score.
+        """Explain an image's score.
 
         Parameters
         ----------
         estimator : fitted classifier
-            As `skdpnet.explain` takes it, fitted on pictures.
-        image : picture
+            As `skdpnet.explain` takes it, fitted on images.
+        image : image
         class_ : label, default=None
             None: the predicted class.
         against : label, default=None
@@ -105,7 +105,7 @@ class HeatMapDisplay:
         return cls(*explain_one(estimator, image, class_, against, cls.__name__), part)
 
     def plot(self, ax=None) -> HeatMapDisplay:
-        """Draw the picture, its heat map and a colour bar.
+        """Draw the image, its heat map and a colour bar.
 
         Parameters
         ----------
@@ -119,8 +119,8 @@ class HeatMapDisplay:
         import matplotlib.pyplot as plt
 
         if ax is None:
-            longest = max(self.picture.size)
-            sides = (_LONGEST * side / longest for side in self.picture.size)
+            longest = max(self.image.size)
+            sides = (_LONGEST * side / longest for side in self.image.size)
             room, tall = np.maximum(list(sides), _SHORTEST)
             lines = self._title(room).count("\n") + 2 + len(self.marked)
             size = room + 1.2, tall + 0.5 + 0.21 * lines
@@ -130,10 +130,10 @@ class HeatMapDisplay:
         self.ax_, self.figure_ = ax, lay_out(ax)
         why = self.explanation
         boxes = why.boxes[self.marked]
-        unseen = draw_heat(ax, self.picture, why.heat_map_box, self.heat)
+        unseen = draw_heat(ax, self.image, why.heat_map_box, self.heat)
         if self.part is not None:
             draw_boxes(ax, boxes)
-        badges(ax, badge_places(boxes, self.picture.size, centred=True))
+        badges(ax, badge_places(boxes, self.image.size, centred=True))
         ax.set_title(self._title(room), fontsize=11)
         names, added = why.part_names[self.marked], why.contributions[self.marked]
         part_legend(ax, names, added, fitting(room, 9), unseen)
@@ -150,8 +150,8 @@ class HeatMapDisplay:
 
 def explain_one(
     estimator, image, class_, against, display: str
-) -> tuple[Picture, Explanation]:
-    """Read a picture, and explain its score or the difference of two.
+) -> tuple[ShownImage, Explanation]:
+    """Read an image, and explain its score or the difference of two.
 
     Parameters
     ----------
@@ -162,10 +162,10 @@ def explain_one(
 
     Returns
     -------
-    picture : Picture
+    image : ShownImage
     explanation : Explanation
     """
-    check_pictures(estimator, display)
+    check_images(estimator, display)
     why = explain(estimator, image, class_, upright=True)
     if against is not None:
         if against == why.explained:
@@ -174,16 +174,16 @@ def explain_one(
                 "another one."
             )
         why = why.difference(against)
-    return one_picture(estimator, image), why
+    return one_image(estimator, image), why
 
 
-def draw_heat(axes, picture: Picture, box: np.ndarray, heat: np.ndarray):
-    """Draw a heat map over a picture, with a colour bar.
+def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
+    """Draw a heat map over an image, with a colour bar.
 
     Parameters
     ----------
     axes : matplotlib Axes
-    picture : Picture
+    image : ShownImage
     box : ndarray of shape (4,)
         (left, top, right, bottom) of what the map covers.
     heat : ndarray of shape (H, W)
@@ -196,7 +196,7 @@ def draw_heat(axes, picture: Picture, box: np.ndarray, heat: np.ndarray):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgb
 
-    picture.draw(axes, grey=True)
+    image.draw(axes, grey=True)
     limit = np.abs(heat).max() or 1.0
     factors = [max(1, _STEPS // side) for side in heat.shape]
     # Linear: nothing but the cells' own values makes an extremum or turns a sign.
@@ -208,9 +208,9 @@ def draw_heat(axes, picture: Picture, box: np.ndarray, heat: np.ndarray):
     axes.imshow(
         tints, origin="upper", aspect="equal", extent=(left, right, bottom, top)
     )
-    width, height = picture.size
+    width, height = image.size
     axes.set(xlim=(0, width), ylim=(height, 0))
-    unseen = mark_unseen(axes, picture.size, box)
+    unseen = mark_unseen(axes, image.size, box)
     # Tints on white are what the colours of the bar are.
     scale = ScalarMappable(Normalize(-limit, limit), diverging(_STRONGEST_TINT))
     bar = axes.figure.colorbar(

@@ -1,4 +1,4 @@
-"""Pictures of any size on axes: whole, undistorted, in their own pixels."""
+"""Images of any size on axes: whole, undistorted, in their own pixels."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from skdpnet.explanations.contributions import batch_of_one
 from skdpnet.explanations.readout import find_parts
 from skdpnet.images.collection import as_images
 
-__all__ = ["Picture", "check_pictures", "crop", "mark_unseen", "one_picture"]
+__all__ = ["ShownImage", "check_images", "crop", "mark_unseen", "one_image"]
 
 # More than a panel shows; keeps a dozen photographs of a camera small in memory.
 _LONGEST_SIDE = 1600
-# How dark the grey picture below a heat map may be, so that tints show on black too.
+# How dark the grey image below a heat map may be, so that tints show on black too.
 _DARKEST = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """An upright picture as a figure needs it.
+class ShownImage:
+    """An upright image as a figure needs it.
 
-    Made by `Picture.of`.
+    Made by `ShownImage.of`.
 
     Attributes
     ----------
     pixels : uint8 ndarray of shape (h, w, 3)
-        Of a large picture, fewer than it has.
+        Of a large image, fewer than it has.
     size : (int, int)
-        Width and height of the picture itself, in whose pixels boxes are given.
+        Width and height of the image itself, in whose pixels boxes are given.
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, image: Image.Image) -> Picture:
-        """Take a picture, making a large one small.
+    def of(cls, image: Image.Image) -> ShownImage:
+        """Take an image, making a large one small.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class Picture:
 
         Returns
         -------
-        Picture
+        ShownImage
         """
         shrink = _LONGEST_SIDE / max(image.size)
         small = image
@@ -59,7 +59,7 @@ class Picture:
         return cls(np.array(small), image.size)
 
     def draw(self, axes, *, grey: bool = False) -> None:
-        """Show the picture; the axes' units are then its pixels, from the upper left.
+        """Show the image; the axes' units are then its pixels, from the upper left.
 
         Parameters
         ----------
@@ -82,18 +82,18 @@ class Picture:
             extent=(0, width, height, 0),
         )
         axes.set_axis_off()
-        # Titles in line, whatever the shapes of the pictures beside it.
+        # Titles in line, whatever the shapes of the images beside it.
         axes.set_anchor("N")
 
 
-def check_pictures(estimator, display: str) -> None:
-    """Refuse a model that was fitted on features, of which there are no pictures.
+def check_images(estimator, display: str) -> None:
+    """Refuse a model that was fitted on features, of which there are no images.
 
     Parameters
     ----------
     estimator : fitted classifier
     display : str
-        Name of what wants pictures.
+        Name of what wants images.
 
     Raises
     ------
@@ -102,29 +102,29 @@ def check_pictures(estimator, display: str) -> None:
     """
     if find_parts(estimator)[0]._takes_features():
         raise ValueError(
-            f"{display} draws pictures, and this model was fitted on "
-            'backbone="precomputed", which has none: fit one on pictures.'
+            f"{display} draws images, and this model was fitted on "
+            'backbone="precomputed", which has none: fit one on images.'
         )
 
 
-def one_picture(estimator, image) -> Picture:
-    """Read the picture of which `skdpnet.explain` takes `image`.
+def one_image(estimator, image) -> ShownImage:
+    """Read the image of which `skdpnet.explain` takes `image`.
 
     Parameters
     ----------
     estimator : fitted classifier
-    image : picture, or list or batch of one
+    image : image, or list or batch of one
 
     Returns
     -------
-    Picture
+    ShownImage
     """
     batch = batch_of_one(find_parts(estimator)[0], image)
-    return Picture.of(as_images(batch).load(0))
+    return ShownImage.of(as_images(batch).load(0))
 
 
-def crop(image: Image.Image, box: ArrayLike) -> Picture:
-    """Cut a box out of a picture.
+def crop(image: Image.Image, box: ArrayLike) -> ShownImage:
+    """Cut a box out of an image.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def crop(image: Image.Image, box: ArrayLike) -> Picture:
 
     Returns
     -------
-    Picture
+    ShownImage
     """
     left, top, right, bottom = np.asarray(box, np.float64)
     # A region ends on a pixel's edge up to rounding errors.
@@ -144,18 +144,18 @@ def crop(image: Image.Image, box: ArrayLike) -> Picture:
         min(image.width, int(np.ceil(right - 1e-6))),
         min(image.height, int(np.ceil(bottom - 1e-6))),
     )
-    return Picture.of(image.crop(edges))
+    return ShownImage.of(image.crop(edges))
 
 
 def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
-    """Hatch what the network did not see of a picture.
+    """Hatch what the network did not see of an image.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        With the picture.
+        With the image.
     size : (int, int)
-        Width and height of the picture.
+        Width and height of the image.
     seen : array-like of shape (4,)
         (left, top, right, bottom) of what it saw, in pixels.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_scalar
 
-from skdpnet.display._images import Picture, check_pictures, crop
+from skdpnet.display._images import ShownImage, check_images, crop
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.galleries import PartGallery, part_galleries
@@ -25,7 +25,7 @@ _CROP, _NAMES = 1.15, 1.7
 class PartGalleryDisplay:
     """Parts of a class as rows, and the regions that each responds to most.
 
-    Made by `from_estimator`. Each crop is a part's best region of one picture, under
+    Made by `from_estimator`. Each crop is a part's best region of one image, under
     it their cosine.
 
     Parameters
@@ -35,38 +35,38 @@ class PartGalleryDisplay:
         One a row.
     weights : ndarray of shape (n_parts,)
         V_cp of those parts.
-    crops : list of list of Picture
+    crops : list of list of ShownImage
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-    axes_ : ndarray of shape (n_parts, n_pictures) of matplotlib Axes
+    axes_ : ndarray of shape (n_parts, n_images) of matplotlib Axes
     """
 
     class_: Any
     galleries: list[PartGallery] = field(repr=False)
     weights: np.ndarray = field(repr=False)
-    crops: list[list[Picture]] = field(repr=False)
+    crops: list[list[ShownImage]] = field(repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
     axes_: Any = field(default=None, init=False, repr=False)
 
     @classmethod
     def from_estimator(
-        cls, estimator, class_, X, *, n_parts: int = 6, n_pictures: int = 6
+        cls, estimator, class_, X, *, n_parts: int = 6, n_images: int = 6
     ) -> PartGalleryDisplay:
         """Find the parts of the largest weight for a class, and cut out their regions.
 
         Parameters
         ----------
         estimator : fitted classifier
-            As `skdpnet.explain` takes it, fitted on pictures.
+            As `skdpnet.explain` takes it, fitted on images.
         class_ : label
-        X : pictures
+        X : images
             Where to look; for instance those the model was fitted on.
         n_parts : int, default=6
             Rows; fewer where fewer parts have a positive weight.
-        n_pictures : int, default=6
-            Crops a row; fewer where X has fewer pictures.
+        n_images : int, default=6
+            Crops a row; fewer where X has fewer images.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class PartGalleryDisplay:
             precomputed features.
         skdpnet.images.ImageError
         """
-        check_pictures(estimator, cls.__name__)
+        check_images(estimator, cls.__name__)
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
         readout = linear_readout(estimator)
         number = class_number(readout.classes, class_)
@@ -89,7 +89,7 @@ class PartGalleryDisplay:
         parts = parts[weights[parts] > 0]
         if len(parts) == 0:
             raise ValueError(f"no part has a positive weight for the class {class_!r}.")
-        found = part_galleries(estimator, parts, X, n_pictures, upright=True)
+        found = part_galleries(estimator, parts, X, n_images, upright=True)
         return cls(
             readout.classes.tolist()[number], found, weights[parts], _crops(found, X)
         )
@@ -134,19 +134,19 @@ class PartGalleryDisplay:
         return self
 
 
-def _crops(galleries: list[PartGallery], X) -> list[list[Picture]]:
-    """Cut out the regions, reading each picture once."""
+def _crops(galleries: list[PartGallery], X) -> list[list[ShownImage]]:
+    """Cut out the regions, reading each image once."""
     images = as_images(X)
     wanted: dict[int, list[tuple[int, int]]] = {}
     for row, gallery in enumerate(galleries):
-        for column, i in enumerate(gallery.pictures.tolist()):
+        for column, i in enumerate(gallery.images.tolist()):
             wanted.setdefault(i, []).append((row, column))
-    cut: dict[tuple[int, int], Picture] = {}
+    cut: dict[tuple[int, int], ShownImage] = {}
     for i, places in wanted.items():
         image = images.load(i)
         for row, column in places:
             cut[row, column] = crop(image, galleries[row].boxes[column])
     return [
-        [cut[row, column] for column in range(len(gallery.pictures))]
+        [cut[row, column] for column in range(len(gallery.images))]
         for row, gallery in enumerate(galleries)
     ]

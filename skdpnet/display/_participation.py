@@ -51,15 +51,15 @@ class ParticipationDisplay:
     def from_estimator(
         cls, estimator, class_, X, *, n_parts: int = 15
     ) -> ParticipationDisplay:
-        """Average the parts' contributions to a class over pictures.
+        """Average the parts' contributions to a class over images.
 
         Parameters
         ----------
         estimator : fitted classifier
             As `skdpnet.explain` takes it.
         class_ : label
-        X : pictures, or array for ``backbone="precomputed"``
-            What to average over, for instance the pictures of the class.
+        X : images, or array for ``backbone="precomputed"``
+            What to average over, for instance the images of the class.
         n_parts : int, default=15
             Parts shown: those of the largest mean contribution.
 
@@ -121,9 +121,9 @@ class ParticipationDisplay:
         others = len(told.contributions) - len(self.parts)
         left = told.contributions.sum() - shown
         score, shown, left, bias = signed([told.score, shown, left, told.bias])
-        n = told.n_pictures
+        n = told.n_images
         return (
             f"How parts take part in {shorten(told.explained, 60)}, mean of {n} "
-            f"picture{'s' if n > 1 else ''}\n"
+            f"image{'s' if n > 1 else ''}\n"
             f"score {score}: these parts {shown}, {others} others {left}, bias {bias}"
         )

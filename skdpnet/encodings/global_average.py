@@ -1,4 +1,4 @@
-"""The global descriptor: the feature map averaged over the whole picture."""
+"""The global descriptor: the feature map averaged over the whole image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["GlobalFeatures"]
 
 
 class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
-    """Describe pictures by their average-pooled, l2-normalised feature map.
+    """Describe images by their average-pooled, l2-normalised feature map.
 
     The baseline that part descriptors are measured against. Of several maps (`strides`,
     or a backbone that gives several), the l2-normalised averages stand side by side.
@@ -25,12 +25,12 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
     ----------
     backbone, strides, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
-        n×R×D or features n×D instead of pictures.
+        n×R×D or features n×D instead of images.
 
     Attributes
     ----------
     map_shapes_ : tuple of tuples
-        Shape of each map of a picture.
+        Shape of each map of an image.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
 
@@ -65,11 +65,11 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         self.verbose = verbose
 
     def fit(self, X, y=None) -> GlobalFeatures:
-        """Check the pictures and learn the shape of their maps.
+        """Check the images and learn the shape of their maps.
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
         y : ignored
 
         Returns
@@ -90,7 +90,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
 
         Returns
         -------

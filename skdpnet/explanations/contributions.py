@@ -1,4 +1,4 @@
-"""Which parts decided about a picture, and where they were found: data, no drawing."""
+"""Which parts decided about an image, and where they were found: data, no drawing."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 
 
 class BestRegions(NamedTuple):
-    """The strongest region of every part in every picture.
+    """The strongest region of every part in every image.
 
     Attributes
     ----------
     boxes : float64 ndarray of shape (n, P, 4)
-        (left, top, right, bottom) in pixels of the original picture: resizing, crop
+        (left, top, right, bottom) in pixels of the original image: resizing, crop
         and EXIF orientation are undone. For precomputed features: in shares of the
         map's sides.
     responses : float32 ndarray of shape (n, P)
@@ -57,10 +57,10 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     ----------
     estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
         Or a Pipeline that starts with one, or a fitted search of these.
-    X : pictures, or array for ``backbone="precomputed"``
+    X : images, or array for ``backbone="precomputed"``
         As the estimator's own `transform` takes them.
     upright : bool, default=False
-        True: boxes in pixels of the picture as a viewer shows it, with its EXIF
+        True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied; False: as it is stored.
 
     Returns
@@ -71,9 +71,9 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     strongest = [_strongest(piece) for piece in estimator._responses(X)]
     responses, regions = (np.concatenate(own) for own in zip(*strongest, strict=True))
     boxes = region_boxes(estimator, regions)
-    pictures = np.arange(len(boxes))
+    images = np.arange(len(boxes))
     return BestRegions(
-        in_pixels(estimator, X, boxes, pictures, upright), responses, regions
+        in_pixels(estimator, X, boxes, images, upright), responses, regions
     )
 
 
@@ -108,19 +108,19 @@ def region_boxes(estimator, regions: np.ndarray) -> np.ndarray:
 
 
 def in_pixels(
-    estimator, X, boxes: np.ndarray, pictures: Sequence | np.ndarray, upright: bool
+    estimator, X, boxes: np.ndarray, numbers: Sequence | np.ndarray, upright: bool
 ) -> np.ndarray:
-    """Bring boxes from shares of the maps' sides to pixels of the pictures.
+    """Bring boxes from shares of the maps' sides to pixels of the images.
 
     Parameters
     ----------
     estimator : fitted PartEstimator
         One of precomputed features knows no pixels: its boxes stay as they are.
-    X : pictures
+    X : images
     boxes : float ndarray of shape (n, ..., 4)
         (left, top, right, bottom).
-    pictures : sequence of n ints
-        Which of the pictures in X each row of boxes lies in.
+    numbers : sequence of n ints
+        Which of the images in X each row of boxes lies in.
     upright : bool
         As in `best_regions`.
 
@@ -131,7 +131,7 @@ def in_pixels(
     if estimator._takes_features():
         return boxes
     images, out = as_images(X), np.empty(boxes.shape)
-    for row, i in enumerate(pictures):
+    for row, i in enumerate(numbers):
         geometry = images.geometry(i)
         place = geometry.to_upright if upright else geometry.to_original
         out[row] = place(boxes[row])
@@ -139,7 +139,7 @@ def in_pixels(
 
 
 def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanation:
-    """Explain the score that a model gives a picture for a class.
+    """Explain the score that a model gives an image for a class.
 
     The score is a sum over the parts, of what each contributes, plus a bias.
 
@@ -150,13 +150,13 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
         `SoftAssignParts`, `DPNetClassifier`), StandardScaler if wanted, and a linear
         classifier of scikit-learn. Either may stand in a fitted search
         (`GridSearchCV`), whose best estimator is then meant.
-    image : picture, or array for ``backbone="precomputed"``
+    image : image, or array for ``backbone="precomputed"``
         One path, PIL image, array or tensor; precomputed: the map (or maps) of one
-        picture. A list or batch of one will do.
+        image. A list or batch of one will do.
     class_ : label, default=None
         Class whose score is explained; None: the predicted one.
     upright : bool, default=False
-        True: boxes in pixels of the picture as a viewer shows it, with its EXIF
+        True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied, which is also how a heat map lies; False: as it is stored.
 
     Returns
@@ -169,13 +169,13 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
         If the model, or a step of it, is not fitted.
     ValueError
         If `class_` is no class, if the model has no parts or its classifier is not
-        linear, or if there is more than one picture.
+        linear, or if there is more than one image.
     skdpnet.images.ImageError
-        If the picture cannot be read.
+        If the image cannot be read.
 
     See Also
     --------
-    explain_each : Of many pictures, which go through the network in batches.
+    explain_each : Of many images, which go through the network in batches.
 
     Examples
     --------
@@ -199,20 +199,20 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
 def explain_each(
     estimator, X, class_=None, *, upright: bool = False
 ) -> Iterator[Explanation]:
-    """Explain the scores of many pictures, one after the other.
+    """Explain the scores of many images, one after the other.
 
     Parameters
     ----------
     estimator, class_, upright
         As in `explain`, which also tells the errors.
-    X : pictures, or array for ``backbone="precomputed"``
+    X : images, or array for ``backbone="precomputed"``
         As the parts' own `transform` takes them.
 
     Yields
     ------
     Explanation
-        Of each picture, in order. Only the feature maps, and the responses of some
-        pictures at a time, are in memory.
+        Of each image, in order. Only the feature maps, and the responses of some
+        images at a time, are in memory.
     """
     readout = linear_readout(estimator)
     asked = None if class_ is None else class_number(readout.classes, class_)
@@ -230,7 +230,7 @@ def _explain_piece(
     asked: int | None,
     upright: bool,
 ) -> Iterator[Explanation]:
-    """Explain some successive pictures, whose first has the number `first` in X."""
+    """Explain some successive images, whose first has the number `first` in X."""
     parts, labels = readout.parts, readout.classes.tolist()
     descriptors = parts._descriptors(list(responses)).astype(np.float64)
     scores = descriptors @ readout.coef.T + readout.intercept
@@ -238,8 +238,8 @@ def _explain_piece(
     # The last box is the whole map.
     whole = np.broadcast_to([0.0, 0.0, 1.0, 1.0], (len(maxima), 1, 4))
     boxes = np.append(region_boxes(parts, regions), whole, axis=1)
-    pictures = np.arange(first, first + len(boxes))
-    boxes = in_pixels(parts, X, boxes, pictures, upright)
+    images = np.arange(first, first + len(boxes))
+    boxes = in_pixels(parts, X, boxes, images, upright)
     cosines = [own.cpu().numpy() for own in responses]
     names = parts.get_feature_names_out()
     for i, descriptor in enumerate(descriptors):
@@ -271,12 +271,12 @@ def _explain_piece(
 
 
 def batch_of_one(parts, image):
-    """Return X with one picture, whether given alone or as a batch.
+    """Return X with one image, whether given alone or as a batch.
 
     Parameters
     ----------
     parts : fitted PartEstimator
-    image : picture, array of features, or list or batch of one
+    image : image, array of features, or list or batch of one
         As `explain` takes it.
 
     Returns
@@ -286,7 +286,7 @@ def batch_of_one(parts, image):
     Raises
     ------
     ValueError
-        If there is more than one picture.
+        If there is more than one image.
     """
     if parts._takes_features():
         batch = image if hasattr(image, "ndim") else np.asarray(image)
@@ -299,13 +299,13 @@ def batch_of_one(parts, image):
         batch = [image]
     if len(batch) != 1:
         raise ValueError(
-            f"explain takes one picture, got {len(batch)}: see explain_each."
+            f"explain takes one image, got {len(batch)}: see explain_each."
         )
     return batch
 
 
 def _is_batch(image) -> bool:
-    """Whether an array is a batch of pictures; n×h×w are greyscale ones."""
+    """Whether an array is a batch of images; n×h×w are greyscale ones."""
     shape: tuple[int, ...] = getattr(image, "shape", ())
     grey = len(shape) == 3 and shape[0] == 1 and shape[2] not in CHANNELS
     return len(shape) in (1, 4) or grey

@@ -17,7 +17,7 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why a model gives a picture its score for a class.
+    """Why a model gives an image its score for a class.
 
     Made by `explain`. C classes, P parts.
 
@@ -34,10 +34,10 @@ class Explanation:
         what it is larger by than the logit of `against`.
     contributions : float64 ndarray of shape (P,)
         What each part adds to `score`: ``V_cp · b_p``, with the standardised
-        descriptor b, so against what the part adds to an average training picture. A
+        descriptor b, so against what the part adds to an average training image. A
         part of positive weight that is less present than on average adds less than 0.
     bias : float
-        What no part accounts for: the score of a picture all of whose parts are as
+        What no part accounts for: the score of an image all of whose parts are as
         present as on average.
     classes : ndarray of shape (C,)
     scores : float64 ndarray of shape (C,)
@@ -47,7 +47,7 @@ class Explanation:
     responses : float32 ndarray of shape (P,)
         Cosine of each part and its best region, ``max_r S_pr``.
     boxes : float64 ndarray of shape (P, 4)
-        Those regions: (left, top, right, bottom) in pixels of the picture, as stored
+        Those regions: (left, top, right, bottom) in pixels of the image, as stored
         or upright as `explain` was asked; for precomputed features in shares of
         the map's sides.
     weights : float64 ndarray of shape (P,)
@@ -99,7 +99,7 @@ class Explanation:
         """Find the parts whose presence speaks for the class.
 
         These have a positive weight, and respond more than in an average training
-        picture. Other parts may add to the score by being absent: of negative weight,
+        image. Other parts may add to the score by being absent: of negative weight,
         and less present than on average. They are in `contributions` and `heat_map`
         too, but the place where such a part responds most shows nothing of note.
 
@@ -134,7 +134,7 @@ class Explanation:
         -------
         float64 ndarray of shape (H, W)
             In units of the logit; H×W are the cells of the finest map. Rows run down
-            and columns across the square `heat_map_box` of the upright picture. Where
+            and columns across the square `heat_map_box` of the upright image. Where
             parts live on coarser maps, the value of a coarse cell is spread evenly
             over what it covers.
 

@@ -1,4 +1,4 @@
-"""What parts mean over many pictures: for a class, and where they respond most."""
+"""What parts mean over many images: for a class, and where they respond most."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ClassExplanation:
     Attributes
     ----------
     explained : label
-    n_pictures : int
+    n_images : int
         How many the means are over.
     score : float
         Mean logit of the class, ``contributions.sum() + bias``.
@@ -56,7 +56,7 @@ class ClassExplanation:
     """
 
     explained: Any
-    n_pictures: int
+    n_images: int
     score: float
     bias: float
     contributions: np.ndarray = field(repr=False)
@@ -68,15 +68,15 @@ class ClassExplanation:
 
 
 def explain_class(estimator, class_, X) -> ClassExplanation:
-    """Tell which parts speak for a class, on average over pictures.
+    """Tell which parts speak for a class, on average over images.
 
     Parameters
     ----------
     estimator : fitted classifier
         As in `explain`.
     class_ : label
-    X : pictures, or array for ``backbone="precomputed"``
-        The pictures to average over, for instance those of the class.
+    X : images, or array for ``backbone="precomputed"``
+        The images to average over, for instance those of the class.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     bias = float(readout.intercept[c])
     return ClassExplanation(
         explained=readout.classes.tolist()[c],
-        n_pictures=n,
+        n_images=n,
         score=float(contributions.sum()) + bias,
         bias=bias,
         contributions=contributions,
@@ -116,28 +116,28 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
 
 @dataclass(frozen=True, eq=False)
 class PartGallery:
-    """The regions of a set of pictures that a part responds to most.
+    """The regions of a set of images that a part responds to most.
 
-    Made by `part_gallery`; at most one region a picture, strongest first.
+    Made by `part_gallery`; at most one region an image, strongest first.
 
     Attributes
     ----------
     part : int
     name : str
-    pictures : int ndarray of shape (n,)
-        Numbers of the pictures in X.
+    images : int ndarray of shape (n,)
+        Numbers of the images in X.
     responses : float32 ndarray of shape (n,)
         Cosine of part and region.
     regions : int ndarray of shape (n,)
         Numbers of the regions in the grid of the part's map.
     boxes : float64 ndarray of shape (n, 4)
-        (left, top, right, bottom) in pixels of the picture; for precomputed features
+        (left, top, right, bottom) in pixels of the image; for precomputed features
         in shares of the map's sides.
     """
 
     part: int
     name: str
-    pictures: np.ndarray
+    images: np.ndarray
     responses: np.ndarray
     regions: np.ndarray = field(repr=False)
     boxes: np.ndarray = field(repr=False)
@@ -146,18 +146,18 @@ class PartGallery:
 def part_gallery(
     estimator, part: int, X, n: int = 8, *, upright: bool = False
 ) -> PartGallery:
-    """Find the pictures, and the places in them, that a part responds to most.
+    """Find the images, and the places in them, that a part responds to most.
 
     Parameters
     ----------
     estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
         Or a Pipeline that starts with one, or a fitted search of these.
     part : int
-    X : pictures, or array for ``backbone="precomputed"``
+    X : images, or array for ``backbone="precomputed"``
     n : int, default=8
-        How many; fewer where X has fewer. Of equal responses, the first pictures'.
+        How many; fewer where X has fewer. Of equal responses, the first images'.
     upright : bool, default=False
-        True: boxes in pixels of the picture as a viewer shows it, with its EXIF
+        True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied; False: as it is stored.
 
     Returns
@@ -175,7 +175,7 @@ def part_gallery(
 
     See Also
     --------
-    part_galleries : Of several parts, seeing the pictures once.
+    part_galleries : Of several parts, seeing the images once.
     """
     if np.ndim(part) != 0:
         raise ValueError(f"part must be one number, got {part!r}: see part_galleries.")
@@ -186,7 +186,7 @@ def part_gallery(
 def part_galleries(
     estimator, parts: ArrayLike | None, X, n: int = 8, *, upright: bool = False
 ) -> list[PartGallery]:
-    """Find what each of several parts responds to most, seeing the pictures once.
+    """Find what each of several parts responds to most, seeing the images once.
 
     Parameters
     ----------
@@ -210,16 +210,16 @@ def part_galleries(
     names = fitted.get_feature_names_out()
     galleries = []
     for k, p in enumerate(numbers):
-        pictures, regions = best.pictures[:, k], best.regions[:, k]
+        images, regions = best.images[:, k], best.regions[:, k]
         boxes = fitted.grids_[fitted.part_maps_[p]].boxes()[regions]
         galleries.append(
             PartGallery(
                 part=int(p),
                 name=str(names[p]),
-                pictures=pictures,
+                images=images,
                 responses=best.responses[:, k],
                 regions=regions,
-                boxes=in_pixels(fitted, X, boxes, pictures, upright),
+                boxes=in_pixels(fitted, X, boxes, images, upright),
             )
         )
     return galleries
@@ -231,14 +231,14 @@ class _Strongest:
     def __init__(self, n: int, k: int):
         self._n, self._seen = n, 0
         self.responses = np.empty((0, k), np.float32)
-        self.pictures = np.empty((0, k), np.intp)
+        self.images = np.empty((0, k), np.intp)
         self.regions = np.empty((0, k), np.intp)
 
     def add(self, responses: np.ndarray, regions: np.ndarray) -> None:
-        """Take in the next pictures, one region (n', k) each."""
+        """Take in the next images, one region (n', k) each."""
         numbers = np.arange(self._seen, self._seen + len(responses))
         self._seen += len(responses)
-        pictures = np.broadcast_to(numbers[:, None], responses.shape)
+        images = np.broadcast_to(numbers[:, None], responses.shape)
         responses = np.concatenate([self.responses, responses])
         # Stable, so that of equals those that came first stay.
         order = np.argsort(-responses, axis=0, kind="stable")[: self._n]
@@ -247,7 +247,7 @@ class _Strongest:
             return np.take_along_axis(all_of_them, order, axis=0)
 
         self.responses = keep(responses)
-        self.pictures = keep(np.concatenate([self.pictures, pictures]))
+        self.images = keep(np.concatenate([self.images, images]))
         self.regions = keep(np.concatenate([self.regions, regions]))
 
 

@@ -1,6 +1,6 @@
-"""Maps of successive pictures, in order: decoding, network and store side by side.
+"""Maps of successive images, in order: decoding, network and store side by side.
 
-Whatever the number of pictures, only a few batches of them are in memory.
+Whatever the number of images, only a few batches of them are in memory.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = ["Extractor"]
 # workers decode a batch, and then the network has the cores for itself.
 _AHEAD = 2
 # Batches that are looked up in the store together: what processes that go through the
-# same pictures can share among them.
+# same images can share among them.
 _WINDOW = 4
 _POLL_SECONDS = 0.05
 
 Maps = tuple[np.ndarray, ...]
-# Gives a picture as the network's input, and its content key, once it is decoded.
+# Gives an image as the network's input, and its content key, once it is decoded.
 Reading = Callable[[], tuple[np.ndarray, str]]
 
 
 @dataclass
 class _Window:
-    """Successive pictures: their keys, the readings begun, the maps there are."""
+    """Successive images: their keys, the readings begun, the maps there are."""
 
     items: range
     keys: list[str]
@@ -49,7 +49,7 @@ class _Window:
 
 
 class Extractor:
-    """Pictures on their way through decoder and network; a context that ends them.
+    """Images on their way through decoder and network; a context that ends them.
 
     Parameters
     ----------
@@ -86,17 +86,17 @@ class Extractor:
             self._pool.shutdown(cancel_futures=True)
 
     def compute(self) -> Iterator[list[np.ndarray]]:
-        """Compute the maps of all pictures.
+        """Compute the maps of all images.
 
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            One array a map; of the next n' pictures, at most a batch.
+            One array a map; of the next n' images, at most a batch.
 
         Raises
         ------
         ImageError
-            If a picture cannot be read.
+            If an image cannot be read.
         ValueError
             If the network's output is no finite map, or beyond the maps' type.
         """
@@ -151,7 +151,7 @@ class Extractor:
                 yield [np.stack(one) for one in zip(*rows, strict=True)]
 
     def _look_up(self, items: range, store: MapStore) -> _Window:
-        """Read what is there of some pictures' maps; decode the rest, if ahead."""
+        """Read what is there of some images' maps; decode the rest, if ahead."""
         window = _Window(items, [self._images.content_key(i) for i in items], {}, {})
         _find(window, window.missing(), store)
         if self._ahead:
@@ -183,8 +183,8 @@ class Extractor:
         places = [window.keys.index(key) for key in keys]
         items = [window.items[place] for place in places]
         maps = self._finish(items, self._start([pixels for pixels, _ in read]))
-        pictures = zip(*maps, strict=True)
-        for place, (_, seen), own in zip(places, read, pictures, strict=True):
+        images = zip(*maps, strict=True)
+        for place, (_, seen), own in zip(places, read, images, strict=True):
             if seen == window.keys[place]:
                 store.write(seen, own)
             # A file may have changed since its key was found; others that had the same
@@ -193,7 +193,7 @@ class Extractor:
             window.maps[seen] = own
 
     def _read(self, item: int, *, keyed: bool) -> Reading:
-        """Begin to decode a picture."""
+        """Begin to decode an image."""
         size = self._backbone.image_size
         read = functools.partial(self._images.network_input, item, size, keyed=keyed)
         return read if self._pool is None else self._pool.submit(read).result

@@ -1,4 +1,4 @@
-"""Pictures -> feature maps of a frozen backbone, batch by batch, through the cache."""
+"""Images -> feature maps of a frozen backbone, batch by batch, through the cache."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 class FeatureMaps(TransformerMixin, BaseEstimator):
-    """Turn pictures into feature maps of a frozen, pretrained network.
+    """Turn images into feature maps of a frozen, pretrained network.
 
     Parameters
     ----------
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
         ``"efficientnet_lite0"``, ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or
-        a module or callable from ImageNet-normalised pictures N×3×S×S to maps
+        a module or callable from ImageNet-normalised images N×3×S×S to maps
         N×D×H×W, or a tuple of several.
     strides : sequence of int, default=None
         Of a named backbone: its last map of each of these strides (pixels of the
         input a cell), finest first; those that it has no map of are left out. None,
         and for networks whose maps all have one stride: its last map.
     image_size : int, default=None
-        Side in pixels of the square that each picture is resized and cropped to;
+        Side in pixels of the square that each image is resized and cropped to;
         None: the backbone's usual one.
     batch_size : int, default=32
-        Pictures that are decoded and go through the network together; a CPU's cores
+        Images that are decoded and go through the network together; a CPU's cores
         take them a few at a time.
     device : str, default="auto"
         ``"auto"`` (a GPU where there is one), or any of torch's device names.
@@ -53,10 +53,10 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         AMX), and moves maps by about 4 % of their norm.
         Maps are kept in float16, and in float32 for ``precision="float32"``.
     num_workers : int, default=2
-        Threads that read and decode pictures, on a GPU ahead of the network; 0: none.
+        Threads that read and decode images, on a GPU ahead of the network; 0: none.
     memory : str or path, default=None
-        Folder that keeps the maps, so that no picture goes through the same network
-        twice; keyed by the picture's content. None: nothing is kept. Also where the
+        Folder that keeps the maps, so that no image goes through the same network
+        twice; keyed by the image's content. None: nothing is kept. Also where the
         temporary file of an array goes that is too large for the memory.
     verbose : int, default=0
         1 or more: a progress bar.
@@ -64,14 +64,14 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     map_shapes_ : tuple of (H, W, D)
-        Shape of each map of a picture, known after the first `transform`.
+        Shape of each map of an image, known after the first `transform`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdpnet import FeatureMaps
-    >>> pictures = np.zeros((2, 40, 60, 3), dtype=np.uint8)
-    >>> FeatureMaps(image_size=64).fit_transform(pictures).shape
+    >>> images = np.zeros((2, 40, 60, 3), dtype=np.uint8)
+    >>> FeatureMaps(image_size=64).fit_transform(images).shape
     (2, 2, 2, 1280)
     """
 
@@ -99,11 +99,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y=None) -> FeatureMaps:
-        """Check the parameters and the pictures' headers; nothing is learned.
+        """Check the parameters and the images' headers; nothing is learned.
 
         Parameters
         ----------
-        X : pictures
+        X : images
             List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
         y : ignored
 
@@ -121,7 +121,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : pictures
+        X : images
             List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
 
         Returns
@@ -136,7 +136,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            Names the first item that is no readable picture, before the network
+            Names the first item that is no readable image, before the network
             sees any where its header tells, else when its batch is decoded.
         """
         check_is_fitted(self)
@@ -152,19 +152,19 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return out
 
     def pieces(self, X) -> Iterator[list[np.ndarray]]:
-        """Compute the feature maps of a few pictures at a time, in X's order.
+        """Compute the feature maps of a few images at a time, in X's order.
 
-        What is in memory does not grow with the number of pictures. Needs no `fit`.
+        What is in memory does not grow with the number of images. Needs no `fit`.
 
         Parameters
         ----------
-        X : pictures
+        X : images
             List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
 
         Returns
         -------
         iterator of list of ndarray of shape (n', H, W, D)
-            One array for each map of the backbone; of the next n' pictures, at most
+            One array for each map of the backbone; of the next n' images, at most
             `batch_size`. Types as from `transform`.
 
         Raises
@@ -298,7 +298,7 @@ def separate(maps: np.ndarray) -> list[np.ndarray]:
 
 
 def _row_type(n: int, piece: Sequence[np.ndarray]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of the array for n pictures whose maps are like some."""
+    """Shape and type of the array for n images whose maps are like some."""
     if len(piece) == 1:
         return (n, *piece[0].shape[1:]), piece[0].dtype
     fields = [(f"map{i}", one.dtype, one.shape[1:]) for i, one in enumerate(piece)]

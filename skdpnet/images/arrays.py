@@ -1,4 +1,4 @@
-"""Arrays and tensors as pictures."""
+"""Arrays and tensors as images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_tensor(value: object) -> bool:
 
 
 def checked_array(item: object) -> NDArray[Any]:
-    """View an array or a tensor as a picture.
+    """View an array or a tensor as an image.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def checked_array(item: object) -> NDArray[Any]:
     Raises
     ------
     UnusableImage
-        If the item is neither, or shape, dtype or values are no picture's.
+        If the item is neither, or shape, dtype or values are no image's.
     """
     if is_tensor(item):
         array = _tensor_to_array(item)
@@ -64,12 +64,12 @@ def checked_array(item: object) -> NDArray[Any]:
         raise UnusableImage(_wrong_kind(item))
     _check_dimensions(array.ndim)
     if array.size == 0:
-        raise UnusableImage("the picture has no pixels")
+        raise UnusableImage("the image has no pixels")
     if array.ndim == 3 and array.shape[2] not in CHANNELS:
         if array.shape[0] in CHANNELS:
             raise UnusableImage("channels first? use transpose(1, 2, 0)")
         raise UnusableImage(
-            f"the last axis has length {array.shape[2]}, but a picture has 1, 3 or 4 "
+            f"the last axis has length {array.shape[2]}, but an image has 1, 3 or 4 "
             "channels"
         )
     if array.dtype.kind == "f":
@@ -86,11 +86,11 @@ def _check_dimensions(ndim: int) -> None:
     """Refuse what has not two or three axes."""
     if ndim == 1:
         raise UnusableImage(
-            f"one axis only, a picture has two or three; {FEATURES_HINT}"
+            f"one axis only, an image has two or three; {FEATURES_HINT}"
         )
     if ndim not in (2, 3):
         raise UnusableImage(
-            f"{ndim} axes, but a picture has two or three; each item is one picture"
+            f"{ndim} axes, but an image has two or three; each item is one image"
         )
 
 
@@ -118,8 +118,7 @@ def _tensor_to_array(tensor: Any) -> NDArray[Any]:
         if shape[2] in CHANNELS:
             raise UnusableImage("channels last? use permute(2, 0, 1)")
         raise UnusableImage(
-            f"the first axis has length {shape[0]}, but a picture has 1, 3 or 4 "
-            "channels"
+            f"the first axis has length {shape[0]}, but an image has 1, 3 or 4 channels"
         )
     try:
         tensor = tensor.detach().cpu()
@@ -131,10 +130,10 @@ def _tensor_to_array(tensor: Any) -> NDArray[Any]:
 
 
 def _wrong_kind(item: object) -> str:
-    """Say why an item is no picture at all."""
+    """Say why an item is no image at all."""
     nan = isinstance(item, float) and math.isnan(item)
     if item is None or nan or type(item).__name__ in ("NAType", "NaTType"):
-        return "a missing value; leave it out or pass a picture"
+        return "a missing value; leave it out or pass an image"
     accepted = "pass a path, a PIL image, an array or a tensor"
     if isinstance(item, (bytes, bytearray)):
         return (
@@ -143,8 +142,8 @@ def _wrong_kind(item: object) -> str:
         )
     kind = type(item).__name__
     if isinstance(item, (list, tuple)):
-        return f"a {kind} is no picture; {accepted}; {FEATURES_HINT}"
-    return f"a value of type {kind} is no picture; {accepted}"
+        return f"a {kind} is no image; {accepted}; {FEATURES_HINT}"
+    return f"a value of type {kind} is no image; {accepted}"
 
 
 def array_to_rgb(array: NDArray[Any]) -> Image.Image:

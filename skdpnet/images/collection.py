@@ -1,12 +1,12 @@
-"""What an image may be: reading and checking pictures of every kind.
+"""What an image may be: reading and checking images of every kind.
 
-The way from a list of pictures to the network's input is ::
+The way from a list of images to the network's input is ::
 
     images = as_images(X)
     images.check()
     pixels, _ = images.network_input(0, image_size)
 
-and ``images.geometry(0)`` leads back from the network's input to the picture.
+and ``images.geometry(0)`` leads back from the network's input to the image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from skdpnet.images.arrays import array_to_rgb, checked_array, is_tensor
 from skdpnet.images.containers import checked_items, is_path, path_text
 from skdpnet.images.conversion import (
     UnusableImage,
-    check_picture,
+    check_image,
     file_geometry,
     object_geometry,
     upright_rgb,
@@ -44,7 +44,7 @@ _DECODING = threading.Lock()
 
 
 class Images:
-    """A list of pictures, none of which is read before it is asked for.
+    """A list of images, none of which is read before it is asked for.
 
     Made by :func:`as_images`. Holds references to what the user passed and copies
     nothing.
@@ -52,7 +52,7 @@ class Images:
     Parameters
     ----------
     items : sequence
-        The pictures: a list or a stacked array or tensor.
+        The images: a list or a stacked array or tensor.
     numbers : ndarray of shape (n,), int
         Which of the items this view shows, and in which order.
     """
@@ -62,7 +62,7 @@ class Images:
         self._numbers = numbers
 
     def __len__(self) -> int:
-        """Count the pictures.
+        """Count the images.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class Images:
         return len(self._numbers)
 
     def take(self, indices: ArrayLike) -> Images:
-        """Select pictures.
+        """Select images.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Images:
         return Images(self._items, self._numbers[chosen])
 
     def describe(self, i: int) -> str:
-        """Name a picture for a message.
+        """Name an image for a message.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Images:
         return f"item {self._numbers[i]} ({what})"
 
     def check(self) -> None:
-        """Check every picture before any work is done.
+        """Check every image before any work is done.
 
         Looks at existence, header, size, shape, dtype and range of values; the
         pixels of files are not decoded, so that a truncated file is found by
@@ -126,7 +126,7 @@ class Images:
         Raises
         ------
         ImageError
-            For the first picture that cannot be used.
+            For the first image that cannot be used.
         """
         for i in range(len(self)):
             with self._named(i) as item:
@@ -134,12 +134,12 @@ class Images:
                     with open_image(path_text(item)):
                         pass
                 elif isinstance(item, Image.Image):
-                    check_picture(item)
+                    check_image(item)
                 else:
                     checked_array(item)
 
     def load(self, i: int) -> Image.Image:
-        """Read a picture.
+        """Read an image.
 
         Files with several frames are represented by the first one, transparent
         parts become white, and 16-bit values are scaled to 8 bits.
@@ -157,22 +157,22 @@ class Images:
         Raises
         ------
         ImageError
-            If the picture cannot be read.
+            If the image cannot be read.
         """
         with self._named(i) as item:
             if is_path(item):
                 with open_image(path_text(item)) as image:
                     return upright_rgb(image)
             if isinstance(item, Image.Image):
-                # Pillow decodes late, and one picture not in two threads at once; while
-                # it does, the picture looks like one whose file was closed.
+                # Pillow decodes late, and one image not in two threads at once; while
+                # it does, the image looks like one whose file was closed.
                 with _DECODING:
-                    check_picture(item)
+                    check_image(item)
                     return upright_rgb(item)
             return array_to_rgb(checked_array(item))
 
     def content_key(self, i: int) -> str:
-        """Identify a picture by its content, whatever its name.
+        """Identify an image by its content, whatever its name.
 
         Parameters
         ----------
@@ -183,12 +183,12 @@ class Images:
         -------
         str
             32 hexadecimal digits; of the bytes for a file, of the upright RGB
-            pixels for everything else, so that the same picture has two keys.
+            pixels for everything else, so that the same image has two keys.
 
         Raises
         ------
         ImageError
-            If the picture cannot be read.
+            If the image cannot be read.
         """
         with self._named(i) as item:
             if is_path(item):
@@ -198,7 +198,7 @@ class Images:
     def network_input(
         self, i: int, image_size: int, *, keyed: bool = False
     ) -> tuple[NDArray[np.uint8], str]:
-        """Read a picture, once, as the network's input.
+        """Read an image, once, as the network's input.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class Images:
         Raises
         ------
         ImageError
-            If the picture cannot be read.
+            If the image cannot be read.
         """
         with self._named(i) as item:
             if is_path(item):
@@ -227,12 +227,12 @@ class Images:
                 with image_in(io.BytesIO(content)) as image:
                     pixels = input_pixels(image, image_size)
                 return pixels, _key_of_file(content) if keyed else ""
-        picture = self.load(i)
-        key = _key_of_pixels(picture) if keyed else ""
-        return preprocess(picture, image_size), key
+        loaded = self.load(i)
+        key = _key_of_pixels(loaded) if keyed else ""
+        return preprocess(loaded, image_size), key
 
     def geometry(self, i: int) -> Geometry:
-        """Tell where the network's input lies in a picture.
+        """Tell where the network's input lies in an image.
 
         Parameters
         ----------
@@ -247,14 +247,14 @@ class Images:
         Raises
         ------
         ImageError
-            If the picture cannot be read.
+            If the image cannot be read.
         """
         with self._named(i) as item:
             if is_path(item):
                 with open_image(path_text(item)) as image:
                     return file_geometry(image)
             if isinstance(item, Image.Image):
-                check_picture(item)
+                check_image(item)
                 return object_geometry(item)
             height, width = checked_array(item).shape[:2]
             return Geometry((width, height), 1)
@@ -279,20 +279,20 @@ def _key_of_file(content: bytes) -> str:
     return digest.hexdigest()
 
 
-def _key_of_pixels(picture: Image.Image) -> str:
+def _key_of_pixels(image: Image.Image) -> str:
     digest = hashlib.blake2b(digest_size=16, person=b"skdpnet pixels")
-    digest.update(f"{picture.width}x{picture.height}:".encode())
-    digest.update(picture.tobytes())
+    digest.update(f"{image.width}x{image.height}:".encode())
+    digest.update(image.tobytes())
     return digest.hexdigest()
 
 
 def as_images(X: Any) -> Images:
-    """Check that X is a list of pictures, without looking at the pictures.
+    """Check that X is a list of images, without looking at the images.
 
     Parameters
     ----------
     X : list, tuple, array, tensor, Series or single-column DataFrame
-        One picture per item. Each may be a path, a PIL image, a NumPy array of
+        One image per item. Each may be a path, a PIL image, a NumPy array of
         shape (height, width), (height, width, 1), (height, width, 3) or
         (height, width, 4), or a torch tensor of shape (height, width),
         (1, height, width), (3, height, width) or (4, height, width). Arrays and
@@ -307,7 +307,7 @@ def as_images(X: Any) -> Images:
     Raises
     ------
     TypeError
-        If X is a single picture or no list at all.
+        If X is a single image or no list at all.
     ValueError
         If X is empty or has the wrong shape.
     """

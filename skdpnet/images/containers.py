@@ -1,4 +1,4 @@
-"""The containers that a list of pictures may come in."""
+"""The containers that a list of images may come in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def path_text(path: str | os.PathLike[Any]) -> str:
 
 
 def checked_items(X: Any) -> Any:
-    """Check that X is a list of pictures, without looking at the pictures.
+    """Check that X is a list of images, without looking at the images.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def checked_items(X: Any) -> Any:
     Returns
     -------
     list, tuple, ndarray or torch.Tensor
-        One picture per item.
+        One image per item.
 
     Raises
     ------
     TypeError
-        If X is a single picture or no list at all.
+        If X is a single image or no list at all.
     ValueError
         If X is empty or has the wrong shape.
     """
@@ -95,7 +95,7 @@ def checked_items(X: Any) -> Any:
 
 
 def _refuse_single(X: object) -> None:
-    """Refuse a picture that is not in a list."""
+    """Refuse an image that is not in a list."""
     if is_path(X):
         path = os.path.expanduser(path_text(X))  # type: ignore[arg-type]
         if os.path.isdir(path):

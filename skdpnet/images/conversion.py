@@ -1,7 +1,7 @@
 """Any PIL image turned into upright 8-bit RGB.
 
-The functions here know nothing of lists of pictures: they raise `UnusableImage`
-with a sentence about the picture, and `skdpnet.images` says which picture it is.
+The functions here know nothing of lists of images: they raise `UnusableImage`
+with a sentence about the image, and `skdpnet.images` says which image it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
 
 class UnusableImage(ValueError):
-    """Says in one sentence what is wrong with a picture, without naming it."""
+    """Says in one sentence what is wrong with an image, without naming it."""
 
 
 @contextmanager
@@ -47,15 +47,15 @@ def decoding() -> Iterator[None]:
         # Pillow's readers raise nearly every kind of exception on damaged data,
         # among them SyntaxError, AssertionError and struct.error.
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
-            sentence = "the file is truncated, part of the picture is missing"
+            sentence = "the file is truncated, part of the image is missing"
         else:
-            sentence = "the picture cannot be decoded"
+            sentence = "the image cannot be decoded"
         reason = str(error) or type(error).__name__
         raise UnusableImage(f"{sentence} ({reason}); fetch or save it again") from error
 
 
 def too_large(reason: str) -> str:
-    """Say that a picture is beyond Pillow's limit.
+    """Say that an image is beyond Pillow's limit.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def too_large(reason: str) -> str:
     str
     """
     return (
-        f"the picture is too large: {reason}; make it smaller or, if you trust the "
+        f"the image is too large: {reason}; make it smaller or, if you trust the "
         "file, raise PIL.Image.MAX_IMAGE_PIXELS"
     )
 
@@ -87,15 +87,15 @@ def check_header(image: Image.Image) -> None:
     """
     width, height = image.size
     if width < 1 or height < 1:
-        raise UnusableImage(f"the picture has no pixels (size {width} x {height})")
+        raise UnusableImage(f"the image has no pixels (size {width} x {height})")
     if image.mode == "F":
         raise UnusableImage(
-            "the picture holds floating point numbers of unknown range (mode 'F'); "
+            "the image holds floating point numbers of unknown range (mode 'F'); "
             "pass a float array scaled to [0, 1] instead"
         )
 
 
-def check_picture(image: Image.Image) -> None:
+def check_image(image: Image.Image) -> None:
     """Check a PIL image that somebody passed in as an object.
 
     Parameters
@@ -112,7 +112,7 @@ def check_picture(image: Image.Image) -> None:
     if getattr(image, "tile", None):  # a file that is not decoded yet
         if getattr(image, "fp", None) is None:
             raise UnusableImage(
-                "the picture's file was closed before it was decoded; call its "
+                "the image's file was closed before it was decoded; call its "
                 "load() first, or pass the path"
             )
     elif image.mode == "I":
@@ -137,7 +137,7 @@ def orientation_of(image: Image.Image) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
         # Damaged EXIF data raise any kind of exception, and are no reason to
-        # refuse a picture whose pixels are in order.
+        # refuse an image whose pixels are in order.
         return 1
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
@@ -207,7 +207,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn a stored picture upright.
+    """Turn a stored image upright.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def _wide_values(image: Image.Image) -> NDArray[Any]:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise UnusableImage(
-            f"the picture's grey values run from {low} to {high}, outside 16 bits; "
+            f"the image's grey values run from {low} to {high}, outside 16 bits; "
             "pass a float array scaled to [0, 1] instead"
         )
     return values

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from skdpnet.images.conversion import UnusableImage, check_header, decoding, too_large
 
-FOLDER_HINT = "list the pictures in it with load_image_folder"
+FOLDER_HINT = "list the images in it with load_image_folder"
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _missing(path: str, full: str, error: Exception) -> str:
     if not path:
         return "the path is empty"
     if path.startswith(("http://", "https://")):
-        return "this is a web address; download the picture and pass its path"
+        return "this is a web address; download the image and pass its path"
     if isinstance(error, PermissionError):
         return "permission denied; make the file readable for this user"
     if isinstance(error, FileNotFoundError) and os.path.islink(full):
@@ -143,7 +143,7 @@ def image_in(file: BinaryIO) -> Iterator[Image.Image]:
             file.seek(0)
             raise UnusableImage(
                 "the file is not an image that Pillow can read, or its header is "
-                f"damaged; it begins with {file.read(12)!r}; save the picture as "
+                f"damaged; it begins with {file.read(12)!r}; save the image as "
                 "JPEG or PNG"
             ) from error
         with image:

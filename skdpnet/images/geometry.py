@@ -1,4 +1,4 @@
-"""The square that the network looks at, and the way back to a picture's pixels."""
+"""The square that the network looks at, and the way back to an image's pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Geometry", "preprocess"]
 
 def _centred_square(width: int, height: int) -> tuple[int, int, int]:
     """Left edge, top edge and side of the largest centred square, in pixels."""
-    # Whole pixels: half a pixel of offset would blur a picture that already has
+    # Whole pixels: half a pixel of offset would blur an image that already has
     # the size the network wants.
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side
@@ -28,7 +28,7 @@ def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     image : PIL.Image.Image
-        An upright RGB picture, as returned by ``Images.load``.
+        An upright RGB image, as returned by ``Images.load``.
     image_size : int
         Side of the network's input in pixels.
 
@@ -40,10 +40,10 @@ def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If the picture is not in RGB mode.
+        If the image is not in RGB mode.
     """
     if image.mode != "RGB":
-        raise ValueError(f"expected an RGB picture, got mode {image.mode!r}")
+        raise ValueError(f"expected an RGB image, got mode {image.mode!r}")
     left, top, side = _centred_square(*image.size)
     square = image.resize(
         (image_size, image_size),
@@ -56,7 +56,7 @@ def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the network's input lies in one picture.
+    """Where the network's input lies in one image.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Geometry:
         Width and height in pixels as stored in the file, before the EXIF
         orientation is applied.
     orientation : int
-        EXIF orientation, 1 to 8; 1 for a picture that is stored upright.
+        EXIF orientation, 1 to 8; 1 for an image that is stored upright.
     """
 
     stored_size: tuple[int, int]
@@ -77,7 +77,7 @@ class Geometry:
         return (height, width) if self.orientation >= 5 else (width, height)
 
     def to_upright(self, boxes: ArrayLike) -> NDArray[np.float64]:
-        """Map boxes in the network's input to pixels of the upright picture.
+        """Map boxes in the network's input to pixels of the upright image.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Geometry:
         Returns
         -------
         ndarray of shape (..., 4), float64
-            Left, top, right and bottom edges in pixels of the upright picture,
+            Left, top, right and bottom edges in pixels of the upright image,
             counted from its top left corner.
 
         Raises
@@ -118,9 +118,9 @@ class Geometry:
         Returns
         -------
         ndarray of shape (..., 4), float64
-            Left, top, right and bottom edges in pixels of the stored picture.
+            Left, top, right and bottom edges in pixels of the stored image.
             Left stays smaller than right and top smaller than bottom, however
-            the picture is turned.
+            the image is turned.
 
         Raises
         ------

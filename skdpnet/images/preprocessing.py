@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["input_pixels"]
 
-# How many pixels of the decoded picture a pixel of the input is made of, each way, at
-# least. At 2 the maps move by half of what saving a picture again as JPEG of quality 90
+# How many pixels of the decoded image a pixel of the input is made of, each way, at
+# least. At 2 the maps move by half of what saving an image again as JPEG of quality 90
 # does, and less than that on fine textures; at 1 by up to twice as much as that does.
 _GAP = 2
 
@@ -30,9 +30,9 @@ _GAP = 2
 def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     """Decode an image file as the network's input.
 
-    A JPEG picture at least four times as large as the input is decoded at a half, a
+    A JPEG image at least four times as large as the input is decoded at a half, a
     quarter or an eighth of its size, which its format gives at a fraction of the cost,
-    so that still at least twice the input's side is left; every other picture at its
+    so that still at least twice the input's side is left; every other image at its
     full size.
 
     Parameters
@@ -45,7 +45,7 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of shape (S, S, 3), uint8
-        The picture's centred square, upright; as from
+        The image's centred square, upright; as from
         `skdpnet.images.geometry.preprocess`.
 
     Raises
@@ -63,7 +63,7 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
             drafted = image.draft(None, (enough, enough))
             if drafted is not None:
                 # The decoder rounds sizes up: its last row and column may reach over
-                # the picture's edge, so the square has fractions of pixels.
+                # the image's edge, so the square has fractions of pixels.
                 square *= drafted[1][2] / geometry.stored_size[0]
         image.load()
         # Known only now: a PNG file may carry its EXIF data behind the pixels.

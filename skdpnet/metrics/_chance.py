@@ -16,7 +16,7 @@ __all__ = ["random_regions", "same_size"]
 
 def random_regions(
     grids: Sequence[RegionGrid],
-    n_pictures: int,
+    n_images: int,
     n_parts: int,
     random_state: int | np.random.RandomState | None = None,
     *,
@@ -29,7 +29,7 @@ def random_regions(
     ----------
     grids : sequence of RegionGrid
         Regions of each map: an estimator's ``grids_``.
-    n_pictures, n_parts : int
+    n_images, n_parts : int
         n and P.
     random_state : int, RandomState or None, default=None
     part_maps : int array-like of shape (P,), default=None
@@ -44,7 +44,7 @@ def random_regions(
     -------
     float64 ndarray of shape (n, P, 4)
         (left, top, right, bottom) in shares of the maps' sides;
-        `skdpnet.images.geometry.Geometry` brings them to a picture's pixels.
+        `skdpnet.images.geometry.Geometry` brings them to an image's pixels.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def random_regions(
         If the shapes do not fit, or there is no such map or region.
     """
     random = check_random_state(random_state)
-    n = whole("n_pictures", n_pictures, 0)
+    n = whole("n_images", n_images, 0)
     p = whole("n_parts", n_parts, 0)
     if like is not None and part_maps is None:
         if len(grids) != 1:

@@ -1,4 +1,4 @@
-"""Whether a part means the same in all pictures, and under noise."""
+"""Whether a part means the same in all images, and under noise."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def consistency(
     active: ArrayLike | None = None,
     threshold: float = 0.8,
 ) -> np.ndarray:
-    """Tell which parts show the same true part in most pictures.
+    """Tell which parts show the same true part in most images.
 
     A part is consistent if there is a true part that lies in its box in at least
-    `threshold` of the pictures in which that true part is visible.
+    `threshold` of the images in which that true part is visible.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ def consistency(
         See `part_hits`.
     visible : bool array-like of shape (n, K)
     active : bool array-like of shape (n, P), default=None
-        Which pictures count for which part; None: all. See the notes.
+        Which images count for which part; None: all. See the notes.
     threshold : float in (0, 1], default=0.8
 
     Returns
     -------
     bool ndarray of shape (P,)
-        Its mean is the score. False for a part that no picture counts for. By chance:
+        Its mean is the score. False for a part that no image counts for. By chance:
         that of the hits of `random_regions`.
 
     Raises
@@ -48,10 +48,10 @@ def consistency(
 
     Notes
     -----
-    In [1]_ a part belongs to one class, and the class's test pictures count:
+    In [1]_ a part belongs to one class, and the class's test images count:
     ``active = y[:, None] == part_classes``, with boxes of 72×72 of 224×224 pixels
     (`fixed_size`). Parts that classes share have no class of their own. For those,
-    let the pictures count in which a part is present, such as ``transform(X) > 0``.
+    let the images count in which a part is present, such as ``transform(X) > 0``.
     This conditions on what the model answers instead of on the truth: such scores are
     not to be put beside those of the paper.
 
@@ -81,16 +81,16 @@ def consistency(
 def stability(
     hits: ArrayLike, hits_again: ArrayLike, *, active: ArrayLike | None = None
 ) -> float:
-    """Measure how often parts show the same true parts when pictures get noise.
+    """Measure how often parts show the same true parts when images get noise.
 
     Parameters
     ----------
     hits : bool array-like of shape (n, P, K)
         See `part_hits`.
     hits_again : bool array-like of shape (n, P, K)
-        Of the same pictures with noise, see `add_noise`.
+        Of the same images with noise, see `add_noise`.
     active : bool array-like of shape (n, P), default=None
-        Which pairs of picture and part count, as in `consistency`; None: all.
+        Which pairs of image and part count, as in `consistency`; None: all.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def stability(
     ----------
     Q. Huang et al., "Evaluation and Improvement of Interpretability for
     Self-Explainable Part-Prototype Networks", ICCV 2023. There a class's own
-    parts count in its pictures, see `consistency`.
+    parts count in its images, see `consistency`.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def stability(
     again = mask("hits_again", hits_again, hits.shape)
     counts = _active(active, hits.shape[:2])
     if not counts.any():
-        raise ValueError("no pair of picture and part counts: none is active.")
+        raise ValueError("no pair of image and part counts: none is active.")
     return float((hits == again).all(2)[counts].mean())
 
 
@@ -172,11 +172,11 @@ def add_noise(
     random = check_random_state(random_state)
     unit = 255 * np.array(_IMAGENET_STD)
     out = np.empty_like(pixels)
-    # One picture at a time: the noise of all would take eight times their memory.
+    # One image at a time: the noise of all would take eight times their memory.
     every = pixels.reshape(-1, *pixels.shape[-3:])
-    for picture, noisy in zip(every, out.reshape(every.shape), strict=True):
-        noise = random.normal(scale=sigma, size=picture.shape).clip(-clip, clip)
-        noisy[:] = np.rint(picture + noise * unit).clip(0, 255)
+    for image, noisy in zip(every, out.reshape(every.shape), strict=True):
+        noise = random.normal(scale=sigma, size=image.shape).clip(-clip, clip)
+        noisy[:] = np.rint(image + noise * unit).clip(0, 255)
     return out
 
 

@@ -19,27 +19,27 @@ __all__ = [
 
 
 def pointing_game(boxes: ArrayLike, targets: Sequence[ArrayLike]) -> np.ndarray:
-    """Tell for each picture whether a box points at one of its targets.
+    """Tell for each image whether a box points at one of its targets.
 
     A box points at a target in which its centre lies.
 
     Parameters
     ----------
     boxes : array-like of shape (n, 4)
-        (left, top, right, bottom), one a picture.
+        (left, top, right, bottom), one an image.
     targets : sequence of n array-likes of shape (k_i, 4)
-        True boxes of each picture, in the same pixels; there may be none.
+        True boxes of each image, in the same pixels; there may be none.
 
     Returns
     -------
     bool ndarray of shape (n,)
         Its mean is the pointing game's score. By chance: that of `random_regions`,
-        about the share of the picture that the targets cover.
+        about the share of the image that the targets cover.
 
     Raises
     ------
     ValueError
-        If the numbers of boxes and of pictures differ.
+        If the numbers of boxes and of images differ.
 
     References
     ----------
@@ -54,7 +54,7 @@ def pointing_game(boxes: ArrayLike, targets: Sequence[ArrayLike]) -> np.ndarray:
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     if len(boxes) != len(targets):
-        raise ValueError(f"{len(boxes)} boxes but targets of {len(targets)} pictures.")
+        raise ValueError(f"{len(boxes)} boxes but targets of {len(targets)} images.")
     hits = np.zeros(len(boxes), dtype=bool)
     for i, (left, top, right, bottom) in enumerate(boxes):
         x, y = (left + right) / 2, (top + bottom) / 2
@@ -65,14 +65,14 @@ def pointing_game(boxes: ArrayLike, targets: Sequence[ArrayLike]) -> np.ndarray:
 
 
 def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
-    """Tell which known parts lie in the box of which part, in each picture.
+    """Tell which known parts lie in the box of which part, in each image.
 
     The base of `part_purity`, `consistency` and `stability`.
 
     Parameters
     ----------
     boxes : array-like of shape (n, P, 4)
-        (left, top, right, bottom) of each part's region in each picture.
+        (left, top, right, bottom) of each part's region in each image.
     truths : array-like of shape (n, K, 2) or (n, K, 4)
         Points (x, y) or boxes of K true parts, in the same pixels; of a box its
         centre counts. NaN in all numbers of a true part that is not visible.
@@ -108,13 +108,13 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
             f"{truths.shape}."
         )
     if len(boxes) != len(truths):
-        raise ValueError(f"boxes of {len(boxes)} pictures but truths of {len(truths)}.")
+        raise ValueError(f"boxes of {len(boxes)} images but truths of {len(truths)}.")
     known = np.isfinite(truths)
     unclear = np.argwhere(~known.all(2) & ~np.isnan(truths).all(2))
     if len(unclear):
         i, k = unclear[0].tolist()
         raise ValueError(
-            f"true part {k} of picture {i} is {truths[i, k].tolist()}: its numbers "
+            f"true part {k} of image {i} is {truths[i, k].tolist()}: its numbers "
             "must be finite or, where it is not visible, all be NaN."
         )
     x, y = np.moveaxis(truths.reshape(*truths.shape[:2], -1, 2).mean(2), 2, 0)
@@ -129,7 +129,7 @@ def part_purity(
 ) -> np.ndarray:
     """Measure how far each part means one true part.
 
-    Of the pictures that a part responds to most, the share in which a true part is
+    Of the images that a part responds to most, the share in which a true part is
     in its box, of those in which that true part is visible; for the true part of
     which it is largest.
 
@@ -139,15 +139,15 @@ def part_purity(
         See `part_hits`.
     visible : bool array-like of shape (n, K)
     responses : array-like of shape (n, P)
-        Largest response of each part in each picture.
+        Largest response of each part in each image.
     n_top : int, default=10
-        How many pictures of each part count; all, where there are fewer. Of equal
-        responses, the first pictures'.
+        How many images of each part count; all, where there are fewer. Of equal
+        responses, the first images'.
 
     Returns
     -------
     float64 ndarray of shape (P,)
-        0 where the pictures of a part show no true part. By chance: that of the same
+        0 where the images of a part show no true part. By chance: that of the same
         responses with the hits of `random_regions`. It is well above the share of one
         true part's hits, as the best of K counts.
 
@@ -195,12 +195,12 @@ def fixed_size(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
     boxes : array-like of shape (..., 4)
         (left, top, right, bottom).
     side : float, or array-like that broadcasts to the boxes' leading axes
-        In units of the boxes; one number a picture has the shape (n, 1).
+        In units of the boxes; one number an image has the shape (n, 1).
 
     Returns
     -------
     float64 ndarray of shape (..., 4)
-        They may reach over the picture's edges.
+        They may reach over the image's edges.
 
     Examples
     --------

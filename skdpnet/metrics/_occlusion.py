@@ -18,7 +18,7 @@ from skdpnet.metrics._chance import same_size
 
 __all__ = ["ResponseDrop", "response_drop"]
 
-# Covered pictures go through the network in pieces of about this many bytes.
+# Covered images go through the network in pieces of about this many bytes.
 _BYTES = 1 << 27
 # Standard deviation of the blur, as a share of the covered box's side.
 _SIGMA = 0.25
@@ -36,7 +36,7 @@ class ResponseDrop:
     random : float64 ndarray of shape (n, k)
         With another region covered, drawn by chance.
     before : float64 ndarray of shape (n, k)
-        The responses in the pictures as they are.
+        The responses in the images as they are.
     """
 
     best: np.ndarray
@@ -66,16 +66,16 @@ def response_drop(
     A box that shows what a part responds to is one without which the part responds
     less. In the square that the network sees, the pixels of the box give way to a blur
     of those around it, by normalised convolution [1]_, and the largest response in the
-    whole picture is taken again: it falls little where the part is elsewhere too.
+    whole image is taken again: it falls little where the part is elsewhere too.
 
     Parameters
     ----------
     estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
         Or a Pipeline that starts with one, or a fitted search of these. Nothing is
-        kept in its `memory` of the covered pictures.
-    X : pictures
+        kept in its `memory` of the covered images.
+    X : images
     parts : int array-like of shape (n, k)
-        Numbers of k parts of each picture, such as those of largest contribution.
+        Numbers of k parts of each image, such as those of largest contribution.
     random_state : int, RandomState or None, default=None
         Draws the regions to compare with: of the same size on the same map, each
         place alike, the best region's own among them.
@@ -94,11 +94,11 @@ def response_drop(
     IndexError
         If there is no such part.
     skdpnet.images.ImageError
-        If a picture cannot be read.
+        If an image cannot be read.
 
     Notes
     -----
-    2·n·k pictures go through the network. That boxes need such a test is shown in
+    2·n·k images go through the network. That boxes need such a test is shown in
     [2]_.
 
     References
@@ -111,8 +111,8 @@ def response_drop(
     fitted, _ = find_parts(estimator)
     if fitted._takes_features():
         raise ValueError(
-            "response_drop covers regions of pictures, but this estimator takes "
-            "precomputed features: fit one on pictures."
+            "response_drop covers regions of images, but this estimator takes "
+            "precomputed features: fit one on images."
         )
     images = as_images(X)
     asked = _checked(parts, len(images), len(fitted.part_maps_))
@@ -121,7 +121,7 @@ def response_drop(
     before = found.responses[rows, asked].astype(np.float64)
     random = check_random_state(random_state)
     boxes = _boxes(fitted, asked, found.regions[rows, asked], random)
-    # The covered pictures are seen once: the folder of maps is no place for them.
+    # The covered images are seen once: the folder of maps is no place for them.
     forgetful = copy.copy(fitted)
     forgetful.memory = None
     n_covered = boxes.shape[1] * boxes.shape[2]
@@ -148,7 +148,7 @@ def _checked(parts: ArrayLike, n: int, n_parts: int) -> np.ndarray:
     given = np.asarray(parts)
     if given.ndim != 2 or len(given) != n:
         raise ValueError(
-            f"parts must have the shape ({n}, k), k parts of each picture, got "
+            f"parts must have the shape ({n}, k), k parts of each image, got "
             f"{given.shape}."
         )
     if given.dtype.kind not in "iu":
@@ -171,7 +171,7 @@ def _boxes(
 
 
 def _covered(square: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Copy a square picture (m, s, s, 3), each time with one of the boxes covered."""
+    """Copy a square image (m, s, s, 3), each time with one of the boxes covered."""
     edges = np.rint(boxes.reshape(-1, 4) * len(square)).astype(int)
     copies = np.repeat(square[None], len(edges), axis=0)
     for copied, (left, top, right, bottom) in zip(copies, edges, strict=True):

@@ -32,20 +32,20 @@ def deletion_curve(
     n_steps: int = 10,
     blank: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Score a picture whose pixels go, those first that the heat map calls important.
+    """Score an image whose pixels go, those first that the heat map calls important.
 
     Parameters
     ----------
     score : callable
-        Takes pictures, uint8 (m, h, w, 3), and gives their m scores, such as the
+        Takes images, uint8 (m, h, w, 3), and gives their m scores, such as the
         probability of the class that the heat map explains.
     image, heat, n_steps, blank
-        As in `masked`, which makes the pictures.
+        As in `masked`, which makes the images.
 
     Returns
     -------
     float64 ndarray of shape (n_steps + 1,)
-        From the whole picture's score to that of the blank. The faster it falls the
+        From the whole image's score to that of the blank. The faster it falls the
         better: see `area_under`. By chance: that of a constant heat map of the same
         shape, ``np.zeros_like(heat)``, whose ties are broken by chance.
 
@@ -94,13 +94,13 @@ def insertion_curve(
     Returns
     -------
     float64 ndarray of shape (n_steps + 1,)
-        From the blank's score to that of the whole picture. The faster it rises the
+        From the blank's score to that of the whole image. The faster it rises the
         better.
 
     References
     ----------
     V. Petsiuk et al., as in `deletion_curve`. There too pixels come to a blurred
-    picture.
+    image.
     """
     return _scores(score, masked(image, heat, n_steps, blank, insertion=True))
 
@@ -137,7 +137,7 @@ def masked(
     blank: ArrayLike | None = None,
     insertion: bool = False,
 ) -> np.ndarray:
-    """Make the pictures of a deletion or insertion curve.
+    """Make the images of a deletion or insertion curve.
 
     Parameters
     ----------
@@ -148,10 +148,10 @@ def masked(
         `skdpnet.images.geometry.preprocess`.
     n_steps : int, default=10
         Each step takes the same number of pixels, but for rounding.
-    blank : None, number, colour (3,) or picture (h, w, 3), default=None
-        What stands in place of pixels, 0 to 255. None: the picture itself, blurred
+    blank : None, number, colour (3,) or image (h, w, 3), default=None
+        What stands in place of pixels, 0 to 255. None: the image itself, blurred
         with a standard deviation of a tenth of its shorter side: its colours stay, its
-        parts go, and it is nearer to natural pictures than one colour is.
+        parts go, and it is nearer to natural images than one colour is.
     insertion : bool, default=False
         False: pixels go to the blank. True: they come to it.
 
@@ -169,9 +169,9 @@ def masked(
     -----
     Where heat is equal, the order is by chance, but as coarse as the heat map's cells
     are: single pixels strewn about would disturb a network more than a region of them
-    does. It is always the same for a picture.
+    does. It is always the same for an image.
     """
-    pixels, heat = _picture(image), finite("heat", heat, 2)
+    pixels, heat = _image(image), finite("heat", heat, 2)
     if heat.size == 0:
         raise ValueError(f"heat has no cells: its shape is {heat.shape}.")
     height, width = pixels.shape[:2]
@@ -186,7 +186,7 @@ def masked(
 
 
 def _blurred(image: np.ndarray) -> np.ndarray:
-    """Blur an RGB picture until its parts are gone."""
+    """Blur an RGB image until its parts are gone."""
     radius = _BLUR * min(image.shape[:2])
     blur = ImageFilter.GaussianBlur(radius)
     return np.asarray(Image.fromarray(image).filter(blur))
@@ -213,7 +213,7 @@ def _interpolated(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return wide[0, 0].numpy()
 
 
-def _picture(image: ArrayLike) -> np.ndarray:
+def _image(image: ArrayLike) -> np.ndarray:
     pixels = np.asarray(image)
     shaped = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0
     if pixels.dtype != np.uint8 or not shaped:
@@ -228,7 +228,7 @@ def _blank(blank: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     given = np.asarray(blank, dtype=np.float64)
     if given.shape not in ((), (3,), shape):
         raise ValueError(
-            f"blank must be a number, a colour (3,) or a picture {shape}, got the "
+            f"blank must be a number, a colour (3,) or an image {shape}, got the "
             f"shape {given.shape}."
         )
     if not (0 <= given.min() and given.max() <= 255):
@@ -236,8 +236,8 @@ def _blank(blank: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(np.rint(given).astype(np.uint8), shape)
 
 
-def _scores(score: Score, pictures: np.ndarray) -> np.ndarray:
-    scores = finite("what score returned", score(pictures), 1)
-    if len(scores) != len(pictures):
-        raise ValueError(f"score returned {len(scores)} of {len(pictures)} numbers.")
+def _scores(score: Score, images: np.ndarray) -> np.ndarray:
+    scores = finite("what score returned", score(images), 1)
+    if len(scores) != len(images):
+        raise ValueError(f"score returned {len(scores)} of {len(images)} numbers.")
     return scores

@@ -11,7 +11,7 @@ from skdpnet.metrics._validation import finite
 
 __all__ = ["parts_to_flip", "parts_to_keep"]
 
-# Sums of some pictures are in memory at a time: as many of these numbers, 32 MB.
+# Sums of some images are in memory at a time: as many of these numbers, 32 MB.
 _AT_ONCE = 1 << 22
 
 
@@ -24,7 +24,7 @@ def parts_to_keep(
 ) -> np.ndarray:
     """Count the parts that are enough for a decision.
 
-    All parts but these are as present as in an average training picture, where the
+    All parts but these are as present as in an average training image, where the
     descriptor is 0. Parts are kept in the order of their contribution to what the
     predicted class's score is larger by than the runner-up's, largest first, until
     the predicted class has a larger score than every other.
@@ -37,7 +37,7 @@ def parts_to_keep(
         `skdpnet.explanations.readout.linear_readout` gives them.
     descriptors : array-like of shape (n, P)
     order : int array-like of shape (n, P), default=None
-        Another order of each picture's parts, such as one by chance:
+        Another order of each image's parts, such as one by chance:
         ``np.argsort(random.random(descriptors.shape))``.
 
     Returns
@@ -60,7 +60,7 @@ def parts_to_keep(
     -----
     Compare the sufficient parts of R. Hesse et al., "FunnyBirds: A Synthetic Vision
     Dataset for a Part-Based Analysis of Explainable AI Methods", ICCV 2023; here no
-    picture is redrawn: the parts are the model's own.
+    image is redrawn: the parts are the model's own.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def parts_to_flip(
 ) -> np.ndarray:
     """Count the parts without which a decision changes.
 
-    Parts are set to what they are in an average training picture, where the
+    Parts are set to what they are in an average training image, where the
     descriptor is 0, in the order of `parts_to_keep`, until the predicted class no
     longer has a larger score than every other.
 
@@ -122,7 +122,7 @@ def _cumulated(
 ) -> Iterator[np.ndarray]:
     """Yield what the predicted class leads all others by, (n', P + 1).
 
-    Of some pictures at a time; with the first 0, 1, … P parts alone, or without these.
+    Of some images at a time; with the first 0, 1, … P parts alone, or without these.
     """
     V, bias, b, chosen = _checked(coef, intercept, descriptors, order)
     n_classes, n_parts = V.shape

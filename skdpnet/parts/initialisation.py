@@ -33,7 +33,7 @@ def cluster_parts(
 
     Parameters
     ----------
-    maps : WhitenedMaps of n pictures
+    maps : WhitenedMaps of n images
     whitening : Whitening
         The one that made `maps`.
     y : int ndarray of shape (n,)

@@ -29,7 +29,7 @@ _CPU = torch.device("cpu")
 
 
 class MapRows:
-    """Some pictures' feature maps, read piece by piece: no copy of them is made.
+    """Some images' feature maps, read piece by piece: no copy of them is made.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class MapRows:
 
 
 class WhitenedMaps(NamedTuple):
-    """All that the whitened region descriptors of some pictures follow from.
+    """All that the whitened region descriptors of some images follow from.
 
     The descriptor of region r is ``pooled(cells)_r - lengths_r * offset``, of length
     ``norms_r``; it is never formed for all regions at once.
@@ -138,7 +138,7 @@ class Whitening:
     def tensors(
         self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
     ) -> list[torch.Tensor]:
-        """Whiten the maps of a few pictures where their responses are worked out.
+        """Whiten the maps of a few images where their responses are worked out.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class Whitening:
     def _each(
         self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
     ) -> Iterator[tuple[slice, list[torch.Tensor]]]:
-        """Whiten a few pictures at a time."""
+        """Whiten a few images at a time."""
         projection = torch.from_numpy(self.projection).to(device)
         offset = torch.from_numpy(self.offset).to(device)
         changes_nothing = self._changes_nothing()
@@ -253,7 +253,7 @@ def sample_regions(
         The one that made them.
     grid : RegionGrid
     n_regions : int
-        About so many regions, spread evenly over the pictures, at least one each.
+        About so many regions, spread evenly over the images, at least one each.
     random_state : RandomState
 
     Returns
@@ -287,7 +287,7 @@ def sample_regions(
 def _pieces(
     maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device = _CPU
 ) -> Iterator[slice]:
-    """Cut pictures so that the pooled regions of a piece are few."""
+    """Cut images so that the pooled regions of a piece are few."""
     most = _PIECE_BYTES.get(device.type, _PIECE_BYTES_ELSEWHERE)
     at_once = max(1, most // (4 * grid.n_regions * maps.shape[-1]))
     for start in range(0, len(maps), at_once):
@@ -297,6 +297,6 @@ def _pieces(
 def _descriptors(
     cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
 ) -> torch.Tensor:
-    """All whitened region descriptors of a few pictures, (N, R, K)."""
+    """All whitened region descriptors of a few images, (N, R, K)."""
     pooled = torch.cat(list(grid.pool(cells)), dim=1)
     return pooled - lengths[..., None] * offset

@@ -3,7 +3,7 @@
 The way from a model to the file is ::
 
     contents = gather(...)      contents.py    numbers: no pixels, no HTML
-    bitmaps = Bitmaps()         thumbnails.py  pixels of crops and pictures
+    bitmaps = Bitmaps()         thumbnails.py  pixels of crops and images
     text = render(...)          page.py        templates/: HTML, CSS, JavaScript
 """
 

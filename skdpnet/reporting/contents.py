@@ -18,25 +18,25 @@ from skdpnet.explanations.galleries import PartGallery, part_galleries
 from skdpnet.explanations.readout import LinearReadout
 from skdpnet.reporting.selection import InTurn
 
-__all__ = ["Contents", "Decision", "Picture", "Row", "gather"]
+__all__ = ["Contents", "Decision", "ExplainedImage", "Row", "gather"]
 
-# Rows of a picture's tables; more boxes on one picture could not be told apart.
+# Rows of an image's tables; more boxes on one image could not be told apart.
 _ROWS_FOR, _ROWS_AGAINST = 5, 3
 _ROWS_DIFFERENCE = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One part in the explanation of a picture.
+    """One part in the explanation of an image.
 
     Attributes
     ----------
     part : int
     contribution : float
     present : bool
-        Whether it responds more than in an average training picture.
+        Whether it responds more than in an average training image.
     box : float64 ndarray of shape (4,)
-        Its best region, in pixels of the upright picture.
+        Its best region, in pixels of the upright image.
     """
 
     part: int
@@ -81,8 +81,8 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture of the test set.
+class ExplainedImage:
+    """An image of the test set.
 
     Attributes
     ----------
@@ -123,15 +123,15 @@ class Contents:
     coef : float64 ndarray of shape (C, P)
     intercept : float64 ndarray of shape (C,)
     participation : float64 ndarray of shape (C, P)
-        Mean contribution of each part to each class's score over the test pictures
+        Mean contribution of each part to each class's score over the test images
         of that class; 0 for classes without any.
     class_parts : list of lists of int
         Of each class, the parts whose presence speaks for it on average, largest
-        mean contribution first; for a class without test pictures by weight.
-    pictures : list of Picture
+        mean contribution first; for a class without test images by weight.
+    images : list of ExplainedImage
         Those shown: wrong ones first, then class by class.
     n_wrong : int
-        How many pictures of the whole test set are wrong.
+        How many images of the whole test set are wrong.
     part_names : object ndarray of shape (P,)
     homes : int ndarray of shape (P,)
         Class that each part is listed under: the one it was learned for.
@@ -145,7 +145,7 @@ class Contents:
     intercept: np.ndarray = field(repr=False)
     participation: np.ndarray = field(repr=False)
     class_parts: list[list[int]] = field(repr=False)
-    pictures: list[Picture] = field(repr=False)
+    images: list[ExplainedImage] = field(repr=False)
     n_wrong: int
     part_names: np.ndarray = field(repr=False)
     homes: np.ndarray = field(repr=False)
@@ -165,7 +165,7 @@ def gather(
     n_right: int,
     verbose: int,
 ) -> Contents:
-    """Compute what a report says, in one pass over either set of pictures.
+    """Compute what a report says, in one pass over either set of images.
 
     Parameters
     ----------
@@ -173,17 +173,17 @@ def gather(
         As `skdpnet.explain` takes it.
     readout : LinearReadout
         Of the same.
-    X_train, X_test : pictures
+    X_train, X_test : images
     truth : int ndarray of shape (n,)
-        Classes of the pictures in X_test.
+        Classes of the images in X_test.
     n_parts : int
         Parts listed of each class.
     n_crops : int
         Regions in each part's gallery.
     n_wrong : int
-        Wrong pictures kept, in turn from the classes.
+        Wrong images kept, in turn from the classes.
     n_right : int
-        Right pictures kept of each class.
+        Right images kept of each class.
     verbose : int
         1 or more: progress bars.
 
@@ -200,7 +200,7 @@ def gather(
         explain_each(estimator, X_test, upright=True),
         desc="explaining X_test",
         total=len(truth),
-        unit="picture",
+        unit="image",
         disable=not verbose,
     )
     for i, why in enumerate(bar):
@@ -210,19 +210,19 @@ def gather(
         chosen = right if true == predicted else wrong
         place = chosen.place(true, i)
         if place is not None:
-            chosen.keep(place, _picture(i, true, predicted, why))
+            chosen.keep(place, _image(i, true, predicted, why))
     n_test = counts.sum(axis=1)
     participation = readout.coef * sums / np.maximum(n_test, 1)[:, None]
     class_parts = [
         _speaking_for(readout.coef[c], participation[c], n_test[c] > 0)[:n_parts]
         for c in range(n_classes)
     ]
-    pictures = [
-        picture
+    images = [
+        image
         for chosen in (wrong, right)
-        for picture in sorted(chosen.kept(), key=lambda own: (own.true, own.number))
+        for image in sorted(chosen.kept(), key=lambda own: (own.true, own.number))
     ]
-    named = [*class_parts, *(picture.parts() for picture in pictures)]
+    named = [*class_parts, *(image.parts() for image in images)]
     parts = sorted({part for own in named for part in own})
     galleries = part_galleries(estimator, parts, X_train, n_crops, upright=True)
     return Contents(
@@ -232,7 +232,7 @@ def gather(
         intercept=readout.intercept,
         participation=participation,
         class_parts=class_parts,
-        pictures=pictures,
+        images=images,
         n_wrong=wrong.n_seen,
         part_names=readout.parts.get_feature_names_out(),
         homes=_homes(readout),
@@ -259,7 +259,7 @@ def _homes(readout: LinearReadout) -> np.ndarray:
     return np.array([numbers.get(label, other) for label, other in pairs])
 
 
-def _picture(number: int, true: int, predicted: int, why: Explanation) -> Picture:
+def _image(number: int, true: int, predicted: int, why: Explanation) -> ExplainedImage:
     difference = None
     if true != predicted:
         told = why.difference(why.classes.tolist()[true])
@@ -271,7 +271,7 @@ def _picture(number: int, true: int, predicted: int, why: Explanation) -> Pictur
     rows_for = why.top_parts(_ROWS_FOR)
     order = np.argsort(why.contributions, kind="stable")
     rows_against = order[why.contributions[order] < 0][:_ROWS_AGAINST]
-    return Picture(
+    return ExplainedImage(
         number=number,
         true=true,
         predicted=predicted,

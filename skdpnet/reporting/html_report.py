@@ -1,4 +1,4 @@
-"""`report`: from a fitted model and two sets of pictures to a file."""
+"""`report`: from a fitted model and two sets of images to a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skdpnet.images.collection import Images, as_images
 from skdpnet.images.containers import checked_items, is_path, path_text
 from skdpnet.reporting.contents import gather
 from skdpnet.reporting.page import render
-from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_pictures
+from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_images
 from skdpnet.reporting.views import Pixels
 from skdpnet.storage.atomic_write import replace_file, target_file
 from skdpnet.utils.validation import whole
@@ -41,18 +41,18 @@ def report(
     """Write how good a model is, and why it decides as it does, as one HTML file.
 
     The file holds the accuracy, overall and by class; the confusion matrix; each
-    class with the parts that take part in it and the regions of training pictures
-    that these respond to most; and test pictures with their explanations, of wrong
-    ones also why the predicted and not the true class. It holds all its pictures,
+    class with the parts that take part in it and the regions of training images
+    that these respond to most; and test images with their explanations, of wrong
+    ones also why the predicted and not the true class. It holds all its images,
     loads nothing from anywhere, and can be read without JavaScript and on paper.
 
     Parameters
     ----------
     estimator : fitted classifier
-        As `skdpnet.explain` takes it, fitted on pictures.
-    X_train : pictures
+        As `skdpnet.explain` takes it, fitted on images.
+    X_train : images
         That the parts' galleries are chosen from; those that the model learned from.
-    X_test : pictures
+    X_test : images
         That the model has not seen.
     y_test : array-like of shape (n,)
         Their true classes.
@@ -65,10 +65,10 @@ def report(
     n_crops : int, default=6
         How many regions of each part are shown.
     n_wrong : int, default=100
-        How many wrongly classified pictures are shown at most: the first of each
+        How many wrongly classified images are shown at most: the first of each
         class, then the second of each, and so on, in the order of X_test.
     n_right : int, default=2
-        How many rightly classified pictures of each class are shown at most: the
+        How many rightly classified images of each class are shown at most: the
         first ones in X_test.
     verbose : int, default=0
         1 or more: progress bars.
@@ -84,16 +84,16 @@ def report(
         If the model, or a step of it, is not fitted.
     ValueError
         If the model is not one that `skdpnet.explain` takes, or sees features in
-        place of pictures; if y_test has another length than X_test, or holds a label
+        place of images; if y_test has another length than X_test, or holds a label
         that the model does not know; if one of the numbers is out of range.
     FileNotFoundError, IsADirectoryError
         If there is no such folder, or the path is a folder: before any work is done.
     skdpnet.images.ImageError
-        Names the first picture that cannot be read.
+        Names the first image that cannot be read.
 
     Notes
     -----
-    Both sets of pictures go through the network once, and not at all where the
+    Both sets of images go through the network once, and not at all where the
     estimator's `memory` holds their maps. No more is kept of an explanation than
     the page shows.
 
@@ -123,7 +123,7 @@ def report(
     readout = linear_readout(estimator)
     if readout.parts._takes_features():
         raise ValueError(
-            "a report shows pictures, but the model was fitted on precomputed "
+            "a report shows images, but the model was fitted on precomputed "
             'features: fit one with another backbone than "precomputed".'
         )
     train, test = _checked_images("X_train", X_train), _checked_images("X_test", X_test)
@@ -140,13 +140,13 @@ def report(
         n_right=int(n_right),
         verbose=verbose,
     )
-    numbers = [own.number for own in contents.pictures]
+    numbers = [own.number for own in contents.images]
     bitmaps = Bitmaps()
-    pictures = shrink_pictures(test, numbers, bitmaps, verbose)
+    images = shrink_images(test, numbers, bitmaps, verbose)
     crops = cut_crops(train, contents.galleries.values(), bitmaps, verbose)
     text = render(
         contents,
-        Pixels(bitmaps.uris, pictures, crops, _file_names(X_test, numbers)),
+        Pixels(bitmaps.uris, images, crops, _file_names(X_test, numbers)),
         title=f"Report of {type(estimator).__name__}" if title is None else str(title),
         model=_model_line(readout),
         n_train=len(train),
@@ -158,7 +158,7 @@ def report(
 
 
 def _checked_images(name: str, X) -> Images:
-    """Check the pictures' headers, saying which of the two sets is meant."""
+    """Check the images' headers, saying which of the two sets is meant."""
     try:
         images = as_images(X)
         images.check()
@@ -169,11 +169,11 @@ def _checked_images(name: str, X) -> Images:
 
 
 def _class_numbers(readout: LinearReadout, y, n: int) -> np.ndarray:
-    """Turn the labels of the test pictures into the model's numbers of them."""
+    """Turn the labels of the test images into the model's numbers of them."""
     labels = column_or_1d(y).tolist()
     if len(labels) != n:
         raise ValueError(
-            f"y_test must have a label for each picture, but X_test has {n} and y_test "
+            f"y_test must have a label for each image, but X_test has {n} and y_test "
             f"{len(labels)}."
         )
     known = {label: c for c, label in enumerate(readout.classes.tolist())}
@@ -191,7 +191,7 @@ def _class_numbers(readout: LinearReadout, y, n: int) -> np.ndarray:
 
 
 def _file_names(X, numbers: list[int]) -> dict[int, str]:
-    """Names, without their folders, of those pictures that are files."""
+    """Names, without their folders, of those images that are files."""
     items = checked_items(X)
     return {i: Path(path_text(items[i])).name for i in numbers if is_path(items[i])}
 

@@ -1,4 +1,4 @@
-"""Numbered boxes over a small picture: where each frame and each badge goes."""
+"""Numbered boxes over a small image: where each frame and each badge goes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skdpnet.reporting.thumbnails import PICTURE_SIDE
+from skdpnet.reporting.thumbnails import IMAGE_SIDE
 
 __all__ = ["Frame", "View", "lay_out"]
 
-# In units of the view, whose longer side has PICTURE_SIDE.
+# In units of the view, whose longer side has IMAGE_SIDE.
 BADGE = 11.0
 _GAP = 1.0
 _OUTSET = 4.0
@@ -41,15 +41,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class View:
-    """A picture as a page shows it.
+    """An image as a page shows it.
 
     Attributes
     ----------
     width, height : float
-        The longer one is always the same, so that badges are legible on a picture of
+        The longer one is always the same, so that badges are legible on an image of
         any size.
     scale : float
-        Of the view to the picture's own pixels.
+        Of the view to the image's own pixels.
     """
 
     width: float
@@ -58,8 +58,8 @@ class View:
 
     @classmethod
     def of(cls, size: tuple[int, int]) -> View:
-        """Fit a picture of some width and height, in pixels."""
-        scale = PICTURE_SIDE / max(size)
+        """Fit an image of some width and height, in pixels."""
+        scale = IMAGE_SIDE / max(size)
         return cls(size[0] * scale, size[1] * scale, scale)
 
 
@@ -75,7 +75,7 @@ def lay_out(
     ----------
     view : View
     boxes : sequence of ndarray of shape (4,)
-        (left, top, right, bottom) in pixels of the picture.
+        (left, top, right, bottom) in pixels of the image.
     marks : sequence of str
 
     Returns
@@ -89,7 +89,7 @@ def lay_out(
         same = sum(np.allclose(box, other) for other in boxes[:rank])
         left, top, right, bottom = box * view.scale
         outset = _OUTSET * same
-        # Half a line's width inside, or the picture's edge would cut the frame.
+        # Half a line's width inside, or the image's edge would cut the frame.
         x0, x1 = np.clip([left - outset, right + outset], 1.5, view.width - 1.5)
         y0, y1 = np.clip([top - outset, bottom + outset], 1.5, view.height - 1.5)
         centre = _free_place(view, left + BADGE, top + BADGE, taken)

@@ -35,9 +35,9 @@ def render(
     model : str
         One line about the model.
     n_train : int
-        How many pictures the crops were chosen from.
+        How many images the crops were chosen from.
     n_right_each : int
-        How many right pictures of a class are shown at most.
+        How many right images of a class are shown at most.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which pictures a report shows, chosen while they go by."""
+"""Which images a report shows, chosen while they go by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels for a page: small JPEGs of pictures and crops, heat maps as tiny PNGs."""
+"""Pixels for a page: small JPEGs of images and crops, heat maps as tiny PNGs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tqdm.auto import tqdm
 from skdpnet.explanations.galleries import PartGallery
 from skdpnet.images.collection import Images
 
-__all__ = ["Bitmaps", "cell_image", "cut_crops", "heat_image", "shrink_pictures"]
+__all__ = ["Bitmaps", "cell_image", "cut_crops", "heat_image", "shrink_images"]
 
-PICTURE_SIDE = 320
+IMAGE_SIDE = 320
 _CROP_SIDE = 80
 _QUALITY = 80
-# How opaque the hottest cell is: the picture is to be seen through it.
+# How opaque the hottest cell is: the image is to be seen through it.
 _OPACITY = 0.8
 
 
 class Bitmaps:
-    """Pictures of a page, each once however often the page shows it."""
+    """Images of a page, each once however often the page shows it."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -34,28 +34,28 @@ class Bitmaps:
         """``data:`` addresses, by number."""
         return list(self._numbers)
 
-    def add(self, picture: Image.Image) -> int:
-        """Encode a picture.
+    def add(self, image: Image.Image) -> int:
+        """Encode an image.
 
         Parameters
         ----------
-        picture : PIL.Image.Image
+        image : PIL.Image.Image
             In RGB.
 
         Returns
         -------
         int
-            Its number; that of an earlier picture of the same pixels.
+            Its number; that of an earlier image of the same pixels.
         """
         file = io.BytesIO()
-        picture.save(file, "JPEG", quality=_QUALITY, optimize=True)
+        image.save(file, "JPEG", quality=_QUALITY, optimize=True)
         return self._numbers.setdefault(_uri("jpeg", file), len(self._numbers))
 
 
-def shrink_pictures(
+def shrink_images(
     images: Images, numbers: Iterable[int], bitmaps: Bitmaps, verbose: int = 0
 ) -> dict[int, tuple[int, tuple[int, int]]]:
-    """Encode pictures, none larger than a page shows it.
+    """Encode images, none larger than a page shows it.
 
     Parameters
     ----------
@@ -63,24 +63,24 @@ def shrink_pictures(
     numbers : iterable of int
         Which of them.
     bitmaps : Bitmaps
-        Takes the pictures.
+        Takes the images.
     verbose : int, default=0
         1 or more: a progress bar.
 
     Returns
     -------
     dict of int to (int, (int, int))
-        Under each number, that of the bitmap, and the full picture's width and height
+        Under each number, that of the bitmap, and the full image's width and height
         in pixels.
     """
     out = {}
     for i in tqdm(
-        list(numbers), desc="pictures of X_test", unit="picture", disable=not verbose
+        list(numbers), desc="images of X_test", unit="image", disable=not verbose
     ):
-        picture = images.load(i)
-        size = picture.size
-        picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
-        out[i] = bitmaps.add(picture), size
+        image = images.load(i)
+        size = image.size
+        image.thumbnail((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
+        out[i] = bitmaps.add(image), size
     return out
 
 
@@ -90,14 +90,14 @@ def cut_crops(
     bitmaps: Bitmaps,
     verbose: int = 0,
 ) -> dict[int, list[int]]:
-    """Cut the regions of galleries out of their pictures, reading each picture once.
+    """Cut the regions of galleries out of their images, reading each image once.
 
     Parameters
     ----------
     images : Images
         That the galleries are of.
     galleries : iterable of PartGallery
-        Boxes in pixels of the upright pictures.
+        Boxes in pixels of the upright images.
     bitmaps : Bitmaps
         Takes the crops.
     verbose : int, default=0
@@ -112,28 +112,28 @@ def cut_crops(
     places: dict[int, dict[tuple[int, ...], list[tuple[int, int]]]] = defaultdict(dict)
     out: dict[int, list[int]] = {}
     for own in told:
-        out[own.part] = [0] * len(own.pictures)
-        for rank, (i, box) in enumerate(zip(own.pictures, own.boxes, strict=True)):
+        out[own.part] = [0] * len(own.images)
+        for rank, (i, box) in enumerate(zip(own.images, own.boxes, strict=True)):
             corners = tuple(np.round(box).astype(int).tolist())
             places[int(i)].setdefault(corners, []).append((own.part, rank))
     for i in tqdm(
-        sorted(places), desc="crops of X_train", unit="picture", disable=not verbose
+        sorted(places), desc="crops of X_train", unit="image", disable=not verbose
     ):
-        picture = images.load(i)
+        image = images.load(i)
         for corners, users in places[i].items():
-            number = bitmaps.add(_crop(picture, corners))
+            number = bitmaps.add(_crop(image, corners))
             for part, rank in users:
                 out[part][rank] = number
     return out
 
 
-def _crop(picture: Image.Image, corners: tuple[int, ...]) -> Image.Image:
-    # A region of a tiny picture may be rounded to nothing, or reach over the edge.
-    left = max(0, min(corners[0], picture.width - 1))
-    top = max(0, min(corners[1], picture.height - 1))
-    right = max(left + 1, min(corners[2], picture.width))
-    bottom = max(top + 1, min(corners[3], picture.height))
-    crop = picture.crop((left, top, right, bottom))
+def _crop(image: Image.Image, corners: tuple[int, ...]) -> Image.Image:
+    # A region of a tiny image may be rounded to nothing, or reach over the edge.
+    left = max(0, min(corners[0], image.width - 1))
+    top = max(0, min(corners[1], image.height - 1))
+    right = max(left + 1, min(corners[2], image.width))
+    bottom = max(top + 1, min(corners[3], image.height))
+    crop = image.crop((left, top, right, bottom))
     crop.thumbnail((_CROP_SIDE, _CROP_SIDE), Image.Resampling.LANCZOS)
     return crop
 

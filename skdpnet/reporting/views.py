@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from skdpnet.reporting.contents import Contents, Decision, Picture
+from skdpnet.reporting.contents import Contents, Decision, ExplainedImage
 from skdpnet.reporting.overlay import View, lay_out
 from skdpnet.reporting.thumbnails import cell_image, heat_image
 
 __all__ = ["Pixels", "view"]
 
-# Confusion matrices of more classes are a picture, not a table of numbers.
+# Confusion matrices of more classes are an image, not a table of numbers.
 _TABLE_CLASSES = 24
 _CONFUSIONS = 30
 _OTHER_CLASSES = 3
@@ -34,16 +34,16 @@ class Pixels:
     ----------
     uris : list of str
         ``data:`` addresses of all bitmaps.
-    pictures : dict of int to (int, (int, int))
-        Of pictures of X_test: bitmap, and full width and height in pixels.
+    images : dict of int to (int, (int, int))
+        Of images of X_test: bitmap, and full width and height in pixels.
     crops : dict of int to list of int
         Of parts: bitmaps of their galleries.
     file_names : dict of int to str
-        Of pictures of X_test that are files.
+        Of images of X_test that are files.
     """
 
     uris: list[str]
-    pictures: dict[int, tuple[int, tuple[int, int]]]
+    images: dict[int, tuple[int, tuple[int, int]]]
     crops: dict[int, list[int]]
     file_names: dict[int, str]
 
@@ -61,10 +61,10 @@ def view(contents: Contents, pixels: Pixels) -> dict[str, Any]:
     dict of str to object
     """
     names = [_name(label) for label in contents.labels]
-    pictures = [_picture(contents, pixels, own) for own in contents.pictures]
+    images = [_image(contents, pixels, own) for own in contents.images]
     shown_in: dict[int, list[int]] = defaultdict(list)
     of_class: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for own, told in zip(contents.pictures, pictures, strict=True):
+    for own, told in zip(contents.images, images, strict=True):
         for part in own.parts():
             shown_in[part].append(own.number)
         for c in sorted({own.true, own.predicted}):
@@ -74,7 +74,7 @@ def view(contents: Contents, pixels: Pixels) -> dict[str, Any]:
         "names": names,
         "n_parts": contents.coef.shape[1],
         "n_wrong": contents.n_wrong,
-        "n_wrong_shown": sum(own.true != own.predicted for own in contents.pictures),
+        "n_wrong_shown": sum(own.true != own.predicted for own in contents.images),
         "counts": contents.counts,
         "matrix": _matrix_image(contents.counts),
         "table_classes": _TABLE_CLASSES,
@@ -85,7 +85,7 @@ def view(contents: Contents, pixels: Pixels) -> dict[str, Any]:
             part: _part(contents, pixels, part, shown_in[part][:_SHOWN_IN])
             for part in contents.galleries
         },
-        "pictures": pictures,
+        "images": images,
         "data": _data(contents, names),
     }
 
@@ -117,7 +117,7 @@ def _matrix_image(counts: np.ndarray) -> str:
     pixels = np.zeros((*counts.shape, 4), np.uint8)
     pixels[..., :3] = list(bytes.fromhex(_FOR[1:]))
     pixels[range(len(counts)), range(len(counts)), :3] = list(bytes.fromhex(_RIGHT[1:]))
-    # One picture of many is to be seen, too.
+    # One image of many is to be seen, too.
     pixels[..., 3] = np.where(counts > 0, 255 * (0.35 + 0.65 * share), 0)
     return cell_image(pixels)
 
@@ -129,7 +129,7 @@ def _confusions(contents: Contents) -> dict[str, Any]:
     pairs = np.argwhere(wrong)
     order = np.argsort(-wrong[tuple(pairs.T)], kind="stable")
     shown: dict[tuple[int, int], list[int]] = {}
-    for own in contents.pictures:
+    for own in contents.images:
         shown.setdefault((own.true, own.predicted), []).append(own.number)
     rows = [
         {
@@ -137,16 +137,14 @@ def _confusions(contents: Contents) -> dict[str, Any]:
             "predicted": int(p),
             "n": int(wrong[t, p]),
             "share": _share(wrong[t, p], contents.counts[t].sum()),
-            "pictures": shown.get((int(t), int(p)), [])[:_SHOWN_IN],
+            "images": shown.get((int(t), int(p)), [])[:_SHOWN_IN],
         }
         for t, p in pairs[order][:_CONFUSIONS]
     ]
     return {"rows": rows, "n": len(pairs), "shown": shown}
 
 
-def _class(
-    contents: Contents, c: int, pictures: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str, Any]:
     row, column = contents.counts[c], contents.counts[:, c]
     listed = contents.class_parts[c]
     own = [p for p in contents.galleries if contents.homes[p] == c]
@@ -169,7 +167,7 @@ def _class(
         "n_rest": len(contributions) - len(listed),
         "bias": float(contents.intercept[c]),
         "score": total + float(contents.intercept[c]),
-        "pictures": pictures,
+        "images": images,
     }
 
 
@@ -188,7 +186,7 @@ def _participation(
 
 
 def _part(
-    contents: Contents, pixels: Pixels, p: int, pictures: list[int]
+    contents: Contents, pixels: Pixels, p: int, images: list[int]
 ) -> dict[str, Any]:
     # A long name is broken before its number, if anywhere.
     stem, dash, ending = _name(contents.part_names[p]).rpartition("_")
@@ -200,20 +198,20 @@ def _part(
         "ending": dash + ending,
         "home": home,
         "crops": [
-            {"bitmap": bitmap, "picture": int(i), "response": float(response)}
+            {"bitmap": bitmap, "image": int(i), "response": float(response)}
             for bitmap, i, response in zip(
-                pixels.crops[p], gallery.pictures, gallery.responses, strict=True
+                pixels.crops[p], gallery.images, gallery.responses, strict=True
             )
         ],
         "also": [
             (c, float(weights[c])) for c in also[:_OTHER_CLASSES] if weights[c] > 0
         ],
-        "pictures": pictures,
+        "images": images,
     }
 
 
-def _picture(contents: Contents, pixels: Pixels, own: Picture) -> dict[str, Any]:
-    bitmap, size = pixels.pictures[own.number]
+def _image(contents: Contents, pixels: Pixels, own: ExplainedImage) -> dict[str, Any]:
+    bitmap, size = pixels.images[own.number]
     view = View.of(size)
     best = np.argsort(-own.scores, kind="stable")[:_OTHER_CLASSES].tolist()
     decisions = [own.why, *([own.difference] if own.difference else [])]
@@ -295,7 +293,7 @@ def _data(contents: Contents, names: list[str]) -> dict[str, Any]:
 
 def _decimals(contents: Contents) -> int:
     """Decimals that give the largest contribution shown three digits."""
-    shown = [row.contribution for own in contents.pictures for row in own.why.rows_for]
+    shown = [row.contribution for own in contents.images for row in own.why.rows_for]
     largest = max([*shown, float(contents.participation.max(initial=0))])
     return 2 if largest <= 0 else int(np.clip(2 - np.floor(np.log10(largest)), 1, 8))
 

@@ -1,4 +1,4 @@
-"""Feature maps on disk: one safetensors file a picture, shared between processes.
+"""Feature maps on disk: one safetensors file an image, shared between processes.
 
 A folder of small files in a well-known format, each put in place by one atomic
 rename, is what survives here: a process killed half-way leaves at most a stray
@@ -39,7 +39,7 @@ class MapStore:
     memory : str or path
         The folder; made where it is missing.
     identity : dict
-        All that a map depends on besides the picture (backbone, weights,
+        All that a map depends on besides the image (backbone, weights,
         preprocessing, precision); as JSON it is part of the address, so maps of
         different settings never meet.
 

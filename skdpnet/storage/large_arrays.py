@@ -142,7 +142,7 @@ def allocate(
                 f"an array of {n_bytes / 1e9:.3g} GB is too large for the free memory "
                 f"({free_memory() / 1e9:.3g} GB), and no file of this size can be "
                 f"mapped: {error.strerror}. A limit on the address space (ulimit -v) "
-                "counts mapped files too: raise it, or take fewer pictures at once.",
+                "counts mapped files too: raise it, or take fewer images at once.",
             ) from error
     return np.frombuffer(mapped, dtype).reshape(shape)
 
@@ -160,7 +160,7 @@ def _reserve(descriptor: int, n_bytes: int, where: Path) -> None:
             f"an array of {n_bytes / 1e9:.3g} GB is too large for the free memory "
             f"({free_memory() / 1e9:.3g} GB) and finds no room in {str(where)!r}: "
             f"{error.strerror}. Set memory= or the environment variable "
-            "TMPDIR to a folder with room, or take fewer pictures at once.",
+            "TMPDIR to a folder with room, or take fewer images at once.",
         ) from error
 
 

@@ -21,7 +21,7 @@ class MapDataset(Dataset):
 
     Parameters
     ----------
-    maps : sequence of WhitenedMaps of n pictures
+    maps : sequence of WhitenedMaps of n images
         One for each feature map.
     labels : int ndarray of shape (n,)
     weights : float ndarray of shape (n,)

@@ -14,7 +14,7 @@ __all__ = ["Penalty", "fit_logistic", "fit_svm"]
 Penalty = Callable[[torch.Tensor], torch.Tensor]
 
 _MAX_ITERATIONS = 200
-# Beyond this factor, scores of pictures told apart with a margin are certain anyway.
+# Beyond this factor, scores of images told apart with a margin are certain anyway.
 _LARGEST_SCALE = 20.0
 
 
@@ -36,7 +36,7 @@ def fit_logistic(
     labels : int ndarray of shape (n,)
         In 0 … n_classes - 1; classes may be absent.
     weights : float ndarray of shape (n,)
-        Weights of the pictures; the cross-entropy is their weighted sum over n.
+        Weights of the images; the cross-entropy is their weighted sum over n.
     n_classes : int
     ridge : float > 0
         ``1 / (2 C n)`` in scikit-learn's terms.
@@ -69,7 +69,7 @@ def fit_svm(
 
     scikit-learn's `LinearSVC` for a penalty of one's own, with an intercept that is
     not penalised. Its scores are then multiplied by the one number that makes them the
-    best logits, by cross-entropy on the same pictures, so that their softmax is a
+    best logits, by cross-entropy on the same images, so that their softmax is a
     probability: no decision changes.
 
     Parameters
@@ -79,7 +79,7 @@ def fit_svm(
     ridge : float > 0
         ``1 / (2 C n)`` in scikit-learn's terms.
     label_smoothing : float
-        Of that cross-entropy. Scores of pictures that were learned from would pass for
+        Of that cross-entropy. Scores of images that were learned from would pass for
         certain without it.
 
     Returns

@@ -1,4 +1,4 @@
-"""Which training pictures count how much, and which are held out."""
+"""Which training images count how much, and which are held out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["hold_out_some", "sample_weights"]
 
 
 def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
-    """Weights of mean 1 over the pictures that count, class weights included.
+    """Weights of mean 1 over the images that count, class weights included.
 
     Parameters
     ----------
-    X : pictures or array
+    X : images or array
     y : ndarray of shape (n,)
     sample_weight : array-like of shape (n,), or None
     class_weight : dict, "balanced" or None
@@ -50,7 +50,7 @@ def hold_out_some(
     Parameters
     ----------
     keep : int ndarray
-        Indices of the pictures to split.
+        Indices of the images to split.
     labels : int ndarray of shape (n,)
     fraction : float
         Share that is held out.
@@ -63,7 +63,7 @@ def hold_out_some(
     Raises
     ------
     ValueError
-        If there are too few pictures for that.
+        If there are too few images for that.
     """
     try:
         train, held = train_test_split(
@@ -72,6 +72,6 @@ def hold_out_some(
     except ValueError as error:
         raise ValueError(
             f"validation_fraction={fraction!r} cannot be held out of {len(keep)} "
-            f"pictures with every class on both sides: {error}"
+            f"images with every class on both sides: {error}"
         ) from error
     return np.sort(train), np.sort(held)

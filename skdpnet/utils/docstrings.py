@@ -7,7 +7,7 @@ __all__ = ["with_parameters"]
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
         ``"vgg19"``, ``"timm/<name>"``, a module or callable from
-        ImageNet-normalised pictures N×3×S×S to a map N×D×H×W or a tuple of several;
+        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several;
         or ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
         several maps as `FeatureMaps` gives them.
     strides : sequence of int or None, default=(16, 32)
@@ -15,7 +15,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         the last map of each stride is taken, and strides that the backbone lacks are
         left out. None: its very last map alone, as in the paper.
     image_size : int, default=None
-        Side in pixels of the square each picture is resized and cropped to; None:
+        Side in pixels of the square each image is resized and cropped to; None:
         the backbone's usual one.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square windows that are the regions, as shares of the feature
@@ -42,7 +42,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         parts are learned; as in scikit-learn's `LinearSVC`.
     ridge : float, default=0.0005
         Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
-        every picture something to teach the parts; a free one fits the training set
+        every image something to teach the parts; a free one fits the training set
         by itself.
     label_smoothing : float in [0, 1), default=0.1
         Of the cross-entropy.
@@ -55,9 +55,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     classifier_lr : float, default=0.1
         Learning rate of the classifier, likewise.
     batch_size : int, default=64
-        Pictures in a training step.
+        Images in a training step.
     validation_fraction : float in (0, 1), default=None
-        Share of the pictures, stratified, that is held out of training: training
+        Share of the images, stratified, that is held out of training: training
         ends when its loss has not fallen for `n_iter_no_change` epochs, and the
         best epoch is kept. None: nothing is held out.
     n_iter_no_change : int, default=5
@@ -65,8 +65,8 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     class_weight : dict or "balanced", default=None
         Weights of the classes, multiplied into the sample weights.
     memory : str or path, default=None
-        Folder that keeps feature maps, by the content of the picture, so that no
-        picture goes through the backbone twice, in this fit, another, or another
+        Folder that keeps feature maps, by the content of the image, so that no
+        image goes through the backbone twice, in this fit, another, or another
         process. Where `random_state` is a number, it keeps what learning starts from
         as well (whitening and first parts), for fits that start alike: those of a
         search over constraint weights do, on each fold. None: maps are computed once
@@ -80,7 +80,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         predicted and transformed is float32, on CUDA by kernels that round regions
         and parts to float16 (not with "float32").
     num_workers : int, default=2
-        Threads that read and decode pictures ahead of the backbone.
+        Threads that read and decode images ahead of the backbone.
     callbacks : list of skorch callbacks, default=None
         Added to the training's own.
     net_params : dict, default=None
@@ -109,7 +109,7 @@ ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
     grids_ : list of RegionGrid
         The layout of the regions of each map.
     map_shapes_ : tuple of tuples
-        Shape of each map of a picture.
+        Shape of each map of an image.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the part model.
     n_features_in_ : int

@@ -36,7 +36,7 @@ _NUMBERS: dict[str, tuple[type, float, bool, float | None, bool]] = {
     "n_rounds": (Integral, 1, False, None, False),
 }
 _CHOICES = {"specificity_form": ("absolute", "square", "signed")}
-# What has a length, but no pictures to count; whoever reads them says so.
+# What has a length, but no images to count; whoever reads them says so.
 _NO_LISTS = (str, bytes, bytearray, Mapping, Set)
 
 
@@ -79,7 +79,7 @@ def _check_number(name, value, kind, least, strict, most, none_allowed) -> None:
 
 
 def check_labels(estimator, X, y) -> np.ndarray:
-    """Check that y holds a class for each of the pictures X.
+    """Check that y holds a class for each of the images X.
 
     Raises
     ------

@@ -49,11 +49,11 @@ class Standardised(nn.Conv2d):
 
 
 @pytest.fixture
-def picture():
+def image():
     return torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_norm_becomes_weights_and_bias_by_the_formula(picture):
+def test_a_norm_becomes_weights_and_bias_by_the_formula(image):
     network = Net(lambda net, x: net.norm(net.conv(x))).eval()
     folded = fold_batch_norms(network, 16)
     assert _norms(folded) == 0
@@ -64,9 +64,9 @@ def test_a_norm_becomes_weights_and_bias_by_the_formula(picture):
     torch.testing.assert_close(folded.conv.weight.double(), weight, rtol=1e-6, atol=0)
     torch.testing.assert_close(folded.conv.bias.double(), bias, rtol=1e-5, atol=1e-6)
     with torch.no_grad():
-        expected = nn.functional.conv2d(picture.double(), weight, bias)
+        expected = nn.functional.conv2d(image.double(), weight, bias)
         torch.testing.assert_close(
-            folded(picture).double(), expected, rtol=1e-4, atol=1e-5
+            folded(image).double(), expected, rtol=1e-4, atol=1e-5
         )
 
 
@@ -80,12 +80,12 @@ def test_a_norm_becomes_weights_and_bias_by_the_formula(picture):
         pytest.param(lambda n, x: (n.norm(y := n.conv(x)), y), id="output returned"),
     ],
 )
-def test_layers_that_cannot_be_folded_stay(picture, way):
+def test_layers_that_cannot_be_folded_stay(image, way):
     network = Net(way).eval()
     folded = fold_batch_norms(network, 16)
     assert _norms(folded) == 1
     with torch.no_grad():
-        torch.testing.assert_close(folded(picture), network(picture))
+        torch.testing.assert_close(folded(image), network(image))
 
 
 def test_convolutions_that_change_their_weights_are_left_alone():
@@ -93,7 +93,7 @@ def test_convolutions_that_change_their_weights_are_left_alone():
     assert fold_batch_norms(network.eval(), 16) is network
 
 
-def test_an_activation_inside_a_norm_stays(picture):
+def test_an_activation_inside_a_norm_stays(image):
     from timm.layers import BatchNormAct2d
 
     norm = BatchNormAct2d(4, act_layer=nn.ReLU6)
@@ -102,12 +102,12 @@ def test_an_activation_inside_a_norm_stays(picture):
     folded = fold_batch_norms(network, 16)
     assert _norms(folded) == 0
     with torch.no_grad():
-        torch.testing.assert_close(folded(picture), network(picture))
-        negative = network.norm(network.conv(picture) - 100)
+        torch.testing.assert_close(folded(image), network(image))
+        negative = network.norm(network.conv(image) - 100)
     assert (negative == 0).all(), "without its activation this would be negative"
 
 
-def test_the_network_given_stays_as_it_is(picture):
+def test_the_network_given_stays_as_it_is(image):
     network = Net(lambda net, x: net.norm(net.conv(x))).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     random = torch.get_rng_state()

@@ -30,12 +30,12 @@ def weights():
 
 
 @pytest.fixture
-def pictures():
+def images():
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 
 
-def _network_input(picture):
-    pixels = preprocess(Image.fromarray(picture), 224)
+def _network_input(image):
+    pixels = preprocess(Image.fromarray(image), 224)
     return (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - 127) / 128
 
 
@@ -50,9 +50,9 @@ def _network_input(picture):
 def test_embedded_weights_name_what_photographs_show(weights, name, expected):
     from timm.data import ImageNetInfo
 
-    picture = getattr(skimage.data, name)()
-    picture = picture[0] if isinstance(picture, tuple) else picture
-    logits = efficientnet_lite0_classifier(weights)(_network_input(picture))
+    image = getattr(skimage.data, name)()
+    image = image[0] if isinstance(image, tuple) else image
+    logits = efficientnet_lite0_classifier(weights)(_network_input(image))
     assert ImageNetInfo().index_to_description(int(logits.argmax())) in expected
 
 
@@ -90,18 +90,18 @@ class Shrink(nn.Module):
         return self.layers(x)
 
 
-def test_module_is_copied_frozen_and_normalised(pictures):
+def test_module_is_copied_frozen_and_normalised(images):
     mine = Shrink()
     with torch.no_grad():
         mine.layers[1].running_mean.fill_(0.3)
     backbone = load_backbone(mine, 64, CPU)
-    (maps,) = backbone.feature_maps(pictures, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(images, CPU, torch.float32)
     assert maps.shape == (3, 8, 8, 5)
-    (again,) = backbone.feature_maps(pictures, CPU, torch.float32)
+    (again,) = backbone.feature_maps(images, CPU, torch.float32)
     torch.testing.assert_close(maps, again, rtol=0, atol=0)
 
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    x = torch.tensor((pictures / 255 - mean) / std, dtype=torch.float32)
+    x = torch.tensor((images / 255 - mean) / std, dtype=torch.float32)
     conv = mine.layers[0]
     patch = x[0, 8:16, 16:24].permute(2, 0, 1)
     expected = (conv.weight * patch).sum((1, 2, 3)) + conv.bias
@@ -118,17 +118,17 @@ def test_module_is_copied_frozen_and_normalised(pictures):
     assert not any(p.requires_grad for p in copy.parameters())
 
 
-def test_callable_is_used_as_it_is(pictures):
+def test_callable_is_used_as_it_is(images):
     def average(x):
         return nn.functional.avg_pool2d(x, 16)
 
     backbone = load_backbone(average, 64, CPU)
-    (maps,) = backbone.feature_maps(pictures, CPU, torch.float32)
+    (maps,) = backbone.feature_maps(images, CPU, torch.float32)
     assert maps.shape == (3, 4, 4, 3)
 
 
 @pytest.mark.parametrize("n_passes", [1, 2, 3])
-def test_passes_of_a_few_pictures_give_the_same_maps(pictures, monkeypatch, n_passes):
+def test_passes_of_a_few_images_give_the_same_maps(images, monkeypatch, n_passes):
     seen = []
 
     def average(x):
@@ -136,35 +136,35 @@ def test_passes_of_a_few_pictures_give_the_same_maps(pictures, monkeypatch, n_pa
         return nn.functional.avg_pool2d(x, 16), nn.functional.avg_pool2d(x, 32)
 
     backbone = load_backbone(average, 64, CPU)
-    whole = backbone.feature_maps(pictures, CPU, torch.float32)
+    whole = backbone.feature_maps(images, CPU, torch.float32)
     assert seen == [3]
-    a_picture = 4 * pictures[0].size
-    monkeypatch.setattr(network, "_PASS_BYTES", a_picture * -(-3 // n_passes))
-    again = backbone.feature_maps(pictures, CPU, torch.float32)
+    a_image = 4 * images[0].size
+    monkeypatch.setattr(network, "_PASS_BYTES", a_image * -(-3 // n_passes))
+    again = backbone.feature_maps(images, CPU, torch.float32)
     assert seen[1:] == {1: [3], 2: [2, 1], 3: [1, 1, 1]}[n_passes]
     for one, two in zip(whole, again, strict=True):
         assert two.is_contiguous()
         torch.testing.assert_close(two, one, rtol=0, atol=0)
 
 
-def test_the_normalisation_goes_to_the_device_once(pictures, monkeypatch):
+def test_the_normalisation_goes_to_the_device_once(images, monkeypatch):
     """Each such copy makes a GPU wait."""
     backbone = load_backbone(lambda x: x, 64, CPU)
-    expected = backbone.feature_maps(pictures, CPU, torch.float32)
+    expected = backbone.feature_maps(images, CPU, torch.float32)
     monkeypatch.setattr(torch, "tensor", None)
-    again = backbone.feature_maps(pictures, CPU, torch.float32)
+    again = backbone.feature_maps(images, CPU, torch.float32)
     torch.testing.assert_close(again, expected, rtol=0, atol=0)
 
 
-def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(pictures):
+def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(images):
     backbone = load_backbone(lambda x: x * 1e4, 64, CPU)
-    args = (pictures, CPU, torch.float32)
+    args = (images, CPU, torch.float32)
     (maps,) = backbone.feature_maps(*args, torch.float16)
     assert maps.dtype == torch.float16
     (exact,) = backbone.feature_maps(*args)
     torch.testing.assert_close(maps.float(), exact, rtol=1e-3, atol=1e-3)
 
-    marked = pictures.copy()
+    marked = images.copy()
     marked[:2] = 120
     backbone = load_backbone(lambda x: x * 4e4, 64, CPU)
     with pytest.raises(MapsOverflowError, match="beyond float16") as caught:
@@ -188,14 +188,14 @@ def test_fingerprint_changes_with_the_weights():
         (lambda x: {"map": x}, "4-D tensor.*dict"),
         (lambda x: (x, x.mean((2, 3))), r"4-D tensor.*\(3, 3\)"),
         (lambda x: x * float("nan"), "NaN or infinite"),
-        (lambda x: x.mean(0, keepdim=True), "one feature map a picture, got 1 for 3"),
-        (lambda x: (x, torch.cat([x, x])), "one feature map a picture, got 6 for 3"),
+        (lambda x: x.mean(0, keepdim=True), "one feature map an image, got 1 for 3"),
+        (lambda x: (x, torch.cat([x, x])), "one feature map an image, got 6 for 3"),
     ],
 )
-def test_output_that_is_no_finite_map_is_refused(pictures, output, message):
+def test_output_that_is_no_finite_map_is_refused(images, output, message):
     backbone = load_backbone(output, 64, CPU)
     with pytest.raises(ValueError, match=message):
-        backbone.feature_maps(pictures, CPU, torch.float32)
+        backbone.feature_maps(images, CPU, torch.float32)
 
 
 def test_unknown_names_are_told_with_the_close_one():
@@ -303,7 +303,7 @@ def test_timm_models_give_maps_whatever_their_layout(monkeypatch, name, size, sh
 
 
 def test_patch_tokens_keep_their_place(monkeypatch):
-    """A picture that differs in one corner moves that corner's patch the most."""
+    """An image that differs in one corner moves that corner's patch the most."""
     import timm
 
     create = timm.create_model

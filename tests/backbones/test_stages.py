@@ -70,6 +70,6 @@ def test_the_last_of_several_maps_is_the_last_map(made, name):
     torch.testing.assert_close(several[-1], last, atol=1e-4, rtol=1e-3)
 
 
-def test_a_network_without_a_map_is_refused_before_it_sees_pictures(made):
-    with pytest.raises(ValueError, match="no feature map.*pictures of 100 pixels"):
+def test_a_network_without_a_map_is_refused_before_it_sees_images(made):
+    with pytest.raises(ValueError, match="no feature map.*images of 100 pixels"):
         load_backbone("timm/hiera_tiny_224", 100, CPU)

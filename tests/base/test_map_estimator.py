@@ -1,4 +1,4 @@
-"""Every estimator on real pictures: the same in whatever way they come."""
+"""Every estimator on real images: the same in whatever way they come."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ def estimator(request, memory):
 
 
 def _open(paths):
-    pictures = []
+    images = []
     for path in paths:
-        with Image.open(path) as picture:
-            pictures.append(picture.copy())
-    return pictures
+        with Image.open(path) as image:
+            images.append(image.copy())
+    return images
 
 
 def _containers(paths):
-    pictures = _open(paths)
-    arrays = [np.array(p) for p in pictures]
+    images = _open(paths)
+    arrays = [np.array(p) for p in images]
     column = np.empty((len(paths), 1), dtype=object)
     column[:, 0] = paths
     return {
         "array of paths": np.array(paths),
         "column of paths": column,
-        "PIL images": pictures,
+        "PIL images": images,
         "uint8 arrays": arrays,
         "float arrays": [a / 255 for a in arrays],
         "tensors": [torch.from_numpy(a).permute(2, 0, 1) for a in arrays],
-        "mixed": [paths[0], pictures[1], *arrays[2:]],
+        "mixed": [paths[0], images[1], *arrays[2:]],
     }
 
 
@@ -90,7 +90,7 @@ def test_fit_on_arrays_is_fit_on_paths(estimator, photographs):
     np.testing.assert_allclose(one, two, atol=1e-4)
 
 
-def test_one_picture_and_any_batch_give_the_same_rows(estimator, photographs):
+def test_one_image_and_any_batch_give_the_same_rows(estimator, photographs):
     paths, y = photographs
     together = estimator.fit(paths, y).transform(paths)
     alone = [estimator.transform([path])[0] for path in paths]
@@ -103,9 +103,9 @@ def test_pickled_it_describes_the_same(estimator, photographs):
     np.testing.assert_array_equal(copy.transform(paths), estimator.transform(paths))
 
 
-def test_bad_pictures_are_named_before_training(estimator, photographs, tmp_path):
+def test_bad_images_are_named_before_training(estimator, photographs, tmp_path):
     paths, y = photographs
-    (tmp_path / "notes.jpg").write_text("not a picture")
+    (tmp_path / "notes.jpg").write_text("not an image")
     bad = [*paths[:4], str(tmp_path / "notes.jpg"), *paths[5:]]
     with pytest.raises(ImageError, match=r"item 4 .*notes\.jpg"):
         estimator.fit(bad, y)
@@ -153,7 +153,7 @@ def test_cat_and_coffee_are_told_apart(photographs, memory):
 
 
 class Counting(torch.nn.Module):
-    """A small network that writes down how many pictures it saw."""
+    """A small network that writes down how many images it saw."""
 
     def __init__(self, log):
         super().__init__()
@@ -168,7 +168,7 @@ class Counting(torch.nn.Module):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_grid_search_shows_the_backbone_each_picture_once(
+def test_a_grid_search_shows_the_backbone_each_image_once(
     photographs, tmp_path, n_jobs
 ):
     paths, y = photographs
@@ -237,7 +237,7 @@ def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkey
     )
 
 
-def test_a_pipeline_shows_the_backbone_each_picture_once(photographs, tmp_path):
+def test_a_pipeline_shows_the_backbone_each_image_once(photographs, tmp_path):
     paths, y = photographs
     log = tmp_path / "log"
     for cls in (DPNetTransformer, SoftAssignParts, GlobalFeatures):
@@ -248,7 +248,7 @@ def test_a_pipeline_shows_the_backbone_each_picture_once(photographs, tmp_path):
         log.unlink()
 
 
-def test_a_changed_picture_changes_its_descriptor(photographs, memory, tmp_path):
+def test_a_changed_image_changes_its_descriptor(photographs, memory, tmp_path):
     paths, y = photographs
     mine = tmp_path / "mine.png"
     shutil.copy(paths[0], mine)

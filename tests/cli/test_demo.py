@@ -59,6 +59,6 @@ def test_the_demo_prints_a_table_and_draws_a_figure(tmp_path, monkeypatch, capsy
         "DPNetTransformer + SVM",
     ]
     assert all(0 <= float(accuracy) <= 100 for _, accuracy, _ in rows)
-    assert "48/48" in printed.err, "a progress bar over the pictures"
+    assert "48/48" in printed.err, "a progress bar over the images"
     with Image.open(tmp_path / "out" / "best_regions.png") as figure:
         assert figure.width > 800

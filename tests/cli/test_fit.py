@@ -23,12 +23,12 @@ def sha256(path):
 
 @pytest.fixture(scope="module")
 def folders(photographs, tmp_path_factory):
-    """Six pictures a class; cats and coffee in both, so that some go wrong."""
-    root = tmp_path_factory.mktemp("cli") / "my pictures"
+    """Six images a class; cats and coffee in both, so that some go wrong."""
+    root = tmp_path_factory.mktemp("cli") / "my images"
     for i, path in enumerate(photographs[0]):
         place = root / ("007", "kākāpō's own")[i % 2]
         place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place / f"-picture {i}.png")
+        shutil.copy(path, place / f"-image {i}.png")
     return root
 
 
@@ -53,11 +53,11 @@ def fitted(folders, tmp_path_factory):
     return path, json.loads(printed.getvalue())
 
 
-def test_accuracy_is_that_of_predictions_for_the_pictures_left_out(
+def test_accuracy_is_that_of_predictions_for_the_images_left_out(
     fitted, folders, capsys
 ):
     path, told = fitted
-    learned = set(skdpnet.load(path).notes_["training_pictures"])
+    learned = set(skdpnet.load(path).notes_["training_images"])
     left_out = [p for p in sorted(folders.rglob("*.png")) if sha256(p) not in learned]
     assert len(left_out) == told["n_test"] == 6
     assert main(["predict", str(path), *map(str, left_out), "--json"]) == 0
@@ -76,7 +76,7 @@ def test_the_document_tells_of_the_fit(fitted):
     assert told["n_train"] == 6
 
 
-def test_the_model_has_the_parameters_and_remembers_its_pictures(fitted, folders):
+def test_the_model_has_the_parameters_and_remembers_its_images(fitted, folders):
     model = skdpnet.load(fitted[0])
     expected = {
         "image_size": 64,
@@ -89,13 +89,13 @@ def test_the_model_has_the_parameters_and_remembers_its_pictures(fitted, folders
     }
     assert {name: model.get_params()[name] for name in expected} == expected
     notes = model.notes_
-    assert set(notes["training_pictures"]) < set(map(sha256, folders.rglob("*.png")))
+    assert set(notes["training_images"]) < set(map(sha256, folders.rglob("*.png")))
     assert (notes["seed"], notes["test_fraction"]) == (3, 0.5)
     assert notes["skdpnet_version"] == skdpnet.__version__
 
 
 def test_the_same_model_comes_from_python(fitted, folders):
-    learned = set(skdpnet.load(fitted[0]).notes_["training_pictures"])
+    learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
     paths = [p for p in sorted(folders.rglob("*.png")) if sha256(p) in learned]
     model = skdpnet.DPNetClassifier(
         image_size=64,
@@ -112,9 +112,9 @@ def test_learning_from_all_measures_nothing(folders, tmp_path, capsys):
     arguments = ["fit", str(folders), "-o", str(tmp_path / "m"), *SMALL]
     assert main([*arguments, "--test-fraction", "0", "--memory", str(tmp_path)]) == 0
     told = capsys.readouterr()
-    assert "Learned 2 classes from 12 pictures" in told.out
+    assert "Learned 2 classes from 12 images" in told.out
     assert "Accuracy not measured" in told.out
-    assert "12/12" in told.err or "11/11" in told.err, "a bar over the pictures"
+    assert "12/12" in told.err or "11/11" in told.err, "a bar over the images"
     assert skdpnet.load(tmp_path / "m").verbose == 0, "bars were for this fit"
     arguments += ["--test-fraction", "0", "--json", "--quiet"]
     assert main([*arguments, "--memory", str(tmp_path)]) == 0
@@ -151,7 +151,7 @@ def test_the_split_depends_on_seed_and_content_not_on_names_or_order():
     assert set(prints[_leave_out(prints, y, 0.3, 1)]) != left_out
 
 
-def test_copies_of_a_picture_are_not_parted():
+def test_copies_of_a_image_are_not_parted():
     prints, y = made_prints([10, 10])
     # Each three times, the last time under the other class.
     prints = np.tile(prints, 3)
@@ -165,8 +165,8 @@ def test_copies_of_a_picture_are_not_parted():
 
 
 @pytest.fixture
-def pictures(folders, tmp_path):
-    return shutil.copytree(folders, tmp_path / "pictures")
+def images(folders, tmp_path):
+    return shutil.copytree(folders, tmp_path / "images")
 
 
 @pytest.fixture
@@ -188,35 +188,35 @@ def refused(arguments, capsys):
     return told.err
 
 
-def test_pictures_that_are_not_there(tmp_path, capsys):
+def test_images_that_are_not_there(tmp_path, capsys):
     told = refused([tmp_path / "no", "-o", tmp_path / "m"], capsys)
     assert f"there is no folder {tmp_path / 'no'}" in told
     told = refused([tmp_path, "-o", tmp_path / "m"], capsys)
     assert "No class folders" in told
 
 
-def test_one_class(pictures, tmp_path, capsys):
-    shutil.rmtree(pictures / "007")
-    told = refused([pictures, "-o", tmp_path / "m"], capsys)
+def test_one_class(images, tmp_path, capsys):
+    shutil.rmtree(images / "007")
+    told = refused([images, "-o", tmp_path / "m"], capsys)
     assert 'one class folder, "kākāpō\'s own"' in told
 
 
-def test_the_folder_of_the_sets(pictures, tmp_path, capsys):
+def test_the_folder_of_the_sets(images, tmp_path, capsys):
     for name in ("test", "train"):
-        shutil.copytree(pictures, tmp_path / "sets" / name)
+        shutil.copytree(images, tmp_path / "sets" / name)
     told = refused([tmp_path / "sets", "-o", tmp_path / "m"], capsys)
     assert f"name one of them, {tmp_path / 'sets' / 'train'}" in told
 
 
 def test_a_place_that_cannot_be_written_to_is_told_before_learning(
-    pictures, tmp_path, capsys, monkeypatch, no_learning
+    images, tmp_path, capsys, monkeypatch, no_learning
 ):
-    told = refused([pictures, "-o", tmp_path / "no" / "m"], capsys)
+    told = refused([images, "-o", tmp_path / "no" / "m"], capsys)
     assert f"there is no folder {tmp_path / 'no'}" in told
-    assert "is a folder: name a file" in refused([pictures, "-o", tmp_path], capsys)
+    assert "is a folder: name a file" in refused([images, "-o", tmp_path], capsys)
     # Permissions do not bind the superuser, who may run these tests.
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "cannot be written to" in refused([pictures, "-o", tmp_path / "m"], capsys)
+    assert "cannot be written to" in refused([images, "-o", tmp_path / "m"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -229,23 +229,23 @@ def test_a_place_that_cannot_be_written_to_is_told_before_learning(
     ],
 )
 def test_what_cannot_work_is_told_before_learning(
-    options, message, pictures, tmp_path, capsys, no_learning
+    options, message, images, tmp_path, capsys, no_learning
 ):
-    assert message in refused([pictures, "-o", tmp_path / "m", *options], capsys)
+    assert message in refused([images, "-o", tmp_path / "m", *options], capsys)
 
 
-def test_too_few_parts(pictures, tmp_path, capsys, no_learning):
-    arguments = ["fit", str(pictures), "-o", str(tmp_path / "m")]
+def test_too_few_parts(images, tmp_path, capsys, no_learning):
+    arguments = ["fit", str(images), "-o", str(tmp_path / "m")]
     assert main([*arguments, "--parts-per-class", "1", "--image-size", "64"]) == 1
     assert "--parts-per-class 1 is too few" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_picture_is_named_before_learning(
-    pictures, tmp_path, capsys, no_learning
+def test_a_file_that_is_no_image_is_named_before_learning(
+    images, tmp_path, capsys, no_learning
 ):
-    broken = pictures / "007" / "z.jpg"
-    broken.write_text("no picture")
-    told = refused([pictures, "-o", tmp_path / "m"], capsys)
+    broken = images / "007" / "z.jpg"
+    broken.write_text("no image")
+    told = refused([images, "-o", tmp_path / "m"], capsys)
     assert told.startswith(f"error: '{broken}': the file is not an image")
 
 
@@ -254,33 +254,33 @@ def cut(path):
     path.write_bytes(data[: len(data) // 2])
 
 
-def test_a_fit_that_fails_leaves_the_old_model(pictures, tmp_path, capsys):
-    cut(pictures / "007" / "-picture 4.png")
+def test_a_fit_that_fails_leaves_the_old_model(images, tmp_path, capsys):
+    cut(images / "007" / "-image 4.png")
     output = tmp_path / "m"
     output.write_bytes(b"an old model")
-    told = refused([pictures, "-o", output, "--test-fraction", "0"], capsys)
-    assert "-picture 4.png': the file is truncated" in told
+    told = refused([images, "-o", output, "--test-fraction", "0"], capsys)
+    assert "-image 4.png': the file is truncated" in told
     assert output.read_bytes() == b"an old model"
-    assert {path.name for path in tmp_path.iterdir()} == {"m", "pictures"}
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "images"}
 
 
-def test_a_test_picture_that_is_cut_off_does_not_cost_the_model(
-    pictures, tmp_path, capsys, fitted
+def test_a_test_image_that_is_cut_off_does_not_cost_the_model(
+    images, tmp_path, capsys, fitted
 ):
-    learned = set(skdpnet.load(fitted[0]).notes_["training_pictures"])
-    for path in sorted(pictures.rglob("*.png")):
+    learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
+    for path in sorted(images.rglob("*.png")):
         if sha256(path) not in learned:
             cut(path)
     # Their contents are others now: find a seed that leaves just these out again.
-    paths = sorted(map(str, pictures.rglob("*.png")))
+    paths = sorted(map(str, images.rglob("*.png")))
     prints = np.array([sha256(path) for path in paths])
     broken = ~np.isin(prints, list(learned))
     y = np.array([Path(path).parent.name for path in paths])
     seeds = (s for s in range(9999) if (_leave_out(prints, y, 0.5, s) == broken).all())
     output = tmp_path / "m"
     told = refused(
-        [pictures, "-o", output, "--test-fraction", "0.5", "--seed", next(seeds)],
+        [images, "-o", output, "--test-fraction", "0.5", "--seed", next(seeds)],
         capsys,
     )
     assert f"the model is saved in {output}, but its accuracy cannot be told: '" in told
-    assert set(skdpnet.load(output).notes_["training_pictures"]) == learned
+    assert set(skdpnet.load(output).notes_["training_images"]) == learned

@@ -79,7 +79,7 @@ def test_as_a_module_it_hands_its_status_to_the_shell():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["fit", "pictures"], "required: -o/--output"),
+        (["fit", "images"], "required: -o/--output"),
         (["fit", "a", "-o", "b", "--test-fraction", "1"], "below 1, got '1'"),
         (["fit", "a", "-o", "b", "--test-fraction", "nan"], "below 1, got 'nan'"),
         (["fit", "a", "-o", "b", "--parts-per-class", "0"], "at least 1, got '0'"),
@@ -227,7 +227,7 @@ def test_what_the_system_says_names_the_file(tmp_path):
     assert as_sentence(OSError("no number")) == "no number"
 
 
-def test_pictures_are_named_without_their_number():
+def test_images_are_named_without_their_number():
     from skdpnet.images.collection import as_images
 
     error = caught(as_images(["here.jpg", "it's ('a'): b.jpg"]).take([1]).check)

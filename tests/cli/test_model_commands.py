@@ -1,4 +1,4 @@
-"""`predict`, `explain` and `report`: one model, small pictures, real output."""
+"""`predict`, `explain` and `report`: one model, small images, real output."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def folders(photographs, tmp_path_factory):
-    """Six pictures of a cat and six of coffee, whose names begin with a dash."""
-    root = tmp_path_factory.mktemp("cli") / "my pictures"
+    """Six images of a cat and six of coffee, whose names begin with a dash."""
+    root = tmp_path_factory.mktemp("cli") / "my images"
     for i, (path, label) in enumerate(zip(*photographs, strict=True)):
         place = root / f"{label} é"
         place.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def folders(photographs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def learned(folders):
-    """Four pictures of each class."""
+    """Four images of each class."""
     return [path for name in folders.iterdir() for path in sorted(name.iterdir())[:4]]
 
 
@@ -49,7 +49,7 @@ def model(folders, learned, tmp_path_factory):
     fitted = skdpnet.DPNetClassifier(**SETTINGS)
     fitted.fit(learned, [path.parent.name for path in learned])
     prints = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in learned]
-    fitted.notes_ = {"training_pictures": prints}
+    fitted.notes_ = {"training_images": prints}
     path = tmp_path_factory.mktemp("model") / "the model"
     fitted.save(path)
     return str(path)
@@ -82,7 +82,7 @@ def refused(arguments, capsys):
 
 
 def test_from_class_folders_to_a_report(folders, tmp_path, capsys):
-    """As a user would; the pictures are renamed and moved on the way."""
+    """As a user would; the images are renamed and moved on the way."""
     file = tmp_path / "cats or coffee"
     fitted = called(
         ["fit", folders, "-o", file, "--image-size", 64, "--test-fraction", 0.34],
@@ -124,7 +124,7 @@ def test_probabilities_are_the_model_s(model, learned, capsys):
         assert one["class"] == one["top"][0]["class"]
 
 
-def test_one_line_a_picture(model, learned, capsys):
+def test_one_line_a_image(model, learned, capsys):
     assert main(["predict", model, *map(str, learned[:3]), "--top", "2"]) == 0
     told = capsys.readouterr()
     rows = [line.split("\t") for line in told.out.splitlines()]
@@ -155,9 +155,9 @@ def test_names_that_are_no_text(model, learned, tmp_path, capsys):
     assert os.fsencode(found["path"]) == path
 
 
-def test_predict_refuses_what_is_no_picture(model, learned, tmp_path, capsys):
+def test_predict_refuses_what_is_no_image(model, learned, tmp_path, capsys):
     told = refused(["predict", model, tmp_path], capsys)
-    assert f"{tmp_path} is a folder: name the pictures in it" in told
+    assert f"{tmp_path} is a folder: name the images in it" in told
     told = refused(["predict", model, learned[0], tmp_path / "no.png"], capsys)
     assert told.startswith(f"error: '{tmp_path / 'no.png'}': there is no such file")
     told = refused(["predict", model, model], capsys)
@@ -193,7 +193,7 @@ def test_models_of_another_kind(learned, tmp_path, capsys):
     given = skdpnet.DPNetClassifier("precomputed", max_epochs=1, random_state=0)
     given.fit(features, labels).save(file)
     told = refused(["predict", file, learned[0]], capsys)
-    assert "fitted on features, not on pictures" in told
+    assert "fitted on features, not on images" in told
 
 
 def test_a_bug_is_not_taken_for_a_user_s_mistake(model, learned, monkeypatch):
@@ -235,16 +235,16 @@ def test_the_parts_that_add_most_are_listed(model, learned, tmp_path, capsys):
     assert called([*arguments, "--parts", 1], capsys)["parts"] == parts[:1]
 
 
-def test_boxes_are_those_of_the_turned_picture(model, learned, tmp_path, capsys):
-    """A picture that lies on its side in the file is upright for a viewer."""
+def test_boxes_are_those_of_the_turned_image(model, learned, tmp_path, capsys):
+    """An image that lies on its side in the file is upright for a viewer."""
     file = tmp_path / "upright.png"
     with Image.open(learned[0]) as opened:
-        picture = opened.resize((120, 90))
-    picture.save(file)
+        image = opened.resize((120, 90))
+    image.save(file)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = tmp_path / "turned.png"
-    picture.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    image.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
     one, other = (
         called(["explain", model, path, "-o", tmp_path / "w.png"], capsys)["parts"]
         for path in (file, turned)
@@ -305,7 +305,7 @@ def reported(monkeypatch):
     return calls
 
 
-def test_training_pictures_are_known_by_their_content(
+def test_training_images_are_known_by_their_content(
     model, folders, learned, tmp_path, capsys, reported
 ):
     moved = tmp_path / "moved"
@@ -335,10 +335,10 @@ def test_training_pictures_are_known_by_their_content(
     }
 
 
-def test_galleries_without_training_pictures(
+def test_galleries_without_training_images(
     model, folders, learned, tmp_path, capsys, reported
 ):
-    """One class only, all its pictures new: a report nonetheless."""
+    """One class only, all its images new: a report nonetheless."""
     new = tmp_path / "new" / "cat é"
     new.mkdir(parents=True)
     for path in (folders / "cat é").iterdir():
@@ -347,8 +347,8 @@ def test_galleries_without_training_pictures(
     arguments = ["report", model, str(tmp_path / "new"), "-o", str(tmp_path / "p")]
     assert main(arguments) == 0
     told = capsys.readouterr()
-    assert "test pictures illustrate the parts" in told.err
-    assert "on 2 test pictures" in told.out
+    assert "test images illustrate the parts" in told.err
+    assert "on 2 test images" in told.out
     assert main([*arguments, "--train", str(folders)]) == 0
     told = capsys.readouterr()
     assert "illustrate" not in told.err
@@ -366,7 +366,7 @@ def test_report_refuses_what_it_cannot_do(
         (known / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, known / path.parent.name)
     told = refused(["report", model, known, "-o", tmp_path / "p"], capsys)
-    assert "learned from all 8 pictures" in told
+    assert "learned from all 8 images" in told
     assert "--test-fraction" in told
     (known / "cat é").rename(known / "cats é")
     told = refused(["report", model, known, "-o", tmp_path / "p"], capsys)
@@ -393,7 +393,7 @@ def test_a_model_with_numbers_for_classes_that_remembers_nothing(
     assert (
         main(["report", str(file), str(tmp_path / "x"), "-o", str(tmp_path / "p")]) == 0
     )
-    assert "does not tell which pictures it learned from" in capsys.readouterr().err
+    assert "does not tell which images it learned from" in capsys.readouterr().err
     ((_, X_test, y_test, _),) = reported
     assert sorted(y_test) == [0, 0, 0, 0, 1, 1, 1, 1]
     why = called(

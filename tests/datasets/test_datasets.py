@@ -1,4 +1,4 @@
-"""Tests of the made pictures and of the reader of image folders."""
+"""Tests of the made images and of the reader of image folders."""
 
 import os
 from itertools import combinations, pairwise
@@ -34,7 +34,7 @@ def test_shapes_types_and_names(birds):
     assert len(birds.variants) == 8
 
 
-def test_same_state_same_pictures_other_state_other_pictures():
+def test_same_state_same_images_other_state_other_images():
     first = make_part_images(6, 3, 64, random_state=5)
     again = make_part_images(6, 3, 64, random_state=5)
     other = make_part_images(6, 3, 64, random_state=6)
@@ -45,7 +45,7 @@ def test_same_state_same_pictures_other_state_other_pictures():
     assert not np.array_equal(first.images, other.images)
 
 
-def test_more_samples_keep_the_pictures_of_fewer():
+def test_more_samples_keep_the_images_of_fewer():
     few = make_part_images(6, 3, 48, random_state=1)
     many = make_part_images(15, 3, 48, random_state=1)
     known = {
@@ -56,7 +56,7 @@ def test_more_samples_keep_the_pictures_of_fewer():
     } < known
 
 
-def test_no_picture_twice(birds):
+def test_no_image_twice(birds):
     assert len({image.tobytes() for image in birds.images}) == 26
 
 
@@ -113,7 +113,7 @@ def test_discriminative_parts_follow_from_the_variants(birds):
 
 @pytest.mark.parametrize("size", [64, 224, 320])
 @pytest.mark.parametrize("difficulty", [0.0, 1.0])
-def test_boxes_lie_inside_the_picture(size, difficulty):
+def test_boxes_lie_inside_the_image(size, difficulty):
     data = make_part_images(6, 3, size, difficulty, random_state=3)
     assert data.images.shape == (6, size, size, 3)
     for boxes, visible in zip(data.boxes, data.visible, strict=True):
@@ -124,7 +124,7 @@ def test_boxes_lie_inside_the_picture(size, difficulty):
             assert 0 <= top < bottom <= size
 
 
-def test_boxes_scale_with_the_picture():
+def test_boxes_scale_with_the_image():
     small = make_part_images(4, 2, 96, 0.6, random_state=2)
     large = make_part_images(4, 2, 288, 0.6, random_state=2)
     for a, b in zip(small.boxes, large.boxes, strict=True):
@@ -134,7 +134,7 @@ def test_boxes_scale_with_the_picture():
 
 @pytest.mark.parametrize("part", CARRIERS)
 @pytest.mark.parametrize("seed", [(7, 1, 3), (0, 0, 0), (4, 2, 1)])
-def test_another_variant_changes_the_picture_inside_the_boxes_only(part, seed):
+def test_another_variant_changes_the_image_inside_the_boxes_only(part, seed):
     """What differs between two birds of unlike part must be where the boxes say."""
     plain = dict(zip(CARRIERS, ("hooked", "plume", "bars", "forked"), strict=True))
     one = render(plain, seed=seed)

@@ -21,7 +21,7 @@ from skdpnet.display import (
 )
 from tests.display.test_image_displays import (
     RED,
-    colour_pictures,
+    colour_images,
     end_to_end,
     two_stages,
 )
@@ -41,7 +41,7 @@ def _close():
 
 @pytest.fixture(scope="module", params=[end_to_end, two_stages])
 def model(request):
-    return request.param().fit(*colour_pictures())
+    return request.param().fit(*colour_images())
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def features():
 
 
 def test_a_gallery_shows_the_strongest_regions_of_a_class_s_parts(model):
-    X, y = colour_pictures()
+    X, y = colour_images()
     display = PartGalleryDisplay.from_estimator(
-        model, RED, X, n_parts=2, n_pictures=4
+        model, RED, X, n_parts=2, n_images=4
     ).plot()
     parts, final = model if isinstance(model, Pipeline) else (model, model)
     weights = final.coef_[final.classes_.tolist().index(RED)]
@@ -70,40 +70,40 @@ def test_a_gallery_shows_the_strongest_regions_of_a_class_s_parts(model):
         strongest = np.sort(found.responses[:, part])[::-1][:4]
         for column, axes in enumerate(display.axes_[row]):
             assert axes.get_xlabel() == f"{strongest[column]:.2f}"
-            i = display.galleries[row].pictures[column]
+            i = display.galleries[row].images[column]
             left, top, right, bottom = found.boxes[i, part].astype(int)
             np.testing.assert_array_equal(
                 axes.images[0].get_array(),
                 np.asarray(X[i])[top:bottom, left:right],
             )
             assert axes.get_aspect() == 1
-        # The class's own pictures come first.
-        assert y[display.galleries[row].pictures[0]] == RED
+        # The class's own images come first.
+        assert y[display.galleries[row].images[0]] == RED
 
 
 def test_a_gallery_is_as_large_as_there_is_to_show(model):
-    X, _ = colour_pictures()
+    X, _ = colour_images()
     few = PartGalleryDisplay.from_estimator(model, RED, X[:2], n_parts=50)
     assert (few.weights > 0).all()
     assert len(few.crops) == len(few.weights) < 50
     assert [len(row) for row in few.crops] == [2] * len(few.crops)
     with pytest.raises(ValueError, match="'reds' is none of the 3 classes"):
         PartGalleryDisplay.from_estimator(model, "reds", X)
-    for wrong in ({"n_parts": 0}, {"n_pictures": 0}):
+    for wrong in ({"n_parts": 0}, {"n_images": 0}):
         with pytest.raises(ValueError, match="n_parts|n must be"):
             PartGalleryDisplay.from_estimator(model, RED, X, **wrong)
 
 
-def test_crops_of_a_turned_picture_are_upright(tmp_path):
-    X, y = colour_pictures()
+def test_crops_of_a_turned_image_are_upright(tmp_path):
+    X, y = colour_images()
     model = end_to_end().fit(X, y)
     exif = Image.Exif()
     exif[0x0112] = 6
     path = str(tmp_path / "turned.png")
     X[3].transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     plain, turned = (
-        PartGalleryDisplay.from_estimator(model, RED, pictures, n_parts=1)
-        for pictures in ([X[3]], [path])
+        PartGalleryDisplay.from_estimator(model, RED, images, n_parts=1)
+        for images in ([X[3]], [path])
     )
     np.testing.assert_array_equal(plain.crops[0][0].pixels, turned.crops[0][0].pixels)
 

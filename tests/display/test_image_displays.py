@@ -1,4 +1,4 @@
-"""Displays of pictures: what is drawn is what the model says, where it is."""
+"""Displays of images: what is drawn is what the model says, where it is."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Colours(nn.Module):
 
 
 def square(colour, place) -> Image.Image:
-    """A wide grey picture, darker to the right, with one coloured square."""
+    """A wide grey image, darker to the right, with one coloured square."""
     pixels = np.empty((128, 200, 3), np.uint8)
     pixels[:] = np.linspace(90, 60, 200).astype(np.uint8)[:, None]
     left, top = place
@@ -60,7 +60,7 @@ def square(colour, place) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def colour_pictures():
+def colour_images():
     X = [square(colour, place) for colour in COLOURS.values() for place in PLACES]
     return X, np.repeat(list(COLOURS), len(PLACES))
 
@@ -92,12 +92,12 @@ MAKERS = [end_to_end, pipeline, two_stages]
 
 @pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__)
 def model(request):
-    return request.param().fit(*colour_pictures())
+    return request.param().fit(*colour_images())
 
 
 @pytest.fixture(scope="module")
 def one_model():
-    return pipeline().fit(*colour_pictures())
+    return pipeline().fit(*colour_images())
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def frames(axes) -> list[tuple]:
 
 
 def hottest(axes) -> tuple[float, float]:
-    """Where, in the picture's pixels, the overlay is the most opaque."""
+    """Where, in the image's pixels, the overlay is the most opaque."""
     tints = np.asarray(axes.images[1].get_array())
     rows, columns = tints.shape[:2]
     # Of a plateau its middle.
@@ -155,8 +155,8 @@ def near(point, place) -> bool:
 
 @pytest.mark.parametrize("label", COLOURS)
 def test_the_heat_map_lies_on_the_square_it_is_about(model, label):
-    picture = square(COLOURS[label], PLACES[1])
-    display = HeatMapDisplay.from_estimator(model, picture)
+    image = square(COLOURS[label], PLACES[1])
+    display = HeatMapDisplay.from_estimator(model, image)
     ax = display.plot().ax_
     # What the network sees of 200×128 pixels is the centred 128×128.
     assert ax.images[1].get_extent() == [36, 164, 128, 0]
@@ -169,7 +169,7 @@ def test_the_heat_map_lies_on_the_square_it_is_about(model, label):
 
 
 def test_the_heat_adds_up_to_the_score(model):
-    X, y = colour_pictures()
+    X, y = colour_images()
     scores = logits(model, X)
     for i in (0, 7, 13):
         display = HeatMapDisplay.from_estimator(model, X[i])
@@ -183,9 +183,9 @@ def test_the_heat_adds_up_to_the_score(model):
 
 
 def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
-    picture = square(COLOURS[RED], PLACES[0])
-    display = HeatMapDisplay.from_estimator(one_model, picture, against=BLUE).plot()
-    back = HeatMapDisplay.from_estimator(one_model, picture, BLUE, against=RED).plot()
+    image = square(COLOURS[RED], PLACES[0])
+    display = HeatMapDisplay.from_estimator(one_model, image, against=BLUE).plot()
+    back = HeatMapDisplay.from_estimator(one_model, image, BLUE, against=RED).plot()
     column, row = np.array(hottest(display.ax_)) - (36, 0)
     # A little inside, where the smoothed map has the sign of the cells.
     place = int(row * 480 / 128) + 10, int(column * 480 / 128) + 10
@@ -199,11 +199,11 @@ def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
     assert "logit" in bar.get_ylabel()
 
 
-def test_the_picture_below_the_heat_is_its_own_grey(one_model):
-    picture = square(COLOURS[GREEN], PLACES[2])
-    ax = HeatMapDisplay.from_estimator(one_model, picture).plot().ax_
+def test_the_image_below_the_heat_is_its_own_grey(one_model):
+    image = square(COLOURS[GREEN], PLACES[2])
+    ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
     drawn = np.asarray(ax.images[0].get_array(), float)
-    wanted = np.asarray(picture.convert("L"), float)
+    wanted = np.asarray(image.convert("L"), float)
     assert drawn.shape == wanted.shape
     slope, start = np.polyfit(wanted.ravel(), drawn.ravel(), 1)
     np.testing.assert_allclose(drawn, slope * wanted + start, atol=1e-6)
@@ -212,36 +212,36 @@ def test_the_picture_below_the_heat_is_its_own_grey(one_model):
 
 
 def test_what_the_network_did_not_see_is_hatched(one_model):
-    picture = square(COLOURS[GREEN], PLACES[2])
-    ax = HeatMapDisplay.from_estimator(one_model, picture).plot().ax_
+    image = square(COLOURS[GREEN], PLACES[2])
+    ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
     hatched = [p for p in ax.patches if p.get_hatch()]
     strips = sorted((*p.get_xy(), p.get_width(), p.get_height()) for p in hatched)
     np.testing.assert_allclose(strips, [(0, 0, 36, 128), (164, 0, 36, 128)])
     told = [text.get_text() for text in ax.get_legend().get_texts()]
     assert told[-1] == "not seen by the network"
-    whole = picture.crop((36, 0, 164, 128))
+    whole = image.crop((36, 0, 164, 128))
     ax = HeatMapDisplay.from_estimator(one_model, whole).plot().ax_
     assert not any(p.get_hatch() for p in ax.patches)
 
 
 def test_one_part_s_heat_and_box(model):
-    picture = square(COLOURS[RED], PLACES[3])
-    b, coef = readout(model, [picture])
+    image = square(COLOURS[RED], PLACES[3])
+    b, coef = readout(model, [image])
     row = np.flatnonzero(model.classes_ == RED)[0]
     part = int((coef[row] * b[0]).argmax())
-    display = HeatMapDisplay.from_estimator(model, picture, RED, part=part).plot()
+    display = HeatMapDisplay.from_estimator(model, image, RED, part=part).plot()
     assert display.heat.sum() == pytest.approx(coef[row, part] * b[0, part], rel=1e-4)
-    box = best_regions(parts_of(model), [picture]).boxes[0, part]
+    box = best_regions(parts_of(model), [image]).boxes[0, part]
     np.testing.assert_allclose(frames(display.ax_), [box])
     name = parts_of(model).get_feature_names_out()[part]
     assert display.ax_.get_title().endswith("\nalone")
     assert name in display.ax_.get_title().split("\n")
     with pytest.raises(IndexError, match="no part 6"):
-        HeatMapDisplay.from_estimator(model, picture, part=6)
+        HeatMapDisplay.from_estimator(model, image, part=6)
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_turned_pictures_are_drawn_upright(one_model, orientation, tmp_path):
+def test_turned_images_are_drawn_upright(one_model, orientation, tmp_path):
     turned = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}[orientation]
     upright = square(COLOURS[BLUE], PLACES[4])
     exif = Image.Exif()
@@ -257,12 +257,12 @@ def test_turned_pictures_are_drawn_upright(one_model, orientation, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(3000, 2000), (32, 32), (64, 300), (900, 100)])
-def test_pictures_of_any_size_keep_their_own_units(one_model, size):
-    picture = square(COLOURS[RED], PLACES[1]).resize(size)
-    display = ExplanationDisplay.from_estimator(one_model, picture).plot()
+def test_images_of_any_size_keep_their_own_units(one_model, size):
+    image = square(COLOURS[RED], PLACES[1]).resize(size)
+    display = ExplanationDisplay.from_estimator(one_model, image).plot()
     display.figure_.canvas.draw()
     width, height = size
-    boxes = best_regions(one_model[0], [picture]).boxes[0, display.parts]
+    boxes = best_regions(one_model[0], [image]).boxes[0, display.parts]
     for axes in display.axes_[:2]:
         assert axes.images[0].get_extent() == [0, width, height, 0]
         box = axes.get_window_extent()
@@ -274,7 +274,7 @@ def test_pictures_of_any_size_keep_their_own_units(one_model, size):
 
 
 def test_an_explanation_adds_up(model):
-    X, _ = colour_pictures()
+    X, _ = colour_images()
     b, coef = readout(model, X)
     scores = logits(model, X)
     for i in (1, 8):
@@ -295,7 +295,7 @@ def test_an_explanation_adds_up(model):
 
 
 def test_best_regions_are_those_of_the_strongest_parts(model):
-    X, _ = colour_pictures()
+    X, _ = colour_images()
     display = BestRegionsDisplay.from_estimator(model, X[:6], n_parts=1).plot()
     b, coef = readout(model, X[:6])
     boxes = best_regions(parts_of(model), X[:6]).boxes
@@ -311,7 +311,7 @@ def test_best_regions_are_those_of_the_strongest_parts(model):
 
 
 def test_titles_say_whether_the_prediction_is_right(one_model):
-    X, y = colour_pictures()
+    X, y = colour_images()
     X, y = X[4:8], y[4:8]
     wrong = ["blue" if label != BLUE else RED for label in one_model.predict(X)]
     made = BestRegionsDisplay.from_estimator(one_model, X, wrong)
@@ -326,11 +326,11 @@ def test_titles_say_whether_the_prediction_is_right(one_model):
         BestRegionsDisplay.from_estimator(one_model, X, wrong[1:])
 
 
-ONE_PICTURE = [HeatMapDisplay, ExplanationDisplay]
+ONE_IMAGE = [HeatMapDisplay, ExplanationDisplay]
 X_MADE = square(COLOURS[RED], PLACES[0])
 
 
-@pytest.mark.parametrize("display", ONE_PICTURE)
+@pytest.mark.parametrize("display", ONE_IMAGE)
 def test_a_class_that_there_is_not_is_named(one_model, display):
     for unknown in ({"class_": "gren"}, {"against": "gren"}):
         with pytest.raises(ValueError, match="'gren' is none .* mean 'green'"):
@@ -364,9 +364,9 @@ def test_models_that_cannot_be_explained_say_so(name):
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_features_have_no_pictures(name):
+def test_features_have_no_images(name):
     X, y, _ = part_maps(30)
-    with pytest.raises(ValueError, match="Display draws pictures"):
+    with pytest.raises(ValueError, match="Display draws images"):
         DRAWN[name](quick(DPNetClassifier, max_epochs=0).fit(X, y))
 
 

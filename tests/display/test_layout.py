@@ -23,14 +23,14 @@ from skdpnet.display import (
 from skdpnet.display._boxes import badge_places, draw_boxes
 from skdpnet.display._colours import part_colours
 from skdpnet.display._text import shorten, signed, wrap
-from tests.display.test_image_displays import BLUE, RED, colour_pictures, pipeline
+from tests.display.test_image_displays import BLUE, RED, colour_images, pipeline
 
 matplotlib.use("agg")
 
 
 @pytest.fixture(scope="module")
 def model():
-    return pipeline().fit(*colour_pictures())
+    return pipeline().fit(*colour_images())
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _close():
     plt.close("all")
 
 
-X, Y = colour_pictures()
+X, Y = colour_images()
 SHAPES = [X[1], X[2].resize((120, 300)), X[6].resize((700, 128)), X[7], X[12]]
 DISPLAYS = {
     "heat": lambda model: HeatMapDisplay.from_estimator(model, X[1]),
@@ -211,7 +211,7 @@ def test_numbers_do_not_cover_one_another():
     assert (places <= same[:, 2:]).all()
     middle = badge_places(same, (200, 100), centred=True)[0]
     np.testing.assert_allclose(middle, (55, 45))
-    # A box smaller than its number keeps it outside, but in the picture.
+    # A box smaller than its number keeps it outside, but in the image.
     tiny = badge_places(np.array([[0.0, 0, 4, 4]]), (200, 100))[0]
     assert (tiny > 4).any()
     assert (tiny >= 0).all()
@@ -245,15 +245,15 @@ def test_numbers_have_the_decimals_that_they_need(values, written):
     assert signed(values) == written
 
 
-def test_pictures_are_made_small_but_keep_their_size():
-    from skdpnet.display._images import Picture, crop
+def test_images_are_made_small_but_keep_their_size():
+    from skdpnet.display._images import ShownImage, crop
 
     large = Image.new("RGB", (4000, 3000), (10, 200, 30))
-    picture = Picture.of(large)
-    assert picture.size == (4000, 3000)
-    assert picture.pixels.shape == (1200, 1600, 3)
-    assert (picture.pixels == (10, 200, 30)).all()
-    thin = Picture.of(Image.new("RGB", (9000, 2)))
+    image = ShownImage.of(large)
+    assert image.size == (4000, 3000)
+    assert image.pixels.shape == (1200, 1600, 3)
+    assert (image.pixels == (10, 200, 30)).all()
+    thin = ShownImage.of(Image.new("RGB", (9000, 2)))
     assert thin.pixels.shape == (1, 1600, 3)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     cut = crop(Image.fromarray(pixels), (10, 5.2, 20, 39.9))

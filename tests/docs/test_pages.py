@@ -1,4 +1,4 @@
-"""Examples of the pages on large work run as they are printed, on a few pictures."""
+"""Examples of the pages on large work run as they are printed, on a few images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import skdpnet
 from skdpnet.datasets import make_part_images
 
 ROOT = Path(__file__).parents[2]
-N_PICTURES = 66  # the page on ImageNet cuts them into 64 shards
+N_IMAGES = 66  # the page on ImageNet cuts them into 64 shards
 # As the page says for CPUs.
 ON_CPUS = {'f"cuda:{dist.get_rank()}"': '"cpu"', "torch.cuda.set_device(device)\n": ""}
 
@@ -26,12 +26,12 @@ ON_CPUS = {'f"cuda:{dist.get_rank()}"': '"cpu"', "torch.cuda.set_device(device)\
 def data(tmp_path_factory) -> Path:
     """Folder of what the examples call /data."""
     root = tmp_path_factory.mktemp("data")
-    made = make_part_images(N_PICTURES, 2, image_size=64, random_state=0)
-    for i, (picture, label) in enumerate(zip(made.images, made.target, strict=True)):
+    made = make_part_images(N_IMAGES, 2, image_size=64, random_state=0)
+    for i, (image, label) in enumerate(zip(made.images, made.target, strict=True)):
         for name in ("flowers", "imagenet"):
             path = root / name / "train" / str(label) / f"{i:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            Image.fromarray(image).save(path)
     return root
 
 
@@ -77,4 +77,4 @@ def test_a_share_of_the_maps_and_one_fit_by_two_processes(data):
 
 def test_shard_by_shard(data):
     told = run("imagenet", "partial_fit", data, then="print(model.n_iter_, len(y))\n")
-    assert told.split() == [str(1 + 3 * 64), str(N_PICTURES)]
+    assert told.split() == [str(1 + 3 * 64), str(N_IMAGES)]

@@ -1,4 +1,4 @@
-"""Explanations of one picture: contributions, boxes and heat maps of any model."""
+"""Explanations of one image: contributions, boxes and heat maps of any model."""
 
 from __future__ import annotations
 
@@ -281,13 +281,13 @@ def test_unknown_classes_and_parts_are_told(three):
 def test_one_map_at_a_time(three):
     X, y, parts = three
     model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
-    with pytest.raises(ValueError, match="takes one picture, got 2"):
+    with pytest.raises(ValueError, match="takes one image, got 2"):
         explain(model, X[:2])
-    with pytest.raises(ValueError, match=r"takes one picture, got 5"):
+    with pytest.raises(ValueError, match=r"takes one image, got 5"):
         explain(model, X[0, :, 0])
 
 
-def test_many_pictures_are_explained_as_each_alone(three):
+def test_many_images_are_explained_as_each_alone(three):
     X, y, parts = three
     model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
     for asked in (None, "heron"):

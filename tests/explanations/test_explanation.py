@@ -1,4 +1,4 @@
-"""Where explanations point to: heat maps and boxes, on maps and in pictures."""
+"""Where explanations point to: heat maps and boxes, on maps and in images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts.dpnet.test_several_maps import SETTINGS, two_maps
 
 
 def cosines(parts, maps, i):
-    """Responses (R, P) of the parts of map i to one picture's map, in NumPy."""
+    """Responses (R, P) of the parts of map i to one image's map, in NumPy."""
     whitening, grid = parts.whitenings_[i], parts.grids_[i]
     own = parts.parts_[parts.part_maps_ == i, : whitening.projection.shape[1]]
     out = []
@@ -116,8 +116,8 @@ TURNS = {
 }
 
 
-def picture(colour, left, top, orientation):
-    """A wide grey picture with a coloured square, turned as a camera would store it."""
+def draw_image(colour, left, top, orientation):
+    """A wide grey image with a coloured square, turned as a camera would store it."""
     pixels = np.full((128, 200, 3), 60, np.uint8)
     pixels[top : top + 32, left : left + 32] = colour
     upright = Image.fromarray(pixels)
@@ -130,7 +130,7 @@ def picture(colour, left, top, orientation):
 
 @pytest.fixture(scope="module")
 def coloured():
-    pictures = [picture(c, *p, 1)[0] for c in (RED, GREEN) for p in PLACES]
+    images = [draw_image(c, *p, 1)[0] for c in (RED, GREEN) for p in PLACES]
     y = ["red"] * 6 + ["green"] * 6
     return DPNetClassifier(
         Marks(),
@@ -140,15 +140,15 @@ def coloured():
         n_components=None,
         max_epochs=0,
         random_state=0,
-    ).fit(pictures, y)
+    ).fit(images, y)
 
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("colour, label", [(RED, "red"), (GREEN, "green")])
 def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tmp_path):
     left, top = PLACES[1]
-    stored, exif = picture(colour, left, top, orientation)
-    path = tmp_path / "picture.png"
+    stored, exif = draw_image(colour, left, top, orientation)
+    path = tmp_path / "image.png"
     stored.save(path, exif=exif)
     other = {"red": "green", "green": "red"}[label]
     why = explain(coloured, str(path), label).difference(other)
@@ -160,7 +160,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     mark = (pixels == colour).all(-1)
     assert mark[upper:lower, first:last].all()
     assert mark[upper:lower, first:last].size == mark.sum()
-    # The square of the picture that the network saw, in the file's own pixels.
+    # The square of the image that the network saw, in the file's own pixels.
     wide = pixels.shape[1] > pixels.shape[0]
     square = [36, 0, 164, 128] if wide else [0, 36, 128, 164]
     np.testing.assert_array_equal(why.heat_map_box, square)
@@ -168,7 +168,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     upright = explain(coloured, str(path), label, upright=True)
     np.testing.assert_array_equal(upright.heat_map_box, [36, 0, 164, 128])
     np.testing.assert_array_equal(upright.boxes[part], [left, top, left + 32, top + 32])
-    # The heat map lies as the upright picture does: 8×8 cells of 16 pixels.
+    # The heat map lies as the upright image does: 8×8 cells of 16 pixels.
     heat = upright.difference(other).heat_map(part)
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     assert left <= 36 + 16 * column < left + 32
@@ -177,8 +177,8 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     np.testing.assert_array_equal(why.boxes, found.boxes[0])
 
 
-def test_a_picture_may_come_in_any_form(coloured):
-    image = picture(RED, *PLACES[2], 1)[0]
+def test_a_image_may_come_in_any_form(coloured):
+    image = draw_image(RED, *PLACES[2], 1)[0]
     pixels = np.asarray(image)
     expected = explain(coloured, image).contributions
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
@@ -187,7 +187,7 @@ def test_a_picture_may_come_in_any_form(coloured):
     for given in ([image], pixels, pixels[None], tensor, tensor[None], objects):
         why = explain(coloured, given)
         np.testing.assert_allclose(why.contributions, expected, atol=1e-6)
-    # A greyscale picture, and a stack of one.
+    # A greyscale image, and a stack of one.
     grey = np.asarray(image.convert("L"))
     np.testing.assert_array_equal(
         explain(coloured, grey[None]).contributions,
@@ -195,9 +195,9 @@ def test_a_picture_may_come_in_any_form(coloured):
     )
 
 
-def test_one_picture_at_a_time(coloured):
-    image = picture(RED, *PLACES[2], 1)[0]
-    with pytest.raises(ValueError, match="takes one picture, got 2"):
+def test_one_image_at_a_time(coloured):
+    image = draw_image(RED, *PLACES[2], 1)[0]
+    with pytest.raises(ValueError, match="takes one image, got 2"):
         explain(coloured, [image, image])
     with pytest.raises(ValueError, match="a missing value"):
         explain(coloured, None)

@@ -1,4 +1,4 @@
-"""Parts over many pictures: what they add to a class, where they respond most."""
+"""Parts over many images: what they add to a class, where they respond most."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SVM = LinearSVC(random_state=0)
 
 @pytest.fixture(scope="module", params=["DPNet", "two stages"])
 def fitted(request):
-    """A model, its parts and 40 new pictures, of which few are held at once."""
+    """A model, its parts and 40 new images, of which few are held at once."""
     X, y, _ = two_maps(60)
     if request.param == "DPNet":
         model = DPNetClassifier(**SETTINGS, max_epochs=1).fit(X, y)
@@ -43,17 +43,17 @@ def fitted(request):
         steps = SoftAssignParts(**SETTINGS), StandardScaler(), clone(SVM)
         model = make_pipeline(*steps).fit(X, y)
         parts = model[0]
-    pictures = two_maps(40, seed=1)[0]
+    images = two_maps(40, seed=1)[0]
     with pytest.MonkeyPatch.context() as patch:
         few = 2**13
         patch.setattr(skdpnet.base.map_estimator, "_RESPONSE_BYTES", few)
         patch.setattr(skdpnet.parts.soft_assign.sinkhorn, "_PIECE_BYTES", few)
-        n_pieces = sum(1 for _ in parts._responses(pictures))
+        n_pieces = sum(1 for _ in parts._responses(images))
         assert n_pieces > 3
-        yield model, parts, pictures
+        yield model, parts, images
 
 
-def test_a_class_is_explained_by_means_over_pictures(fitted):
+def test_a_class_is_explained_by_means_over_images(fitted):
     model, parts, X = fitted
     told = explain_class(model, 1, X)
     each = [explain(model, one, 1) for one in X]
@@ -66,7 +66,7 @@ def test_a_class_is_explained_by_means_over_pictures(fitted):
     np.testing.assert_array_equal(told.weights, each[0].coef[1])
     assert (np.diff(told.contributions[told.order]) <= 0).all()
     assert sorted(told.order) == list(range(15))
-    assert (told.explained, told.n_pictures, told.bias) == (1, 40, each[0].bias)
+    assert (told.explained, told.n_images, told.bias) == (1, 40, each[0].bias)
     assert told.part_names.tolist() == parts.get_feature_names_out().tolist()
     assert told.part_maps.tolist() == parts.part_maps_.tolist()
     assert len(repr(told)) < 200
@@ -93,7 +93,7 @@ def test_galleries_hold_the_strongest_regions_of_all(fitted, n):
     for p in (0, 5, 6, 14):
         order, found = expected_gallery(parts, X, p, n)
         gallery = part_gallery(model, p, X, n)
-        np.testing.assert_array_equal(gallery.pictures, order)
+        np.testing.assert_array_equal(gallery.images, order)
         np.testing.assert_array_equal(gallery.responses, found.responses[order, p])
         np.testing.assert_array_equal(gallery.regions, found.regions[order, p])
         np.testing.assert_array_equal(gallery.boxes, found.boxes[order, p])
@@ -108,16 +108,16 @@ def test_galleries_of_several_parts_are_those_of_each(fitted):
         assert [gallery.part for gallery in several] == numbers.tolist()
         for gallery in several:
             alone = part_gallery(parts, gallery.part, X, 5)
-            np.testing.assert_array_equal(gallery.pictures, alone.pictures)
+            np.testing.assert_array_equal(gallery.images, alone.images)
             np.testing.assert_array_equal(gallery.responses, alone.responses)
             np.testing.assert_array_equal(gallery.boxes, alone.boxes)
     assert part_galleries(model, [], X) == []
 
 
-def test_of_equal_responses_the_first_pictures_are_shown(fitted):
+def test_of_equal_responses_the_first_images_are_shown(fitted):
     model, _, X = fitted
     same = np.repeat(X[:1], 40)
-    assert part_gallery(model, 3, same, 4).pictures.tolist() == [0, 1, 2, 3]
+    assert part_gallery(model, 3, same, 4).images.tolist() == [0, 1, 2, 3]
 
 
 def test_galleries_need_parts_but_no_linear_classifier(fitted):
@@ -149,15 +149,15 @@ def test_bad_requests_are_told(fitted):
         explain_class(clone(model), 1, X)
 
 
-def test_boxes_are_in_the_pixels_of_each_picture(photographs, tmp_path):
+def test_boxes_are_in_the_pixels_of_each_image(photographs, tmp_path):
     paths, y = photographs
     turned = []
     for i, path in enumerate(paths):
         exif = Image.Exif()
         exif[0x0112] = (1, 6, 3)[i % 3]
         turned.append(tmp_path / f"{i}.png")
-        with Image.open(path) as picture:
-            picture.crop((0, 0, 170, 140)).save(turned[-1], exif=exif)
+        with Image.open(path) as image:
+            image.crop((0, 0, 170, 140)).save(turned[-1], exif=exif)
     parts = DPNetTransformer(
         image_size=64, n_parts_per_class=2, max_epochs=0, random_state=0
     ).fit(turned, y)
@@ -165,7 +165,7 @@ def test_boxes_are_in_the_pixels_of_each_picture(photographs, tmp_path):
         found = best_regions(parts, turned, upright=upright)
         for p in (0, 3):
             gallery = part_gallery(parts, p, turned, 4, upright=upright)
-            expected = found.boxes[gallery.pictures, p]
+            expected = found.boxes[gallery.images, p]
             np.testing.assert_array_equal(gallery.boxes, expected)
 
 

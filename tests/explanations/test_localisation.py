@@ -1,4 +1,4 @@
-"""Best regions: the strongest region, in the picture's own pixels."""
+"""Best regions: the strongest region, in the image's own pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_best_region_is_where_the_class_s_cell_was_put():
     X, y, where = part_maps(150)
     model = quick(DPNetClassifier).fit(X, y)
     found = best_regions(model, X)
-    weight = model.coef_[y]  # the parts that speak most for each picture's class
+    weight = model.coef_[y]  # the parts that speak most for each image's class
     contribution = weight * model.transform(X)
     strongest = contribution.argmax(1)
     boxes = found.boxes[np.arange(len(X)), strongest] * np.tile([6, 5], 2)
@@ -60,8 +60,8 @@ class Colours(nn.Module):
         return nn.functional.avg_pool2d(x * std + mean, 16)
 
 
-def _picture(colour, left, top, orientation, tmp_path):
-    """A wide grey picture with a coloured square, turned as a camera would store it."""
+def _image(colour, left, top, orientation, tmp_path):
+    """A wide grey image with a coloured square, turned as a camera would store it."""
     pixels = np.full((128, 200, 3), 60, np.uint8)
     pixels[top : top + 32, left : left + 32] = colour
     upright = Image.fromarray(pixels)
@@ -83,7 +83,7 @@ def test_boxes_are_in_the_pixels_of_the_stored_file(orientation, tmp_path):
     red, green = (230, 20, 20), (20, 230, 20)
     places = [(40, 0), (70, 32), (100, 64), (120, 90), (60, 80), (90, 10)]
     made = [
-        _picture(colour, *place, orientation, tmp_path)
+        _image(colour, *place, orientation, tmp_path)
         for colour in (red, green)
         for place in places
     ]

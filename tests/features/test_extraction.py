@@ -19,7 +19,7 @@ from skdpnet.images import ImageError
 
 
 class Pooled(nn.Module):
-    """Two maps, means over patches; writes down how many pictures it saw."""
+    """Two maps, means over patches; writes down how many images it saw."""
 
     def __init__(self, log: str | None = None):
         super().__init__()
@@ -69,10 +69,10 @@ def test_pieces_put_together_are_the_maps(photographs, memory, ahead):
         np.testing.assert_array_equal(alone[0][0], whole["map0"][i])
 
 
-def test_what_is_decoded_does_not_grow_with_the_pictures(
+def test_what_is_decoded_does_not_grow_with_the_images(
     photographs, memory, ahead, monkeypatch
 ):
-    """Count the decoded pictures that are alive whenever a piece is handed on."""
+    """Count the decoded images that are alive whenever a piece is handed on."""
     alive = weakref.WeakSet()
     n_windows = 2 if ahead else 1
     most = 5 * max(ahead + 1, n_windows * streaming._WINDOW)
@@ -92,9 +92,9 @@ def test_what_is_decoded_does_not_grow_with_the_pictures(
     monkeypatch.setattr(streaming.Images, "network_input", counted)
     extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
     first = np.asarray(Image.open(photographs[0][0]).resize((40, 40)))
-    pictures = np.stack([np.roll(first, i, axis=0) for i in range(40)] * 3)
+    images = np.stack([np.roll(first, i, axis=0) for i in range(40)] * 3)
     n_pieces = 0
-    for _ in extractor.pieces(pictures):
+    for _ in extractor.pieces(images):
         n_pieces += 1
     assert n_pieces == 24
     gc.collect()
@@ -106,7 +106,7 @@ def test_headers_and_settings_are_checked_before_anything_is_computed(
 ):
     log = str(tmp_path / "log")
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=memory)
-    (tmp_path / "letter.jpg").write_text("no picture")
+    (tmp_path / "letter.jpg").write_text("no image")
     with pytest.raises(ImageError, match=r"item 12.*letter\.jpg"):
         extractor.pieces([*photographs[0], str(tmp_path / "letter.jpg")])
     with pytest.raises(ValueError, match="batch_size"):
@@ -114,7 +114,7 @@ def test_headers_and_settings_are_checked_before_anything_is_computed(
     assert not Path(log).exists()
 
 
-def test_a_truncated_picture_is_named_after_the_pieces_before_it(
+def test_a_truncated_image_is_named_after_the_pieces_before_it(
     photographs, memory, ahead, tmp_path
 ):
     whole = Path(photographs[0][0]).read_bytes()
@@ -128,18 +128,18 @@ def test_a_truncated_picture_is_named_after_the_pieces_before_it(
         list(pieces)
 
 
-def test_a_map_beyond_its_type_is_named_with_its_picture(memory, ahead):
+def test_a_map_beyond_its_type_is_named_with_its_image(memory, ahead):
     class Bright(nn.Module):
         def forward(self, x):
             return torch.where(x > 2, x * 1e6, x)
 
-    pictures = np.zeros((7, 32, 32, 3), np.uint8)
-    pictures[6] = 255
-    pictures[:, 0, 0] = np.arange(7)[:, None]
+    images = np.zeros((7, 32, 32, 3), np.uint8)
+    images[6] = 255
+    images[:, 0, 0] = np.arange(7)[:, None]
     extractor = FeatureMaps(Bright(), **SETTINGS, memory=memory)
     with pytest.raises(ValueError, match=r"item 6.*2\.\d+e\+06.*float16.*float32"):
-        list(extractor.pieces(pictures))
-    extractor.set_params(precision="float32").fit_transform(pictures)
+        list(extractor.pieces(images))
+    extractor.set_params(precision="float32").fit_transform(images)
 
 
 def test_a_file_that_changes_meanwhile_changes_no_other_s_map(
@@ -167,7 +167,7 @@ def test_a_file_that_changes_meanwhile_changes_no_other_s_map(
 
 
 def test_streams_left_in_the_middle_hold_up_nobody(photographs, tmp_path, ahead):
-    """Two at a time over the same pictures, in one thread, would wait forever."""
+    """Two at a time over the same images, in one thread, would wait forever."""
     log = str(tmp_path / "log")
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
     left = extractor.pieces(photographs[0])

@@ -40,29 +40,29 @@ class Means(nn.Module):
         return nn.functional.avg_pool2d(x, 16)
 
 
-def test_maps_are_the_backbone_s_on_each_preprocessed_picture(photographs):
+def test_maps_are_the_backbone_s_on_each_preprocessed_image(photographs):
     paths, _ = photographs
     maps = FeatureMaps(Means(), image_size=64, precision="float32").fit_transform(paths)
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     for path, got in zip(paths, maps, strict=True):
-        with Image.open(path) as picture:
-            pixels = preprocess(picture, 64) / 255
+        with Image.open(path) as image:
+            pixels = preprocess(image, 64) / 255
         x = (pixels - mean) / std
         expected = x.reshape(4, 16, 4, 16, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_paths_pictures_arrays_and_tensors_give_the_same_maps(photographs):
+def test_paths_images_arrays_and_tensors_give_the_same_maps(photographs):
     paths, _ = photographs
     extractor = FeatureMaps(image_size=64)
     expected = extractor.fit_transform(paths[:3])
     arrays = []
     for path in paths[:3]:
-        with Image.open(path) as picture:
-            arrays.append(np.array(picture))
-    pictures = [Image.fromarray(array) for array in arrays]
+        with Image.open(path) as image:
+            arrays.append(np.array(image))
+    images = [Image.fromarray(array) for array in arrays]
     tensors = [torch.from_numpy(a).permute(2, 0, 1) for a in arrays]
-    for same in (pictures, arrays, tensors, np.array(paths[:3])):
+    for same in (images, arrays, tensors, np.array(paths[:3])):
         np.testing.assert_array_equal(extractor.transform(same), expected)
 
 
@@ -92,7 +92,7 @@ def test_values_beyond_float16_are_an_error_not_infinity(photographs):
         large.fit_transform(photographs[0][:1])
 
 
-def test_an_unreadable_picture_is_named_before_the_backbone_runs(photographs, tmp_path):
+def test_an_unreadable_image_is_named_before_the_backbone_runs(photographs, tmp_path):
     paths = photographs[0]
     calls = []
 
@@ -100,7 +100,7 @@ def test_an_unreadable_picture_is_named_before_the_backbone_runs(photographs, tm
         calls.append(len(x))
         return x
 
-    (tmp_path / "letter.jpg").write_text("no picture")
+    (tmp_path / "letter.jpg").write_text("no image")
     extractor = FeatureMaps(counting, image_size=16)
     bad = [*paths[:5], str(tmp_path / "letter.jpg")]
     with pytest.raises(ImageError, match=r"item 5.*letter\.jpg"):
@@ -111,15 +111,15 @@ def test_an_unreadable_picture_is_named_before_the_backbone_runs(photographs, tm
     assert calls == []
 
 
-def test_one_picture_many_times_is_read_by_threads(photographs):
-    with Image.open(photographs[0][0]) as picture:  # not decoded yet
+def test_one_image_many_times_is_read_by_threads(photographs):
+    with Image.open(photographs[0][0]) as image:  # not decoded yet
         maps = FeatureMaps(Means(), image_size=32, num_workers=4).fit_transform(
-            [picture] * 8
+            [image] * 8
         )
     assert (maps == maps[0]).all()
 
 
-def test_one_picture_twice_is_not_checked_as_another_thread_decodes_it(photographs):
+def test_one_image_twice_is_not_checked_as_another_thread_decodes_it(photographs):
     threads = []
 
     class Hesitating(PngImageFile):
@@ -136,9 +136,9 @@ def test_one_picture_twice_is_not_checked_as_another_thread_decodes_it(photograp
         def fp(self, file):
             vars(self)["file"] = file
 
-    picture = Hesitating(photographs[0][0])
+    image = Hesitating(photographs[0][0])
     threads.clear()
-    images = as_images([picture] * 2)
+    images = as_images([image] * 2)
     with ThreadPoolExecutor(2) as pool:
         one, two = pool.map(images.load, range(2))
     assert one.tobytes() == two.tobytes()
@@ -149,7 +149,7 @@ def test_precomputed_is_no_network():
         FeatureMaps("precomputed").fit_transform(np.zeros((1, 20, 20, 3), np.uint8))
 
 
-def test_a_truncated_picture_is_named_when_it_is_decoded(photographs, tmp_path):
+def test_a_truncated_image_is_named_when_it_is_decoded(photographs, tmp_path):
     whole = Path(photographs[0][0]).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ImageError, match=r"item 1.*half\.png"):

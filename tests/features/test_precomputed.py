@@ -17,10 +17,10 @@ PARTS = DPNetTransformer("precomputed", n_parts_per_class=1, max_epochs=0)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 2, 5)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("picture", [0, 99])
-def test_what_is_not_finite_is_told_as_scikit_learn_does(dtype, shape, value, picture):
+@pytest.mark.parametrize("image", [0, 99])
+def test_what_is_not_finite_is_told_as_scikit_learn_does(dtype, shape, value, image):
     X = np.random.default_rng(0).random((100, *shape)).astype(dtype)
-    X[picture].flat[-1] = value
+    X[image].flat[-1] = value
     name = "X" if X.ndim == 2 else ""
     with pytest.raises(ValueError, match="contains") as told:
         check_array(X, allow_nd=True, estimator=PARTS, input_name=name)
@@ -52,10 +52,10 @@ def test_checking_maps_of_float16_takes_little_memory(fields):
 
 @pytest.mark.parametrize("cls", [DPNetClassifier, SoftAssignParts])
 @pytest.mark.parametrize("kind", [list, tuple, UserList, deque, np.array])
-def test_every_picture_needs_a_label(cls, kind):
-    pictures = kind([np.zeros((32, 32, 3), np.uint8)] * 8)
+def test_every_image_needs_a_label(cls, kind):
+    images = kind([np.zeros((32, 32, 3), np.uint8)] * 8)
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[8, 5\]"):
-        cls(image_size=32).fit(pictures, [0, 1, 0, 1, 0])
+        cls(image_size=32).fit(images, [0, 1, 0, 1, 0])
 
 
 def test_what_is_no_list_is_told_as_that():

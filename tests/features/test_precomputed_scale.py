@@ -46,7 +46,7 @@ def test_small_maps_of_float16(train, model):
     )
 
 
-def test_each_picture_has_a_scale_of_its_own(train, model):
+def test_each_image_has_a_scale_of_its_own(train, model):
     X = train[0]
     exponents = np.random.default_rng(0).integers(-100, 100, len(X))
     mixed = np.ldexp(X, exponents[:, None, None, None])

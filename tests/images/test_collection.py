@@ -1,4 +1,4 @@
-"""Reading and checking pictures of every kind."""
+"""Reading and checking images of every kind."""
 
 import io
 import pickle
@@ -22,11 +22,11 @@ def loaded(item):
     return np.asarray(as_images([item]).load(0))
 
 
-# ------------------------------------------------------------- one picture, many ways
+# ------------------------------------------------------------- one image, many ways
 
 
 def every_way(folder):
-    """The same picture as every kind of item."""
+    """The same image as every kind of item."""
     path = folder / "a.png"
     Image.fromarray(RGB).save(path)
     chw = torch.from_numpy(RGB.transpose(2, 0, 1).copy())
@@ -52,7 +52,7 @@ def every_way(folder):
     }
 
 
-def test_same_picture_whatever_it_comes_as(tmp_path):
+def test_same_image_whatever_it_comes_as(tmp_path):
     items = every_way(tmp_path)
     images = as_images(list(items.values()))
     images.check()
@@ -69,13 +69,13 @@ def test_bfloat16_tensor_has_few_digits():
     assert np.abs(loaded(chw).astype(int) - RGB).max() <= 1
 
 
-def test_loaded_picture_is_a_copy():
+def test_loaded_image_is_a_copy():
     original = Image.fromarray(RGB)
     as_images([original]).load(0).putpixel((0, 0), (1, 2, 3))
     assert original.getpixel((0, 0)) == tuple(RGB[0, 0])
 
 
-def test_loading_leaves_the_users_picture_alone():
+def test_loading_leaves_the_users_image_alone():
     original = palette(1)
     before = original.getpalette(), original.tobytes(), dict(original.info)
     as_images([original]).load(0)
@@ -100,7 +100,7 @@ CONTAINERS = {
     "object array": lambda items: object_column(items)[:, 0],
     "column": object_column,
     "Series": lambda items: pd.Series(items, index=[7, 3, 5]),
-    "DataFrame": lambda items: pd.DataFrame({"picture": items}),
+    "DataFrame": lambda items: pd.DataFrame({"image": items}),
     "tensor stack": lambda items: torch.from_numpy(np.stack(items)).permute(0, 3, 1, 2),
 }
 

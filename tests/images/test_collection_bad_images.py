@@ -37,7 +37,7 @@ def image_bytes(folder, name, image=None):
     return (folder / name).read_bytes()
 
 
-def closed_picture(folder):
+def closed_image(folder):
     image_bytes(folder, "closed.jpg")
     with Image.open(folder / "closed.jpg") as image:
         return image
@@ -112,7 +112,7 @@ BAD_ITEMS = {
     "PIL mode I, large": (constant(Image.new("I", (2, 2), 70000)), "0000.*16 bits"),
     "PIL mode I, negative": (constant(Image.new("I", (2, 2), -1)), "-1.*16 bits"),
     "PIL without pixels": (constant(Image.new("RGB", (0, 5))), "no pixels.*0 x 5"),
-    "PIL, file closed": (closed_picture, "closed before"),
+    "PIL, file closed": (closed_image, "closed before"),
     "float 0 to 255": (array((4, 4, 3), float, 200.0), "200.*divide by 255"),
     "normalised floats": (array((4, 4, 3), np.float32, -2.1), "-2.1.*normalisation"),
     "barely too large": (array((4, 4, 3), float, 1.00001), "must lie in.*clip"),
@@ -128,7 +128,7 @@ BAD_ITEMS = {
     "two channels": (array((8, 9, 2)), "length 2"),
     "a vector": (array((512,), float), 'backbone="precomputed"'),
     "a number array": (constant(np.array(3.0)), "0 axes"),
-    "a stack as an item": (array((2, 4, 4, 3)), "4 axes.*one picture"),
+    "a stack as an item": (array((2, 4, 4, 3)), "4 axes.*one image"),
     "tensor, channels last": (tensor((8, 9, 3)), "permute\\(2, 0, 1\\)"),
     "tensor, two channels": (tensor((2, 8, 9)), "length 2"),
     "tensor, int64": (tensor((3, 8, 9), torch.int64), "dtype int64"),
@@ -147,7 +147,7 @@ BAD_ITEMS = {
     "bytes": (constant(b"\xff\xd8"), "io.BytesIO"),
     "list": (constant([0.1, 0.2]), "precomputed"),
     "dict": (constant({"path": "a.jpg"}), "type dict"),
-    "huge picture": (file_of("h.png", png_header(10**5, 1500)), "too large.*150000000"),
+    "huge image": (file_of("h.png", png_header(10**5, 1500)), "too large.*150000000"),
     "bomb": (file_of("b.png", png_header(10**5, 10**5)), "too large.*10000000000"),
 }
 FOUND_ON_LOAD = {
@@ -181,7 +181,7 @@ def test_bad_items_are_named(tmp_path, name):
 def test_keys_and_geometry_raise_nothing_else(tmp_path, name):
     images = as_images([RGB, BAD_ITEMS[name][0](tmp_path)])
     for call in (images.content_key, images.geometry):
-        # They may succeed: a text file has a key, though it is no picture.
+        # They may succeed: a text file has a key, though it is no image.
         try:
             call(1)
         except ImageError as error:
@@ -199,7 +199,7 @@ def test_bad_pixels_are_named(tmp_path, name):
     assert_names_it(error, item, words)
 
 
-def test_large_picture_without_warnings(tmp_path, monkeypatch):
+def test_large_image_without_warnings(tmp_path, monkeypatch):
     path = file_of("h.png", png_header(100, 150))(tmp_path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with warnings.catch_warnings():

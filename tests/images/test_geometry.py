@@ -1,4 +1,4 @@
-"""The way from the network's input back to a picture's own pixels."""
+"""The way from the network's input back to an image's own pixels."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from PIL import Image
 from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import Geometry, preprocess
 
-# Picture sizes (upright), and a rectangle inside their centred square.
-PICTURES = {
+# Image sizes (upright), and a rectangle inside their centred square.
+IMAGES = {
     "wide": ((90, 40), (30, 8, 42, 24)),
     "tall": ((40, 91), (4, 30, 20, 42)),
     "square": ((48, 48), (0, 6, 12, 30)),
 }
-# How the EXIF standard says a picture was stored: where its first row and first
-# column lie in the upright picture.
+# How the EXIF standard says an image was stored: where its first row and first
+# column lie in the upright image.
 STORE = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -34,31 +34,31 @@ def bounds(mask):
 
 
 def marked(size, box):
-    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    image = np.zeros((size[1], size[0], 3), np.uint8)
     left, top, right, bottom = box
-    picture[top:bottom, left:right] = 255
-    return picture
+    image[top:bottom, left:right] = 255
+    return image
 
 
 @pytest.mark.parametrize(
     "suffix", ["png", "jpg", "tif", "webp", "object", "tif-object"]
 )
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("kind", IMAGES)
 def test_boxes_come_back_to_the_stored_pixels(tmp_path, kind, orientation, suffix):
-    size, box = PICTURES[kind]
+    size, box = IMAGES[kind]
     upright = marked(size, box)
     stored = np.ascontiguousarray(STORE[orientation](upright))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = Image.fromarray(stored)
+    image = Image.fromarray(stored)
     if suffix == "object":
-        picture.getexif()[0x0112] = orientation
-        images = as_images([picture])
+        image.getexif()[0x0112] = orientation
+        images = as_images([image])
     else:
         path = tmp_path / f"p.{suffix[:3] if 'object' in suffix else suffix}"
         options = {"lossless": True} if suffix == "webp" else {"quality": 95}
-        picture.save(path, exif=exif, **({} if suffix == "png" else options))
+        image.save(path, exif=exif, **({} if suffix == "png" else options))
         images = as_images([path if "object" not in suffix else Image.open(path)])
 
     loaded = np.asarray(images.load(0))
@@ -77,7 +77,7 @@ def test_boxes_come_back_to_the_stored_pixels(tmp_path, kind, orientation, suffi
         # Pillow turns TIFF files itself, and shows the user the upright pixels.
         expected = box
     else:
-        assert geometry.stored_size == picture.size
+        assert geometry.stored_size == image.size
     got = geometry.to_original(fractions)
     assert got[0] < got[2] and got[1] < got[3]
     np.testing.assert_allclose(got, expected, atol=scale / 2)
@@ -113,9 +113,9 @@ def test_boxes_need_four_edges(boxes):
 
 def test_preprocess_crops_without_blur():
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (21, 32, 3), dtype=np.uint8)
-    result = preprocess(Image.fromarray(picture), 21)
-    np.testing.assert_array_equal(result, picture[:, 5:26])
+    image = rng.integers(0, 256, (21, 32, 3), dtype=np.uint8)
+    result = preprocess(Image.fromarray(image), 21)
+    np.testing.assert_array_equal(result, image[:, 5:26])
     assert result.flags.writeable
 
 

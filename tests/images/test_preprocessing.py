@@ -1,4 +1,4 @@
-"""Pictures decoded at reduced size: the same square, the same way up, hardly moved."""
+"""Images decoded at reduced size: the same square, the same way up, hardly moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import preprocess
 
 SIDE = 32
-# Stored pixels of an upright picture, for each EXIF orientation.
+# Stored pixels of an upright image, for each EXIF orientation.
 STORE = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -41,26 +41,26 @@ def decoded(monkeypatch):
     return sizes
 
 
-def _saved(path, picture, orientation=1, **options):
+def _saved(path, image, orientation=1, **options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = np.ascontiguousarray(STORE[orientation](np.asarray(picture)))
+    stored = np.ascontiguousarray(STORE[orientation](np.asarray(image)))
     Image.fromarray(stored).save(path, exif=exif, quality=95, **options)
     return path
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(449, 300), (301, 517)])
-def test_reduced_pictures_show_the_same_square(tmp_path, decoded, orientation, size):
-    picture = Image.fromarray(skimage.data.coffee()).resize(size)
-    path = _saved(tmp_path / "a.jpg", picture, orientation)
+def test_reduced_images_show_the_same_square(tmp_path, decoded, orientation, size):
+    image = Image.fromarray(skimage.data.coffee()).resize(size)
+    path = _saved(tmp_path / "a.jpg", image, orientation)
     got, _ = as_images([path]).network_input(0, SIDE)
     stored = size if orientation < 5 else size[::-1]
     assert decoded == [tuple(-(-one // 4) for one in stored)]
-    difference = np.abs(got - preprocess(picture, SIDE).astype(float))
+    difference = np.abs(got - preprocess(image, SIDE).astype(float))
     assert difference.mean() < 1.5
     # A square that lies one pixel off, or the wrong way round, is farther away.
-    shifted = Image.fromarray(np.roll(picture, -8, axis=(0, 1)))
+    shifted = Image.fromarray(np.roll(image, -8, axis=(0, 1)))
     wrong = np.abs(got - preprocess(shifted, SIDE).astype(float))
     assert wrong.mean() > 3 * difference.mean()
 
@@ -70,8 +70,8 @@ def test_reduced_pictures_show_the_same_square(tmp_path, decoded, orientation, s
     [(2 * 64 - 1, 127), (2 * 64, 64), (4 * 64 - 1, 128), (4 * 64, 64), (999, 125)],
 )
 def test_at_least_twice_the_input_is_decoded(tmp_path, decoded, short, left):
-    picture = Image.fromarray(skimage.data.coffee()).resize((short + 40, short))
-    path = _saved(tmp_path / "a.jpg", picture)
+    image = Image.fromarray(skimage.data.coffee()).resize((short + 40, short))
+    path = _saved(tmp_path / "a.jpg", image)
     as_images([path]).network_input(0, SIDE)
     assert min(decoded[0]) == left
     assert left >= 2 * SIDE
@@ -80,13 +80,13 @@ def test_at_least_twice_the_input_is_decoded(tmp_path, decoded, short, left):
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_other_pictures_are_decoded_whole(tmp_path, mode, suffix, orientation):
-    picture = Image.fromarray(skimage.data.coffee()).resize((90, 70)).convert(mode)
+def test_other_images_are_decoded_whole(tmp_path, mode, suffix, orientation):
+    image = Image.fromarray(skimage.data.coffee()).resize((90, 70)).convert(mode)
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"a.{suffix}"
     try:
-        picture.save(path, exif=exif)
+        image.save(path, exif=exif)
     except (OSError, ValueError):
         pytest.skip(f"no {mode} in {suffix}")
     images = as_images([path])
@@ -95,9 +95,9 @@ def test_other_pictures_are_decoded_whole(tmp_path, mode, suffix, orientation):
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_reduced_pictures_of_other_modes_become_rgb(tmp_path, mode):
-    picture = Image.fromarray(skimage.data.coffee()).resize((400, 300)).convert(mode)
-    picture.save(tmp_path / "a.jpg", quality=95)
+def test_reduced_images_of_other_modes_become_rgb(tmp_path, mode):
+    image = Image.fromarray(skimage.data.coffee()).resize((400, 300)).convert(mode)
+    image.save(tmp_path / "a.jpg", quality=95)
     images = as_images([tmp_path / "a.jpg"])
     got, _ = images.network_input(0, SIDE)
     expected = preprocess(images.load(0), SIDE).astype(float)
@@ -105,11 +105,11 @@ def test_reduced_pictures_of_other_modes_become_rgb(tmp_path, mode):
 
 
 def test_explanations_still_get_every_pixel(tmp_path):
-    picture = Image.fromarray(skimage.data.coffee())
-    images = as_images([_saved(tmp_path / "a.jpg", picture, 6)])
+    image = Image.fromarray(skimage.data.coffee())
+    images = as_images([_saved(tmp_path / "a.jpg", image, 6)])
     images.network_input(0, SIDE)
-    assert images.load(0).size == picture.size
-    assert images.geometry(0).upright_size == picture.size
+    assert images.load(0).size == image.size
+    assert images.geometry(0).upright_size == image.size
 
 
 def test_the_key_is_that_of_what_was_read(tmp_path):

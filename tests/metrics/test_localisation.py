@@ -12,7 +12,7 @@ NAN = [np.nan, np.nan]
 
 
 def test_a_true_part_is_hit_where_its_point_is_in_the_box():
-    # Two pictures, two parts, three true parts, the last of which may be hidden.
+    # Two images, two parts, three true parts, the last of which may be hidden.
     boxes = [[[0, 0, 4, 4], [2, 2, 8, 6]], [[0, 0, 4, 4], [5, 5, 5, 5]]]
     truths = [[[1, 1], [4, 4], [9, 3]], [[5, 5], [0, 4.1], NAN]]
     expected = [
@@ -32,14 +32,14 @@ def test_of_a_true_box_the_centre_counts():
 @pytest.mark.parametrize(
     "boxes, truths, message",
     [
-        (np.zeros((2, 1, 4)), np.zeros((3, 1, 2)), "2 pictures but truths of 3"),
+        (np.zeros((2, 1, 4)), np.zeros((3, 1, 2)), "2 images but truths of 3"),
         (np.zeros((2, 1, 4)), np.zeros((2, 1, 3)), "points, or .*, boxes"),
         (np.zeros((2, 4)), np.zeros((2, 1, 2)), "boxes must have 3 axes"),
         (np.zeros((2, 1, 2)), np.zeros((2, 1, 2)), "last axis of length 4"),
         (np.full((1, 1, 4), np.nan), np.zeros((1, 1, 2)), "holds nan at .0, 0, 0"),
         ([[[0, 5, 9, 4]]], np.zeros((1, 1, 2)), r"at \(0, 0\) ends before it begins"),
-        (np.zeros((1, 1, 4)), [[[1, np.nan]]], "true part 0 of picture 0"),
-        (np.zeros((1, 1, 4)), [[[1, np.inf]]], "true part 0 of picture 0"),
+        (np.zeros((1, 1, 4)), [[[1, np.nan]]], "true part 0 of image 0"),
+        (np.zeros((1, 1, 4)), [[[1, np.inf]]], "true part 0 of image 0"),
     ],
 )
 def test_hits_tell_what_is_wrong(boxes, truths, message):
@@ -62,11 +62,11 @@ def purity_one_by_one(hits, visible, responses, n_top):
 
 
 @pytest.mark.parametrize("n_top", [1, 4, 10, 99])
-def test_purity_is_the_best_true_parts_share_of_the_top_pictures(n_top):
+def test_purity_is_the_best_true_parts_share_of_the_top_images(n_top):
     random = np.random.default_rng(0)
     hits = random.random((30, 6, 5)) < 0.4
     visible = random.random((30, 5)) < 0.5
-    # With ties, of which the first pictures count.
+    # With ties, of which the first images count.
     responses = random.integers(0, 8, (30, 6)) / 8
     np.testing.assert_allclose(
         metrics.part_purity(hits, visible, responses, n_top),
@@ -74,7 +74,7 @@ def test_purity_is_the_best_true_parts_share_of_the_top_pictures(n_top):
     )
 
 
-def test_purity_counts_only_pictures_that_show_the_true_part():
+def test_purity_counts_only_images_that_show_the_true_part():
     hits = np.array([[[1, 0]], [[0, 0]], [[1, 0]], [[0, 1]]], bool)
     visible = np.array([[1, 1], [0, 1], [1, 1], [1, 1]], bool)
     responses = [[0.9], [0.8], [0.7], [0.1]]
@@ -97,7 +97,7 @@ def test_consistent_is_what_shows_one_true_part_often_enough():
     assert metrics.consistency(hits, visible).tolist() == [True, True, False]
 
 
-def test_only_active_pictures_count_for_consistency():
+def test_only_active_images_count_for_consistency():
     hits = np.array([[[1], [1]], [[0], [1]], [[1], [1]]], bool)
     visible = np.ones((3, 1), bool)
     active = np.array([[1, 0], [0, 0], [1, 0]], bool)

@@ -17,10 +17,10 @@ from skdpnet import (
     metrics,
 )
 from skdpnet.images.geometry import preprocess
-from tests.explanations.test_explanation import GREEN, PLACES, RED, Marks, picture
+from tests.explanations.test_explanation import GREEN, PLACES, RED, Marks, draw_image
 from tests.parts.dpnet.test_estimators import part_maps, quick
 
-PICTURES = [picture(colour, *p, 1)[0] for colour in (RED, GREEN) for p in PLACES]
+IMAGES = [draw_image(colour, *p, 1)[0] for colour in (RED, GREEN) for p in PLACES]
 LABELS = ["red"] * 6 + ["green"] * 6
 
 
@@ -36,19 +36,19 @@ def coloured():
         n_components=None,
         max_epochs=0,
         random_state=0,
-    ).fit(PICTURES, LABELS)
+    ).fit(IMAGES, LABELS)
 
 
 def of_marks(model):
-    """For each picture, (12, 1), the part that is most like its mark's colour."""
+    """For each image, (12, 1), the part that is most like its mark's colour."""
     red, green = model.parts_[:, :2].argmax(axis=0)
     return np.repeat([[red], [green]], 6, axis=0)
 
 
 def test_a_mark_that_is_covered_is_not_found(coloured):
     parts = of_marks(coloured)
-    found = best_regions(coloured, PICTURES)
-    drop = metrics.response_drop(coloured, PICTURES, parts, random_state=0)
+    found = best_regions(coloured, IMAGES)
+    drop = metrics.response_drop(coloured, IMAGES, parts, random_state=0)
     before = np.take_along_axis(found.responses, parts, axis=1)
     np.testing.assert_array_equal(drop.before, before)
     assert drop.best.shape == drop.random.shape == (12, 1)
@@ -79,8 +79,8 @@ def covered(square, left, top, right, bottom):
     return filled
 
 
-def test_drops_are_those_of_pictures_covered_by_hand(coloured):
-    some = [PICTURES[i] for i in (5, 7)]
+def test_drops_are_those_of_images_covered_by_hand(coloured):
+    some = [IMAGES[i] for i in (5, 7)]
     parts = np.array([[5, 2], [1, 5]])
     drop = metrics.response_drop(coloured, some, parts, random_state=0)
     found = best_regions(coloured, some)
@@ -93,7 +93,7 @@ def test_drops_are_those_of_pictures_covered_by_hand(coloured):
             after = best_regions(coloured, copies).responses[:, part]
             drops = found.responses[i, part] - after
             best = places[found.regions[i, part]]
-            # The wide pictures' square begins at column 36.
+            # The wide images' square begins at column 36.
             assert best == (found.boxes[i, part] - [36, 0, 36, 0]).tolist()
             expected = drops[places.index(best)]
             assert drop.best[i, column] == pytest.approx(expected, abs=1e-5)
@@ -101,17 +101,17 @@ def test_drops_are_those_of_pictures_covered_by_hand(coloured):
             assert np.abs(drop.random[i, column] - drops).min() < 1e-5
 
 
-def test_chance_has_a_seed_and_pictures_come_in_pieces(coloured, monkeypatch):
+def test_chance_has_a_seed_and_images_come_in_pieces(coloured, monkeypatch):
     parts = of_marks(coloured)
-    drop = metrics.response_drop(coloured, PICTURES, parts, random_state=3)
-    other = metrics.response_drop(coloured, PICTURES, parts, random_state=4)
+    drop = metrics.response_drop(coloured, IMAGES, parts, random_state=3)
+    other = metrics.response_drop(coloured, IMAGES, parts, random_state=4)
     assert (drop.random != other.random).any()
     np.testing.assert_allclose(drop.best, other.best, atol=1e-6)
     monkeypatch.setattr("skdpnet.metrics._occlusion._BYTES", 5 * 4 * 128 * 128 * 3)
-    pieces = metrics.response_drop(coloured, PICTURES, parts, random_state=3)
+    pieces = metrics.response_drop(coloured, IMAGES, parts, random_state=3)
     np.testing.assert_allclose(pieces.best, drop.best, atol=1e-6)
     np.testing.assert_allclose(pieces.random, drop.random, atol=1e-6)
-    none = metrics.response_drop(coloured, PICTURES, np.empty((12, 0), int))
+    none = metrics.response_drop(coloured, IMAGES, np.empty((12, 0), int))
     assert none.best.shape == none.before.shape == (12, 0)
 
 
@@ -137,13 +137,13 @@ def test_real_networks_and_files(photographs, parts, tmp_path):
     assert np.isfinite(drop.best).all() and np.isfinite(drop.random).all()
     found = best_regions(model[0], paths[:4])
     np.testing.assert_array_equal(drop.before, found.responses[:, [0, 3]])
-    # Covered pictures leave nothing in the folder of the maps.
+    # Covered images leave nothing in the folder of the maps.
     assert sorted(tmp_path.rglob("*")) == kept
     assert model[0].memory == tmp_path / "maps"
 
 
 def test_what_is_wrong_is_told(coloured):
-    def drop(parts, model=coloured, X=PICTURES[:2]):
+    def drop(parts, model=coloured, X=IMAGES[:2]):
         return metrics.response_drop(model, X, parts)
 
     with pytest.raises(ValueError, match=r"shape \(2, k\).* got \(3, 1\)"):
@@ -158,5 +158,5 @@ def test_what_is_wrong_is_told(coloured):
         drop([[0], [0]], DPNetClassifier())
     X, y, *_ = part_maps(30)
     precomputed = quick(DPNetClassifier, max_epochs=0).fit(X, y)
-    with pytest.raises(ValueError, match="precomputed features: fit one on pictures"):
+    with pytest.raises(ValueError, match="precomputed features: fit one on images"):
         drop([[0], [0]], precomputed, X[:2])

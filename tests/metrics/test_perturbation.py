@@ -1,4 +1,4 @@
-"""Deletion and insertion by hand, on pictures of few pixels and on photographs."""
+"""Deletion and insertion by hand, on images of few pixels and on photographs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_pixels_go_in_the_order_of_the_heat():
 
 def test_curves_and_their_area():
     image = np.zeros((10, 10, 3), np.uint8)
-    image[:2] = 255  # a fifth of the picture
+    image[:2] = 255  # a fifth of the image
     heat = np.repeat([[2.0], [1.0]], [2, 8], axis=0)
     good = metrics.deletion_curve(shares_left, image, heat, blank=0)
     np.testing.assert_allclose(good, 0.2 - np.minimum(0.1 * np.arange(11), 0.2))
@@ -119,7 +119,7 @@ def test_only_the_order_of_the_heat_matters():
         )
 
 
-def test_the_usual_blank_is_the_picture_without_its_parts(photographs):
+def test_the_usual_blank_is_the_image_without_its_parts(photographs):
     from PIL import Image
 
     image = np.asarray(Image.open(photographs[0][0]))
@@ -137,7 +137,7 @@ def test_the_usual_blank_is_the_picture_without_its_parts(photographs):
     )
 
 
-def test_a_blank_may_be_a_colour_or_a_picture():
+def test_a_blank_may_be_a_colour_or_a_image():
     colour = metrics.masked(WHITE, [[1.0]], 1, blank=(1, 2, 3))[1]
     assert (colour == [1, 2, 3]).all()
     other = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)

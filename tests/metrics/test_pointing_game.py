@@ -29,5 +29,5 @@ def test_random_points_hit_as_often_as_the_target_is_large():
 
 
 def test_numbers_that_differ_are_an_error():
-    with pytest.raises(ValueError, match="1 boxes but targets of 2 pictures"):
+    with pytest.raises(ValueError, match="1 boxes but targets of 2 images"):
         pointing_game([[0, 0, 1, 1]], [[], []])

@@ -14,7 +14,7 @@ from tests.parts.dpnet.test_estimators import part_maps, quick
 
 
 def counted_one_by_one(coef, intercept, descriptor, order=None):
-    """Keep and flip of one picture, straight from the definition."""
+    """Keep and flip of one image, straight from the definition."""
     n_parts = len(descriptor)
 
     def wins(kept):

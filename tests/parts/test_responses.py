@@ -269,8 +269,8 @@ def test_pooling_comes_first_where_products_are_cheap_and_channels_few():
 
 
 @pytest.mark.parametrize("beta", [0.01, 1.0, 5.0, 40.0])
-def test_bfloat16_tells_pictures_apart_however_soft_the_maximum(beta):
-    """The error is small beside how much the maxima differ from picture to picture."""
+def test_bfloat16_tells_images_apart_however_soft_the_maximum(beta):
+    """The error is small beside how much the maxima differ from image to image."""
     grid = RegionGrid.from_scales(14, 14, (0.15, 0.3, 0.45))
     torch.manual_seed(0)
     cells = torch.randn(16, 196, 32).relu()

@@ -141,10 +141,10 @@ def test_feature_names_and_set_output_are_kept(tmp_path):
 def test_notes_travel_with_the_model(fitted, tmp_path):
     X, y, model = fitted
     noted = pickle.loads(pickle.dumps(model))
-    noted.notes_ = {"by": "me", "pictures": ["a.jpg", "b.jpg"], "split": {"seed": 3}}
+    noted.notes_ = {"by": "me", "images": ["a.jpg", "b.jpg"], "split": {"seed": 3}}
     noted.save(tmp_path / "model")
     assert skdpnet.load(tmp_path / "model").notes_ == noted.notes_
-    assert not hasattr(noted.fit(X, y), "notes_"), "another fit, other pictures"
+    assert not hasattr(noted.fit(X, y), "notes_"), "another fit, other images"
     noted.notes_ = {"by": object()}
     with pytest.raises(ValueError, match="notes_"):
         noted.save(tmp_path / "other")
@@ -207,20 +207,20 @@ def test_a_model_of_partial_fit_alone(fitted, tmp_path):
 
 def test_embedded_backbone_and_a_fresh_process(tmp_path):
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    images = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     y = np.array(["cat", "dog"] * 4)
     settings = {**SETTINGS, "backbone": "efficientnet_lite0", "image_size": 64}
     model = DPNetClassifier(**settings, max_epochs=1, memory=tmp_path / "cache")
-    model.fit(pictures, y).save(tmp_path / "model")
+    model.fit(images, y).save(tmp_path / "model")
     loaded = skdpnet.load(tmp_path / "model", memory=tmp_path / "cache")
-    assert_same_model(model, loaded, pictures)
+    assert_same_model(model, loaded, images)
     assert loaded.memory == tmp_path / "cache"
     assert skdpnet.load(tmp_path / "model").memory is None
-    np.save(tmp_path / "pictures.npy", pictures)
+    np.save(tmp_path / "images.npy", images)
     code = """
 import numpy as np, torch, skdpnet
 torch.set_num_threads(1)
-model, X = skdpnet.load("model"), np.load("pictures.npy")
+model, X = skdpnet.load("model"), np.load("images.npy")
 boxes, responses, regions = skdpnet.best_regions(model, X)
 np.savez("out", a=model.decision_function(X), b=model.transform(X),
          c=model.predict(X), d=boxes, e=responses, f=regions)
@@ -228,10 +228,10 @@ np.savez("out", a=model.decision_function(X), b=model.transform(X),
     subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True
     )
-    found = best_regions(model, pictures)
+    found = best_regions(model, images)
     expected = (
-        *(model.decision_function(pictures), model.transform(pictures)),
-        *(model.predict(pictures), *found),
+        *(model.decision_function(images), model.transform(images)),
+        *(model.predict(images), *found),
     )
     with np.load(tmp_path / "out.npz") as out:
         for name, value in zip("abcdef", expected, strict=True):

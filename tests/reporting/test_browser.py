@@ -103,7 +103,7 @@ def in_view(browser, selector):
     )
 
 
-def test_the_page_loads_with_all_its_pictures_and_runs_nothing_else(page):
+def test_the_page_loads_with_all_its_images_and_runs_nothing_else(page):
     assert page.get_log("browser") == []
     assert page.execute_script("return performance.getEntriesByType('resource')") == []
     sizes = page.execute_async_script(
@@ -146,8 +146,8 @@ def test_a_blocked_script_would_not_run(page):
     assert "Content Security Policy" in refused["message"]
 
 
-def test_one_can_go_from_picture_to_part_to_class_and_back(page):
-    link = find(page, ".picture.wrong .contributions a.part")
+def test_one_can_go_from_image_to_part_to_class_and_back(page):
+    link = find(page, ".image.wrong .contributions a.part")
     part = link.get_attribute("hash")
     click(link)
     assert in_view(page, part)
@@ -156,16 +156,16 @@ def test_one_can_go_from_picture_to_part_to_class_and_back(page):
     )
     thumbnail = section.find_element(By.CSS_SELECTOR, "a.thumbnail")
     click(thumbnail)
-    picture = thumbnail.get_attribute("hash")
-    assert in_view(page, picture)
-    link = find(page, f"{picture} h3 a.class")
+    image = thumbnail.get_attribute("hash")
+    assert in_view(page, image)
+    link = find(page, f"{image} h3 a.class")
     click(link)
     assert in_view(page, link.get_attribute("hash"))
     page.back()
-    assert in_view(page, picture)
+    assert in_view(page, image)
     page.back()
     assert in_view(page, part)
-    badge = find(page, ".picture.wrong a.badge")
+    badge = find(page, ".image.wrong a.badge")
     click(badge)
     assert in_view(page, badge.get_dom_attribute("href"))
 
@@ -177,9 +177,9 @@ def test_searching_shows_the_classes_sought_alone(page):
     assert [node.text for node in visible(page, ".class-section h3")] == ["plain"]
     assert len(visible(page, "#class-table tbody tr")) == 1
     number = find(page, "#found a").get_attribute("hash").removeprefix("#class-")
-    pictures = visible(page, ".picture")
-    assert pictures
-    for card in pictures:
+    images = visible(page, ".image")
+    assert images
+    for card in images:
         assert number in card.get_attribute("data-classes").split()
     box.send_keys(Keys.ENTER)
     assert in_view(page, f"#class-{number}")
@@ -194,11 +194,11 @@ def test_searching_shows_the_classes_sought_alone(page):
     assert len(visible(page, ".class-section h3")) == 6
 
 
-def test_right_and_wrong_pictures_are_shown_apart(page):
+def test_right_and_wrong_images_are_shown_apart(page):
     for which, other in (("wrong", "right"), ("right", "wrong")):
         click(find(page, f"[name=which][value={which}]"))
-        assert visible(page, f".picture.{which}")
-        assert not visible(page, f".picture.{other}")
+        assert visible(page, f".image.{which}")
+        assert not visible(page, f".image.{other}")
 
 
 def test_classes_are_sorted(page):
@@ -248,7 +248,7 @@ def test_two_classes_are_compared(page, written):
 
 
 def test_heat_maps_are_switched_on_and_rows_light_up_their_boxes(page):
-    card = find(page, ".picture.wrong .decision")
+    card = find(page, ".image.wrong .decision")
     heat = card.find_element(By.CSS_SELECTOR, ".heat")
     assert heat.value_of_css_property("visibility") == "hidden"
     click(card.find_element(By.CSS_SELECTOR, ".heat-switch + label"))
@@ -269,13 +269,13 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(page, written):
     skip = press(Keys.TAB)
     assert skip.get_attribute("class") == "skip"
     assert skip.size["height"] > 20
-    sections = ["#summary", "#confusions", "#classes", "#compare", "#pictures"]
+    sections = ["#summary", "#confusions", "#classes", "#compare", "#images"]
     for section in sections:
         node = press(Keys.TAB)
         assert node.get_attribute("hash") == section
         assert node.value_of_css_property("outline-style") == "solid"
     press(Keys.ENTER)
-    assert in_view(page, "#pictures")
+    assert in_view(page, "#images")
     find(page, "nav a:last-child").send_keys(Keys.TAB)
     assert page.switch_to.active_element.get_attribute("id") == "sought"
     press(Keys.TAB)
@@ -301,7 +301,7 @@ def test_nothing_is_wider_than_the_screen(page, width):
     resize(page, width)
     wide = page.execute_script(
         """
-        for (const node of document.querySelectorAll('.class-section, .picture')) {
+        for (const node of document.querySelectorAll('.class-section, .image')) {
           node.style.contentVisibility = 'visible';
         }
         const width = document.documentElement.clientWidth;
@@ -325,11 +325,11 @@ def test_the_page_tells_all_without_scripts(start, written):
         "Summary",
         "Confusions",
         "Classes",
-        "Pictures",
+        "Images",
     ]
     assert not visible(browser, "button, select, [type=search], [type=radio]")
     assert len(visible(browser, ".class-section h3")) == 6
-    card = find(browser, ".picture .decision")
+    card = find(browser, ".image .decision")
     heat = card.find_element(By.CSS_SELECTOR, ".heat")
     click(card.find_element(By.CSS_SELECTOR, ".heat-switch + label"))
     assert heat.value_of_css_property("visibility") == "visible"
@@ -371,8 +371,8 @@ def test_in_print_all_is_there_but_the_controls(page):
     try:
         assert len(visible(page, ".class-section h3")) == 6
         assert not visible(page, "header, button.compare, select, input")
-        assert visible(page, ".picture.wrong")
-        assert visible(page, ".picture.right")
+        assert visible(page, ".image.wrong")
+        assert visible(page, ".image.right")
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
@@ -387,11 +387,11 @@ def test_the_matrix_of_many_classes_tells_its_cells(chromium, tmp_path):
         matrix.send_keys(key * steps)
     total = counts[2].sum()
     told = find(chromium, "#cell").text
-    expected = f"{counts[2, 3]} of {total} pictures of {own.labels[2]} taken for "
+    expected = f"{counts[2, 3]} of {total} images of {own.labels[2]} taken for "
     assert told.removesuffix("compare").strip() == expected + own.labels[3]
     matrix.send_keys(Keys.ARROW_LEFT)
     told = find(chromium, "#cell").text
-    assert told == f"{counts[2, 2]} of {total} pictures of {own.labels[2]} recognised"
+    assert told == f"{counts[2, 2]} of {total} images of {own.labels[2]} recognised"
     matrix.send_keys(Keys.ENTER)
     assert chromium.switch_to.active_element.get_attribute("hash") == "#class-2"
     assert chromium.get_log("browser") == []

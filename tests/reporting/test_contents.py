@@ -1,4 +1,4 @@
-"""What a report shows of pictures, parts and classes is what `explain` tells."""
+"""What a report shows of images, parts and classes is what `explain` tells."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def check_decision(decision, why, view_scale):
     return parts, marked
 
 
-def test_pictures_are_explained_as_by_explain(written):
-    cards = list(written.page.all("article", "picture"))
+def test_images_are_explained_as_by_explain(written):
+    cards = list(written.page.all("article", "image"))
     right = [card for card in cards if "right" in card["class"].split()]
     wrong = [card for card in cards if "wrong" in card["class"].split()]
-    numbers = [int(card["id"].removeprefix("picture-")) for card in wrong]
+    numbers = [int(card["id"].removeprefix("image-")) for card in wrong]
     assert set(numbers) == set(np.flatnonzero(written.predicted != written.y_test))
     assert len(right) + len(wrong) == len(cards)
     for card in cards:
-        i = int(card["id"].removeprefix("picture-"))
+        i = int(card["id"].removeprefix("image-"))
         why = explain(written.model, written.X_test[i], upright=True)
         assert why.predicted == written.predicted[i]
         decisions = list(card.all("div", "decision"))
@@ -92,18 +92,18 @@ def test_pictures_are_explained_as_by_explain(written):
         assert np.median(np.abs(drawn.astype(int) - written.X_test[i])) < 6
 
 
-def test_right_pictures_are_the_first_of_each_class(written):
+def test_right_images_are_the_first_of_each_class(written):
     shown = [card["id"] for card in written.page.all("article", "right")]
     expected = []
     for label in written.labels:
         of_class = (written.y_test == label) & (written.predicted == label)
-        expected += [f"picture-{i}" for i in np.flatnonzero(of_class)[:2]]
+        expected += [f"image-{i}" for i in np.flatnonzero(of_class)[:2]]
     assert shown == expected
 
 
 def test_heat_maps_lie_where_explain_says(written):
     card = next(written.page.all("article", "wrong"))
-    i = int(card["id"].removeprefix("picture-"))
+    i = int(card["id"].removeprefix("image-"))
     why = explain(written.model, written.X_test[i], upright=True)
     for decision, told in zip(
         card.all("div", "decision"),
@@ -122,7 +122,7 @@ def test_heat_maps_lie_where_explain_says(written):
                 (alpha / 255 / 0.8) ** 2, part / np.abs(heat).max(), atol=0.01
             )
             place = [float(images[striped][k]) for k in ("x", "y", "width", "height")]
-            # The centred square of a picture of 96×64, shown 320 wide.
+            # The centred square of an image of 96×64, shown 320 wide.
             expected = np.array([16, 0, 64, 64]) * 320 / 96
             np.testing.assert_allclose(place, expected, atol=0.1)
 
@@ -164,10 +164,10 @@ def test_each_part_is_listed_under_the_class_it_was_learned_for(written):
         assert section["id"] == f"class-{written.model.part_classes_[p]}"
         gallery = part_gallery(written.model, p, written.X, 3, upright=True)
         crops = list(entry.one("span", "crops").all("span", "crop"))
-        for crop, i, box in zip(crops, gallery.pictures, gallery.boxes, strict=True):
+        for crop, i, box in zip(crops, gallery.images, gallery.boxes, strict=True):
             left, top, right, bottom = box.round().astype(int)
             region = written.X[i, top:bottom, left:right].astype(int)
             drawn = written.bitmap(crop)
             assert drawn.shape == region.shape
             assert np.median(np.abs(drawn - region)) < 10
-            assert crop["title"].startswith(f"training picture {i}, ")
+            assert crop["title"].startswith(f"training image {i}, ")

@@ -40,7 +40,7 @@ COLOURS = [(220, 30, 30), (30, 220, 30), (30, 30, 220)] + [
 
 
 def coloured(n, n_classes=6, seed=0, size=(96, 64)):
-    """Wide noisy pictures with a square of their class's colour, and the classes."""
+    """Wide noisy images with a square of their class's colour, and the classes."""
     random = np.random.default_rng(seed)
     y = np.arange(n) % n_classes
     # Noise of blocks, which small JPEGs keep.
@@ -175,7 +175,7 @@ def nasty(folder):
 
 
 def many_classes(folder):
-    """Write the report of 30 classes, which have a picture in place of a table."""
+    """Write the report of 30 classes, which have an image in place of a table."""
     y = np.arange(60) % 30
     X = np.random.default_rng(0).integers(0, 255, (60, 32, 32, 3), np.uint8)
     labels = np.array([f"class {c:02d}" for c in range(30)])
@@ -270,7 +270,7 @@ def test_accuracy_and_confusions_are_scikit_learn_s(written):
     assert list(pairs.values()) == sorted(pairs.values(), reverse=True)
 
 
-def test_every_picture_is_in_the_file_once(written):
+def test_every_image_is_in_the_file_once(written):
     uris = re.findall(r"data:image/jpeg;base64,[^)\"]+", written.html)
     assert len(uris) == len(set(uris)) == len(written.bitmaps)
     used = {

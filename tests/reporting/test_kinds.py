@@ -1,4 +1,4 @@
-"""Reports of all kinds of models, labels and pictures, and what is refused."""
+"""Reports of all kinds of models, labels and images, and what is refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_pipeline_of_two_classes_in_which_one_is_not_tested(tmp_path):
     assert own.page.one("title").text == own.page.one("h1").text == "<i>Two</i>"
     assert "DPNetTransformer on Colours" in own.page.one("p", "model").text
     section = own.element("class-0")
-    assert "No test picture is of this class" in section.text
+    assert "No test image is of this class" in section.text
     weights = [
         float(list(row.all("data"))[1]["value"])
         for row in next(section.all("ul", "parts")).all("li")
@@ -83,7 +83,7 @@ def test_turned_files_are_shown_upright(tmp_path):
     own = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
     assert str(folder) not in own.html
     for card in own.page.all("article"):
-        i = int(card["id"].removeprefix("picture-"))
+        i = int(card["id"].removeprefix("image-"))
         assert card.one("bdi", "file").text == f"{i} & <i>.png"
         drawn = own.bitmap(card.one("span", "pixels"))
         assert np.median(np.abs(drawn.astype(int) - X[i])) < 6
@@ -91,7 +91,7 @@ def test_turned_files_are_shown_upright(tmp_path):
         next(reversed([*card.all("a", "frame")])) for card in own.page.all("article")
     ]
     for frame, card in zip(frames, own.page.all("article"), strict=True):
-        i = int(card["id"].removeprefix("picture-"))
+        i = int(card["id"].removeprefix("image-"))
         rect = list(frame.all("rect"))[1]
         x, top, width, height = (
             float(rect[k]) * 96 / 320 for k in ("x", "y", "width", "height")
@@ -101,7 +101,7 @@ def test_turned_files_are_shown_upright(tmp_path):
         assert (spread > 150).mean() > 0.3  # of the strong colours, not the noise
 
 
-def test_few_pictures_are_shown_of_many_and_the_page_says_so(model, tmp_path):
+def test_few_images_are_shown_of_many_and_the_page_says_so(model, tmp_path):
     X, y = coloured(40, 4, seed=2)
     y = np.sort(y)  # class by class, as folders come
     predicted = model.predict(X)
@@ -109,15 +109,13 @@ def test_few_pictures_are_shown_of_many_and_the_page_says_so(model, tmp_path):
     assert n_wrong > 20
     path = report(model, X[:20], X, y, tmp_path / "r.html", n_wrong=5, n_right=1)
     page = Tree(path.read_text("utf-8")).root
-    shown = [
-        int(a["id"].removeprefix("picture-")) for a in page.all("article", "wrong")
-    ]
+    shown = [int(a["id"].removeprefix("image-")) for a in page.all("article", "wrong")]
     by_class = [np.flatnonzero((predicted != y) & (y == c)).tolist() for c in range(4)]
     turns = [own[turn] for turn in range(5) for own in by_class if turn < len(own)]
     assert sorted(shown) == sorted(turns[:5])
-    assert f"5 of the {n_wrong} wrong ones" in page.one(id="pictures").text
+    assert f"5 of the {n_wrong} wrong ones" in page.one(id="images").text
     assert "of each class the first right one." in " ".join(
-        page.one(id="pictures").text.split()
+        page.one(id="images").text.split()
     )
     none = report(model, X[:9], X, y, tmp_path / "0.html", n_wrong=0, n_right=0)
     assert not list(Tree(none.read_text("utf-8")).root.all("article"))
@@ -166,7 +164,7 @@ def test_many_classes_have_a_matrix_of_one_pixel_a_cell(tmp_path):
     assert len(list(rows)) == 30
 
 
-def test_each_picture_goes_through_the_network_once(tmp_path):
+def test_each_image_goes_through_the_network_once(tmp_path):
     seen = []
 
     class Counting(Colours):
@@ -187,7 +185,7 @@ def test_progress_is_told_when_asked_for(model, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
     report(model, X, X, y, tmp_path / "r.html", verbose=1)
     shown = capsys.readouterr().err
-    for stage in ("explaining X_test", "pictures of X_test", "crops of X_train"):
+    for stage in ("explaining X_test", "images of X_test", "crops of X_train"):
         assert stage in shown
     assert "8/8" in shown
 
@@ -246,7 +244,7 @@ def test_bad_requests_are_told_before_any_work(model, tmp_path, monkeypatch):
         assert caught.value.__notes__ == [f"This is about {name}."]
     maps, labels, _ = part_maps(20)
     given = quick(skdpnet.DPNetClassifier, max_epochs=0).fit(maps, labels)
-    with pytest.raises(ValueError, match="report shows pictures.*precomputed"):
+    with pytest.raises(ValueError, match="report shows images.*precomputed"):
         report(given, maps, maps, labels, path)
     assert not path.exists()
 

@@ -22,7 +22,7 @@ from skdpnet.storage.array_store import MapStore
 
 
 class Counting(nn.Module):
-    """Means over patches that write down, in a file, how many pictures they saw."""
+    """Means over patches that write down, in a file, how many images they saw."""
 
     def __init__(self, log: str, pause: float = 0):
         super().__init__()
@@ -50,7 +50,7 @@ def extractor(log, tmp_path):
     return FeatureMaps(Counting(log), image_size=32, memory=tmp_path / "maps")
 
 
-def test_each_distinct_picture_is_seen_once(photographs, extractor, log):
+def test_each_distinct_image_is_seen_once(photographs, extractor, log):
     paths, _ = photographs
     first = extractor.fit_transform([*paths, paths[0], paths[3]])
     assert _seen(log) == len(paths)
@@ -158,7 +158,7 @@ def test_a_network_that_cannot_be_told_from_others_is_not_cached(photographs, tm
         extractor.fit_transform(photographs[0][:1])
 
 
-def test_a_picture_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
+def test_a_image_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
     first, second = tmp_path / "a.png", tmp_path / "b.png"
     shutil.copy(photographs[0][0], first)
     shutil.copy(photographs[0][1], second)
@@ -173,7 +173,7 @@ def test_a_picture_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
     extractor.fit_transform([first, second])
     shutil.copy(photographs[0][1], second)
     kept = len(list((tmp_path / "maps").rglob("*.safetensors")))
-    assert kept == 1, "the second picture's key would lead to another picture's map"
+    assert kept == 1, "the second image's key would lead to another image's map"
 
 
 def test_entries_may_be_read_by_whom_the_umask_lets(photographs, extractor, tmp_path):

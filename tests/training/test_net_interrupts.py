@@ -13,7 +13,7 @@ import skdpnet
 from skdpnet import DPNetClassifier
 from tests.parts.dpnet.test_estimators import part_maps, quick
 
-N_STEPS = 3  # an epoch of 150 pictures has so many
+N_STEPS = 3  # an epoch of 150 images has so many
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.parts.dpnet.test_clusters import Logged, read
 
 N_PROCESSES = 2
 BATCH = 32
-# The last batch of an epoch has three pictures, or fewer than there are processes.
+# The last batch of an epoch has three images, or fewer than there are processes.
 ODD, FEW = 2 * BATCH + 3, 2 * BATCH + 1
 SETTINGS = {
     "backbone": "precomputed",
@@ -100,14 +100,14 @@ def extractor(folder: Path) -> FeatureMaps:
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory) -> list[str]:
-    """Folder of class folders, 7 made pictures in all."""
+    """Folder of class folders, 7 made images in all."""
     root = tmp_path_factory.mktemp("birds")
     data = make_part_images(7, 2, image_size=48, random_state=0)
     paths = []
-    for i, (picture, label) in enumerate(zip(data.images, data.target, strict=True)):
+    for i, (image, label) in enumerate(zip(data.images, data.target, strict=True)):
         path = root / str(label) / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(picture).save(path)
+        Image.fromarray(image).save(path)
         paths.append(str(path))
     return paths
 
@@ -128,9 +128,9 @@ def models(done) -> list[dict[str, DPNetClassifier]]:
     return [pickle.loads(file.read_bytes()) for file in files]
 
 
-def test_each_picture_is_seen_once_and_by_all_processes_together(done, birds):
+def test_each_image_is_seen_once_and_by_all_processes_together(done, birds):
     seen = read(done / "log")
-    assert len(seen) == len({picture for _, picture, *_ in seen}) == len(birds)
+    assert len(seen) == len({image for _, image, *_ in seen}) == len(birds)
     processes = [process for process, *_ in seen]
     assert sorted(processes.count(process) for process in set(processes)) == [3, 4]
     one, other = (np.load(done / f"maps{rank}.npy") for rank in range(N_PROCESSES))
@@ -172,6 +172,6 @@ def test_the_script_finds_the_same_parts(script, birds, tmp_path):
         )  # fmt: skip
     rows = json.loads((tmp_path / "result.json").read_text())
     assert [row["devices"] for row in rows] == ["cpu", "cpu cpu"]
-    assert all(row["pictures"] == 7 for row in rows)
+    assert all(row["images"] == 7 for row in rows)
     assert all(row["parts differ by"] < 1e-4 for row in rows)
     assert len(lines) == 4 and "cpu cpu" in lines[-1]

@@ -1,4 +1,4 @@
-"""What a trained part model makes of pictures."""
+"""What a trained part model makes of images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ModelParts(PartEstimator):
     """
 
     def transform(self, X) -> np.ndarray:
-        """Describe pictures by their parts.
+        """Describe images by their parts.
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
             As in `fit`.
 
         Returns
@@ -55,7 +55,7 @@ class ModelParts(PartEstimator):
             return module.descriptor(maxima).cpu().numpy()
 
     def _inputs(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
-        """Whiten the maps of a few pictures, as the part model takes them."""
+        """Whiten the maps of a few images, as the part model takes them."""
         device = torch.device(self.net_.device)
         each = zip(self.whitenings_, maps, self.grids_, strict=True)
         return [whitening.tensors(one, grid, device) for whitening, one, grid in each]

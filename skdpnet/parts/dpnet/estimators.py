@@ -17,10 +17,10 @@ __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
 @with_parameters
 class DPNetClassifier(ClassifierMixin, PartLearner):
-    """Classify pictures by learned parts.
+    """Classify images by learned parts.
 
-    A frozen network describes the regions of a picture; each part's maximum response
-    over the regions is one number of the picture's descriptor; a linear classifier
+    A frozen network describes the regions of an image; each part's maximum response
+    over the regions is one number of the image's descriptor; a linear classifier
     decides. Parts and classifier are learned together by cross-entropy and, where
     they have a weight, the penalties of `skdpnet.losses`.
 
@@ -53,7 +53,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
             As in `fit`.
 
         Returns
@@ -71,7 +71,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
             As in `fit`.
 
         Returns
@@ -81,11 +81,11 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         return softmax(self._logits(X).astype(np.float64), axis=1)
 
     def predict(self, X) -> np.ndarray:
-        """Name the most probable class of each picture.
+        """Name the most probable class of each image.
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
             As in `fit`.
 
         Returns
@@ -96,15 +96,15 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         return self.classes_[winners]
 
     def explain(self, image, class_=None, *, upright: bool = False) -> Explanation:
-        """Explain the score of a picture for a class; see `skdpnet.explain`.
+        """Explain the score of an image for a class; see `skdpnet.explain`.
 
         Parameters
         ----------
-        image : picture, or array for ``backbone="precomputed"``
+        image : image, or array for ``backbone="precomputed"``
         class_ : label, default=None
             None: the predicted one.
         upright : bool, default=False
-            Boxes in pixels of the picture as a viewer shows it, not as it is stored.
+            Boxes in pixels of the image as a viewer shows it, not as it is stored.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
 @with_parameters
 class DPNetTransformer(PartLearner):
-    """Describe pictures by learned parts, for a classifier of one's own.
+    """Describe images by learned parts, for a classifier of one's own.
 
     Learns as `DPNetClassifier` does; `transform` gives the part-activation
     descriptor: each part's maximum response over the regions, standardised.

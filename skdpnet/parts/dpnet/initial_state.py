@@ -21,7 +21,7 @@ __all__ = ["Start", "can_share", "start_learning"]
 
 # To be raised when the same data would start otherwise than before.
 _VERSION = 1
-_PICTURES_AT_ONCE = 64
+_IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def start_learning(
     *,
     keep: bool,
 ) -> tuple[Start, list[WhitenedMaps]]:
-    """Learn whitenings, whiten the training pictures, and cluster them into parts.
+    """Learn whitenings, whiten the training images, and cluster them into parts.
 
     None of it depends on the constraints' weights, nor on how learning goes on: the
     points of a search that differ in those start alike on each fold.
@@ -72,7 +72,7 @@ def start_learning(
     Parameters
     ----------
     maps : sequence of MapRows
-        Each feature map of the n training pictures.
+        Each feature map of the n training images.
     labels : int ndarray of shape (n,)
     n_classes : int
     grids : sequence of RegionGrid
@@ -94,7 +94,7 @@ def start_learning(
     -------
     start : Start
     whitened : list of WhitenedMaps
-        The training pictures.
+        The training images.
     """
     store, key = None, ""
     if keep and memory is not None:
@@ -150,9 +150,9 @@ def _digest(
         digest.update(repr(own.shape).encode())
     for array in (labels.astype(np.int64), *_state(random)):
         digest.update(np.ascontiguousarray(array).data)
-    for start in range(0, len(labels), _PICTURES_AT_ONCE):
+    for start in range(0, len(labels), _IMAGES_AT_ONCE):
         for own in maps:
-            piece = own[start : start + _PICTURES_AT_ONCE]
+            piece = own[start : start + _IMAGES_AT_ONCE]
             digest.update(str(piece.dtype).encode())
             digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()

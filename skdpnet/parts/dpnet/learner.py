@@ -111,13 +111,13 @@ class PartLearner(ModelParts):
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
             List or array of n paths, PIL images, uint8 or [0, 1] float arrays or
             tensors; precomputed: maps n×H×W×D, regions n×R×D or features n×D.
         y : array-like of shape (n,)
             Labels of at least two classes, numbers or strings.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the pictures; those of weight 0 are left out altogether.
+            Weights of the images; those of weight 0 are left out altogether.
 
         Returns
         -------
@@ -128,13 +128,13 @@ class PartLearner(ModelParts):
         ValueError
             For unusable parameters, labels or data; the message names what and why.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable picture.
+            Names the first item of X that is no readable image.
         """
         self._learn(X, y, sample_weight)
         return self
 
     def fit_transform(self, X, y=None, sample_weight=None) -> np.ndarray:
-        """Learn the parts and describe the training pictures, computing maps once.
+        """Learn the parts and describe the training images, computing maps once.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class PartLearner(ModelParts):
         maps = self._maps(X, reset=True)
         train = self._start(maps, labels, weights, hold_out=True)
         self._train(train, self.max_epochs)
-        # The net would keep the pictures held out, and take them into every pickle.
+        # The net would keep the images held out, and take them into every pickle.
         self.net_.train_split = None
         decide = functools.partial(
             fit_svm,
@@ -175,10 +175,10 @@ class PartLearner(ModelParts):
         return maps
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn one epoch from a batch of pictures.
+        """Learn one epoch from a batch of images.
 
         The first call sets the whitening, the first parts and the scale of the
-        descriptor from its batch, so give it pictures of every class. Learning rates
+        descriptor from its batch, so give it images of every class. Learning rates
         do not decay, and the classifier is the one held small by `ridge`: `C` and
         `max_epochs` play no part. A call that is interrupted keeps the steps that it
         took.

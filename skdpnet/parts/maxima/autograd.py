@@ -21,7 +21,7 @@ from skdpnet.regions import RegionGrid
 
 __all__ = ["part_maxima"]
 
-# Some pictures, and some parts.
+# Some images, and some parts.
 _Piece = tuple[slice, slice]
 
 # Responses of so many bytes at once: what the caches of a processor hold together with
@@ -51,7 +51,7 @@ def part_maxima(
     """Maxima of all parts' responses, and how unclearly the parts claim the regions.
 
     `soft_maximum` and `losses.assignment` of `part_responses`, worked out a few
-    pictures and parts at a time, so that the responses of all regions to all parts are
+    images and parts at a time, so that the responses of all regions to all parts are
     never held together. Their gradients reach `parts` alone: for hard maxima through
     the region of each maximum, for soft ones through one number a part and cell, or a
     part and channel.
@@ -237,10 +237,10 @@ class _FusedMaxima(torch.autograd.Function):
 def _pieces(
     parts: torch.Tensor, n: int, a_part: int, n_threads: int, *, whole: bool
 ) -> Iterator[_Piece]:
-    """Cut n pictures, and parts unless whole, so that a piece's responses are few.
+    """Cut n images, and parts unless whole, so that a piece's responses are few.
 
     And so that the threads have about as many of them each. Responses to a part take
-    `a_part` bytes a picture.
+    `a_part` bytes an image.
     """
     most = _PIECE_BYTES.get(parts.device.type, _PIECE_BYTES_ELSEWHERE)
     n_parts = len(parts)

@@ -1,8 +1,8 @@
 """Maxima of part responses on CUDA, in Triton kernels that keep responses on the chip.
 
-Regions' descriptors X (N, R, K) are formed for some pictures at a time; neither the
+Regions' descriptors X (N, R, K) are formed for some images at a time; neither the
 responses S (N, R, P) nor projected cells (N, H·W, P) are written to memory. Only the
-gradient through soft maxima writes slopes (n, R, P) of a few pictures, in float16.
+gradient through soft maxima writes slopes (n, R, P) of a few images, in float16.
 
 The product's operands are rounded to float16, its sums are float32. Both are unit
 vectors, so a response moves by less than 2⁻¹⁰ even where all errors agree, and by much
@@ -84,10 +84,10 @@ def fused_maxima(
     operand = _operand(parts, blocks)
     maxima = torch.empty(n, n_parts, dtype=torch.float32, device=cells.device)
     argument = None if beta is not None else torch.empty_like(maxima, dtype=torch.int32)
-    a_picture = grid.n_regions * blocks.channels * blocks.dtype.itemsize
+    a_image = grid.n_regions * blocks.channels * blocks.dtype.itemsize
     n_blocks = math.ceil(n_parts / blocks.responses["PARTS"])
     with torch.cuda.device_of(cells):
-        for some in _pieces(n, a_picture):
+        for some in _pieces(n, a_image):
             descriptors = regions.describe(some, blocks.channels, blocks.dtype)
             kernels.maxima[(len(descriptors) * n_blocks,)](
                 descriptors,
@@ -177,7 +177,7 @@ def _fault(
     device: torch.device, dtype: torch.dtype, n_channels: int, soft: bool
 ) -> str | None:
     """Tell what is wrong with the kernels, by a small problem; None if nothing is."""
-    # More than one block of pictures, of parts and of regions.
+    # More than one block of images, of parts and of regions.
     grid = RegionGrid(10, 9, ((1, 1), (3, 2)))
     n, n_parts, beta = 2, 150, _CHECKED_BETA if soft else None
     random = torch.Generator().manual_seed(0)
@@ -248,7 +248,7 @@ def _kernels() -> ModuleType:
 
 
 def _pieces(n: int, bytes_each: int) -> Iterator[slice]:
-    """Cut pictures so that a piece takes little memory."""
+    """Cut images so that a piece takes little memory."""
     at_once = max(1, _PIECE_BYTES // bytes_each)
     for first in range(0, n, at_once):
         yield slice(first, min(n, first + at_once))
@@ -266,7 +266,7 @@ def _boxes(grid: RegionGrid, device: torch.device) -> torch.Tensor:
 
 
 class _Regions(NamedTuple):
-    """The regions of some pictures; see `fused_maxima`."""
+    """The regions of some images; see `fused_maxima`."""
 
     cells: torch.Tensor
     scale: torch.Tensor
@@ -275,7 +275,7 @@ class _Regions(NamedTuple):
     grid: RegionGrid
 
     def describe(self, some: slice, channels: int, dtype: torch.dtype) -> torch.Tensor:
-        """Descriptors of some pictures' regions, with channels of 0 added."""
+        """Descriptors of some images' regions, with channels of 0 added."""
         kernels = _kernels()
         cells = self.cells[some].contiguous()
         n, n_cells, n_channels = cells.shape
@@ -344,13 +344,13 @@ def _soft_gradient(
     steepest = gradient.abs().amax(dim=0).clamp(min=1e-30)
     gradient = gradient / steepest * (_LIFT / n_regions)
     total = gradient.new_zeros(n_parts, blocks.channels)
-    a_picture = max(n_regions * blocks.channels, n_columns * n_parts)
+    a_image = max(n_regions * blocks.channels, n_columns * n_parts)
     n_blocks = math.ceil(n_parts / blocks.responses["PARTS"])
     pull_programs = (
         math.ceil(n_parts / blocks.pull["PARTS"]),
         blocks.channels // blocks.pull["CHANNELS"],
     )
-    for some in _pieces(len(maxima), a_picture * blocks.dtype.itemsize):
+    for some in _pieces(len(maxima), a_image * blocks.dtype.itemsize):
         descriptors = regions.describe(some, blocks.channels, blocks.dtype)
         n = len(descriptors)
         slopes = descriptors.new_empty(n_parts, n, n_columns)

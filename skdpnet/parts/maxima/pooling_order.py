@@ -2,7 +2,7 @@
 
 Pooling is linear, so it may come after the projection on the parts, which then has the
 fewest products, or before it, which then has the fewest sums: one a channel instead of
-one a part. Both give the responses of some pictures at a time, and carry slopes at
+one a part. Both give the responses of some images at a time, and carry slopes at
 these on to something small enough to keep until the slopes at the maxima are known.
 """
 
@@ -87,14 +87,14 @@ class _Way:
         argument: torch.Tensor,
         weights: torch.Tensor,
     ) -> None:
-        """Add the descriptors of one region of each picture and part, weighed.
+        """Add the descriptors of one region of each image and part, weighed.
 
         Exactly: no product is saved by fewer digits here.
 
         Parameters
         ----------
         sums : see `start`
-        some : slice of n pictures
+        some : slice of n images
         block : slice of P parts
         argument : int tensor of shape (n, P)
             The region.
@@ -152,7 +152,7 @@ class ProjectionFirst(_Way):
         return self._dtype
 
     def responses(self, some: slice, block: slice) -> torch.Tensor:
-        """Responses of some pictures' regions to a block of parts, (n, R, P).
+        """Responses of some images' regions to a block of parts, (n, R, P).
 
         The caller may overwrite them, as those of the other way; the next call does.
         """
@@ -176,7 +176,7 @@ class ProjectionFirst(_Way):
 
         Parameters
         ----------
-        some : slice of n pictures
+        some : slice of n images
         slopes : tensor of shape (n, R, P)
             Overwritten.
         per_region : tensor of shape (n, R) or None
@@ -215,7 +215,7 @@ class ProjectionFirst(_Way):
         Parameters
         ----------
         sums : see `start`
-        some : slice of n pictures
+        some : slice of n images
         block : slice of P parts
         kept : see `carry`
         weights : tensor of shape (n, P) or None
@@ -251,7 +251,7 @@ class PoolingFirst(_Way):
         return self._dtype.itemsize
 
     def responses(self, some: slice, block: slice) -> torch.Tensor:
-        """Responses of some pictures' regions to a block of parts, (n, R, P).
+        """Responses of some images' regions to a block of parts, (n, R, P).
 
         The regions of a part lie side by side, so that products need no copies.
         """
@@ -264,7 +264,7 @@ class PoolingFirst(_Way):
     def carry(
         self, some: slice, slopes: torch.Tensor, per_region: torch.Tensor | None = None
     ) -> Kept:
-        """Carry slopes at the responses on to the parts, picture by picture.
+        """Carry slopes at the responses on to the parts, image by image.
 
         As in the other way, but for what is returned.
 

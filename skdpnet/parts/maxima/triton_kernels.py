@@ -59,7 +59,7 @@ def choose_blocks(device: torch.device, n_channels: int, exact: bool) -> Blocks:
     """Choose blocks that a device's shared memory holds.
 
     They depend on K alone, so that what was compiled and tried once is what runs,
-    whatever the numbers of pictures, regions and parts.
+    whatever the numbers of images, regions and parts.
     """
     if exact:
         dtype, parts, regions, block, multiple = torch.float32, 64, 64, 32, 64
@@ -125,12 +125,12 @@ def describe(
     REGIONS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Descriptors of a tile of one picture's regions: pooled, centred, normalised.
+    """Descriptors of a tile of one image's regions: pooled, centred, normalised.
 
     Each region adds up its own cells, which its neighbours have just brought into the
     cache. Channels beyond `n_channels` become 0.
     """
-    picture = tl.program_id(0).to(tl.int64)
+    image = tl.program_id(0).to(tl.int64)
     region = tl.program_id(1) * REGIONS + tl.arange(0, REGIONS)
     channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
     inside = region < n_regions
@@ -145,13 +145,13 @@ def describe(
     for i in range(0, tl.max(area, axis=0)):
         cell = (top + i // across) * width + left + i % across
         value = tl.load(
-            cells + (picture * n_cells + cell[:, None]) * n_channels + channel[None, :],
+            cells + (image * n_cells + cell[:, None]) * n_channels + channel[None, :],
             mask=(i < area)[:, None] & present[None, :],
             other=0.0,
         )
         total += value.to(tl.float32)
 
-    row = picture * n_regions + region
+    row = image * n_regions + region
     per_sum = tl.load(scale + row, mask=inside, other=0.0) / area.to(tl.float32)
     centre = tl.load(offset + channel, mask=present, other=0.0)
     own_drift = tl.load(drift + row, mask=inside, other=0.0)
@@ -219,16 +219,16 @@ def maxima(
     PARTS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Maxima of one picture's responses for a block of parts.
+    """Maxima of one image's responses for a block of parts.
 
     `sharpness` is β / ln 2, as the processor's exponential is that of base 2.
     """
     n_blocks = tl.cdiv(n_parts, PARTS)
-    picture = (tl.program_id(0) // n_blocks).to(tl.int64)
+    image = (tl.program_id(0) // n_blocks).to(tl.int64)
     part = tl.program_id(0) % n_blocks * PARTS + tl.arange(0, PARTS)
     # Beyond the last one it is read again, rather than masked, and then left out.
     real_part = tl.minimum(part, n_parts - 1)
-    descriptors += picture * n_regions * N_CHANNELS
+    descriptors += image * n_regions * N_CHANNELS
     held = _held(parts, real_part, N_CHANNELS, CHANNELS, PARTS)
 
     highest = tl.full([PARTS], float("-inf"), dtype=tl.float32)
@@ -259,7 +259,7 @@ def maxima(
             argument = tl.where(best > highest, first + place, argument)
             highest = tl.maximum(highest, best)
 
-    out = picture * n_parts + part
+    out = image * n_parts + part
     if SOFT:
         highest += tl.log2(total / n_regions) / sharpness
     else:
@@ -274,7 +274,7 @@ def slopes(
     soft_maxima,
     gradient,
     out,
-    n_pictures,
+    n_images,
     n_regions,
     n_columns,
     n_parts,
@@ -284,21 +284,21 @@ def slopes(
     PARTS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Slopes at the responses of one picture to a block of parts.
+    """Slopes at the responses of one image to a block of parts.
 
-    ``exp(β (S - maximum)) · gradient``, numbered part, picture, region, and 0 in the
+    ``exp(β (S - maximum)) · gradient``, numbered part, image, region, and 0 in the
     padding.
     """
     n_blocks = tl.cdiv(n_parts, PARTS)
-    picture = (tl.program_id(0) // n_blocks).to(tl.int64)
+    image = (tl.program_id(0) // n_blocks).to(tl.int64)
     part = tl.program_id(0) % n_blocks * PARTS + tl.arange(0, PARTS)
     real_part = tl.minimum(part, n_parts - 1)
-    descriptors += picture * n_regions * N_CHANNELS
+    descriptors += image * n_regions * N_CHANNELS
     held = _held(parts, real_part, N_CHANNELS, CHANNELS, PARTS)
 
-    maximum = tl.load(soft_maxima + picture * n_parts + real_part)
-    slope = tl.load(gradient + picture * n_parts + real_part)
-    row = (part.to(tl.int64) * n_pictures + picture) * n_columns
+    maximum = tl.load(soft_maxima + image * n_parts + real_part)
+    slope = tl.load(gradient + image * n_parts + real_part)
+    row = (part.to(tl.int64) * n_images + image) * n_columns
     for first in range(0, n_regions, REGIONS):
         region = first + tl.arange(0, REGIONS)
         tile = _responses(
@@ -325,7 +325,7 @@ def pull(
     slopes,
     descriptors,
     out,
-    n_pictures,
+    n_images,
     n_regions,
     n_columns,
     n_parts,
@@ -334,21 +334,21 @@ def pull(
     PARTS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Add slopes times descriptors, over all pictures and regions, to (P, K).
+    """Add slopes times descriptors, over all images and regions, to (P, K).
 
     One program owns each block of the sum, so the order of addition never changes.
     """
     part = tl.program_id(0) * PARTS + tl.arange(0, PARTS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    row = tl.minimum(part, n_parts - 1).to(tl.int64) * n_pictures
+    row = tl.minimum(part, n_parts - 1).to(tl.int64) * n_images
     total = tl.zeros([PARTS, CHANNELS], dtype=tl.float32)
     n_tiles = tl.cdiv(n_columns, REGIONS)
-    for i in range(0, n_pictures * n_tiles):
-        picture = i // n_tiles
+    for i in range(0, n_images * n_tiles):
+        image = i // n_tiles
         region = i % n_tiles * REGIONS + tl.arange(0, REGIONS)
-        slope = tl.load(slopes + (row[:, None] + picture) * n_columns + region[None, :])
+        slope = tl.load(slopes + (row[:, None] + image) * n_columns + region[None, :])
         # Slopes in the padding are 0; what they multiply must only be finite.
-        place = picture.to(tl.int64) * n_regions + tl.minimum(region, n_regions - 1)
+        place = image.to(tl.int64) * n_regions + tl.minimum(region, n_regions - 1)
         value = tl.load(descriptors + place[:, None] * N_CHANNELS + channel[None, :])
         total = tl.dot(slope, value, total, input_precision="ieee")
     here = out + part[:, None] * N_CHANNELS + channel[None, :]

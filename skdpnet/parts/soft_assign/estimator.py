@@ -30,12 +30,12 @@ _LEAST_DEVIATION = 1e-6
 
 
 class SoftAssignParts(PartEstimator):
-    """Describe pictures by discriminative parts that were learned without gradients.
+    """Describe images by discriminative parts that were learned without gradients.
 
     Two stages, after [1]_ and [2]_. First each class's parts are learned: its region
     descriptors are clustered, each cluster gives a linear discriminant detector, and
-    those are kept that respond to the class's pictures but not to others. Then
-    pictures and detectors take turns: in each picture of the class every part is
+    those are kept that respond to the class's images but not to others. Then
+    images and detectors take turns: in each image of the class every part is
     assigned softly to a region of its own (`soft_assign`), and becomes the detector
     of the mean of its regions, while the assignments harden. The second stage is a
     linear classifier on the descriptor that `transform` gives.
@@ -44,7 +44,7 @@ class SoftAssignParts(PartEstimator):
     ----------
     backbone, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
-        n×R×D or features n×D instead of pictures. The parts are learned on the CPU.
+        n×R×D or features n×D instead of images. The parts are learned on the CPU.
     strides : sequence of int or None, default=(16, 32)
         Which maps of the backbone have parts; see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
@@ -88,7 +88,7 @@ class SoftAssignParts(PartEstimator):
     n_iter_ : int
         Rounds of the class that took most.
     map_shapes_ : tuple of tuples
-        Shape of each map of a picture.
+        Shape of each map of an image.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
 
@@ -102,11 +102,11 @@ class SoftAssignParts(PartEstimator):
     responses are cosines: β has the same meaning for every data set and part, and no
     part wins by its length.
 
-    The parts have seen the labels of the training pictures, so their descriptors are
+    The parts have seen the labels of the training images, so their descriptors are
     better than those of new ones. Choose the classifier's parameters by
     cross-validation of a pipeline that holds both, not on `fit_transform`'s output.
 
-    Where pictures have fewer regions than parts (a single one for features n×D),
+    Where images have fewer regions than parts (a single one for features n×D),
     regions are shared among parts rather than parts among regions; see
     `soft_assign`. Where a class has too few distinct regions for its clusters,
     random directions complete them.
@@ -174,7 +174,7 @@ class SoftAssignParts(PartEstimator):
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
         y : array-like of shape (n,)
             Labels of at least two classes, numbers or strings.
 
@@ -187,7 +187,7 @@ class SoftAssignParts(PartEstimator):
         ValueError
             For unusable parameters, labels or data; the message names what and why.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable picture.
+            Names the first item of X that is no readable image.
         """
         self._learn(X, y)
         return self
@@ -197,11 +197,11 @@ class SoftAssignParts(PartEstimator):
         return self._standardise(self._learn(X, y))
 
     def transform(self, X) -> np.ndarray:
-        """Describe pictures by their parts.
+        """Describe images by their parts.
 
         Parameters
         ----------
-        X : pictures, or array for ``backbone="precomputed"``
+        X : images, or array for ``backbone="precomputed"``
 
         Returns
         -------
@@ -209,7 +209,7 @@ class SoftAssignParts(PartEstimator):
             The maximum of each part's response over the regions, standardised on the
             training set (mean 0, variance 1/P), so that a row's length is about 1
             and a linear classifier's ``C`` means the same for every number of parts.
-            A part that responded alike to all training pictures gives 0.
+            A part that responded alike to all training images gives 0.
         """
         check_is_fitted(self)
         return self._describe(self._pieces(X))
@@ -316,7 +316,7 @@ class SoftAssignParts(PartEstimator):
         return self._standardise(np.hstack(maxima))
 
     def _whitened(self, maps: list[np.ndarray]) -> Iterator[tuple[_Map, np.ndarray]]:
-        """Yield each map of a few pictures, whitened, and the parts that live on it."""
+        """Yield each map of a few images, whitened, and the parts that live on it."""
         for i, (given, whitening, grid) in enumerate(
             zip(maps, self.whitenings_, self.grids_, strict=True)
         ):
@@ -328,7 +328,7 @@ class SoftAssignParts(PartEstimator):
 
 @dataclass(frozen=True)
 class _Map:
-    """One feature map of some pictures, whitened, with the regions on it."""
+    """One feature map of some images, whitened, with the regions on it."""
 
     whitening: Whitening
     grid: RegionGrid
@@ -342,9 +342,9 @@ class _Map:
 
     def maxima(self, parts: np.ndarray) -> np.ndarray:
         """Maxima of the responses over the regions, (n, P)."""
-        n_pictures, detectors = len(self.whitened.cells), torch.from_numpy(parts)
-        out = np.empty((n_pictures, len(parts)), np.float32)
-        for piece in pieces(n_pictures, self.whitened.cells[0].size):
+        n_images, detectors = len(self.whitened.cells), torch.from_numpy(parts)
+        out = np.empty((n_images, len(parts)), np.float32)
+        for piece in pieces(n_images, self.whitened.cells[0].size):
             maxima, _ = part_maxima(
                 *self._tensors(piece), detectors, self.grid, beta=None
             )
@@ -352,7 +352,7 @@ class _Map:
         return out
 
     def regions(self, mine: np.ndarray, folder: str | os.PathLike | None) -> np.ndarray:
-        """Form the unit (or zero) descriptors of some pictures' regions, (n, R, K).
+        """Form the unit (or zero) descriptors of some images' regions, (n, R, K).
 
         They are in a file in the folder where they are large; see `allocate`.
         """
@@ -369,7 +369,7 @@ class _Map:
     def _tensors(
         self, piece: slice
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cells, lengths and norms of some pictures, and the offset."""
+        """Cells, lengths and norms of some images, and the offset."""
         cells, lengths, norms = (
             torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
         )

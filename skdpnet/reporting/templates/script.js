@@ -17,7 +17,7 @@
     return make("a", { class: "class", href: "#class-" + c }, make("bdi", {}, data.names[c]));
   }
 
-  /* Searching classes, and choosing right or wrong pictures. */
+  /* Searching classes, and choosing right or wrong images. */
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const plainNames = data.names.map(plain);
   const classed = all("[data-classes]");
@@ -30,8 +30,8 @@
     const which = document.querySelector("[name=which]:checked").value;
     for (const node of classed) {
       const found = node.dataset.classes.split(" ").some((c) => wanted.has(c));
-      const picture = node.matches(".picture") && which !== "all";
-      node.classList.toggle("filtered", !found || (picture && !node.classList.contains(which)));
+      const image = node.matches(".image") && which !== "all";
+      node.classList.toggle("filtered", !found || (image && !node.classList.contains(which)));
     }
     const found = Array.from(wanted, Number);
     const links = found.slice(0, 4).flatMap((c, k) => [k ? ", " : " ", classLink(c)]);
@@ -80,7 +80,7 @@
     });
   }
 
-  /* A row of a picture's table and its box light up together. */
+  /* A row of an image's table and its box light up together. */
   function light(event) {
     const marked = event.target.closest("[data-mark]");
     const decision = marked && marked.closest(".decision");
@@ -136,7 +136,7 @@
     byId("head-a").replaceChildren(classLink(a));
     byId("head-b").replaceChildren(classLink(b));
     const sentence = (t, p) => [
-      (counted.get(t + " " + p) || 0) + " of " + total[t] + " pictures of ", classLink(t),
+      (counted.get(t + " " + p) || 0) + " of " + total[t] + " images of ", classLink(t),
       " were taken for ", classLink(p),
     ];
     byId("comparison-summary").replaceChildren(
@@ -168,7 +168,7 @@
   [chosen[0].value, chosen[1].value] = first ? first.dataset.pair.split(" ") : [0, 1];
   compare();
 
-  /* The matrix of many classes: a cursor over the picture. */
+  /* The matrix of many classes: a cursor over the image. */
   const matrix = byId("matrix");
   if (matrix) {
     const n = data.names.length;
@@ -180,7 +180,7 @@
       Object.assign(cursor.style, {
         left: (100 * p) / n + "%", top: (100 * t) / n + "%", width: 100 / n + "%", height: 100 / n + "%",
       });
-      const count = (counted.get(t + " " + p) || 0) + " of " + total[t] + " pictures of ";
+      const count = (counted.get(t + " " + p) || 0) + " of " + total[t] + " images of ";
       const words = t === p
         ? [count, classLink(t), " recognised"]
         : [count, classLink(t), " taken for ", classLink(p), " ",

@@ -1,4 +1,4 @@
-"""The benchmarks: one whole run of global_vs_parts.py, and pictures with parts."""
+"""The benchmarks: one whole run of global_vs_parts.py, and images with parts."""
 
 from __future__ import annotations
 
@@ -27,19 +27,17 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Generated pictures as class folders, and what is in them."""
+    """Generated images as class folders, and what is in them."""
     root = tmp_path_factory.mktemp("run") / "birds"
     found = {}
     for seed, (part, n) in enumerate((("train", 18), ("test", 20))):
         # Hard enough for accuracies below 100 %, where errors could hide.
         data = make_part_images(n, 2, image_size=96, difficulty=0.6, random_state=seed)
         paths = []
-        for k, (picture, label) in enumerate(
-            zip(data.images, data.target, strict=True)
-        ):
+        for k, (image, label) in enumerate(zip(data.images, data.target, strict=True)):
             path = root / part / data.target_names[label] / f"{k:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            Image.fromarray(image).save(path)
             paths.append(str(path))
         order = np.argsort(paths)
         found[part] = ([paths[i] for i in order], data.target[order])
@@ -173,7 +171,7 @@ def test_the_table_is_what_the_file_says(run):
         assert float(std) == pytest.approx(100 * method["accuracy_std"], abs=0.051)
         assert float(seconds) == pytest.approx(method["fit_seconds_mean"], abs=0.051)
     caption = text.splitlines()[0]
-    for words in ("birds: 18 training and 20 test pictures of 2 classes", "64 × 64",
+    for words in ("birds: 18 training and 20 test images of 2 classes", "64 × 64",
                   "efficientnet_lite0", "seeds 0, 1."):  # fmt: skip
         assert words in caption
     printed = subprocess.run(
@@ -193,29 +191,29 @@ def test_one_seed_has_no_deviation(script, run, tmp_path):
         method["accuracy_std"] = None
     assert "±" not in script("table").percent(result["methods"][0])
     script("figure").draw(result, tmp_path / "one.png")
-    with Image.open(tmp_path / "one.png") as picture:
-        assert picture.format == "PNG"
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.format == "PNG"
 
 
-def test_the_figure_is_a_picture(run):
-    with Image.open(run[1] / f"birds_efficientnet_lite0_{SIZE}.png") as picture:
-        assert picture.format == "PNG"
+def test_the_figure_is_a_image(run):
+    with Image.open(run[1] / f"birds_efficientnet_lite0_{SIZE}.png") as image:
+        assert image.format == "PNG"
         # More than an empty frame: both colours are there.
-        colours = {c for _, c in picture.convert("RGB").getcolors(2**20)}
+        colours = {c for _, c in image.convert("RGB").getcolors(2**20)}
     assert {(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)} <= colours
 
 
-# --- Pictures whose parts are known --------------------------------------------------
+# --- Images whose parts are known --------------------------------------------------
 
 
 def test_pointing_takes_its_random_regions_from_all_maps(script):
-    # One whole-picture region on one map, four quarters on the other.
+    # One whole-image region on one map, four quarters on the other.
     grids = [RegionGrid(1, 1, ((1, 1),)), RegionGrid(2, 2, ((1, 1),))]
     n = 2000
     boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
     shown = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([1, 0])[:n])
     nothing = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([], int))
-    # The telling part of each picture is in the middle of its lower right quarter.
+    # The telling part of each image is in the middle of its lower right quarter.
     test = SimpleNamespace(
         images=np.zeros((n, 8, 8, 3), np.uint8),
         discriminative_boxes=[[(5, 5, 7, 7)]] * n,

@@ -125,7 +125,7 @@ def test_a_stand_in_is_measured_once(script, pond, tmp_path, monkeypatch, capsys
     text, printed = output.read_text(), capsys.readouterr().out
     assert len(measured) == 2 * 17
     assert {(name, size) for name, size, _ in asked} == {("efficientnet_lite0", 64)}
-    # Training and test pictures of both kinds of maps, each once.
+    # Training and test images of both kinds of maps, each once.
     assert len(asked) == 4
     assert {strides for *_, strides in asked} == {None, DPNetTransformer().strides}
     seeds = [params["random_state"] for params in measured if "beta" in params]
@@ -170,8 +170,8 @@ def test_command_line_errors(script, capsys, tmp_path, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_too_few_pictures(script, pond, tmp_path):
+def test_too_few_images(script, pond, tmp_path):
     (pond / "train/duck/0.png").unlink()
-    with pytest.raises(SystemExit, match="'duck' has 2 pictures"):
+    with pytest.raises(SystemExit, match="'duck' has 2 images"):
         script("paper_tables").main(["--data", f"pond={pond}",
                                      "--output", str(tmp_path / "none")])  # fmt: skip

@@ -89,16 +89,16 @@ def test_a_change_to_the_default_is_none(script):
 
 @pytest.fixture(scope="module")
 def maps() -> tuple[np.ndarray, np.ndarray]:
-    """Two noisy maps a picture, structured, and labels of three classes."""
+    """Two noisy maps an image, structured, and labels of three classes."""
     random = np.random.default_rng(0)
     y = np.repeat(np.arange(3), 20)
     dtype = [("map0", "f4", (4, 4, 6)), ("map1", "f4", (2, 2, 8))]
-    pictures = np.empty(60, dtype)
-    for name in pictures.dtype.names:
-        values = random.normal(size=pictures[name].shape) + 1
+    images = np.empty(60, dtype)
+    for name in images.dtype.names:
+        values = random.normal(size=images[name].shape) + 1
         values[np.arange(60), 1, 1, y] += 1.5
-        pictures[name] = values
-    return pictures, y
+        images[name] = values
+    return images, y
 
 
 CHANGES = {"n_parts_per_class": 4, "beta": None, "max_epochs": 3, "ridge": 0.01}
@@ -150,7 +150,7 @@ def small(script, maps, monkeypatch, tmp_path):
     recipe = script("recipe")
     asked: list[dict] = []
 
-    def extract(extractor, pictures):
+    def extract(extractor, images):
         asked.append(extractor.get_params())
         return maps[0]
 

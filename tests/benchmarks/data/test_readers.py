@@ -38,7 +38,7 @@ def test_folders(script, folders):
 
 def test_folders_errors(script, folders):
     read = script("readers").read_folders
-    with pytest.raises(FileNotFoundError, match=r"'valid'.*valid/<class>/<picture>"):
+    with pytest.raises(FileNotFoundError, match=r"'valid'.*valid/<class>/<image>"):
         read(folders, "train", "valid")
     save(folders / "test/kea/1.png")
     with pytest.raises(ValueError, match=r"test has classes .* not: \['kea'\]"):
@@ -119,7 +119,7 @@ def test_cub_without_a_list(script, cub, name):
         ("train_test_split.txt", "1 1\n2 0\n", "do not list the same images"),
         ("image_class_labels.txt", "1 2\n2 1\n3 1\n4 7\n", r"has not: \['7'\]"),
         ("train_test_split.txt", "1 1\n2 1\n3 0\n4 2\n", r"1 \(training\) or 0"),
-        ("train_test_split.txt", "1 1\n2 1\n3 1\n4 1\n", "name no test picture"),
+        ("train_test_split.txt", "1 1\n2 1\n3 1\n4 1\n", "name no test image"),
         ("classes.txt", "001.Auk\n", "'001.Auk' without a blank"),
     ],
 )
@@ -129,7 +129,7 @@ def test_cub_with_a_wrong_list(script, cub, name, text, message):
         script("readers").read_cub(cub)
 
 
-def test_cub_without_a_picture(script, cub):
+def test_cub_without_a_image(script, cub):
     (cub / "images/001.Auk/A_2.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of the 4 .*A_2\.jpg; expected"):
         script("readers").read_cub(cub)
@@ -171,7 +171,7 @@ def test_mit67_errors(script, mit67):
     with pytest.raises(ValueError, match=r"training has not: \['zoo'\]"):
         read(mit67)
     test_list.write_text("b4.jpg\n")
-    with pytest.raises(ValueError, match=r"a line 'b4.jpg', not class/picture"):
+    with pytest.raises(ValueError, match=r"a line 'b4.jpg', not class/image"):
         read(mit67)
     test_list.write_text("bar/b4.jpg\nbar/b5.jpg\nbar/b6.jpg\n")
     with pytest.raises(FileNotFoundError, match=r"2 of the 6 .*b5\.jpg"):
@@ -217,9 +217,9 @@ def test_a_split_for_each_seed(script, tmp_path):
     assert str(tmp_path) not in options.command
 
 
-def test_too_few_pictures_for_the_folds(script, folders):
+def test_too_few_images_for_the_folds(script, folders):
     main = script("global_vs_parts").main
-    with pytest.raises(SystemExit, match="'crow' has 1 pictures"):
+    with pytest.raises(SystemExit, match="'crow' has 1 images"):
         main(["--data", str(folders), "--train", "train", "--test", "test",
               "--output", str(folders / "out")])  # fmt: skip
 

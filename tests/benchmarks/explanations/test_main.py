@@ -15,7 +15,7 @@ from PIL import Image
 
 @pytest.fixture
 def cub(tmp_path) -> Path:
-    """Four pictures of 8 × 4 pixels, of which the last two are for testing."""
+    """Four images of 8 × 4 pixels, of which the last two are for testing."""
     names = ["001.Auk/A_1.jpg", "002.Wren/W_1.jpg", "001.Auk/A_2.jpg",
              "002.Wren/W_2.jpg"]  # fmt: skip
     for name in names:
@@ -125,7 +125,7 @@ def test_all_constraints_are_measured(script, small):
     assert all(one.beta == 5 and one.random_state == 3 for one in dpnets)
     assert all(one.image_size == 64 for one in (described, staged, *dpnets))
     assert lines[-1]["constraints"] == "all" and lines[-1]["settings"]["beta"] == 5
-    # There are but two test pictures.
+    # There are but two test images.
     assert lines[0]["n_perturbed"] == 2 and lines[0]["n_steps"] == 7
 
 
@@ -140,7 +140,7 @@ def test_a_resumed_run_adds_what_is_missing_alone(small):
         (line["method"], line["seed"]) for line in first
     ]
     assert [seed for _, _, seed in small.asked] == [1]
-    # Fewer changed pictures are another measurement.
+    # Fewer changed images are another measurement.
     assert len(small(seeds=[0], n_perturbed=1)) == 30
 
 
@@ -178,7 +178,7 @@ def test_the_cells_of_the_table(script):
     caption, _, head, _, *cells = (
         script("explanations_table").markdown(rows).split("\n")
     )
-    assert caption.startswith("pond: 6 training and 4 test pictures, 64 × 64 pixels")
+    assert caption.startswith("pond: 6 training and 4 test images, 64 × 64 pixels")
     names = [name.strip() for name in head.split("|")[1:-1]]
     assert names == [
         "model", "accuracy, % ↑", "deletion, % ↓", "parts that keep ↓",

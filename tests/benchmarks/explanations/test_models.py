@@ -136,8 +136,8 @@ SETTINGS = {"n_parts_per_class": 4, "max_epochs": 1, "image_size": 64}
 
 @pytest.fixture(scope="module")
 def measured(script, tmp_path_factory):
-    """A small DP-Net on small made pictures, and all that is measured of it."""
-    data = script("explanations_data").made_pictures(48, 16, 64)
+    """A small DP-Net on small made images, and all that is measured of it."""
+    data = script("explanations_data").made_images(48, 16, 64)
     memory = tmp_path_factory.mktemp("maps")
     estimator = DPNetClassifier(random_state=0, memory=memory, **SETTINGS)
     model = script("explanations_models").fit_model(estimator, data, 0)
@@ -162,7 +162,7 @@ def test_what_is_measured_of_parts(measured):
     assert 0.02 < found["redundancy"].chance < 0.2
 
 
-def test_places_are_those_in_the_pictures_pixels(script, measured):
+def test_places_are_those_in_the_images_pixels(script, measured):
     _, estimator, found = measured
     test = make_part_images(
         16, image_size=64, random_state=script("part_images").FIRST_SEED + 1
@@ -247,7 +247,7 @@ def test_pointing_at_the_target(script):
 def test_photographs_have_no_places(script, photographs):
     paths, labels = photographs
     y = (labels == "cat").astype(int)
-    data = script("explanations_data").PictureSet(
+    data = script("explanations_data").ImageSet(
         "pond", 64, np.array(paths), y, np.array(paths), y, ["coffee", "cat"]
     )
     estimator = DPNetClassifier(random_state=0, **SETTINGS)

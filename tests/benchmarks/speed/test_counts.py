@@ -120,7 +120,7 @@ def test_products_of_a_soft_training_step_are_those_of_autograd(counts, small, i
 
 
 def test_products_as_defined_are_those_of_autograd_over_regions(counts, small):
-    n, r, k, p = small.pictures, small.regions, small.channels, small.parts
+    n, r, k, p = small.images, small.regions, small.channels, small.parts
     regions, parts = torch.rand(n, r, k), torch.rand(p, k, requires_grad=True)
     classifier = nn.Linear(p, small.classes)
 
@@ -133,7 +133,7 @@ def test_products_as_defined_are_those_of_autograd_over_regions(counts, small):
 
 
 def test_bytes_and_the_rest_by_hand(counts, sizes):
-    # One picture of 2×2 cells and one channel, one part, all four regions of one cell.
+    # One image of 2×2 cells and one channel, one part, all four regions of one cell.
     tiny = sizes.Size(1, 2, 2, 3, 1, 1, 2, (0.1,))
     soft, hard = counts.responses(tiny, 40.0), counts.responses(tiny, None)
     # Cells, two norms a region, the part, the maximum: 4 + 8 + 1 + 1 numbers.
@@ -158,7 +158,7 @@ def test_products_of_the_plain_way_are_those_of_pytorch(
     size = small.but(components=components)
     inputs = sizes.make_inputs(size)
     maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
-    boxes = plain.boxes_of(size.grid, size.pictures, maps.device)
+    boxes = plain.boxes_of(size.grid, size.images, maps.device)
     whitening = plain.whitening_of(inputs.whitening, components, maps.device)
     regions = plain.describe(maps, boxes, whitening)
     net = plain.PlainNet(torch.from_numpy(inputs.parts), size.classes, 40.0)
@@ -212,7 +212,7 @@ def test_the_plain_ways_compute_what_ours_does(plain, sizes, small, components, 
 
     maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
     cells, lengths, norms, offset, parts = tensors(inputs)
-    boxes = plain.boxes_of(size.grid, size.pictures, maps.device)
+    boxes = plain.boxes_of(size.grid, size.images, maps.device)
     whitening = plain.whitening_of(inputs.whitening, components, maps.device)
     found = {
         "plain": plain.maxima(plain.describe(maps, boxes, whitening), parts, beta),

@@ -95,9 +95,9 @@ def test_every_way_on_maps_runs_and_is_set_against_its_floor(command, stage):
             assert row["notes"]["largest_difference"].keys() == row["ways"].keys()
 
 
-def test_pictures_are_read_and_described_in_every_way(command, folder):
+def test_images_are_read_and_described_in_every_way(command, folder):
     text, result, _ = command(
-        "--stages", "reading", "backbone", "--data", str(folder), "--pictures", "3",
+        "--stages", "reading", "backbone", "--data", str(folder), "--images", "3",
         "--backbones", "efficientnet_lite0", "--precisions", "float32",
     )  # fmt: skip
     reading, backbone = result["rows"]
@@ -107,20 +107,20 @@ def test_pictures_are_read_and_described_in_every_way(command, folder):
     assert {"bare network", "maps", "transform", "plain", "explain one"} <= ways.keys()
     assert backbone["notes"]["parts"] == 1000
     assert "### Reading and decoding" in text
-    # Nothing tells where the pictures are on this machine.
+    # Nothing tells where the images are on this machine.
     assert str(folder.parent.parent) not in json.dumps(result)
 
 
 def test_the_plain_way_from_files_gives_the_model_s_maxima(script, folder):
-    pictures = script("speed_pictures")
+    images = script("speed_images")
     key = {
-        "data": str(folder), "pictures": 2, "backbone": "efficientnet_lite0",
+        "data": str(folder), "images": 2, "backbone": "efficientnet_lite0",
         "precision": "float32", "parts": 20,
     }  # fmt: skip
-    ways = pictures.prepare_backbone(key, CPU).ways
+    ways = images.prepare_backbone(key, CPU).ways
     found = ways["transform"].run()
     maxima = ways["plain"].run().numpy()
-    model = pictures._fitted(*(key[k] for k in ("data", "backbone", "precision")),
+    model = images._fitted(*(key[k] for k in ("data", "backbone", "precision")),
                              20, "cpu")  # fmt: skip
     module = model.net_.module_
     expected = (maxima - module.shift.numpy()) * module.scale.numpy()
@@ -165,7 +165,7 @@ def test_one_size_grows_at_a_time(command):
     assert len(grown) == 6
     for (_, axis), own in grown.items():
         numbers = {
-            "pictures": [key["pictures"] for key in own],
+            "images": [key["images"] for key in own],
             "parts": [key["parts"] for key in own],
             "regions": [len(key["scales"]) for key in own],
         }
@@ -190,7 +190,7 @@ def test_a_table_tells_what_the_file_says(script):
     }  # fmt: skip
     slow = {**way, "median": 8.0, "seconds": [8.0], "peak_bytes": 30 * 2**20}
     key = {"stage": "responses", "size": "birds", "components": 256, "depth": 2048,
-           "beta": 40.0, "pictures": 64}  # fmt: skip
+           "beta": 40.0, "images": 64}  # fmt: skip
     environment = {
         "processor": "P", "cpus": 2, "torch_threads": 2, "memory_gib": 8, "gpu": None,
         "device": "cpu", "multiplies_bfloat16": True, "python": "3",
@@ -260,9 +260,9 @@ def test_memory_is_followed_through_the_quarters(script, monkeypatch):
     assert found["output"] == 5
 
 
-def test_pictures_come_again_under_other_names(script, folder, tmp_path):
+def test_images_come_again_under_other_names(script, folder, tmp_path):
     memory = script("speed_memory")
-    links, labels = memory.many_pictures(tmp_path, folder, 30, differ=False)
+    links, labels = memory.many_images(tmp_path, folder, 30, differ=False)
     assert len(set(links)) == 30
     assert all(Path(path).is_symlink() for path in links)
     assert {Path(path).resolve().parent.name for path in links[:12]} == {
@@ -271,7 +271,7 @@ def test_pictures_come_again_under_other_names(script, folder, tmp_path):
     assert (labels[:12] == labels[12:24]).all()
     copies = tmp_path / "copies"
     copies.mkdir()
-    paths, _ = memory.many_pictures(copies, folder, 24, differ=True)
+    paths, _ = memory.many_images(copies, folder, 24, differ=True)
     assert len({Path(path).read_bytes() for path in paths}) == 24
 
 

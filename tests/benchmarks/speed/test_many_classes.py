@@ -1,4 +1,4 @@
-"""The benchmark of many classes: its pictures, its classes, and what it writes."""
+"""The benchmark of many classes: its images, its classes, and what it writes."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def test_one_command(script, photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*command.split(), *sizes.split()])
     script("many_classes").main()
     told = json.loads(output.read_text())
-    assert (told["pictures"], told["parts"]) == (12, 6)
+    assert (told["images"], told["parts"]) == (12, 6)
     first, *_ = told["rows"]
     assert {"k-means", "first classifier", "training"} <= set(first["stages"])
     assert len(capsys.readouterr().out.splitlines()) == len(told["rows"]) == 4
 
 
-def test_no_pictures(script, tmp_path, monkeypatch, capsys):
+def test_no_images(script, tmp_path, monkeypatch, capsys):
     arguments = ["many_classes", "--data", str(tmp_path), "--work", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit):
         script("many_classes").main()
-    assert f"no pictures in {tmp_path}" in capsys.readouterr().err
+    assert f"no images in {tmp_path}" in capsys.readouterr().err

@@ -26,7 +26,7 @@ LONGEST_WAIT_SECONDS = 120
 
 
 class Logged(torch.nn.Module):
-    """A small network that writes down each picture it sees, and which process it is.
+    """A small network that writes down each image it sees, and which process it is.
 
     Its first batch waits until so many processes have come, so that no worker can do
     the work of all before the others begin.
@@ -39,8 +39,8 @@ class Logged(torch.nn.Module):
     def forward(self, x):
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         lines = [
-            f"{os.getpid()},{picture.double().sum():.9f},{x.device},{gpu}\n"
-            for picture in x
+            f"{os.getpid()},{image.double().sum():.9f},{x.device},{gpu}\n"
+            for image in x
         ]
         with open(self.log, "a") as file:
             file.write("".join(lines))
@@ -54,22 +54,22 @@ class Logged(torch.nn.Module):
 
 
 def read(log: str | Path) -> list[tuple[str, ...]]:
-    """Process, picture, device and visible GPUs, a line for each picture seen."""
+    """Process, image, device and visible GPUs, a line for each image seen."""
     lines = Path(log).read_text().splitlines()
     return [tuple(line.split(",")) for line in lines]
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
-    """Paths of 96 made pictures, all there is of them, and their labels.
+def images(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
+    """Paths of 96 made images, all there is of them, and their labels.
 
     A fold has more than a worker claims at once: others find work in the same fold.
     """
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     data = make_part_images(96, 2, image_size=48, difficulty=0.3, random_state=0)
     paths = [str(folder / f"{i:02}.png") for i in range(96)]
-    for path, picture in zip(paths, data.images, strict=True):
-        Image.fromarray(picture).save(path)
+    for path, image in zip(paths, data.images, strict=True):
+        Image.fromarray(image).save(path)
     return np.array(paths), data.target
 
 
@@ -94,34 +94,34 @@ def pipeline(tmp_path_factory):
     return make
 
 
-def search(pipe: Pipeline, pictures, n_jobs: int) -> GridSearchCV:
+def search(pipe: Pipeline, images, n_jobs: int) -> GridSearchCV:
     grid = {"parts__orthogonality_weight": [0.0, 1.0], "svm__C": [0.01, 1.0]}
-    return GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(*pictures)
+    return GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(*images)
 
 
 @pytest.fixture(scope="module")
-def in_one_process(pipeline, pictures) -> GridSearchCV:
-    return search(pipeline(1)[0], pictures, n_jobs=1)
+def in_one_process(pipeline, images) -> GridSearchCV:
+    return search(pipeline(1)[0], images, n_jobs=1)
 
 
-def same_search(one: GridSearchCV, other: GridSearchCV, pictures) -> None:
+def same_search(one: GridSearchCV, other: GridSearchCV, images) -> None:
     for fold in range(3):
         name = f"split{fold}_test_score"
         np.testing.assert_array_equal(other.cv_results_[name], one.cv_results_[name])
     # Else the scores would say little.
     assert len(set(one.cv_results_["mean_test_score"])) > 1
     assert other.best_params_ == one.best_params_
-    paths, _ = pictures
+    paths, _ = images
     np.testing.assert_array_equal(
         other.best_estimator_[0].transform(paths),
         one.best_estimator_[0].transform(paths),
     )
 
 
-def seen_by_workers_once_each(log: Path, pictures) -> None:
+def seen_by_workers_once_each(log: Path, images) -> None:
     """The refit in this process finds all maps in the cache, too."""
     seen = read(log)
-    assert len(seen) == len({picture for _, picture, *_ in seen}) == len(pictures[0])
+    assert len(seen) == len({image for _, image, *_ in seen}) == len(images[0])
     processes = {process for process, *_ in seen}
     assert len(processes) == N_WORKERS
     assert str(os.getpid()) not in processes
@@ -174,35 +174,35 @@ def ray(tmp_path_factory):
 
 
 def test_a_search_on_dask_is_the_search_of_one_process(
-    dask, in_one_process, pipeline, pictures
+    dask, in_one_process, pipeline, images
 ):
     pipe, log = pipeline(N_WORKERS)
     with parallel_config(backend="dask"):
-        found = search(pipe, pictures, n_jobs=-1)
-    same_search(in_one_process, found, pictures)
-    seen_by_workers_once_each(log, pictures)
+        found = search(pipe, images, n_jobs=-1)
+    same_search(in_one_process, found, images)
+    seen_by_workers_once_each(log, images)
     one_gpu_each(log)
 
 
 def test_a_search_on_ray_is_the_search_of_one_process(
-    ray, in_one_process, pipeline, pictures
+    ray, in_one_process, pipeline, images
 ):
     pipe, log = pipeline(N_WORKERS)
     with parallel_config(backend="ray", ray_remote_args={"num_gpus": 1}):
-        found = search(pipe, pictures, n_jobs=N_WORKERS)
-    same_search(in_one_process, found, pictures)
-    seen_by_workers_once_each(log, pictures)
+        found = search(pipe, images, n_jobs=N_WORKERS)
+    same_search(in_one_process, found, images)
+    seen_by_workers_once_each(log, images)
     one_gpu_each(log)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the workers have a GPU, too")
-def test_the_device_is_chosen_by_the_worker(dask, pipeline, pictures, monkeypatch):
+def test_the_device_is_chosen_by_the_worker(dask, pipeline, images, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert resolve_device("auto").type == "cuda"
     pipe, log = pipeline(1)
     pipe.set_params(parts__device="auto")
     with parallel_config(backend="dask"):
-        scores = cross_val_score(pipe, *pictures, cv=3, error_score="raise")
+        scores = cross_val_score(pipe, *images, cv=3, error_score="raise")
     assert len(scores) == 3
     assert {device for _, _, device, _ in read(log)} == {"cpu"}

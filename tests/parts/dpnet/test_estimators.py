@@ -252,14 +252,14 @@ def test_features_of_any_layout(shape):
     assert grid.n_regions == {1: 1, 2: 7}.get(len(shape), grid.n_regions)
 
 
-def test_two_pictures_a_class_are_enough():
+def test_two_images_a_class_are_enough():
     X, _, _ = part_maps(4)
     model = quick(DPNetClassifier).fit(X, [0, 1, 0, 1])
     assert np.isfinite(model.predict_proba(X)).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, 1e-20, 1e15])
-def test_pictures_without_any_difference_give_no_nan(value):
+def test_images_without_any_difference_give_no_nan(value):
     X = np.full((6, 3, 3, 4), value, np.float32)
     model = quick(DPNetClassifier, max_epochs=2).fit(X, [0, 1] * 3)
     assert np.isfinite(model.parts_).all()
@@ -356,7 +356,7 @@ def test_partial_fit_moves_the_parts_in_every_call(train, max_epochs, after_fit)
         assert np.abs(model.parts_ - before).max() > 1e-4
 
 
-def test_partial_fit_after_a_fit_that_held_pictures_out(train):
+def test_partial_fit_after_a_fit_that_held_images_out(train):
     X, y, _ = train
     model = quick(DPNetClassifier, max_epochs=2, validation_fraction=0.3).fit(X, y)
     before = model.parts_
@@ -391,7 +391,7 @@ def test_partial_fit_tells_of_labels_it_cannot_take(train):
         quick(DPNetClassifier).partial_fit(X[y == 0], y[y == 0])
 
 
-def test_pictures_held_out_are_not_pickled(train):
+def test_images_held_out_are_not_pickled(train):
     X, y, _ = train
     few = pickle.dumps(quick(DPNetClassifier, validation_fraction=0.2).fit(X, y))
     many = np.concatenate([X] * 6), np.concatenate([y] * 6)

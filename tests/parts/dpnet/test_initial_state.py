@@ -65,7 +65,7 @@ def test_what_starts_otherwise_shares_nothing(tmp_path, clusterings, other):
     _same(found, DPNetClassifier(**settings).fit(X, y))
 
 
-def test_other_pictures_and_labels_share_nothing(tmp_path, clusterings):
+def test_other_images_and_labels_share_nothing(tmp_path, clusterings):
     X, y, _ = two_maps(60)
     DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
     changed = X.copy()

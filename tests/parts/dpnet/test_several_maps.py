@@ -1,4 +1,4 @@
-"""Parts on several feature maps of a picture."""
+"""Parts on several feature maps of an image."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def test_best_regions_lie_on_the_part_s_own_map(model):
         np.testing.assert_allclose(found.boxes[:, own], boxes[..., [1, 0, 3, 2]])
     # The part that speaks most for a class with a mark is found on the mark.
     strongest = (model.coef_[y] * model.transform(X)).argmax(1)
-    pictures = np.arange(len(X))
-    boxes = found.boxes[pictures, strongest]
+    images = np.arange(len(X))
+    boxes = found.boxes[images, strongest]
     for label, side in ((1, 8), (2, 4)):
         mine = y == label
         centre = (where[mine][:, ::-1] + 0.5) / side
@@ -179,7 +179,7 @@ def test_other_maps_and_bad_ones_are_told(train, model):
 
 
 class Halves(nn.Module):
-    """The picture's colours at 1/8 and at 1/16 of its size, as two maps."""
+    """The image's colours at 1/8 and at 1/16 of its size, as two maps."""
 
     def forward(self, x):
         pool = nn.functional.avg_pool2d
@@ -187,13 +187,13 @@ class Halves(nn.Module):
 
 
 @pytest.mark.parametrize("backbone", [Halves(), "efficientnet_lite0"])
-def test_extracted_maps_are_as_good_as_pictures(tmp_path, backbone):
+def test_extracted_maps_are_as_good_as_images(tmp_path, backbone):
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
+    images = random.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
     y = np.arange(12) % 2
     settings = {"strides": (16, 32), "image_size": 64, "memory": tmp_path}
-    maps = FeatureMaps(backbone, **settings).fit_transform(pictures)
-    again = FeatureMaps(backbone, **settings).fit_transform(pictures)
+    maps = FeatureMaps(backbone, **settings).fit_transform(images)
+    again = FeatureMaps(backbone, **settings).fit_transform(images)
     assert maps.dtype.names == ("map0", "map1")
     for name in maps.dtype.names:
         np.testing.assert_array_equal(maps[name], again[name])
@@ -202,12 +202,12 @@ def test_extracted_maps_are_as_good_as_pictures(tmp_path, backbone):
     direct = DPNetTransformer(backbone, **settings, **learning)
     given = DPNetTransformer("precomputed", **learning)
     np.testing.assert_array_equal(
-        direct.fit_transform(pictures, y), given.fit_transform(maps, y)
+        direct.fit_transform(images, y), given.fit_transform(maps, y)
     )
 
 
 @pytest.mark.parametrize("strides", [(), "16", (0,), (1.5,), 16])
 def test_unusable_strides_are_told(strides):
-    pictures = np.zeros((2, 32, 32, 3), np.uint8)
+    images = np.zeros((2, 32, 32, 3), np.uint8)
     with pytest.raises(ValueError, match="strides must be None or a sequence"):
-        FeatureMaps(strides=strides).fit(pictures)
+        FeatureMaps(strides=strides).fit(images)

@@ -15,7 +15,7 @@ import torch
 from skdpnet.parts.maxima import cuda as fused
 from skdpnet.regions import RegionGrid
 
-# Pictures, grid, channels, parts: fewer than a block, and multiples of none.
+# Images, grid, channels, parts: fewer than a block, and multiples of none.
 SIZES = {
     "small": (3, RegionGrid(5, 7, ((1, 1), (2, 3))), 20, 10),
     "one region": (2, RegionGrid(1, 1, ((1, 1),)), 37, 5),
@@ -187,7 +187,7 @@ def test_regions_of_norm_zero_respond_with_zero(interpreted, beta):
 
 
 @pytest.mark.parametrize("beta", [None, 40.0])
-def test_pictures_in_pieces_give_the_same(interpreted, beta):
+def test_images_in_pieces_give_the_same(interpreted, beta):
     one = problem("small")
     args = one.arrays, one.grid, beta, one.gradient
     whole = interpreted(solve, *args)
@@ -197,7 +197,7 @@ def test_pictures_in_pieces_give_the_same(interpreted, beta):
 
 
 def solve_piecewise(*args):
-    """Let the kernels work on a picture at a time."""
+    """Let the kernels work on an image at a time."""
     return solve(*args, _PIECE_BYTES=1)
 
 

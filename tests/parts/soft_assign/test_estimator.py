@@ -129,8 +129,8 @@ def test_select_distinct_falls_back_on_duplicates():
     assert select_distinct(detectors, np.array([1.0, 3, 2]), 2, 0.5).tolist() == [1, 2]
 
 
-def planted_pictures(n=36, n_classes=3, size=5, depth=12, seed=0):
-    """Noise, with one direction of its class somewhere in each picture."""
+def planted_images(n=36, n_classes=3, size=5, depth=12, seed=0):
+    """Noise, with one direction of its class somewhere in each image."""
     random = np.random.default_rng(seed)
     X = random.standard_normal((n, size, size, depth)).astype(np.float32)
     y = np.arange(n) % n_classes
@@ -151,7 +151,7 @@ def test_sklearn_checks(estimator, check):
 
 @pytest.mark.parametrize("n_components", [None, 12])
 def test_finds_planted_parts(n_components):
-    X, y, where = planted_pictures()
+    X, y, where = planted_images()
     fitted = estimator(region_scales=[0.2], n_components=n_components).fit(X, y)
     cells = X.reshape(len(X), -1, 12)
     cells = cells / np.linalg.norm(cells, axis=2, keepdims=True)
@@ -164,14 +164,14 @@ def test_finds_planted_parts(n_components):
         assert (found == where[y == label]).mean() > 0.9
 
 
-def test_separates_new_pictures():
-    X, y, _ = planted_pictures(90)
+def test_separates_new_images():
+    X, y, _ = planted_images(90)
     model = make_pipeline(estimator(region_scales=[0.2]), LinearSVC())
     assert model.fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.9
 
 
 def test_descriptor_is_the_standardised_maximum_of_the_cosines():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     fitted = estimator(region_scales=[0.2, 0.4]).fit(X, y)
     cells = X.reshape(len(X), 25, 12)
     blocks = np.lib.stride_tricks.sliding_window_view(X, (2, 2), axis=(1, 2))
@@ -185,7 +185,7 @@ def test_descriptor_is_the_standardised_maximum_of_the_cosines():
 
 
 def test_output_is_standardised_float32_and_named():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     fitted = estimator().fit(X, y)
     out = fitted.transform(X)
     assert out.dtype == np.float32 and out.shape == (36, 6)
@@ -198,20 +198,20 @@ def test_output_is_standardised_float32_and_named():
 
 
 def test_fit_transform_is_fit_then_transform():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     once = estimator().fit_transform(X, y)
     assert_allclose(once, estimator().fit(X, y).transform(X), atol=1e-5)
 
 
 def test_pieces_do_not_change_the_result(monkeypatch):
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     whole = estimator().fit(X, y).transform(X)
     monkeypatch.setattr("skdpnet.parts.soft_assign.sinkhorn._PIECE_BYTES", 1)
     assert_allclose(estimator().fit(X, y).transform(X), whole, atol=1e-3)
 
 
 def test_stops_once_the_assignment_rests():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     rested = estimator(n_rounds=50, beta_start=200.0, beta_end=200.0).fit(X, y)
     assert 2 <= rested.n_iter_ < 50
     assert estimator(n_rounds=1).fit(X, y).n_iter_ == 1
@@ -223,19 +223,17 @@ def test_stops_once_the_assignment_rests():
         pytest.param(np.ones((6, 3, 3, 4)), [0, 1] * 3, id="constant"),
         pytest.param(np.zeros((6, 3, 3, 4)), [0, 1] * 3, id="zeros"),
         pytest.param(np.eye(4)[[0, 1] * 3], [0, 1] * 3, id="identical, R=1"),
-        pytest.param(np.eye(4)[:2], [0, 1], id="one picture a class, R=1"),
-        pytest.param(planted_pictures(3)[0], [0, 1, 2], id="one picture a class"),
+        pytest.param(np.eye(4)[:2], [0, 1], id="one image a class, R=1"),
+        pytest.param(planted_images(3)[0], [0, 1, 2], id="one image a class"),
         pytest.param(
-            np.repeat(planted_pictures(3)[0], 2, axis=0),
+            np.repeat(planted_images(3)[0], 2, axis=0),
             [0, 1] * 3,
-            id="same pictures in both classes",
+            id="same images in both classes",
         ),
         pytest.param(
-            1e-18 * planted_pictures()[0], planted_pictures()[1], id="tiny numbers"
+            1e-18 * planted_images()[0], planted_images()[1], id="tiny numbers"
         ),
-        pytest.param(
-            1e9 * planted_pictures()[0], planted_pictures()[1], id="huge numbers"
-        ),
+        pytest.param(1e9 * planted_images()[0], planted_images()[1], id="huge numbers"),
     ],
 )
 @pytest.mark.parametrize("n_components", [None, 256])
@@ -272,21 +270,21 @@ def test_one_class_is_refused():
     ],
 )
 def test_unusable_parameters_are_named(parameters):
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     name = list(parameters)[-1]
     with pytest.raises(ValueError, match=name):
         estimator(**parameters).fit(X, y)
 
 
 def test_other_shape_is_refused():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     fitted = estimator().fit(X, y)
     with pytest.raises(ValueError, match="fitted on"):
         fitted.transform(X[:, :4])
 
 
 def test_same_seed_same_parts():
-    X, y, _ = planted_pictures()
+    X, y, _ = planted_images()
     model = estimator()
     assert_array_equal(model.fit(X, y).parts_, clone(model).fit(X, y).parts_)
 

@@ -1,6 +1,6 @@
-"""The stages on pictures: reading and decoding, and the backbone.
+"""The stages on images: reading and decoding, and the backbone.
 
-The pictures are the files of class folders; ours and the plain ways see the same ones.
+The images are the files of class folders; ours and the plain ways see the same ones.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from skdpnet.datasets import load_image_folder
 from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import preprocess
 
-__all__ = ["BACKBONES", "PREPARE", "image_files", "pictures_of"]
+__all__ = ["BACKBONES", "PREPARE", "image_files", "images_of"]
 
 BACKBONES = ("efficientnet_lite0", "resnet50")
 _BATCH = 32
 _WORKERS = 2
 _IMAGE_SIZE = 224
-# Learned from so few pictures, without training: a descriptor's cost is the same.
+# Learned from so few images, without training: a descriptor's cost is the same.
 _N_FITTED, _CLASSES = 40, 10
 
 
-def pictures_of(folder: Path | str, n: int) -> list[str]:
-    """List n pictures of class folders, of all classes alike.
+def images_of(folder: Path | str, n: int) -> list[str]:
+    """List n images of class folders, of all classes alike.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def pictures_of(folder: Path | str, n: int) -> list[str]:
 
 
 def image_files(folder: Path | str) -> tuple[list[str], np.ndarray]:
-    """List the pictures of class folders in an order that mixes the classes.
+    """List the images of class folders in an order that mixes the classes.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def image_files(folder: Path | str) -> tuple[list[str], np.ndarray]:
 
 
 def prepare_reading(key: dict, device: torch.device) -> Prepared:
-    """Read and decode pictures as the network's input."""
-    paths, size = pictures_of(key["data"], key["pictures"]), _IMAGE_SIZE
+    """Read and decode images as the network's input."""
+    paths, size = images_of(key["data"], key["images"]), _IMAGE_SIZE
     images = as_images(paths)
     usual = _usual_transform(size)
 
@@ -123,9 +123,9 @@ def prepare_reading(key: dict, device: torch.device) -> Prepared:
 
 
 def prepare_backbone(key: dict, device: torch.device) -> Prepared:
-    """Describe pictures, against the bare network on pictures decoded before."""
-    name, precision, n = key["backbone"], key["precision"], key["pictures"]
-    paths = pictures_of(key["data"], n)
+    """Describe images, against the bare network on images decoded before."""
+    name, precision, n = key["backbone"], key["precision"], key["images"]
+    paths = images_of(key["data"], n)
     model = _fitted(key["data"], name, precision, key["parts"], str(device))
     strides = tuple(sorted(model.strides))
     maps = FeatureMaps(
@@ -209,7 +209,7 @@ def _usual_transform(size: int) -> transforms.Compose:
 
 
 def _decoding_work(paths: list[str], image_size: int) -> tuple[Work, Work]:
-    """Count decoding pictures, and making them small."""
+    """Count decoding images, and making them small."""
     decoding, resizing = Work(), Work()
     for path in paths:
         with Image.open(path) as image:
@@ -223,7 +223,7 @@ def _decoding_work(paths: list[str], image_size: int) -> tuple[Work, Work]:
 def _network_work(
     network: nn.Module, model: DPNetClassifier, n: int
 ) -> tuple[Work, Work]:
-    """Count the network's pass over n pictures, alone and with their descriptors."""
+    """Count the network's pass over n images, alone and with their descriptors."""
     alone = counts.backbone(network, n, _IMAGE_SIZE)
     work = alone
     parts = np.bincount(model.part_maps_)
@@ -273,7 +273,7 @@ def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Modul
 def _fitted(
     data: str, name: str, precision: str, n_parts: int, device: str
 ) -> DPNetClassifier:
-    """Fit a model on few pictures, without training."""
+    """Fit a model on few images, without training."""
     model = DPNetClassifier(
         _module(name),
         precision=precision,
@@ -283,7 +283,7 @@ def _fitted(
         device=device,
         random_state=0,
     )
-    return model.fit(pictures_of(data, _N_FITTED), np.arange(_N_FITTED) % _CLASSES)
+    return model.fit(images_of(data, _N_FITTED), np.arange(_N_FITTED) % _CLASSES)
 
 
 def _autocast(precision: str, device: torch.device) -> torch.autocast:
