@@ -125,7 +125,7 @@ def _places(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool_]:
-    return metrics.part_hits(metrics.fixed_size(boxes, side), truths)
+    return metrics.part_hits(metrics.resize_boxes(boxes, side), truths)
 
 
 def _own_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
@@ -206,7 +206,9 @@ def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> dict[str, flo
     scores, kept = {}, {}
     for name, insertion in (("deletion", False), ("insertion", True)):
         found = [
-            model.scores(metrics.masked(square, heat, n_steps, insertion=insertion))
+            model.scores(
+                metrics.mask_pixels(square, heat, n_steps, insertion=insertion)
+            )
             for square, heat in zip(squares, heat_maps, strict=True)
         ]
         # Images, steps, classes.

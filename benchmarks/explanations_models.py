@@ -150,7 +150,7 @@ class PartModel:
         Seen
         """
         found = []
-        for why in explain_each(self.estimator, X, upright=True):
+        for why in explain_each(self.estimator, X, apply_exif=True):
             present = why.top_parts(1)
             top, box = -1, np.full(4, np.nan)
             if len(present):

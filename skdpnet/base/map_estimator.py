@@ -103,7 +103,7 @@ class MapEstimator(BaseEstimator):
         if self._takes_features():
             yield from cut(self._maps(X, reset=reset))
             return
-        for maps in self._feature_maps().pieces(X):
+        for maps in self._feature_maps().iter_maps(X):
             shapes = tuple(one.shape[1:] for one in maps)
             if reset:
                 self.map_shapes_, reset = shapes, False

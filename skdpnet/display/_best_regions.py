@@ -112,7 +112,7 @@ class BestRegionsDisplay:
         labels = None if y is None else column_or_1d(y)
         if labels is not None:
             check_consistent_length(X, labels)
-        explanations = list(explain_each(estimator, X, upright=True))
+        explanations = list(explain_each(estimator, X, apply_exif=True))
         opened = as_images(X)
         images = [ShownImage.of(opened.load(i)) for i in range(len(opened))]
         true = None if labels is None else labels.tolist()

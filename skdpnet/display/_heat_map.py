@@ -166,7 +166,7 @@ def explain_one(
     explanation : Explanation
     """
     check_images(estimator, display)
-    why = explain(estimator, image, class_, upright=True)
+    why = explain(estimator, image, class_, apply_exif=True)
     if against is not None:
         if against == why.explained:
             raise ValueError(

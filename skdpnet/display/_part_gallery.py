@@ -89,7 +89,7 @@ class PartGalleryDisplay:
         parts = parts[weights[parts] > 0]
         if len(parts) == 0:
             raise ValueError(f"no part has a positive weight for the class {class_!r}.")
-        found = part_galleries(estimator, parts, X, n_images, upright=True)
+        found = part_galleries(estimator, parts, X, n_images, apply_exif=True)
         return cls(
             readout.classes.tolist()[number], found, weights[parts], _crops(found, X)
         )

@@ -50,7 +50,7 @@ class BestRegions(NamedTuple):
     regions: np.ndarray
 
 
-def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
+def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
     """Find the region that each part responds to most.
 
     Parameters
@@ -59,7 +59,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
         Or a Pipeline that starts with one, or a fitted search of these.
     X : images, or array for ``backbone="precomputed"``
         As the estimator's own `transform` takes them.
-    upright : bool, default=False
+    apply_exif : bool, default=False
         True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied; False: as it is stored.
 
@@ -73,7 +73,7 @@ def best_regions(estimator, X, *, upright: bool = False) -> BestRegions:
     boxes = region_boxes(estimator, regions)
     images = np.arange(len(boxes))
     return BestRegions(
-        in_pixels(estimator, X, boxes, images, upright), responses, regions
+        in_pixels(estimator, X, boxes, images, apply_exif), responses, regions
     )
 
 
@@ -108,7 +108,7 @@ def region_boxes(estimator, regions: np.ndarray) -> np.ndarray:
 
 
 def in_pixels(
-    estimator, X, boxes: np.ndarray, numbers: Sequence | np.ndarray, upright: bool
+    estimator, X, boxes: np.ndarray, numbers: Sequence | np.ndarray, apply_exif: bool
 ) -> np.ndarray:
     """Bring boxes from shares of the maps' sides to pixels of the images.
 
@@ -121,7 +121,7 @@ def in_pixels(
         (left, top, right, bottom).
     numbers : sequence of n ints
         Which of the images in X each row of boxes lies in.
-    upright : bool
+    apply_exif : bool
         As in `best_regions`.
 
     Returns
@@ -133,12 +133,12 @@ def in_pixels(
     images, out = as_images(X), np.empty(boxes.shape)
     for row, i in enumerate(numbers):
         geometry = images.geometry(i)
-        place = geometry.to_upright if upright else geometry.to_original
+        place = geometry.to_upright if apply_exif else geometry.to_original
         out[row] = place(boxes[row])
     return out
 
 
-def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanation:
+def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Explanation:
     """Explain the score that a model gives an image for a class.
 
     The score is a sum over the parts, of what each contributes, plus a bias.
@@ -155,7 +155,7 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
         image. A list or batch of one will do.
     class_ : label, default=None
         Class whose score is explained; None: the predicted one.
-    upright : bool, default=False
+    apply_exif : bool, default=False
         True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied, which is also how a heat map lies; False: as it is stored.
 
@@ -192,18 +192,18 @@ def explain(estimator, image, class_=None, *, upright: bool = False) -> Explanat
     True
     """
     batch = batch_of_one(find_parts(estimator)[0], image)
-    (why,) = explain_each(estimator, batch, class_, upright=upright)
+    (why,) = explain_each(estimator, batch, class_, apply_exif=apply_exif)
     return why
 
 
 def explain_each(
-    estimator, X, class_=None, *, upright: bool = False
+    estimator, X, class_=None, *, apply_exif: bool = False
 ) -> Iterator[Explanation]:
     """Explain the scores of many images, one after the other.
 
     Parameters
     ----------
-    estimator, class_, upright
+    estimator, class_, apply_exif
         As in `explain`, which also tells the errors.
     X : images, or array for ``backbone="precomputed"``
         As the parts' own `transform` takes them.
@@ -218,7 +218,7 @@ def explain_each(
     asked = None if class_ is None else class_number(readout.classes, class_)
     parts, first = readout.parts, 0
     for responses in parts._responses(X):
-        yield from _explain_piece(readout, X, responses, first, asked, upright)
+        yield from _explain_piece(readout, X, responses, first, asked, apply_exif)
         first += len(responses[0])
 
 
@@ -228,7 +228,7 @@ def _explain_piece(
     responses: Sequence[torch.Tensor],
     first: int,
     asked: int | None,
-    upright: bool,
+    apply_exif: bool,
 ) -> Iterator[Explanation]:
     """Explain some successive images, whose first has the number `first` in X."""
     parts, labels = readout.parts, readout.classes.tolist()
@@ -239,7 +239,7 @@ def _explain_piece(
     whole = np.broadcast_to([0.0, 0.0, 1.0, 1.0], (len(maxima), 1, 4))
     boxes = np.append(region_boxes(parts, regions), whole, axis=1)
     images = np.arange(first, first + len(boxes))
-    boxes = in_pixels(parts, X, boxes, images, upright)
+    boxes = in_pixels(parts, X, boxes, images, apply_exif)
     cosines = [own.cpu().numpy() for own in responses]
     names = parts.get_feature_names_out()
     for i, descriptor in enumerate(descriptors):

@@ -144,7 +144,7 @@ class PartGallery:
 
 
 def part_gallery(
-    estimator, part: int, X, n: int = 8, *, upright: bool = False
+    estimator, part: int, X, n: int = 8, *, apply_exif: bool = False
 ) -> PartGallery:
     """Find the images, and the places in them, that a part responds to most.
 
@@ -156,7 +156,7 @@ def part_gallery(
     X : images, or array for ``backbone="precomputed"``
     n : int, default=8
         How many; fewer where X has fewer. Of equal responses, the first images'.
-    upright : bool, default=False
+    apply_exif : bool, default=False
         True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied; False: as it is stored.
 
@@ -179,12 +179,12 @@ def part_gallery(
     """
     if np.ndim(part) != 0:
         raise ValueError(f"part must be one number, got {part!r}: see part_galleries.")
-    (gallery,) = part_galleries(estimator, [part], X, n, upright=upright)
+    (gallery,) = part_galleries(estimator, [part], X, n, apply_exif=apply_exif)
     return gallery
 
 
 def part_galleries(
-    estimator, parts: ArrayLike | None, X, n: int = 8, *, upright: bool = False
+    estimator, parts: ArrayLike | None, X, n: int = 8, *, apply_exif: bool = False
 ) -> list[PartGallery]:
     """Find what each of several parts responds to most, seeing the images once.
 
@@ -192,7 +192,7 @@ def part_galleries(
     ----------
     parts : int, array-like of int, bool array-like of shape (P,), or None
         None: all.
-    estimator, X, n, upright
+    estimator, X, n, apply_exif
         As in `part_gallery`, which also tells the errors.
 
     Returns
@@ -219,7 +219,7 @@ def part_galleries(
                 images=images,
                 responses=best.responses[:, k],
                 regions=regions,
-                boxes=in_pixels(fitted, X, boxes, images, upright),
+                boxes=in_pixels(fitted, X, boxes, images, apply_exif),
             )
         )
     return galleries

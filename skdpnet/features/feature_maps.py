@@ -142,7 +142,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         n, done = len(as_images(X)), 0
         out = np.empty(0)
-        for piece in self.pieces(X):
+        for piece in self.iter_maps(X):
             if done == 0:
                 out = allocate(*_row_type(n, piece), self.memory)
             for own, maps in zip(separate(out), piece, strict=True):
@@ -151,7 +151,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self.map_shapes_ = tuple(one.shape[1:] for one in separate(out))
         return out
 
-    def pieces(self, X) -> Iterator[list[np.ndarray]]:
+    def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Compute the feature maps of a few images at a time, in X's order.
 
         What is in memory does not grow with the number of images. Needs no `fit`.

@@ -11,17 +11,17 @@ from __future__ import annotations
 from skdpnet.metrics._chance import random_regions
 from skdpnet.metrics._consistency import add_noise, consistency, stability
 from skdpnet.metrics._localisation import (
-    fixed_size,
     part_hits,
     part_purity,
     pointing_game,
+    resize_boxes,
 )
 from skdpnet.metrics._occlusion import ResponseDrop, response_drop
 from skdpnet.metrics._perturbation import (
     area_under,
     deletion_curve,
     insertion_curve,
-    masked,
+    mask_pixels,
 )
 from skdpnet.metrics._redundancy import Redundancy, redundancy
 from skdpnet.metrics._sufficiency import parts_to_flip, parts_to_keep
@@ -33,9 +33,9 @@ __all__ = [
     "area_under",
     "consistency",
     "deletion_curve",
-    "fixed_size",
+    "resize_boxes",
     "insertion_curve",
-    "masked",
+    "mask_pixels",
     "part_hits",
     "part_purity",
     "parts_to_flip",

@@ -50,7 +50,7 @@ def consistency(
     -----
     In [1]_ a part belongs to one class, and the class's test images count:
     ``active = y[:, None] == part_classes``, with boxes of 72×72 of 224×224 pixels
-    (`fixed_size`). Parts that classes share have no class of their own. For those,
+    (`resize_boxes`). Parts that classes share have no class of their own. For those,
     let the images count in which a part is present, such as ``transform(X) > 0``.
     This conditions on what the model answers instead of on the truth: such scores are
     not to be put beside those of the paper.

@@ -11,7 +11,7 @@ from skdpnet.metrics._validation import finite, mask
 from skdpnet.utils.validation import whole
 
 __all__ = [
-    "fixed_size",
+    "resize_boxes",
     "part_hits",
     "part_purity",
     "pointing_game",
@@ -91,7 +91,7 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
     Notes
     -----
     A larger box hits more. The papers therefore give all boxes one size, see
-    `fixed_size`; the comparison with `random_regions` of the same sizes needs none.
+    `resize_boxes`; the comparison with `random_regions` of the same sizes needs none.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def part_purity(
     ----------
     M. Nauta et al., "PIP-Net: Patch-Based Intuitive Prototypes for Interpretable Image
     Classification", CVPR 2023. There boxes have 32×32 of 224×224 pixels, see
-    `fixed_size`.
+    `resize_boxes`.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def part_purity(
     return (found.sum(0) / np.maximum(1, seen.sum(0))).max(axis=1, initial=0.0)
 
 
-def fixed_size(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
+def resize_boxes(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
     """Give boxes one size, around their centres.
 
     For measures that larger boxes would win: `part_purity` in its paper has boxes of
@@ -204,8 +204,8 @@ def fixed_size(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
 
     Examples
     --------
-    >>> from skdpnet.metrics import fixed_size
-    >>> fixed_size([[10, 10, 30, 50]], 8)
+    >>> from skdpnet.metrics import resize_boxes
+    >>> resize_boxes([[10, 10, 30, 50]], 8)
     array([[16., 26., 24., 34.]])
     """
     boxes = _boxes(boxes, np.ndim(boxes))

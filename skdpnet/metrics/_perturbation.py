@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from skdpnet.metrics._validation import finite
 from skdpnet.utils.validation import whole
 
-__all__ = ["area_under", "deletion_curve", "insertion_curve", "masked"]
+__all__ = ["area_under", "deletion_curve", "insertion_curve", "mask_pixels"]
 
 # Standard deviation of the blur, as a share of the shorter side.
 _BLUR = 0.1
@@ -40,7 +40,7 @@ def deletion_curve(
         Takes images, uint8 (m, h, w, 3), and gives their m scores, such as the
         probability of the class that the heat map explains.
     image, heat, n_steps, blank
-        As in `masked`, which makes the images.
+        As in `mask_pixels`, which makes the images.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def deletion_curve(
     Raises
     ------
     ValueError
-        As in `masked`, or if `score` gives other than m finite numbers.
+        As in `mask_pixels`, or if `score` gives other than m finite numbers.
 
     References
     ----------
@@ -73,7 +73,7 @@ def deletion_curve(
     >>> area_under(curve)
     0.125
     """
-    return _scores(score, masked(image, heat, n_steps, blank))
+    return _scores(score, mask_pixels(image, heat, n_steps, blank))
 
 
 def insertion_curve(
@@ -102,7 +102,7 @@ def insertion_curve(
     V. Petsiuk et al., as in `deletion_curve`. There too pixels come to a blurred
     image.
     """
-    return _scores(score, masked(image, heat, n_steps, blank, insertion=True))
+    return _scores(score, mask_pixels(image, heat, n_steps, blank, insertion=True))
 
 
 def area_under(curve: ArrayLike) -> float:
@@ -130,7 +130,7 @@ def area_under(curve: ArrayLike) -> float:
     return float(np.trapezoid(values, dx=1 / (len(values) - 1)))
 
 
-def masked(
+def mask_pixels(
     image: ArrayLike,
     heat: ArrayLike,
     n_steps: int = 10,

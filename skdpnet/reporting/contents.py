@@ -197,7 +197,7 @@ def gather(
     wrong = InTurn(n_wrong)
     right = InTurn(n_right * n_classes, each=n_right)
     bar = tqdm(
-        explain_each(estimator, X_test, upright=True),
+        explain_each(estimator, X_test, apply_exif=True),
         desc="explaining X_test",
         total=len(truth),
         unit="image",
@@ -224,7 +224,7 @@ def gather(
     ]
     named = [*class_parts, *(image.parts() for image in images)]
     parts = sorted({part for own in named for part in own})
-    galleries = part_galleries(estimator, parts, X_train, n_crops, upright=True)
+    galleries = part_galleries(estimator, parts, X_train, n_crops, apply_exif=True)
     return Contents(
         labels=readout.classes.tolist(),
         counts=counts,

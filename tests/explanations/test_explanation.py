@@ -165,7 +165,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     square = [36, 0, 164, 128] if wide else [0, 36, 128, 164]
     np.testing.assert_array_equal(why.heat_map_box, square)
 
-    upright = explain(coloured, str(path), label, upright=True)
+    upright = explain(coloured, str(path), label, apply_exif=True)
     np.testing.assert_array_equal(upright.heat_map_box, [36, 0, 164, 128])
     np.testing.assert_array_equal(upright.boxes[part], [left, top, left + 32, top + 32])
     # The heat map lies as the upright image does: 8×8 cells of 16 pixels.

@@ -162,9 +162,9 @@ def test_boxes_are_in_the_pixels_of_each_image(photographs, tmp_path):
         image_size=64, n_parts_per_class=2, max_epochs=0, random_state=0
     ).fit(turned, y)
     for upright in (False, True):
-        found = best_regions(parts, turned, upright=upright)
+        found = best_regions(parts, turned, apply_exif=upright)
         for p in (0, 3):
-            gallery = part_gallery(parts, p, turned, 4, upright=upright)
+            gallery = part_gallery(parts, p, turned, 4, apply_exif=upright)
             expected = found.boxes[gallery.images, p]
             np.testing.assert_array_equal(gallery.boxes, expected)
 

@@ -105,7 +105,7 @@ def test_boxes_are_in_the_pixels_of_the_stored_file(orientation, tmp_path):
     assert channel[part["red"]] == 0
     assert channel[part["green"]] == 1
     found = best_regions(model, list(paths))
-    upright = best_regions(model, list(paths), upright=True)
+    upright = best_regions(model, list(paths), apply_exif=True)
     for i, (pixels, label) in enumerate(zip(stored, y, strict=True)):
         left, top, right, bottom = found.boxes[i, part[label]].round().astype(int)
         colour = red if label == "red" else green

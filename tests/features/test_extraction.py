@@ -57,7 +57,7 @@ def ahead(request, monkeypatch):
 def test_pieces_put_together_are_the_maps(photographs, memory, ahead):
     paths = [*photographs[0], photographs[0][3]]
     extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
-    pieces = list(extractor.pieces(paths))
+    pieces = list(extractor.iter_maps(paths))
     assert [len(piece[0]) for piece in pieces] == [5, 5, 3]
     whole = FeatureMaps(Pooled(), image_size=32).fit_transform(paths)
     assert pieces[0][0].dtype == whole["map0"].dtype
@@ -65,7 +65,7 @@ def test_pieces_put_together_are_the_maps(photographs, memory, ahead):
         got = np.concatenate([piece[i] for piece in pieces])
         np.testing.assert_array_equal(got, whole[name])
     for i, one in enumerate(paths):
-        (alone,) = extractor.pieces([one])
+        (alone,) = extractor.iter_maps([one])
         np.testing.assert_array_equal(alone[0][0], whole["map0"][i])
 
 
@@ -94,7 +94,7 @@ def test_what_is_decoded_does_not_grow_with_the_images(
     first = np.asarray(Image.open(photographs[0][0]).resize((40, 40)))
     images = np.stack([np.roll(first, i, axis=0) for i in range(40)] * 3)
     n_pieces = 0
-    for _ in extractor.pieces(images):
+    for _ in extractor.iter_maps(images):
         n_pieces += 1
     assert n_pieces == 24
     gc.collect()
@@ -108,9 +108,9 @@ def test_headers_and_settings_are_checked_before_anything_is_computed(
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=memory)
     (tmp_path / "letter.jpg").write_text("no image")
     with pytest.raises(ImageError, match=r"item 12.*letter\.jpg"):
-        extractor.pieces([*photographs[0], str(tmp_path / "letter.jpg")])
+        extractor.iter_maps([*photographs[0], str(tmp_path / "letter.jpg")])
     with pytest.raises(ValueError, match="batch_size"):
-        extractor.set_params(batch_size=0).pieces(photographs[0])
+        extractor.set_params(batch_size=0).iter_maps(photographs[0])
     assert not Path(log).exists()
 
 
@@ -119,7 +119,7 @@ def test_a_truncated_image_is_named_after_the_pieces_before_it(
 ):
     whole = Path(photographs[0][0]).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    pieces = FeatureMaps(Pooled(), **SETTINGS, memory=memory).pieces(
+    pieces = FeatureMaps(Pooled(), **SETTINGS, memory=memory).iter_maps(
         [*photographs[0][:6], str(tmp_path / "half.png"), *photographs[0][6:]]
     )
     if memory is None:
@@ -138,7 +138,7 @@ def test_a_map_beyond_its_type_is_named_with_its_image(memory, ahead):
     images[:, 0, 0] = np.arange(7)[:, None]
     extractor = FeatureMaps(Bright(), **SETTINGS, memory=memory)
     with pytest.raises(ValueError, match=r"item 6.*2\.\d+e\+06.*float16.*float32"):
-        list(extractor.pieces(images))
+        list(extractor.iter_maps(images))
     extractor.set_params(precision="float32").fit_transform(images)
 
 
@@ -170,11 +170,11 @@ def test_streams_left_in_the_middle_hold_up_nobody(photographs, tmp_path, ahead)
     """Two at a time over the same images, in one thread, would wait forever."""
     log = str(tmp_path / "log")
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
-    left = extractor.pieces(photographs[0])
+    left = extractor.iter_maps(photographs[0])
     next(left)
     both = zip(
-        extractor.pieces(photographs[0]),
-        extractor.pieces(photographs[0]),
+        extractor.iter_maps(photographs[0]),
+        extractor.iter_maps(photographs[0]),
         strict=True,
     )
     for one, two in both:
@@ -186,7 +186,7 @@ def test_a_stream_that_ends_early_ends_its_threads(photographs):
     import threading
 
     before = threading.active_count()
-    pieces = FeatureMaps(Pooled(), **SETTINGS).pieces(photographs[0])
+    pieces = FeatureMaps(Pooled(), **SETTINGS).iter_maps(photographs[0])
     next(pieces)
     assert threading.active_count() > before
     pieces.close()

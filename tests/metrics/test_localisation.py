@@ -173,11 +173,11 @@ def test_noise_wants_pixels():
 
 def test_fixed_size_keeps_the_centre():
     boxes = np.array([[[0, 10, 20, 20]], [[4, 4, 5, 5]]], float)
-    resized = metrics.fixed_size(boxes, [[6], [2]])
+    resized = metrics.resize_boxes(boxes, [[6], [2]])
     np.testing.assert_allclose(resized, [[[7, 12, 13, 18]], [[3.5, 3.5, 5.5, 5.5]]])
     for side in (0, -1, np.nan):
         with pytest.raises(ValueError, match="side must be above 0"):
-            metrics.fixed_size(boxes, side)
+            metrics.resize_boxes(boxes, side)
 
 
 GRIDS = [RegionGrid.from_scales(7, 7, (0.15, 0.45)), RegionGrid(4, 4, ((1, 1),))]

@@ -18,8 +18,8 @@ WHITE = np.full((8, 8, 3), 255, np.uint8)
 
 def test_pixels_go_in_the_order_of_the_heat():
     heat = np.random.default_rng(0).permutation(64).reshape(8, 8)
-    deleted = metrics.masked(WHITE, heat, 4, blank=0)
-    inserted = metrics.masked(WHITE, heat, 4, blank=0, insertion=True)
+    deleted = metrics.mask_pixels(WHITE, heat, 4, blank=0)
+    inserted = metrics.mask_pixels(WHITE, heat, 4, blank=0, insertion=True)
     assert deleted.shape == inserted.shape == (5, 8, 8, 3)
     assert deleted.dtype == inserted.dtype == np.uint8
     for step in range(5):
@@ -57,7 +57,7 @@ def test_heat_is_interpolated_between_the_cells_middles():
     # whole columns go one after the other.
     image = np.full((6, 8, 3), 255, np.uint8)
     for heat, order in (([[1, 0]], [2, 3, 4, 5]), ([[0, 1]], [5, 4, 3, 2])):
-        deleted = metrics.masked(image, heat, 8, blank=0)
+        deleted = metrics.mask_pixels(image, heat, 8, blank=0)
         for step, column in zip(range(3, 7), order, strict=True):
             gone = (deleted[step] == 0).all((0, 2))
             assert gone.sum() == step and gone[column]
@@ -66,7 +66,7 @@ def test_heat_is_interpolated_between_the_cells_middles():
 def test_large_heat_maps_are_averaged_not_sampled():
     heat = np.zeros((64, 64))
     heat[8:16, 25] = 1  # far from the middle of pixel (1, 3)
-    first = metrics.masked(WHITE, heat, 64, blank=0)[1]
+    first = metrics.mask_pixels(WHITE, heat, 64, blank=0)[1]
     assert np.argwhere((first == 0).all(-1)).tolist() == [[1, 3]]
 
 
@@ -76,8 +76,8 @@ def test_where_heat_is_equal_the_order_is_coarse_and_by_chance():
     for _ in range(100):
         image = random.integers(0, 255, (32, 32, 3)).astype(np.uint8)
         for value in (0, -0.1):
-            deleted = metrics.masked(image, np.full((7, 7), value), 2, blank=255)
-            again = metrics.masked(image, np.full((7, 7), value), 2, blank=255)
+            deleted = metrics.mask_pixels(image, np.full((7, 7), value), 2, blank=255)
+            again = metrics.mask_pixels(image, np.full((7, 7), value), 2, blank=255)
             np.testing.assert_array_equal(deleted, again)
         gone = (deleted[1] == 255).all(-1)
         assert gone.sum() == 512
@@ -92,7 +92,7 @@ def test_where_heat_is_equal_the_order_is_coarse_and_by_chance():
 
 def test_one_cell_says_nothing_of_the_order():
     image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
-    gone = (metrics.masked(image, [[3.0]], 2, blank=255)[1] == 255).all(-1)
+    gone = (metrics.mask_pixels(image, [[3.0]], 2, blank=255)[1] == 255).all(-1)
     assert 100 < gone[:16].sum() < 412
 
 
@@ -100,10 +100,10 @@ def test_heat_comes_before_chance():
     image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     heat = np.zeros((8, 8))
     heat[2:6, 2:6] = 5
-    quarter = (metrics.masked(image, heat, 4, blank=255)[1] == 255).all(-1)
+    quarter = (metrics.mask_pixels(image, heat, 4, blank=255)[1] == 255).all(-1)
     assert quarter[9:23, 9:23].all()
     # The next go anywhere around it, on all sides.
-    gone = (metrics.masked(image, heat, 2, blank=255)[1] == 255).all(-1) & ~quarter
+    gone = (metrics.mask_pixels(image, heat, 2, blank=255)[1] == 255).all(-1) & ~quarter
     for side in (gone[:8], gone[24:], gone[:, :8], gone[:, 24:]):
         assert side.any() and not side.all()
 
@@ -114,8 +114,8 @@ def test_only_the_order_of_the_heat_matters():
     heat[2:] = heat.min()
     for low, scale in ((0.3, 0.7), (-5, 2), (0, 1e-300)):
         np.testing.assert_array_equal(
-            metrics.masked(image, low + scale * heat, blank=255),
-            metrics.masked(image, heat, blank=255),
+            metrics.mask_pixels(image, low + scale * heat, blank=255),
+            metrics.mask_pixels(image, heat, blank=255),
         )
 
 
@@ -123,7 +123,7 @@ def test_the_usual_blank_is_the_image_without_its_parts(photographs):
     from PIL import Image
 
     image = np.asarray(Image.open(photographs[0][0]))
-    steps = metrics.masked(image, [[1, 0]], 1)
+    steps = metrics.mask_pixels(image, [[1, 0]], 1)
     np.testing.assert_array_equal(steps[0], image)
     blank = steps[1].astype(float)
     np.testing.assert_allclose(
@@ -133,16 +133,16 @@ def test_the_usual_blank_is_the_image_without_its_parts(photographs):
     assert np.abs(np.diff(blank, axis=1)).mean() < 0.25 * step
     # Insertion starts where deletion ends.
     np.testing.assert_array_equal(
-        metrics.masked(image, [[1, 0]], 1, insertion=True), steps[::-1]
+        metrics.mask_pixels(image, [[1, 0]], 1, insertion=True), steps[::-1]
     )
 
 
 def test_a_blank_may_be_a_colour_or_a_image():
-    colour = metrics.masked(WHITE, [[1.0]], 1, blank=(1, 2, 3))[1]
+    colour = metrics.mask_pixels(WHITE, [[1.0]], 1, blank=(1, 2, 3))[1]
     assert (colour == [1, 2, 3]).all()
     other = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     np.testing.assert_array_equal(
-        metrics.masked(WHITE, [[1.0]], 1, blank=other)[1], other
+        metrics.mask_pixels(WHITE, [[1.0]], 1, blank=other)[1], other
     )
 
 

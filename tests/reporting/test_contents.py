@@ -62,7 +62,7 @@ def test_images_are_explained_as_by_explain(written):
     assert len(right) + len(wrong) == len(cards)
     for card in cards:
         i = int(card["id"].removeprefix("image-"))
-        why = explain(written.model, written.X_test[i], upright=True)
+        why = explain(written.model, written.X_test[i], apply_exif=True)
         assert why.predicted == written.predicted[i]
         decisions = list(card.all("div", "decision"))
         scale = 320 / 96
@@ -104,7 +104,7 @@ def test_right_images_are_the_first_of_each_class(written):
 def test_heat_maps_lie_where_explain_says(written):
     card = next(written.page.all("article", "wrong"))
     i = int(card["id"].removeprefix("image-"))
-    why = explain(written.model, written.X_test[i], upright=True)
+    why = explain(written.model, written.X_test[i], apply_exif=True)
     for decision, told in zip(
         card.all("div", "decision"),
         (why, why.difference(written.y_test[i])),
@@ -162,7 +162,7 @@ def test_each_part_is_listed_under_the_class_it_was_learned_for(written):
         p = int(entry["id"].removeprefix("part-"))
         section = entry.parent.parent
         assert section["id"] == f"class-{written.model.part_classes_[p]}"
-        gallery = part_gallery(written.model, p, written.X, 3, upright=True)
+        gallery = part_gallery(written.model, p, written.X, 3, apply_exif=True)
         crops = list(entry.one("span", "crops").all("span", "crop"))
         for crop, i, box in zip(crops, gallery.images, gallery.boxes, strict=True):
             left, top, right, bottom = box.round().astype(int)

@@ -95,7 +95,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         winners = self._logits(X).argmax(axis=1)
         return self.classes_[winners]
 
-    def explain(self, image, class_=None, *, upright: bool = False) -> Explanation:
+    def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
         """Explain the score of an image for a class; see `skdpnet.explain`.
 
         Parameters
@@ -103,14 +103,14 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         image : image, or array for ``backbone="precomputed"``
         class_ : label, default=None
             None: the predicted one.
-        upright : bool, default=False
+        apply_exif : bool, default=False
             Boxes in pixels of the image as a viewer shows it, not as it is stored.
 
         Returns
         -------
         Explanation
         """
-        return explain(self, image, class_, upright=upright)
+        return explain(self, image, class_, apply_exif=apply_exif)
 
     def _logits(self, X) -> np.ndarray:
         check_is_fitted(self)

@@ -189,10 +189,10 @@ def test_places_are_those_in_the_images_pixels(script, measured):
                 own[k] = boxes[part]
     visible = np.isfinite(truths[:, :, 0])
     places = best_regions(estimator, test.images)
-    hits = metrics.part_hits(metrics.fixed_size(places.boxes, 64 * 32 / 224), truths)
+    hits = metrics.part_hits(metrics.resize_boxes(places.boxes, 64 * 32 / 224), truths)
     purity = metrics.part_purity(hits, visible, places.responses)
     assert found["purity"].value == pytest.approx(purity.mean())
-    hits = metrics.part_hits(metrics.fixed_size(places.boxes, 64 * 72 / 224), truths)
+    hits = metrics.part_hits(metrics.resize_boxes(places.boxes, 64 * 72 / 224), truths)
     own = estimator.part_classes_ == test.target[:, None]
     stays = metrics.consistency(hits, visible, active=own)
     assert found["consistency"].value == pytest.approx(stays.mean())
@@ -206,7 +206,7 @@ def test_stability_and_sizes(measured):
     noisy = metrics.add_noise(squares, random_state=0)
     hits = [
         metrics.part_hits(
-            metrics.fixed_size(best_regions(estimator, X).boxes, 64 * 72 / 224),
+            metrics.resize_boxes(best_regions(estimator, X).boxes, 64 * 72 / 224),
             64 * data.truths[rows],
         )
         for X in (squares, noisy)

@@ -1,0 +1,34 @@
+"""The inventory of public names: none goes unless this list says so."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "skdpnet": """
+        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts
+        best_regions datasets display explain explain_class explain_each load metrics
+        part_galleries part_gallery report __version__
+    """,
+    "skdpnet.datasets": "load_image_folder make_part_images",
+    "skdpnet.display": """
+        BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
+        PartGalleryDisplay ParticipationDisplay
+    """,
+    "skdpnet.images": "ImageError",
+    "skdpnet.losses": "assignment orthogonality specificity",
+    "skdpnet.metrics": """
+        Redundancy ResponseDrop add_noise area_under consistency deletion_curve
+        insertion_curve mask_pixels part_hits part_purity parts_to_flip parts_to_keep
+        pointing_game random_regions redundancy resize_boxes response_drop stability
+    """,
+    "skdpnet.regions": "RegionGrid",
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_are_those_of_the_inventory(module):
+    opened, names = importlib.import_module(module), set(PUBLIC[module].split())
+    for name in names:
+        assert getattr(opened, name) is not None
+    assert set(opened.__all__) == names
