@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdpnet.features.feature_maps import FeatureMaps, separate
+from skdpnet.features.feature_maps import EXTRACTION_CONSTRAINTS, FeatureMaps, separate
 from skdpnet.regions import RegionGrid
+from skdpnet.utils.validation import Number, SequenceOf
 
 __all__ = ["MapEstimator", "PartEstimator", "cut", "places_of", "stack_parts"]
 
@@ -31,6 +33,8 @@ class MapEstimator(BaseEstimator):
     A subclass's constructor has the parameters backbone, strides, image_size, memory,
     device, precision, num_workers and verbose, as `FeatureMaps` documents them.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {**EXTRACTION_CONSTRAINTS}
 
     def save(self, path: str | os.PathLike) -> None:
         """Save the fitted estimator to a file that `skdpnet.load` reads.
@@ -235,6 +239,15 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     @abstractmethod
     def _sharpness(self) -> float | None:
         """The β of the maximum in the descriptors; None: it is hard."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **MapEstimator._parameter_constraints,
+        "region_scales": [
+            SequenceOf(Number(0, above=True, at_most=1), "shares in (0, 1]")
+        ],
+        "n_parts_per_class": [Number(1, whole=True)],
+        "n_components": [Number(1, whole=True), None],
+    }
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Name the parts: class, then the part's number within it.

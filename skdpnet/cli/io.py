@@ -195,7 +195,7 @@ def label_of(model: Any, name: str) -> Any:
     ValueError
         If there is no such class; the message names close ones.
     """
-    from skdpnet.explanations.readout import class_number
+    from skdpnet.utils.validation import class_number
 
     spelled = {str(label): label for label in model.classes_.tolist()}
     if name not in spelled:

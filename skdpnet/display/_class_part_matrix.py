@@ -11,7 +11,8 @@ import numpy as np
 from skdpnet.display._colours import diverging
 from skdpnet.display._layout import lay_out
 from skdpnet.display._text import shorten, text_as_is
-from skdpnet.explanations.readout import class_number, linear_readout
+from skdpnet.explanations.readout import linear_readout
+from skdpnet.utils.validation import class_number
 
 __all__ = ["ClassPartMatrixDisplay"]
 

@@ -15,7 +15,7 @@ from skdpnet.display._layout import lay_out
 from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
 from skdpnet.explanations.contributions import explain
 from skdpnet.explanations.explanation import Explanation
-from skdpnet.explanations.readout import part_numbers
+from skdpnet.utils.validation import part_numbers
 
 __all__ = ["HeatMapDisplay", "draw_heat", "explain_one"]
 

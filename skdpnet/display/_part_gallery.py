@@ -13,8 +13,9 @@ from skdpnet.display._images import ShownImage, check_images, crop
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.galleries import PartGallery, part_galleries
-from skdpnet.explanations.readout import class_number, linear_readout
+from skdpnet.explanations.readout import linear_readout
 from skdpnet.images.collection import as_images
+from skdpnet.utils.validation import class_number
 
 __all__ = ["PartGalleryDisplay"]
 

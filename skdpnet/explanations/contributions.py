@@ -9,14 +9,10 @@ import numpy as np
 import torch
 
 from skdpnet.explanations.explanation import Explanation
-from skdpnet.explanations.readout import (
-    LinearReadout,
-    class_number,
-    find_parts,
-    linear_readout,
-)
+from skdpnet.explanations.readout import LinearReadout, find_parts, linear_readout
 from skdpnet.images.arrays import CHANNELS
 from skdpnet.images.collection import as_images
+from skdpnet.utils.validation import class_number
 
 __all__ = [
     "BestRegions",

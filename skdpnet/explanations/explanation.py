@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdpnet.explanations.heat_map import over_cells, region_shares, resample
-from skdpnet.explanations.readout import class_number, part_numbers
 from skdpnet.regions import RegionGrid
+from skdpnet.utils.validation import class_number, part_numbers
 
 __all__ = ["Explanation"]
 

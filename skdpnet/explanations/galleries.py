@@ -12,12 +12,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from skdpnet.explanations.contributions import in_pixels
-from skdpnet.explanations.readout import (
-    class_number,
-    find_parts,
-    linear_readout,
-    part_numbers,
-)
+from skdpnet.explanations.readout import find_parts, linear_readout
+from skdpnet.utils.validation import class_number, part_numbers
 
 __all__ = [
     "ClassExplanation",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,9 @@ from skdpnet.base.map_estimator import PartEstimator
 
 __all__ = [
     "LinearReadout",
-    "class_number",
     "find_parts",
     "linear_readout",
-    "part_numbers",
 ]
-
-_CLASSES_NAMED = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,83 +183,3 @@ def _not_linear(final) -> ValueError:
         f"the decision of {type(final).__name__} is no sum of one contribution a part; "
         "take a linear classifier, such as LinearSVC or LogisticRegression."
     )
-
-
-def class_number(classes: np.ndarray, label) -> int:
-    """Find a label among the classes.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (C,)
-    label : number or str
-
-    Returns
-    -------
-    int
-        Its number in `classes`.
-
-    Raises
-    ------
-    ValueError
-        If it is none of them; the message names close ones.
-    """
-    if np.ndim(label) != 0:
-        raise ValueError(f"a class must be one label, got {label!r}.")
-    labels = classes.tolist()
-    if label in labels:
-        return labels.index(label)
-    spelled = {str(known): known for known in labels}
-    close = [spelled[name] for name in get_close_matches(str(label), spelled)]
-    if close:
-        hint = "did you mean " + " or ".join(map(repr, close)) + "?"
-    else:
-        more = ", …" if len(labels) > _CLASSES_NAMED else ""
-        hint = "they are " + ", ".join(map(repr, labels[:_CLASSES_NAMED])) + more
-    raise ValueError(f"{label!r} is none of the {len(labels)} classes; {hint}")
-
-
-def part_numbers(parts, n_parts: int) -> np.ndarray:
-    """Check the numbers of some parts.
-
-    Parameters
-    ----------
-    parts : int, array-like of int, bool array-like of shape (P,), or None
-        None: all.
-    n_parts : int
-        P.
-
-    Returns
-    -------
-    int ndarray
-        In the order given.
-
-    Raises
-    ------
-    IndexError
-        If there is no part of such a number.
-    TypeError
-        If `parts` holds anything but whole numbers.
-    """
-    if parts is None:
-        return np.arange(n_parts)
-    given = np.atleast_1d(parts)
-    if given.dtype == bool:
-        if given.shape != (n_parts,):
-            raise IndexError(
-                f"a mask of shape {given.shape} does not fit {n_parts} parts."
-            )
-        return np.flatnonzero(given)
-    try:
-        numbers = np.array([operator.index(p) for p in given.ravel()], dtype=np.intp)
-    except TypeError as error:
-        raise TypeError(
-            f"parts are named by whole numbers, got {parts!r} ({given.dtype.name}): "
-            "the place of a part's name in get_feature_names_out()."
-        ) from error
-    for number in numbers:
-        if not 0 <= number < n_parts:
-            raise IndexError(
-                f"there is no part {number}: the {n_parts} parts have the numbers 0 "
-                f"to {n_parts - 1}."
-            )
-    return numbers

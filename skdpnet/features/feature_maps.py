@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from skdpnet.features.extraction import Extractor
 from skdpnet.images.collection import as_images
 from skdpnet.storage.array_store import MapStore
 from skdpnet.storage.large_arrays import allocate
+from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
 __all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
 
@@ -23,7 +25,14 @@ __all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
 # is changed for speed (`skdpnet.backbones.batchnorm_folding`), changes.
 _PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
 
-_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+# Constraints of the parameters that say how maps are extracted, which all estimators
+# that take images share.
+EXTRACTION_CONSTRAINTS: dict[str, list] = {
+    "strides": [SequenceOf(Number(1, whole=True), "whole numbers of at least 1"), None],
+    "image_size": [Number(8, whole=True), None],
+    "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
+    "num_workers": [Number(0, whole=True)],
+}
 
 
 class FeatureMaps(TransformerMixin, BaseEstimator):
@@ -75,6 +84,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     (2, 2, 2, 1280)
     """
 
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **EXTRACTION_CONSTRAINTS,
+        "batch_size": [Number(1, whole=True)],
+    }
+
     def __init__(
         self,
         backbone: str | Callable = "efficientnet_lite0",
@@ -111,7 +125,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         -------
         self
         """
-        self._check_params()
+        check_parameters(self)
         as_images(X).check()
         self.fitted_ = True
         return self
@@ -172,7 +186,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         ImageError
             As `transform`; for headers, and for parameters a ValueError, at once.
         """
-        self._check_params()
+        check_parameters(self)
         images = as_images(X)
         device = resolve_device(self.device)
         strides = None if self.strides is None else tuple(map(int, self.strides))
@@ -202,31 +216,6 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
-
-    def _check_params(self) -> None:
-        if self.precision not in _PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {_PRECISIONS}, got {self.precision!r}."
-            )
-        for name, least in (("batch_size", 1), ("num_workers", 0), ("image_size", 8)):
-            value = getattr(self, name)
-            if name == "image_size" and value is None:
-                continue
-            if not _whole(value, least):
-                raise ValueError(
-                    f"{name} must be a whole number of at least {least}, got {value!r}."
-                )
-        strides = self.strides
-        if strides is not None and not (
-            isinstance(strides, (Sequence, np.ndarray))
-            and not isinstance(strides, str)
-            and len(strides) > 0
-            and all(_whole(stride, 1) for stride in strides)
-        ):
-            raise ValueError(
-                "strides must be None or a sequence of whole numbers of at least 1, "
-                f"got {strides!r}."
-            )
 
     def _open_store(
         self, backbone: Backbone, compute: torch.dtype, keep: torch.dtype
@@ -283,11 +272,6 @@ def _compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return getattr(torch, precision)
-
-
-def _whole(value, least: int) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value >= least
 
 
 def separate(maps: np.ndarray) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skdpnet.regions import RegionGrid
-from skdpnet.utils.validation import whole
+from skdpnet.utils.validation import check_whole
 
 __all__ = ["random_regions", "same_size"]
 
@@ -52,8 +52,8 @@ def random_regions(
         If the shapes do not fit, or there is no such map or region.
     """
     random = check_random_state(random_state)
-    n = whole("n_images", n_images, 0)
-    p = whole("n_parts", n_parts, 0)
+    n = check_whole("n_images", n_images, 0)
+    p = check_whole("n_parts", n_parts, 0)
     if like is not None and part_maps is None:
         if len(grids) != 1:
             raise ValueError(f"like needs part_maps: there are {len(grids)} maps.")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdpnet.metrics._validation import finite, mask
-from skdpnet.utils.validation import whole
+from skdpnet.utils.validation import check_whole
 
 __all__ = [
     "resize_boxes",
@@ -177,7 +177,7 @@ def part_purity(
         raise ValueError(
             f"responses must have the shape ({n}, {n_parts}), got {responses.shape}."
         )
-    n_top = whole("n_top", n_top, 1)
+    n_top = check_whole("n_top", n_top, 1)
     top = np.argsort(-responses, axis=0, kind="stable")[:n_top]
     seen = visible[top]  # (n_top, P, K)
     found = seen & hits[top, np.arange(n_parts)]

@@ -11,10 +11,11 @@ from sklearn.utils import check_random_state
 
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.explanations.contributions import best_regions
-from skdpnet.explanations.readout import find_parts, part_numbers
+from skdpnet.explanations.readout import find_parts
 from skdpnet.features.feature_maps import resolve_device
 from skdpnet.images.collection import as_images
 from skdpnet.metrics._chance import same_size
+from skdpnet.utils.validation import part_numbers
 
 __all__ = ["ResponseDrop", "response_drop"]
 

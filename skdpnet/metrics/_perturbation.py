@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageFilter
 
 from skdpnet.metrics._validation import finite
-from skdpnet.utils.validation import whole
+from skdpnet.utils.validation import check_whole
 
 __all__ = ["area_under", "deletion_curve", "insertion_curve", "mask_pixels"]
 
@@ -175,7 +175,7 @@ def mask_pixels(
     if heat.size == 0:
         raise ValueError(f"heat has no cells: its shape is {heat.shape}.")
     height, width = pixels.shape[:2]
-    n_steps = whole("n_steps", n_steps, 1)
+    n_steps = check_whole("n_steps", n_steps, 1)
     if n_steps > height * width:
         raise ValueError(f"{n_steps} steps for {height * width} pixels.")
     empty = _blurred(pixels) if blank is None else _blank(blank, pixels.shape)

@@ -17,7 +17,7 @@ from skdpnet.reporting.page import render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_images
 from skdpnet.reporting.views import Pixels
 from skdpnet.storage.atomic_write import replace_file, target_file
-from skdpnet.utils.validation import whole
+from skdpnet.utils.validation import check_whole
 
 __all__ = ["report"]
 
@@ -119,7 +119,7 @@ def report(
         ("n_wrong", n_wrong, 0),
         ("n_right", n_right, 0),
     ):
-        whole(name, value, least)
+        check_whole(name, value, least)
     readout = linear_readout(estimator)
     if readout.parts._takes_features():
         raise ValueError(

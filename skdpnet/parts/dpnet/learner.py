@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from skdpnet.training.net import (
     learning_dtype,
 )
 from skdpnet.training.sample_weights import hold_out_some, sample_weights
-from skdpnet.utils.validation import check_labels, check_parameters
+from skdpnet.utils.validation import Number, OneOf, check_labels, check_parameters
 
 __all__ = ["PartLearner"]
 
@@ -38,6 +39,26 @@ _LARGEST_SEED = np.iinfo(np.int32).max
 
 class PartLearner(ModelParts):
     """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **ModelParts._parameter_constraints,
+        "beta": [Number(0, above=True), None],
+        "orthogonality_weight": [Number(0)],
+        "assignment_weight": [Number(0)],
+        "specificity_weight": [Number(0)],
+        "assignment_temperature": [Number(0, above=True)],
+        "specificity_form": [OneOf(("absolute", "square", "signed"))],
+        "C": [Number(0, above=True)],
+        "ridge": [Number(0, above=True)],
+        "label_smoothing": [Number(0, below=1)],
+        "dropout": [Number(0, below=1)],
+        "max_epochs": [Number(0, whole=True)],
+        "lr": [Number(0, above=True)],
+        "classifier_lr": [Number(0, above=True)],
+        "batch_size": [Number(1, whole=True)],
+        "validation_fraction": [Number(0, above=True, below=1), None],
+        "n_iter_no_change": [Number(1, whole=True)],
+    }
 
     def __init__(
         self,

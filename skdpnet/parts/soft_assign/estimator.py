@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from skdpnet.parts.soft_assign.sinkhorn import anneal, pieces, select_distinct
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
 from skdpnet.storage.large_arrays import allocate
-from skdpnet.utils.validation import check_labels, check_parameters
+from skdpnet.utils.validation import Number, check_labels, check_parameters
 
 __all__ = ["SoftAssignParts"]
 
@@ -131,6 +132,14 @@ class SoftAssignParts(PartEstimator):
     >>> model.score(X[1000:], y[1000:]) > 0.9
     True
     """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **PartEstimator._parameter_constraints,
+        "n_candidates": [Number(1, whole=True), None],
+        "n_rounds": [Number(1, whole=True)],
+        "beta_start": [Number(0, above=True)],
+        "beta_end": [Number(0, above=True)],
+    }
 
     def __init__(
         self,

@@ -465,7 +465,7 @@ def test_pickle_joblib_and_clone(cls, train, tmp_path):
         ({"batch_size": True}, "batch_size must be a whole number"),
         ({"validation_fraction": 1.0}, "validation_fraction must be a number above 0"),
         ({"region_scales": 0.5}, "region_scales must be a sequence"),
-        ({"region_scales": (2,)}, "region_scales must hold"),
+        ({"region_scales": (2,)}, "region_scales must be a sequence of shares"),
         ({"n_components": 0}, "n_components must be a whole number"),
         ({"class_weight": {9: 1}}, "class_weight|class_label"),
     ],
