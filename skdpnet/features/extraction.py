@@ -17,7 +17,7 @@ import torch
 
 from skdpnet.backbones.backbone import Backbone, MapsOverflowError, Running
 from skdpnet.images.collection import Images
-from skdpnet.storage.array_store import MapStore
+from skdpnet.storage.array_store import ArrayStore
 
 __all__ = ["Extractor"]
 
@@ -118,7 +118,7 @@ class Extractor:
             items, maps = running.popleft()
             yield self._finish(items, maps)
 
-    def read_or_compute(self, store: MapStore) -> Iterator[list[np.ndarray]]:
+    def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
         """Read maps from a store; compute those that it lacks, and put them there.
 
         Processes that do so at the same time share the work: none computes what
@@ -127,7 +127,7 @@ class Extractor:
 
         Parameters
         ----------
-        store : MapStore
+        store : ArrayStore
 
         Yields
         ------
@@ -150,7 +150,7 @@ class Extractor:
                 rows = (window.maps[window.keys[i]] for i in some)
                 yield [np.stack(one) for one in zip(*rows, strict=True)]
 
-    def _look_up(self, items: range, store: MapStore) -> _Window:
+    def _look_up(self, items: range, store: ArrayStore) -> _Window:
         """Read what is there of some images' maps; decode the rest, if ahead."""
         window = _Window(items, [self._images.content_key(i) for i in items], {}, {})
         _find(window, window.missing(), store)
@@ -164,7 +164,7 @@ class Extractor:
                 item = window.items[window.keys.index(key)]
                 window.readings[key] = self._read(item, keyed=True)
 
-    def _complete(self, window: _Window, store: MapStore) -> None:
+    def _complete(self, window: _Window, store: ArrayStore) -> None:
         """Compute what is missing of a window, or wait for those who do."""
         while missing := window.missing():
             with store.claim(missing, self._batch_size) as mine:
@@ -177,7 +177,7 @@ class Extractor:
                 time.sleep(_POLL_SECONDS)
                 _find(window, missing, store)
 
-    def _add(self, window: _Window, keys: Sequence[str], store: MapStore) -> None:
+    def _add(self, window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
         self._begin(window, keys)
         read = [window.readings.pop(key)() for key in keys]
         places = [window.keys.index(key) for key in keys]
@@ -217,7 +217,7 @@ def _cuts(n: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, n))
 
 
-def _find(window: _Window, keys: Sequence[str], store: MapStore) -> None:
+def _find(window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
     for key in keys:
         found = store.read(key)
         if found is not None:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from skdpnet.backbones.loading import Backbone, load_backbone
 from skdpnet.features.extraction import Extractor
 from skdpnet.images.collection import as_images
-from skdpnet.storage.array_store import MapStore
+from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
@@ -201,7 +201,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
 
     def _run(
-        self, extractor: Extractor, store: MapStore | None, n: int, title: str
+        self, extractor: Extractor, store: ArrayStore | None, n: int, title: str
     ) -> Iterator[list[np.ndarray]]:
         bar = tqdm(total=n, desc=title, unit="image", disable=not self.verbose)
         with extractor, bar:
@@ -219,7 +219,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
 
     def _open_store(
         self, backbone: Backbone, compute: torch.dtype, keep: torch.dtype
-    ) -> MapStore | None:
+    ) -> ArrayStore | None:
         if self.memory is None:
             return None
         if not backbone.fingerprint:
@@ -237,7 +237,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             "compute": str(compute),
             "dtype": str(keep).removeprefix("torch."),
         }
-        return MapStore(self.memory, identity)
+        return ArrayStore(self.memory, identity)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

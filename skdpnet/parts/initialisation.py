@@ -11,7 +11,8 @@ from sklearn.preprocessing import normalize
 
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.regions import RegionGrid
-from skdpnet.regions.whitening import MapRows, WhitenedMaps, Whitening, sample_regions
+from skdpnet.regions.whitening import WhitenedMaps, Whitening, sample_regions
+from skdpnet.storage.large_arrays import MapRows
 
 __all__ = ["cluster_parts", "moments", "training_maxima", "standardise"]
 

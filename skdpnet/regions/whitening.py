@@ -12,9 +12,9 @@ import scipy.linalg
 import torch
 
 from skdpnet.regions import RegionGrid
-from skdpnet.storage.large_arrays import allocate
+from skdpnet.storage.large_arrays import MapRows, allocate
 
-__all__ = ["MapRows", "WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
+__all__ = ["WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
 
 # Enough for a covariance of 2,048 dimensions, and seconds to compute.
 _MAX_REGIONS = 50_000
@@ -26,28 +26,6 @@ _PIECE_BYTES_ELSEWHERE = 256 * 2**20
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
 _CPU = torch.device("cpu")
-
-
-class MapRows:
-    """Some images' feature maps, read piece by piece: no copy of them is made.
-
-    Parameters
-    ----------
-    maps : ndarray of shape (n, H, W, D)
-        May be memory-mapped.
-    rows : int ndarray of shape (m,)
-    """
-
-    def __init__(self, maps: np.ndarray, rows: np.ndarray):
-        self._maps = maps
-        self._rows = rows
-        self.shape = (len(rows), *maps.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, piece: slice) -> np.ndarray:
-        return self._maps[self._rows[piece]]
 
 
 class WhitenedMaps(NamedTuple):

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-__all__ = ["MapStore"]
+__all__ = ["ArrayStore"]
 
 _FORMAT = 1
 _UMASK = os.umask(0)
@@ -31,7 +31,7 @@ os.umask(_UMASK)
 _MODE = 0o666 & ~_UMASK
 
 
-class MapStore:
+class ArrayStore:
     """Feature maps by content key.
 
     Parameters

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-__all__ = ["allocate", "free_memory"]
+__all__ = ["MapRows", "allocate", "free_memory"]
 
 # Arrays above this share of the free memory live in a memory-mapped temporary file.
 _IN_MEMORY_SHARE = 0.25
@@ -99,6 +99,34 @@ def _under_ulimits() -> list[int]:
         if limit != resource.RLIM_INFINITY and hasattr(used, field):
             rooms.append(limit - getattr(used, field))
     return rooms
+
+
+class MapRows:
+    """Rows of an array of feature maps, read slice by slice without copying the rest.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, H, W, D)
+        May be memory-mapped.
+    rows : int ndarray of shape (m,)
+        Numbers of the rows, one row for each image.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(m, H, W, D)``.
+    """
+
+    def __init__(self, maps: np.ndarray, rows: np.ndarray):
+        self._maps = maps
+        self._rows = rows
+        self.shape = (len(rows), *maps.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, piece: slice) -> np.ndarray:
+        return self._maps[self._rows[piece]]
 
 
 def allocate(

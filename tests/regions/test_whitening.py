@@ -8,7 +8,8 @@ import torch
 
 import skdpnet.regions.whitening
 from skdpnet.regions import RegionGrid
-from skdpnet.regions.whitening import MapRows, Whitening, fit_whitening
+from skdpnet.regions.whitening import Whitening, fit_whitening
+from skdpnet.storage.large_arrays import MapRows
 
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5))
 

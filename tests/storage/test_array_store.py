@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from torch import nn
 
 from skdpnet import FeatureMaps
-from skdpnet.storage.array_store import MapStore
+from skdpnet.storage.array_store import ArrayStore
 
 
 class Counting(nn.Module):
@@ -269,8 +269,8 @@ def test_a_folder_that_cannot_be_used_is_named(photographs, tmp_path):
 
 
 def test_a_claim_is_exclusive_and_ends_with_its_block(tmp_path):
-    one = MapStore(tmp_path, {"backbone": "a"})
-    two = MapStore(tmp_path, {"backbone": "a"})
+    one = ArrayStore(tmp_path, {"backbone": "a"})
+    two = ArrayStore(tmp_path, {"backbone": "a"})
     with one.claim(["00x"], 1) as mine:
         assert mine == ["00x"]
         with two.claim(["00y", "11z"], 2) as others:

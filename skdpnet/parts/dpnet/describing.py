@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import PartEstimator
 from skdpnet.parts.responses import soft_maximum
-from skdpnet.regions.whitening import MapRows, WhitenedMaps
+from skdpnet.regions.whitening import WhitenedMaps
+from skdpnet.storage.large_arrays import MapRows
 
 __all__ = ["ModelParts"]
 

@@ -14,8 +14,9 @@ import torch
 
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.regions import RegionGrid
-from skdpnet.regions.whitening import MapRows, WhitenedMaps, Whitening, fit_whitening
-from skdpnet.storage.array_store import MapStore
+from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
+from skdpnet.storage.array_store import ArrayStore
+from skdpnet.storage.large_arrays import MapRows
 
 __all__ = ["Start", "can_share", "start_learning"]
 
@@ -106,7 +107,7 @@ def start_learning(
             "n_components": None if n_components is None else int(n_components),
             "n_classes": n_classes,
         }
-        store, key = MapStore(memory, identity), _digest(maps, labels, random)
+        store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
         found = store.read(key)
         if found is not None:
             *state, arrays = found[0], found[1], found[2:]

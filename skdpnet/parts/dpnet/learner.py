@@ -18,7 +18,7 @@ from skdpnet.parts.dpnet.describing import ModelParts
 from skdpnet.parts.dpnet.initial_state import can_share, start_learning
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.initialisation import standardise, training_maxima
-from skdpnet.regions.whitening import MapRows
+from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import fit_logistic, fit_svm
 from skdpnet.training.net import (
