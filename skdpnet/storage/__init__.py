@@ -1,1 +1,1 @@
-"""Where arrays are kept: the cache, arrays beyond memory, files written whole."""
+"""Arrays in the cache, arrays larger than memory, and files replaced in one step."""

@@ -1,9 +1,8 @@
-"""Feature maps on disk: one safetensors file an image, shared between processes.
+"""The cache behind ``memory=``: arrays by content key, shared between processes.
 
-A folder of small files in a well-known format, each put in place by one atomic
-rename, is what survives here: a process killed half-way leaves at most a stray
-temporary file, damage to one entry costs that entry alone, network file systems
-serve it, and nothing in it is ever unpickled.
+Each entry is one safetensors file, put in its place by one atomic rename. A process
+that is killed leaves at most a temporary file behind, damage to one entry costs that
+entry alone, network file systems can hold the folder, and nothing in it is unpickled.
 """
 
 from __future__ import annotations
@@ -25,63 +24,78 @@ from safetensors.numpy import load, save
 
 __all__ = ["ArrayStore"]
 
-_FORMAT = 1
+_FORMAT = 2
+# The only way to read the process's umask is to set it.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 _MODE = 0o666 & ~_UMASK
 
 
 class ArrayStore:
-    """Feature maps by content key.
+    """Arrays on disk, found by a key of what they were computed from.
+
+    Feature maps are kept under the content key of their image, the initial state of
+    a fit under a digest of its training data.
 
     Parameters
     ----------
-    memory : str or path
-        The folder; made where it is missing.
+    folder : str or path
+        The user's ``memory=``; created if it does not exist.
     identity : dict
-        All that a map depends on besides the image (backbone, weights,
-        preprocessing, precision); as JSON it is part of the address, so maps of
-        different settings never meet.
+        All that the arrays depend on besides their keys, for instance backbone,
+        weights and precision. Its JSON text is part of the entries' paths, so that
+        stores with different identities never share an entry.
 
     Raises
     ------
     ValueError
-        If the folder cannot be made or written to.
+        If the folder cannot be created or written to.
     """
 
-    def __init__(self, memory: str | os.PathLike, identity: dict):
+    def __init__(self, folder: str | os.PathLike, identity: dict):
         text = json.dumps({"format": _FORMAT, **identity}, sort_keys=True)
         address = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        if not isinstance(memory, (str, os.PathLike)):
-            raise ValueError(f"memory must be a folder's path or None, got {memory!r}.")
-        root = Path(memory).expanduser()
-        self.folder = root / "skdpnet-maps" / address
-        self._has_locks = self._can_write = True
+        if not isinstance(folder, (str, os.PathLike)):
+            raise ValueError(f"memory must be a folder's path or None, got {folder!r}.")
+        self._entries = Path(folder).expanduser() / "skdpnet-cache" / address
+        self._can_lock = self._can_write = True
         try:
-            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+            (self._entries / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(
-                f"memory={str(memory)!r} cannot be used as a cache folder: {error}. "
+                f"memory={str(folder)!r} cannot be used as a cache folder: {error}. "
                 "Name a folder that can be written to, or memory=None."
             ) from error
-        if not os.access(self.folder, os.W_OK):
+        if not os.access(self._entries, os.W_OK):
             raise ValueError(
-                f"memory={str(memory)!r} cannot be written to. Name another folder, "
+                f"memory={str(folder)!r} cannot be written to. Name another folder, "
                 "or memory=None."
             )
 
     def read(self, key: str) -> tuple[np.ndarray, ...] | None:
-        """Return the maps stored under a key, or None where there are none.
+        """Read the arrays stored under a key.
 
-        A damaged entry counts as none (with a RuntimeWarning), so that it is
-        computed again and replaced.
+        Parameters
+        ----------
+        key : str
+
+        Returns
+        -------
+        tuple of ndarray or None
+            None if there is no such entry, or a damaged one (with a RuntimeWarning):
+            it is then computed again and replaced.
+
+        Raises
+        ------
+        ValueError
+            If this user may not read the entry.
         """
         path = self._path(key)
         try:
             entry = load(path.read_bytes())
-            maps = tuple(entry[f"map{i}"] for i in range(len(entry) - 1))
-            if int(entry["crc32"][0]) == _checksum(maps):
-                return maps
+            arrays = tuple(entry[f"array{i}"] for i in range(len(entry) - 1))
+            if int(entry["crc32"][0]) == _checksum(arrays):
+                return arrays
             problem = "its checksum does not match"
         except FileNotFoundError:
             return None
@@ -99,14 +113,19 @@ class ArrayStore:
         )
         return None
 
-    def write(self, key: str, maps: Sequence[np.ndarray]) -> None:
-        """Store maps under a key, replacing what was there, all or nothing.
+    def write(self, key: str, arrays: Sequence[np.ndarray]) -> None:
+        """Store arrays under a key, replacing an existing entry in one step.
 
-        Where they cannot be stored (a full disk), nothing is lost but the work of
-        computing them again: a RuntimeWarning tells it, once.
+        If they cannot be stored (the disk is full, for instance), they will have to be
+        computed again; the first time, a RuntimeWarning says so.
+
+        Parameters
+        ----------
+        key : str
+        arrays : sequence of ndarray
         """
         path = self._path(key)
-        entry = {f"map{i}": np.ascontiguousarray(one) for i, one in enumerate(maps)}
+        entry = {f"array{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays)}
         crc = _checksum(entry.values())
         entry["crc32"] = np.array([crc], dtype=np.uint32)
         try:
@@ -115,7 +134,7 @@ class ArrayStore:
             if self._can_write:
                 self._can_write = False
                 warnings.warn(
-                    f"what was computed cannot all be kept in {self.folder}: "
+                    f"what was computed cannot all be kept in {self._entries}: "
                     f"{error.strerror}. It will be computed again when it is needed "
                     "again.",
                     RuntimeWarning,
@@ -124,61 +143,62 @@ class ArrayStore:
 
     @contextlib.contextmanager
     def claim(self, keys: Iterable[str], at_most: int) -> Iterator[list[str]]:
-        """Claim keys for computing, so that no other process computes them too.
+        """Claim keys, so that no other process computes their arrays meanwhile.
 
-        Waits for nobody. Locks end with the process that holds them, so a killed one
-        blocks nobody. Where the file system has none, each process claims whatever it
-        asks for (with a RuntimeWarning).
+        Never waits. The operating system releases the locks of a process that ends, so
+        that a killed process does not block others. On a file system without locks,
+        every process is granted all keys that it asks for (with a RuntimeWarning).
 
         Parameters
         ----------
         keys : iterable of str
         at_most : int
-            How many of them to claim.
+            Largest number of keys to claim.
 
         Yields
         ------
         list of str
-            Those of `keys` that are now this process's to compute, to the end of the
-            ``with`` block; none where others hold all of them.
+            The keys that this process has claimed until the end of the ``with``
+            block; empty if other processes hold all of them.
         """
-        by_stripe: dict[str, list[str]] = {}
+        by_prefix: dict[str, list[str]] = {}
         for key in keys:
-            by_stripe.setdefault(key[:2], []).append(key)
-        with contextlib.ExitStack() as held:
-            mine: list[str] = []
-            # Whole stripes, one after the other: the fewer this process holds, the
-            # more are left to others.
-            for stripe, own in by_stripe.items():
-                if len(mine) >= at_most:
+            by_prefix.setdefault(key[:2], []).append(key)
+        with contextlib.ExitStack() as locks:
+            claimed: list[str] = []
+            # A lock covers all keys of a prefix. Prefixes are locked one after the
+            # other and no more than needed, so that the rest is left to others.
+            for prefix, alike in by_prefix.items():
+                if len(claimed) >= at_most:
                     break
-                if self._try_lock(stripe, held):
-                    mine += own
-            yield mine[:at_most]
+                if self._try_lock(prefix, locks):
+                    claimed += alike
+            yield claimed[:at_most]
 
-    def _try_lock(self, stripe: str, held: contextlib.ExitStack) -> bool:
-        if not self._has_locks:
+    def _try_lock(self, prefix: str, locks: contextlib.ExitStack) -> bool:
+        """Lock the keys of a prefix; return whether no other process holds them."""
+        if not self._can_lock:
             return True
-        # One lock for all keys that begin alike: few lock files, however many maps.
-        # No soft locks, which would outlive a process that is killed.
-        path = self.folder / "locks" / f"{stripe}.lock"
+        # One lock for many keys keeps the number of lock files small. No soft locks:
+        # they would outlive a process that is killed.
+        path = self._entries / "locks" / f"{prefix}.lock"
         lock = FileLock(path, mode=_MODE, fallback_to_soft=False)
         try:
-            held.enter_context(lock.acquire(timeout=0))
+            locks.enter_context(lock.acquire(timeout=0))
         except Timeout:
             return False
         except OSError as error:
-            self._has_locks = False
+            self._can_lock = False
             warnings.warn(
                 f"the file {path} cannot be locked ({error.strerror}): processes that "
-                "fill this cache at the same time may compute the same maps.",
+                "fill this cache at the same time may compute the same entries.",
                 RuntimeWarning,
                 stacklevel=2,
             )
         return True
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.safetensors"
+        return self._entries / key[:2] / f"{key}.safetensors"
 
 
 def _put(path: Path, content: bytes) -> None:
@@ -189,7 +209,7 @@ def _put(path: Path, content: bytes) -> None:
         try:
             file.write(content)
             file.close()
-            # Temporary files are private, a shared cache's entries are not.
+            # Only their owner may read temporary files, but a cache may be shared.
             os.chmod(file.name, _MODE)
             os.replace(file.name, path)
         except BaseException:
@@ -197,8 +217,8 @@ def _put(path: Path, content: bytes) -> None:
             raise
 
 
-def _checksum(maps: Iterable[np.ndarray]) -> int:
+def _checksum(arrays: Iterable[np.ndarray]) -> int:
     crc = 0
-    for one in maps:
-        crc = zlib.crc32(one.data, crc)
+    for array in arrays:
+        crc = zlib.crc32(array.data, crc)
     return crc

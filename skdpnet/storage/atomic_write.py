@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ __all__ = ["replace_file", "target_file"]
 
 
 def target_file(path: str | os.PathLike) -> Path:
-    """Check that a path names a file that can be there.
+    """Check that a file can exist at a path.
 
     Parameters
     ----------
     path : str or path
-        A leading ``~`` stands for the home directory.
+        Path of the file; a leading ``~`` stands for the home directory.
 
     Returns
     -------
     Path
+        The path, with the home directory filled in.
 
     Raises
     ------
     IsADirectoryError
         If the path is a folder.
     FileNotFoundError
-        If there is no folder to write it in.
+        If the folder that the file would lie in does not exist.
     """
     file = Path(path).expanduser()
     if file.is_dir():
@@ -39,26 +40,28 @@ def target_file(path: str | os.PathLike) -> Path:
 
 
 def replace_file(file: Path, data: bytes) -> None:
-    """Write a file, replacing what was there, all or nothing.
+    """Write a file, replacing an existing one in one step.
 
     Parameters
     ----------
     file : Path
         As `target_file` returns it.
     data : bytes
+        The new content.
 
     Raises
     ------
     OSError
-        If writing fails; what was there is still there then.
+        If writing fails; an existing file is then left unchanged.
     """
     temporary = file.with_name(f".skdpnet-{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "xb") as opened:
-            opened.write(data)
-            opened.flush()
-            # Renamed before it is on disk, a crash could leave neither file.
-            os.fsync(opened.fileno())
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+            stream.flush()
+            # If it were renamed before its content is on disk, a crash could lose
+            # both the old file and the new one.
+            os.fsync(stream.fileno())
         os.replace(temporary, file)
     except BaseException:
         temporary.unlink(missing_ok=True)

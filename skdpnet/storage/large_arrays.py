@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and arrays that stay within it."""
+"""Arrays that may be larger than memory, and how much memory is free."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import psutil
 
 __all__ = ["MapRows", "allocate", "free_memory"]
 
-# Arrays above this share of the free memory live in a memory-mapped temporary file.
+# Arrays above this share of the free memory are memory-mapped from a temporary file.
 _IN_MEMORY_SHARE = 0.25
-# Files there are memory too.
+# Files on these file systems take memory themselves.
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 _DISK_BACKED = Path("/var/tmp")
 
-# Limit, use, and what of the use is file cache that the kernel gives back.
+# By version of control groups: the files of the limit and of the use, and the field of
+# memory.stat for file cache, which counts as used but is given up on demand.
 _GROUP_FILES = {
     2: ("memory.max", "memory.current", "inactive_file"),
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -27,31 +28,32 @@ _GROUP_FILES = {
 
 
 def free_memory() -> int:
-    """Tell how many bytes this process may still take.
+    """Return how many more bytes of memory this process may take.
 
     Returns
     -------
     int
-        The least of what the machine has available, what the memory limits of the
-        process's control groups (containers, batch systems; versions 1 and 2) leave,
-        and what its resource limits (``ulimit -v`` and ``-d``) leave. At least 0.
+        The smallest of: the memory that the machine has available; what the limits of
+        the process's control groups (versions 1 and 2, as containers and batch systems
+        set them) leave; what its resource limits (``ulimit -v`` and ``-d``) leave. At
+        least 0.
     """
-    room = [psutil.virtual_memory().available, *_under_ulimits()]
-    return max(0, min(room + group_rooms(Path("/"))))
+    rooms = [psutil.virtual_memory().available, *_under_ulimits()]
+    return max(0, min(rooms + group_rooms(Path("/"))))
 
 
 def group_rooms(root: Path) -> list[int]:
-    """Tell what the memory limits of this process's control groups leave.
+    """Return how much memory each limit of this process's control groups leaves.
 
     Parameters
     ----------
     root : Path
-        What ``/proc`` and ``/sys`` lie in.
+        The folder that contains ``proc`` and ``sys``.
 
     Returns
     -------
     list of int
-        Bytes, one for each limit from the process's own group up to the root.
+        Bytes, for each group with a limit, from that of the process up to the root.
     """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
@@ -59,7 +61,7 @@ def group_rooms(root: Path) -> list[int]:
         return []
     rooms = []
     for line in groups:
-        _, controllers, own = line.split(":", 2)
+        _, controllers, path = line.split(":", 2)
         # An empty list of controllers marks version 2.
         if controllers == "":
             version, mount = 2, root / "sys/fs/cgroup"
@@ -67,33 +69,34 @@ def group_rooms(root: Path) -> list[int]:
             version, mount = 1, root / "sys/fs/cgroup/memory"
         else:
             continue
-        # In a container the path may be the host's, while its own group is mounted
-        # as the root; so the root is always looked at.
-        folder = mount / own.lstrip("/")
-        inside = folder.parents[: len(folder.parts) - len(mount.parts)]
-        for group in (folder, *inside):
+        # In a container the path may be that on the host, although the container's
+        # group is mounted as the root; so the root is always read as well.
+        folder = mount / path.lstrip("/")
+        enclosing = folder.parents[: len(folder.parts) - len(mount.parts)]
+        for group in (folder, *enclosing):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 rooms.append(_group_room(group, *_GROUP_FILES[version]))
     return rooms
 
 
 def _group_room(group: Path, limit: str, use: str, cache: str) -> int:
-    """Room in one group; a ValueError where its limit is the word "max"."""
+    """Return the room in a group; a ValueError if its limit is the word "max"."""
     stat = dict(
         line.split() for line in (group / "memory.stat").read_text().splitlines()
     )
-    most = int((group / limit).read_text())
-    return most - int((group / use).read_text()) + int(stat[cache])
+    used = int((group / use).read_text()) - int(stat[cache])
+    return int((group / limit).read_text()) - used
 
 
 def _under_ulimits() -> list[int]:
+    """Return how much memory each resource limit of this process leaves."""
     try:
         import resource
     except ImportError:  # not on Windows
         return []
     used = psutil.Process().memory_info()
     rooms = []
-    # Not every system tells how much of each kind is in use.
+    # Some systems do not report the use that a limit refers to.
     for name, field in (("RLIMIT_AS", "vms"), ("RLIMIT_DATA", "data")):
         limit = resource.getrlimit(getattr(resource, name))[0]
         if limit != resource.RLIM_INFINITY and hasattr(used, field):
@@ -132,37 +135,39 @@ class MapRows:
 def allocate(
     shape: tuple[int, ...], dtype, folder: str | os.PathLike | None = None
 ) -> np.ndarray:
-    """Make an uninitialised array, on disk where it is large for this process.
+    """Create an uninitialised array, on disk if it is large for the free memory.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : numpy dtype
     folder : str or path, optional
-        Where the temporary file of a large array goes; made where it is missing.
+        Folder of a large array's temporary file; created if it does not exist.
         Default: the system's folder for temporary files (``TMPDIR``), or ``/var/tmp``
-        where that one is itself kept in memory. The file has no name and vanishes with
-        the array.
+        if that folder is itself kept in memory. The file has no name, and is deleted
+        with the array.
 
     Returns
     -------
-    ndarray, on disk where it would take over a quarter of `free_memory`
+    ndarray
+        Memory-mapped from the file if it would take over a quarter of `free_memory`.
 
     Raises
     ------
     OSError
-        If the folder cannot be used, if it has no room for the file, or the process's
-        limits (``ulimit -v``) none for its mapping.
+        If the folder cannot be used or has no room for the file, or if the limits of
+        the process (``ulimit -v``) leave no room for the mapping.
     """
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if n_bytes <= _IN_MEMORY_SHARE * free_memory():
         return np.empty(shape, dtype)
-    where = _temporary_folder() if folder is None else Path(folder).expanduser()
-    where.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=where) as file:
-        _reserve(file.fileno(), n_bytes, where)
+    directory = _temporary_folder() if folder is None else Path(folder).expanduser()
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        _reserve(file.fileno(), n_bytes, directory)
         try:
-            # No np.memmap: joblib hands those on by a file's name, this one has none.
+            # Not np.memmap, which joblib passes to its workers as a file name: this
+            # file has none.
             mapped = mmap.mmap(file.fileno(), n_bytes)
         except OSError as error:
             raise OSError(
@@ -175,9 +180,11 @@ def allocate(
     return np.frombuffer(mapped, dtype).reshape(shape)
 
 
-def _reserve(descriptor: int, n_bytes: int, where: Path) -> None:
-    """Give a file its size, and its place: a full disk would end the process later."""
+def _reserve(descriptor: int, n_bytes: int, directory: Path) -> None:
+    """Give a file its size, and reserve the disk space."""
     try:
+        # Without reserved space, writing to the mapping of a file on a full disk would
+        # kill the process.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, n_bytes)
         else:
@@ -186,13 +193,14 @@ def _reserve(descriptor: int, n_bytes: int, where: Path) -> None:
         raise OSError(
             error.errno,
             f"an array of {n_bytes / 1e9:.3g} GB is too large for the free memory "
-            f"({free_memory() / 1e9:.3g} GB) and finds no room in {str(where)!r}: "
+            f"({free_memory() / 1e9:.3g} GB) and finds no room in {str(directory)!r}: "
             f"{error.strerror}. Set memory= or the environment variable "
             "TMPDIR to a folder with room, or take fewer images at once.",
         ) from error
 
 
 def _temporary_folder() -> Path:
+    """Return a folder for temporary files, on a disk if there is one."""
     folder = Path(tempfile.gettempdir())
     if (
         _file_system(folder) in _MEMORY_FILE_SYSTEMS
@@ -204,10 +212,11 @@ def _temporary_folder() -> Path:
 
 
 def _file_system(folder: Path) -> str:
-    """Name the kind of file system that a folder lies on; empty where unknown."""
+    """Return the type of the file system that a folder lies on, "" if unknown."""
     resolved = folder.resolve()
     mounts = {
-        Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)
+        Path(partition.mountpoint): partition.fstype
+        for partition in psutil.disk_partitions(all=True)
     }
     for parent in (resolved, *resolved.parents):
         if parent in mounts:

@@ -1,4 +1,4 @@
-"""The cache: never stale, never counted twice, never broken by what happens to it."""
+"""The cache is never stale, holds each image once, and survives damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skdpnet.storage.array_store import ArrayStore
 
 
 class Counting(nn.Module):
-    """Means over patches that write down, in a file, how many images they saw."""
+    """Means over patches; notes in a file how many images it was called on."""
 
     def __init__(self, log: str, pause: float = 0):
         super().__init__()
@@ -37,6 +37,7 @@ class Counting(nn.Module):
 
 
 def _seen(log) -> int:
+    """Return how many images the network was called on."""
     return len(Path(log).read_text()) if Path(log).exists() else 0
 
 
@@ -126,7 +127,7 @@ def test_networks_that_differ_in_an_attribute_have_other_entries(photographs, tm
 
 
 def test_networks_of_other_code_have_other_entries(photographs, tmp_path):
-    def made(factor):
+    def extractor_of(factor):
         if factor == 1:
 
             class Net(nn.Module):
@@ -141,11 +142,13 @@ def test_networks_of_other_code_have_other_entries(photographs, tmp_path):
 
         return FeatureMaps(Net(), image_size=32, memory=tmp_path)
 
-    one, two = (made(factor).fit_transform(photographs[0][:1]) for factor in (1, 2))
-    np.testing.assert_allclose(two, 2 * one, rtol=1e-2)
+    single, double = (
+        extractor_of(factor).fit_transform(photographs[0][:1]) for factor in (1, 2)
+    )
+    np.testing.assert_allclose(double, 2 * single, rtol=1e-2)
 
 
-def test_a_network_that_cannot_be_told_from_others_is_not_cached(photographs, tmp_path):
+def test_a_network_without_a_fingerprint_is_not_cached(photographs, tmp_path):
     class Opaque:
         def __deepcopy__(self, memo):
             return self
@@ -158,25 +161,27 @@ def test_a_network_that_cannot_be_told_from_others_is_not_cached(photographs, tm
         extractor.fit_transform(photographs[0][:1])
 
 
-def test_a_image_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
+def test_an_image_that_changes_meanwhile_is_not_kept(photographs, tmp_path):
     first, second = tmp_path / "a.png", tmp_path / "b.png"
     shutil.copy(photographs[0][0], first)
     shutil.copy(photographs[0][1], second)
 
-    class Meddling(nn.Module):
+    class Replacing(nn.Module):
+        """Replaces the second file while the first image is processed."""
+
         def forward(self, x):
             shutil.copy(photographs[0][-1], second)
             return nn.functional.avg_pool2d(x, 16)
 
     settings = {"image_size": 32, "batch_size": 1, "num_workers": 0}
-    extractor = FeatureMaps(Meddling(), **settings, memory=tmp_path / "maps")
+    extractor = FeatureMaps(Replacing(), **settings, memory=tmp_path / "maps")
     extractor.fit_transform([first, second])
     shutil.copy(photographs[0][1], second)
     kept = len(list((tmp_path / "maps").rglob("*.safetensors")))
     assert kept == 1, "the second image's key would lead to another image's map"
 
 
-def test_entries_may_be_read_by_whom_the_umask_lets(photographs, extractor, tmp_path):
+def test_the_umask_decides_who_may_read_entries(photographs, extractor, tmp_path):
     extractor.fit_transform(photographs[0][:1])
     plain = tmp_path / "plain"
     plain.write_text("")
@@ -212,7 +217,7 @@ def test_a_damaged_entry_is_computed_again(
     np.testing.assert_array_equal(again, expected)
     assert _seen(log) == 4
     extractor.transform(photographs[0][:3])
-    assert _seen(log) == 4, "and it is mended"
+    assert _seen(log) == 4, "the entry was replaced"
 
 
 def test_processes_share_the_work_and_repeat_none(photographs, log, tmp_path):
@@ -269,13 +274,12 @@ def test_a_folder_that_cannot_be_used_is_named(photographs, tmp_path):
 
 
 def test_a_claim_is_exclusive_and_ends_with_its_block(tmp_path):
-    one = ArrayStore(tmp_path, {"backbone": "a"})
-    two = ArrayStore(tmp_path, {"backbone": "a"})
-    with one.claim(["00x"], 1) as mine:
-        assert mine == ["00x"]
-        with two.claim(["00y", "11z"], 2) as others:
+    first, second = (ArrayStore(tmp_path, {"backbone": "a"}) for _ in range(2))
+    with first.claim(["00x"], 1) as claimed:
+        assert claimed == ["00x"]
+        with second.claim(["00y", "11z"], 2) as others:
             assert others == ["11z"]
-    with two.claim(["00y"], 1) as others:
+    with second.claim(["00y"], 1) as others:
         assert others == ["00y"]
 
 
@@ -297,9 +301,7 @@ def test_a_file_system_without_locks_only_costs_work(
     assert _seen(log) == len(paths)
 
 
-def test_maps_that_find_no_room_are_given_all_the_same(
-    photographs, tmp_path, full_disk
-):
+def test_maps_are_returned_although_the_disk_is_full(photographs, tmp_path, full_disk):
     paths = photographs[0]
     extractor = FeatureMaps(nn.AvgPool2d(16), image_size=32, memory=tmp_path)
     with pytest.warns(RuntimeWarning, match="cannot all be kept in") as warned:

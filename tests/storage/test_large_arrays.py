@@ -1,4 +1,4 @@
-"""How much memory is free: the least of every limit; and arrays that heed it."""
+"""Free memory is what the strictest limit leaves; larger arrays go to disk."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import psutil
 import pytest
 
-from skdpnet.storage import large_arrays as memory
+from skdpnet.storage import large_arrays
 from skdpnet.storage.large_arrays import allocate, free_memory, group_rooms
 
 GB = 2**30
 
 
 def is_mapped(array) -> bool:
-    """Tell whether an array's memory is a mapped file."""
+    """Return whether an array's memory is a mapped file."""
     while isinstance(array, np.ndarray):
         array = array.base
     return isinstance(getattr(array, "obj", array), mmap.mmap)
@@ -32,27 +32,27 @@ def _group(folder: Path, limit: str, most: object, use: str, used: int, stat: st
     (folder / "memory.stat").write_text(stat)
 
 
-def _own(root: Path, text: str) -> None:
+def _set_groups(root: Path, text: str) -> None:
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(text)
 
 
-def test_a_container_s_limit_counts_what_the_kernel_can_give_back(tmp_path):
-    _own(tmp_path, "0::/jobs/7\n")
+def test_file_cache_does_not_count_against_a_containers_limit(tmp_path):
+    _set_groups(tmp_path, "0::/jobs/7\n")
     mount = tmp_path / "sys/fs/cgroup"
     files = ("memory.max", "memory.current")
     stat = f"anon {GB}\ninactive_file {GB // 2}\n"
     _group(mount / "jobs/7", files[0], 4 * GB, files[1], 2 * GB, stat)
     _group(mount / "jobs", files[0], "max", files[1], 3 * GB, stat)
     assert group_rooms(tmp_path) == [4 * GB - 2 * GB + GB // 2]
-    # A group that holds this one may leave less.
+    # A group that encloses this one may leave less.
     _group(mount / "jobs", files[0], 3 * GB, files[1], 3 * GB, stat)
     assert sorted(group_rooms(tmp_path)) == [GB // 2, 5 * GB // 2]
 
 
 def test_limits_of_version_1_are_read_where_it_mounts_them(tmp_path):
-    _own(tmp_path, "5:cpu:/host/path\n4:hugetlb,memory:/host/path\n0::/\n")
-    # In a container the path is the host's; the group itself is the mount's root.
+    _set_groups(tmp_path, "5:cpu:/host/path\n4:hugetlb,memory:/host/path\n0::/\n")
+    # In a container the path is that on the host; the group is mounted as the root.
     _group(
         tmp_path / "sys/fs/cgroup/memory",
         "memory.limit_in_bytes",
@@ -67,16 +67,16 @@ def test_limits_of_version_1_are_read_where_it_mounts_them(tmp_path):
 @pytest.mark.parametrize("text", [None, "", "4:memory:/gone\n", "0::/gone\n"])
 def test_no_groups_are_no_limit(tmp_path, text):
     if text is not None:
-        _own(tmp_path, text)
+        _set_groups(tmp_path, text)
     assert group_rooms(tmp_path) == []
 
 
-def test_the_least_room_decides(monkeypatch):
+def test_the_strictest_limit_decides(monkeypatch):
     available = namedtuple("available", "available")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available(5 * GB))
-    monkeypatch.setattr(memory, "group_rooms", lambda root: [7 * GB, 3 * GB])
+    monkeypatch.setattr(large_arrays, "group_rooms", lambda root: [7 * GB, 3 * GB])
     assert free_memory() == 3 * GB
-    monkeypatch.setattr(memory, "group_rooms", lambda root: [-GB])
+    monkeypatch.setattr(large_arrays, "group_rooms", lambda root: [-GB])
     assert free_memory() == 0
 
 
@@ -99,39 +99,39 @@ print(free_memory())
             capture_output=True,
             text=True,
         )
-        # The process itself takes a little more between the two looks.
+        # The process itself takes a little more between the two measurements.
         assert 2**27 < int(done.stdout) <= 2**28
 
 
 def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "free_memory", lambda: 4 * 119)
+    monkeypatch.setattr(large_arrays, "free_memory", lambda: 4 * 119)
     assert is_mapped(allocate((10, 3), np.float32, tmp_path))
-    monkeypatch.setattr(memory, "free_memory", lambda: 4 * 120)
+    monkeypatch.setattr(large_arrays, "free_memory", lambda: 4 * 120)
     assert not is_mapped(allocate((10, 3), np.float32, tmp_path))
 
 
 def test_the_file_has_no_name_to_be_left_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+    monkeypatch.setattr(large_arrays, "free_memory", lambda: 0)
     out = allocate((10, 3), np.float32, tmp_path)
     out[:] = 2
     assert (out == 2).all()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_without_room_is_an_error_not_a_crash(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+def test_a_full_disk_is_an_error_not_a_crash(monkeypatch, tmp_path):
+    monkeypatch.setattr(large_arrays, "free_memory", lambda: 0)
     with pytest.raises(OSError, match=r"1e\+0\d GB.*memory=.*TMPDIR"):
         allocate((10**9, 10**6), np.uint8, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_folder_is_made(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+def test_a_missing_folder_is_created(monkeypatch, tmp_path):
+    monkeypatch.setattr(large_arrays, "free_memory", lambda: 0)
     out = allocate((10, 3), np.float32, tmp_path / "not" / "there")
     assert is_mapped(out)
 
 
-def test_an_address_space_without_room_says_what_to_do(tmp_path):
+def test_a_limited_address_space_says_what_to_do(tmp_path):
     pytest.importorskip("resource")
     script = """
 import resource, sys
@@ -155,17 +155,19 @@ except OSError as error:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [("tmpfs", "/var/tmp"), ("ext4", None), ("", None)]
+    ("file_system", "expected"), [("tmpfs", "/var/tmp"), ("ext4", None), ("", None)]
 )
 def test_a_temporary_folder_in_memory_is_passed_over(
-    monkeypatch, tmp_path, kind, expected
+    monkeypatch, tmp_path, file_system, expected
 ):
     partition = namedtuple("partition", "mountpoint fstype")
-    mounts = [partition("/", "xfs"), partition(str(tmp_path), kind)]
-    monkeypatch.setattr(memory.tempfile, "gettempdir", lambda: str(tmp_path / "a"))
+    mounts = [partition("/", "xfs"), partition(str(tmp_path), file_system)]
+    monkeypatch.setattr(
+        large_arrays.tempfile, "gettempdir", lambda: str(tmp_path / "a")
+    )
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
-    monkeypatch.setattr(memory.os, "access", lambda path, mode: True)
-    found = memory._temporary_folder()
-    assert found == Path(expected or tmp_path / "a")
+    monkeypatch.setattr(large_arrays.os, "access", lambda path, mode: True)
+    folder = large_arrays._temporary_folder()
+    assert folder == Path(expected or tmp_path / "a")
     mounts[0] = partition("/", "tmpfs")
-    assert memory._temporary_folder() == tmp_path / "a", "there is nothing better"
+    assert large_arrays._temporary_folder() == tmp_path / "a", "no folder is on a disk"
