@@ -1,4 +1,4 @@
-"""The errors of this package that a user may want to catch."""
+"""Exceptions of this package that a user may want to catch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ImageError(ValueError):
         Path of the item; None if it is not a file.
     """
 
-    # Both have defaults because exceptions are unpickled, and handed on by torch's
-    # DataLoader, with the message alone.
+    # Both have defaults because an exception is created again from its message alone
+    # when it is unpickled or passed on by torch's DataLoader.
     def __init__(
         self, message: str, index: int | None = None, path: str | None = None
     ) -> None:
@@ -33,4 +33,4 @@ class BackboneUnavailableError(RuntimeError):
 
 
 class ModelFileError(ValueError):
-    """A file is no saved model that can be used; the message names it and why."""
+    """A file is not a saved model that can be used; the message says which and why."""

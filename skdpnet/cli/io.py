@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skdpnet.cli.errors import CommandError
+from skdpnet.images.digest import digest_of_file
 
 __all__ = [
     "check_output",
@@ -118,7 +118,7 @@ def list_classes(folder: str) -> tuple[list[str], list[str]]:
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
-    """Identify files by their content, whatever they are called and wherever they lie.
+    """Digest image files by their content, regardless of their names and places.
 
     Parameters
     ----------
@@ -127,17 +127,14 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        The first 16 bytes of each file's SHA-256, in hexadecimal.
+        As from `skdpnet.images.digest.digest_of_file`.
 
     Raises
     ------
     OSError
+        If a file cannot be read.
     """
-    found = []
-    for path in paths:
-        with open(path, "rb") as file:
-            found.append(hashlib.file_digest(file, "sha256").hexdigest()[:32])
-    return found
+    return [digest_of_file(Path(path).read_bytes()) for path in paths]
 
 
 def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:

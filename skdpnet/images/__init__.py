@@ -1,4 +1,4 @@
-"""What an image may be, how it is read and checked, and the way back to its pixels."""
+"""Reading and checking images, and mapping boxes back to their pixels."""
 
 from skdpnet.exceptions import ImageError
 

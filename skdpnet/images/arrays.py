@@ -1,4 +1,4 @@
-"""Arrays and tensors as images."""
+"""Images that are passed as NumPy arrays or torch tensors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 CHANNELS = (1, 3, 4)
 FEATURES_HINT = 'precomputed features need backbone="precomputed"'
 
-# How far float rounding, for instance of a resize, may leave [0, 1].
+# How far floats may lie outside [0, 1] because of rounding, for instance by a resize.
 _RANGE_TOLERANCE = 1e-6
 
 
 def is_tensor(value: object) -> bool:
-    """Tell whether a value is a torch tensor, without importing torch.
+    """Return whether a value is a torch tensor, without importing torch.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def is_tensor(value: object) -> bool:
 
 
 def checked_array(item: object) -> NDArray[Any]:
-    """View an array or a tensor as an image.
+    """Check an array or a tensor, and return it as an array of an image.
 
     Parameters
     ----------
     item : ndarray or torch.Tensor
-        Height x width or height x width x channels for an array, height x width
-        or channels x height x width for a tensor.
+        Of shape (height, width) or (height, width, channels) for an array, (height,
+        width) or (channels, height, width) for a tensor.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def checked_array(item: object) -> NDArray[Any]:
     Raises
     ------
     UnusableImage
-        If the item is neither, or shape, dtype or values are no image's.
+        If the item is neither, or its shape, dtype or values cannot be an image's.
     """
     if is_tensor(item):
         array = _tensor_to_array(item)
@@ -83,7 +83,7 @@ def checked_array(item: object) -> NDArray[Any]:
 
 
 def _check_dimensions(ndim: int) -> None:
-    """Refuse what has not two or three axes."""
+    """Refuse an array that does not have two or three axes."""
     if ndim == 1:
         raise UnusableImage(
             f"one axis only, an image has two or three; {FEATURES_HINT}"
@@ -101,7 +101,7 @@ def _check_range(array: NDArray[Any]) -> None:
         raise UnusableImage("the values contain NaN or infinity")
     if low < -_RANGE_TOLERANCE or high > 1 + _RANGE_TOLERANCE:
         if low < 0:
-            remedy = "undo the normalisation, or clip what a resize left over"
+            remedy = "undo the normalisation, or clip what a resize overshot"
         else:
             remedy = "divide by 255?" if high > 2 else "clip or rescale them"
         raise UnusableImage(
@@ -111,7 +111,7 @@ def _check_range(array: NDArray[Any]) -> None:
 
 
 def _tensor_to_array(tensor: Any) -> NDArray[Any]:
-    """Bring a tensor to the CPU and its channels to the end."""
+    """Convert a tensor to an array with the channels last."""
     shape = tuple(tensor.shape)
     _check_dimensions(len(shape))
     if len(shape) == 3 and tensor.numel() and shape[0] not in CHANNELS:
@@ -130,7 +130,7 @@ def _tensor_to_array(tensor: Any) -> NDArray[Any]:
 
 
 def _wrong_kind(item: object) -> str:
-    """Say why an item is no image at all."""
+    """Return the message for an item of a type that is not accepted."""
     nan = isinstance(item, float) and math.isnan(item)
     if item is None or nan or type(item).__name__ in ("NAType", "NaTType"):
         return "a missing value; leave it out or pass an image"

@@ -1,6 +1,6 @@
-"""What an image may be: reading and checking images of every kind.
+"""Lists of images of all accepted kinds, each read only when it is needed.
 
-The way from a list of images to the network's input is ::
+A list of images becomes the network's input by ::
 
     images = as_images(X)
     images.check()
@@ -11,7 +11,6 @@ and ``images.geometry(0)`` leads back from the network's input to the image.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import threading
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from skdpnet.images.conversion import (
     object_geometry,
     upright_rgb,
 )
+from skdpnet.images.digest import digest_of_file, digest_of_pixels
 from skdpnet.images.files import image_in, open_image, read_file
 from skdpnet.images.geometry import Geometry, preprocess
 from skdpnet.images.preprocessing import input_pixels
@@ -44,17 +44,17 @@ _DECODING = threading.Lock()
 
 
 class Images:
-    """A list of images, none of which is read before it is asked for.
+    """A list of images, none of which is read before it is needed.
 
-    Made by :func:`as_images`. Holds references to what the user passed and copies
-    nothing.
+    Created by :func:`as_images`. Refers to the items that the user passed, without
+    copying them.
 
     Parameters
     ----------
     items : sequence
         The images: a list or a stacked array or tensor.
     numbers : ndarray of shape (n,), int
-        Which of the items this view shows, and in which order.
+        Positions in `items` of the images of this view, in its order.
     """
 
     def __init__(self, items: Any, numbers: np.ndarray) -> None:
@@ -62,12 +62,7 @@ class Images:
         self._numbers = numbers
 
     def __len__(self) -> int:
-        """Count the images.
-
-        Returns
-        -------
-        int
-        """
+        """Return the number of images."""
         return len(self._numbers)
 
     def take(self, indices: ArrayLike) -> Images:
@@ -76,12 +71,12 @@ class Images:
         Parameters
         ----------
         indices : array-like of int
-            Positions in this view, in the order wanted.
+            Positions in this view, in the order of the result.
 
         Returns
         -------
         Images
-            A view; its errors name the items by their number in the original list.
+            A view. Its error messages give each item's number in the original list.
         """
         chosen = np.asarray(indices)
         if chosen.size == 0:
@@ -105,23 +100,22 @@ class Images:
         if is_path(item):
             path = path_text(item)
             # Names with line breaks or undecodable bytes would spoil the message.
-            what = f"'{path}'" if path.isprintable() else repr(path)
+            name = f"'{path}'" if path.isprintable() else repr(path)
         elif isinstance(item, Image.Image):
-            what = f"PIL image of size {item.width} x {item.height}, mode {item.mode}"
+            name = f"PIL image of size {item.width} x {item.height}, mode {item.mode}"
         elif isinstance(item, np.ndarray):
-            what = f"array of shape {item.shape}"
+            name = f"array of shape {item.shape}"
         elif is_tensor(item):
-            what = f"tensor of shape {tuple(item.shape)}"
+            name = f"tensor of shape {tuple(item.shape)}"
         else:
-            what = type(item).__name__
-        return f"item {self._numbers[i]} ({what})"
+            name = type(item).__name__
+        return f"item {self._numbers[i]} ({name})"
 
     def check(self) -> None:
-        """Check every image before any work is done.
+        """Check every image as far as possible without decoding it.
 
-        Looks at existence, header, size, shape, dtype and range of values; the
-        pixels of files are not decoded, so that a truncated file is found by
-        :meth:`load` only.
+        Files must exist and have a valid header; shapes, dtypes and ranges of values
+        must be right. A truncated file is only found by :meth:`load`.
 
         Raises
         ------
@@ -141,8 +135,8 @@ class Images:
     def load(self, i: int) -> Image.Image:
         """Read an image.
 
-        Files with several frames are represented by the first one, transparent
-        parts become white, and 16-bit values are scaled to 8 bits.
+        Of a file with several frames the first is read. Transparent areas become
+        white, and 16-bit values are scaled to 8 bits.
 
         Parameters
         ----------
@@ -164,15 +158,15 @@ class Images:
                 with open_image(path_text(item)) as image:
                     return upright_rgb(image)
             if isinstance(item, Image.Image):
-                # Pillow decodes late, and one image not in two threads at once; while
-                # it does, the image looks like one whose file was closed.
+                # Pillow decodes when pixels are first needed, and not in two threads at
+                # once; meanwhile the image looks as if its file were closed.
                 with _DECODING:
                     check_image(item)
                     return upright_rgb(item)
             return array_to_rgb(checked_array(item))
 
     def content_key(self, i: int) -> str:
-        """Identify an image by its content, whatever its name.
+        """Return a key of an image's content, regardless of its name.
 
         Parameters
         ----------
@@ -182,8 +176,9 @@ class Images:
         Returns
         -------
         str
-            32 hexadecimal digits; of the bytes for a file, of the upright RGB
-            pixels for everything else, so that the same image has two keys.
+            32 hexadecimal digits: a digest of the bytes of a file, and of the upright
+            RGB pixels of all other items. A file and an array of the same image
+            therefore have different keys.
 
         Raises
         ------
@@ -192,13 +187,13 @@ class Images:
         """
         with self._named(i) as item:
             if is_path(item):
-                return _key_of_file(read_file(path_text(item)))
-        return _key_of_pixels(self.load(i))
+                return digest_of_file(read_file(path_text(item)))
+        return digest_of_pixels(self.load(i))
 
     def network_input(
         self, i: int, image_size: int, *, keyed: bool = False
     ) -> tuple[NDArray[np.uint8], str]:
-        """Read an image, once, as the network's input.
+        """Read an image as the network's input.
 
         Parameters
         ----------
@@ -207,14 +202,15 @@ class Images:
         image_size : int
             Side S of the network's input in pixels.
         keyed : bool, default=False
-            Whether to tell the content key of just what was read.
+            Whether to return the content key as well. The image is read once for both,
+            so that they belong together even if the file changes.
 
         Returns
         -------
         pixels : ndarray of shape (S, S, 3), uint8
-            Of files, as `skdpnet.images.preprocessing.input_pixels` decodes them.
+            Files are decoded by `skdpnet.images.preprocessing.input_pixels`.
         key : str
-            As from :meth:`content_key`; empty without `keyed`.
+            As returned by :meth:`content_key`; empty if `keyed` is False.
 
         Raises
         ------
@@ -226,13 +222,13 @@ class Images:
                 content = read_file(path_text(item))
                 with image_in(io.BytesIO(content)) as image:
                     pixels = input_pixels(image, image_size)
-                return pixels, _key_of_file(content) if keyed else ""
-        loaded = self.load(i)
-        key = _key_of_pixels(loaded) if keyed else ""
-        return preprocess(loaded, image_size), key
+                return pixels, digest_of_file(content) if keyed else ""
+        image = self.load(i)
+        key = digest_of_pixels(image) if keyed else ""
+        return preprocess(image, image_size), key
 
     def geometry(self, i: int) -> Geometry:
-        """Tell where the network's input lies in an image.
+        """Return where the network's input lies in an image.
 
         Parameters
         ----------
@@ -242,7 +238,7 @@ class Images:
         Returns
         -------
         Geometry
-            For a file read from its header.
+            Files are not decoded; their header is enough.
 
         Raises
         ------
@@ -261,7 +257,7 @@ class Images:
 
     @contextmanager
     def _named(self, i: int) -> Iterator[Any]:
-        """Yield an item, and put its name in front of what is wrong with it."""
+        """Yield an item; turn `UnusableImage` into an `ImageError` that names it."""
         item = self._items[self._numbers[i]]
         try:
             yield item
@@ -273,25 +269,12 @@ class Images:
             ) from error.__cause__
 
 
-# The persons keep a file from having the key of somebody's pixels.
-def _key_of_file(content: bytes) -> str:
-    digest = hashlib.blake2b(content, digest_size=16, person=b"skdpnet file")
-    return digest.hexdigest()
-
-
-def _key_of_pixels(image: Image.Image) -> str:
-    digest = hashlib.blake2b(digest_size=16, person=b"skdpnet pixels")
-    digest.update(f"{image.width}x{image.height}:".encode())
-    digest.update(image.tobytes())
-    return digest.hexdigest()
-
-
 def as_images(X: Any) -> Images:
-    """Check that X is a list of images, without looking at the images.
+    """Check that X is a list of images, without checking the images themselves.
 
     Parameters
     ----------
-    X : list, tuple, array, tensor, Series or single-column DataFrame
+    X : list, tuple, array, tensor, Series, single-column DataFrame or Images
         One image per item. Each may be a path, a PIL image, a NumPy array of
         shape (height, width), (height, width, 1), (height, width, 3) or
         (height, width, 4), or a torch tensor of shape (height, width),
@@ -303,13 +286,16 @@ def as_images(X: Any) -> Images:
     Returns
     -------
     Images
+        X itself if it is an `Images` already.
 
     Raises
     ------
     TypeError
-        If X is a single image or no list at all.
+        If X is a single image or not a list.
     ValueError
         If X is empty or has the wrong shape.
     """
+    if isinstance(X, Images):
+        return X
     items = checked_items(X)
     return Images(items, np.arange(len(items)))

@@ -1,4 +1,4 @@
-"""The containers that a list of images may come in."""
+"""The kinds of lists of images that are accepted."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ from skdpnet.images.arrays import CHANNELS, FEATURES_HINT, is_tensor
 from skdpnet.images.files import FOLDER_HINT
 
 _WRAP = "wrap it: [image]"
-# Kinds of collections that have no first, second and third item to go with labels.
-_NO_LISTS: tuple[tuple[type, str], ...] = (
+# Collections without an order, or that can be read only once; labels need an order.
+_NOT_LISTS: tuple[tuple[type, str], ...] = (
     (Mapping, "list(X.values())"),
     (Set, "sorted(X)"),
     (Iterator, "list(X)"),
 )
 
 
+def is_batch(image: Any) -> bool:
+    """Return whether an array holds several images; n×h×w are greyscale ones."""
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    is_grey = len(shape) == 3 and shape[0] == 1 and shape[2] not in CHANNELS
+    return len(shape) in (1, 4) or is_grey
+
+
 def is_path(item: object) -> bool:
-    """Tell whether an item is a path.
+    """Return whether an item is a path.
 
     Parameters
     ----------
@@ -37,7 +44,7 @@ def is_path(item: object) -> bool:
 
 
 def path_text(path: str | os.PathLike[Any]) -> str:
-    """Write a path as text.
+    """Return a path as text.
 
     Parameters
     ----------
@@ -52,12 +59,12 @@ def path_text(path: str | os.PathLike[Any]) -> str:
 
 
 def checked_items(X: Any) -> Any:
-    """Check that X is a list of images, without looking at the images.
+    """Check that X is a list of images, without checking the images themselves.
 
     Parameters
     ----------
     X : object
-        What the user passed as images.
+        The user's argument.
 
     Returns
     -------
@@ -67,13 +74,13 @@ def checked_items(X: Any) -> Any:
     Raises
     ------
     TypeError
-        If X is a single image or no list at all.
+        If X is a single image or not a list.
     ValueError
         If X is empty or has the wrong shape.
     """
     _refuse_single(X)
     kind = type(X).__name__
-    for kinds, remedy in _NO_LISTS:
+    for kinds, remedy in _NOT_LISTS:
         if isinstance(X, kinds):
             raise TypeError(f"X is of type {kind}, not a list of images; use {remedy}")
     if hasattr(X, "tocsr"):
@@ -95,7 +102,7 @@ def checked_items(X: Any) -> Any:
 
 
 def _refuse_single(X: object) -> None:
-    """Refuse an image that is not in a list."""
+    """Refuse a single image that is not in a list."""
     if is_path(X):
         path = os.path.expanduser(path_text(X))  # type: ignore[arg-type]
         if os.path.isdir(path):
@@ -120,7 +127,7 @@ def _check_stacked_tensor(shape: tuple[int, ...]) -> None:
 
 
 def _column(X: np.ndarray) -> np.ndarray:
-    """Check a container that is an array, and make a single column flat."""
+    """Check an array of images, and flatten a single column."""
     shape = X.shape
     if X.ndim and not len(X):
         return X

@@ -1,7 +1,7 @@
-"""Any PIL image turned into upright 8-bit RGB.
+"""Conversion of PIL images of all modes to upright 8-bit RGB.
 
-The functions here know nothing of lists of images: they raise `UnusableImage`
-with a sentence about the image, and `skdpnet.images` says which image it is.
+The functions here see single images. They raise `UnusableImage` with a message about
+the image, to which `skdpnet.images.collection` adds which image it is.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
 
 class UnusableImage(ValueError):
-    """Says in one sentence what is wrong with an image, without naming it."""
+    """An image cannot be used; the message says why, but does not name the image."""
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever Pillow raises inside the ``with`` block into `UnusableImage`."""
+    """Turn every error of Pillow inside the ``with`` block into `UnusableImage`."""
     try:
         yield
     except (UnusableImage, MemoryError):
@@ -47,20 +47,20 @@ def decoding() -> Iterator[None]:
         # Pillow's readers raise nearly every kind of exception on damaged data,
         # among them SyntaxError, AssertionError and struct.error.
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
-            sentence = "the file is truncated, part of the image is missing"
+            problem = "the file is truncated, part of the image is missing"
         else:
-            sentence = "the image cannot be decoded"
+            problem = "the image cannot be decoded"
         reason = str(error) or type(error).__name__
-        raise UnusableImage(f"{sentence} ({reason}); fetch or save it again") from error
+        raise UnusableImage(f"{problem} ({reason}); fetch or save it again") from error
 
 
 def too_large(reason: str) -> str:
-    """Say that an image is beyond Pillow's limit.
+    """Return the message for an image beyond Pillow's limit.
 
     Parameters
     ----------
     reason : str
-        The numbers.
+        The image's size and the limit.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def too_large(reason: str) -> str:
 
 
 def check_header(image: Image.Image) -> None:
-    """Check the size and the mode of an image that need not be decoded.
+    """Check the size and the mode of an image, which may not be decoded yet.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def check_header(image: Image.Image) -> None:
 
 
 def check_image(image: Image.Image) -> None:
-    """Check a PIL image that somebody passed in as an object.
+    """Check a PIL image that the user passed, without decoding it.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def check_image(image: Image.Image) -> None:
     Raises
     ------
     UnusableImage
-        If it cannot be converted, as far as can be told without decoding it.
+        If it is known already that it cannot be converted.
     """
     check_header(image)
     if getattr(image, "tile", None):  # a file that is not decoded yet
@@ -136,8 +136,8 @@ def orientation_of(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
-        # Damaged EXIF data raise any kind of exception, and are no reason to
-        # refuse an image whose pixels are in order.
+        # Damaged EXIF data can raise almost any exception, and are no reason to
+        # refuse an image whose pixels are intact.
         return 1
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
@@ -155,7 +155,7 @@ def file_geometry(image: Image.Image) -> Geometry:
     Geometry
     """
     size = image.size
-    # Pillow turns TIFF files on its own, and reports their size as turned.
+    # For TIFF files Pillow reports the size after the orientation is applied.
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         size = (tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT])
@@ -163,7 +163,7 @@ def file_geometry(image: Image.Image) -> Geometry:
 
 
 def object_geometry(image: Image.Image) -> Geometry:
-    """Read size and orientation of a PIL image that was passed in as an object.
+    """Read size and orientation of a PIL image that the user passed.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Parameters
     ----------
     image : PIL.Image.Image
-        Any image; transparent parts become white.
+        Any image; transparent areas become white.
 
     Returns
     -------
@@ -200,14 +200,14 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """
     check_header(image)
     with decoding():
-        # Decoded before the orientation is read: Pillow turns TIFF files while
-        # decoding, and a PNG file may carry its EXIF data behind the pixels.
+        # Decoded before the orientation is read, because Pillow applies that of TIFF
+        # files while decoding, and a PNG file may have its EXIF data after the pixels.
         image.load()
         return turned(rgb_of(image), orientation_of(image))
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn a stored image upright.
+    """Rotate and mirror a stored image to be upright.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        The same image where it is upright already.
+        The image itself if it is upright already.
     """
     method = _TRANSPOSE.get(orientation)
     return image if method is None else image.transpose(method)
@@ -231,7 +231,7 @@ def rgb_of(image: Image.Image) -> Image.Image:
     Parameters
     ----------
     image : PIL.Image.Image
-        Any decoded image; transparent parts become white.
+        Any decoded image; transparent areas become white.
 
     Returns
     -------
@@ -251,8 +251,9 @@ def rgb_of(image: Image.Image) -> Image.Image:
         return Image.fromarray(grey).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
-    # Pillow has no direct way from premultiplied grey to RGBA. And a copy, because
-    # its conversion spoils the palette of an image with a transparent colour.
+    # Pillow cannot convert premultiplied grey to RGBA directly. Other images are
+    # copied, because Pillow changes the palette of an image with a transparent colour
+    # when it converts it.
     layer = image.convert("LA") if image.mode == "La" else image.copy()
     layer = layer.convert("RGBA")
     canvas = Image.new("RGB", image.size, "white")
@@ -261,7 +262,7 @@ def rgb_of(image: Image.Image) -> Image.Image:
 
 
 def _wide_values(image: Image.Image) -> NDArray[Any]:
-    """Grey values of a 16-bit image; Pillow's own conversion clips them at 255."""
+    """Return grey values of 16 bits, which Pillow's own conversion would clip."""
     values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
@@ -283,6 +284,6 @@ def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray, uint8
-        The same shape, from 0 to 255.
+        Of the same shape, from 0 to 255.
     """
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Opening image files, with a plain sentence for everything that can go wrong."""
+"""Opening image files, with a clear message if that fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def open_file(path: str) -> Iterator[BinaryIO]:
 
     Yields
     ------
-    binary file
+    file
+        Opened for reading bytes.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def open_file(path: str) -> Iterator[BinaryIO]:
     """
     full = os.path.expanduser(path)
     try:
-        # Asked before opening, because opening a pipe would wait forever.
+        # Checked before opening, because opening a pipe would wait forever.
         status = os.stat(full)
         if stat.S_ISDIR(status.st_mode):
             raise UnusableImage(f"this is a folder, not a file; {FOLDER_HINT}")
@@ -53,7 +54,7 @@ def open_file(path: str) -> Iterator[BinaryIO]:
 
 
 def _missing(path: str, full: str, error: Exception) -> str:
-    """Say why a file cannot be opened."""
+    """Return the message for a file that cannot be opened."""
     if not path:
         return "the path is empty"
     if path.startswith(("http://", "https://")):
@@ -106,12 +107,12 @@ def open_image(path: str) -> Iterator[Image.Image]:
     Yields
     ------
     PIL.Image.Image
-        As `image_in` does.
+        As from `image_in`.
 
     Raises
     ------
     UnusableImage
-        If the file cannot be read, is no image, or is suspiciously large.
+        If the file cannot be read, is not an image, or is too large.
     """
     with open_file(path) as file, image_in(file) as image:
         yield image
@@ -123,18 +124,19 @@ def image_in(file: BinaryIO) -> Iterator[Image.Image]:
 
     Parameters
     ----------
-    file : binary file
+    file : file
+        Opened for reading bytes.
 
     Yields
     ------
     PIL.Image.Image
-        Not decoded yet; trouble with decoding it inside the ``with`` block is
-        turned into `UnusableImage` as well.
+        Not decoded yet. Errors of decoding it inside the ``with`` block become
+        `UnusableImage` as well.
 
     Raises
     ------
     UnusableImage
-        If the file is no image, or is suspiciously large.
+        If the file is not an image, or is too large.
     """
     with decoding():
         try:
@@ -148,7 +150,7 @@ def image_in(file: BinaryIO) -> Iterator[Image.Image]:
             ) from error
         with image:
             check_header(image)
-            # Pillow only warns up to twice its limit, and a warning is no answer.
+            # Between its limit and twice its limit Pillow only warns.
             width, height = image.size
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and width * height > limit:

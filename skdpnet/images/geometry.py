@@ -1,4 +1,4 @@
-"""The square that the network looks at, and the way back to an image's pixels."""
+"""The square of an image that the network sees, and the mapping back to its pixels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Geometry", "preprocess"]
 
 
 def _centred_square(width: int, height: int) -> tuple[int, int, int]:
-    """Left edge, top edge and side of the largest centred square, in pixels."""
-    # Whole pixels: half a pixel of offset would blur an image that already has
-    # the size the network wants.
+    """Return left edge, top edge and side of the largest centred square, in pixels."""
+    # Rounded to whole pixels: an offset of half a pixel would blur an image that
+    # already has the size of the network's input.
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side
 
 
 def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
-    """Cut the largest centred square and resize it to the network's input.
+    """Crop the largest centred square and resize it to the network's input.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the network's input lies in one image.
+    """Where the network's input lies in an image.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Geometry:
         boxes : array-like of shape (..., 4)
             Left, top, right and bottom edges as fractions of the input's side:
             0 is the left or top edge of the input, 1 the right or bottom edge.
-            Boxes that reach over the edges are not clipped.
+            Boxes that extend beyond the edges are not clipped.
 
         Returns
         -------
@@ -119,8 +119,8 @@ class Geometry:
         -------
         ndarray of shape (..., 4), float64
             Left, top, right and bottom edges in pixels of the stored image.
-            Left stays smaller than right and top smaller than bottom, however
-            the image is turned.
+            Left stays smaller than right and top smaller than bottom in every
+            orientation.
 
         Raises
         ------

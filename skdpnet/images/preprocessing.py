@@ -1,4 +1,4 @@
-"""Image files decoded no larger than the network's input needs."""
+"""Decoding of image files at a size just sufficient for the network's input."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["input_pixels"]
 
-# How many pixels of the decoded image a pixel of the input is made of, each way, at
-# least. At 2 the maps move by half of what saving an image again as JPEG of quality 90
-# does, and less than that on fine textures; at 1 by up to twice as much as that does.
-_GAP = 2
+# Side of the decoded square, at least, as a multiple of the input's side. At 2 the
+# feature maps change half as much as by saving the image again as JPEG of quality 90,
+# and less on fine textures; at 1 up to twice as much as by saving it again.
+_MIN_OVERSAMPLING = 2
 
 
 def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     """Decode an image file as the network's input.
 
-    A JPEG image at least four times as large as the input is decoded at a half, a
-    quarter or an eighth of its size, which its format gives at a fraction of the cost,
-    so that still at least twice the input's side is left; every other image at its
-    full size.
+    A JPEG image of at least four times the input's side is decoded at a half, a quarter
+    or an eighth of its size, such that at least twice the input's side is left; the
+    format makes this cheaper than decoding it fully. All other images are decoded at
+    their full size.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of shape (S, S, 3), uint8
-        The image's centred square, upright; as from
+        The image's largest centred square, upright, as from
         `skdpnet.images.geometry.preprocess`.
 
     Raises
@@ -53,20 +53,20 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     UnusableImage
         If the image cannot be decoded or converted.
     """
-    enough = _GAP * image_size
+    min_side = _MIN_OVERSAMPLING * image_size
     square = None
     with decoding():
-        if image.format in ("JPEG", "MPO") and min(image.size) >= 2 * enough:
-            # Read from the header while it tells the size that the file has.
+        if image.format in ("JPEG", "MPO") and min(image.size) >= 2 * min_side:
+            # Read first, because `draft` changes the size that the image reports.
             geometry = file_geometry(image)
             square = geometry.to_original([0, 0, 1, 1])
-            drafted = image.draft(None, (enough, enough))
+            drafted = image.draft(None, (min_side, min_side))
             if drafted is not None:
-                # The decoder rounds sizes up: its last row and column may reach over
-                # the image's edge, so the square has fractions of pixels.
+                # The decoder rounds sizes up, and its last row and column may extend
+                # beyond the image. The square therefore has fractions of pixels.
                 square *= drafted[1][2] / geometry.stored_size[0]
         image.load()
-        # Known only now: a PNG file may carry its EXIF data behind the pixels.
+        # Read last, because a PNG file may have its EXIF data after the pixels.
         orientation = orientation_of(image)
         plain = image.mode == "RGB" and not image.has_transparency_data
         stored = image if plain else rgb_of(image)

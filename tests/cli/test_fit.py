@@ -13,12 +13,13 @@ import pytest
 import skdpnet
 from skdpnet.__main__ import main
 from skdpnet.cli.fit import _leave_out
+from skdpnet.images.digest import digest_of_file
 
 SMALL = ["--image-size", "64", "--parts-per-class", "4"]
 
 
-def sha256(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+def digest(path):
+    return digest_of_file(Path(path).read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_accuracy_is_that_of_predictions_for_the_images_left_out(
 ):
     path, told = fitted
     learned = set(skdpnet.load(path).notes_["training_images"])
-    left_out = [p for p in sorted(folders.rglob("*.png")) if sha256(p) not in learned]
+    left_out = [p for p in sorted(folders.rglob("*.png")) if digest(p) not in learned]
     assert len(left_out) == told["n_test"] == 6
     assert main(["predict", str(path), *map(str, left_out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -89,14 +90,14 @@ def test_the_model_has_the_parameters_and_remembers_its_images(fitted, folders):
     }
     assert {name: model.get_params()[name] for name in expected} == expected
     notes = model.notes_
-    assert set(notes["training_images"]) < set(map(sha256, folders.rglob("*.png")))
+    assert set(notes["training_images"]) < set(map(digest, folders.rglob("*.png")))
     assert (notes["seed"], notes["test_fraction"]) == (3, 0.5)
     assert notes["skdpnet_version"] == skdpnet.__version__
 
 
 def test_the_same_model_comes_from_python(fitted, folders):
     learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
-    paths = [p for p in sorted(folders.rglob("*.png")) if sha256(p) in learned]
+    paths = [p for p in sorted(folders.rglob("*.png")) if digest(p) in learned]
     model = skdpnet.DPNetClassifier(
         image_size=64,
         n_parts_per_class=4,
@@ -269,11 +270,11 @@ def test_a_test_image_that_is_cut_off_does_not_cost_the_model(
 ):
     learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
     for path in sorted(images.rglob("*.png")):
-        if sha256(path) not in learned:
+        if digest(path) not in learned:
             cut(path)
     # Their contents are others now: find a seed that leaves just these out again.
     paths = sorted(map(str, images.rglob("*.png")))
-    prints = np.array([sha256(path) for path in paths])
+    prints = np.array([digest(path) for path in paths])
     broken = ~np.isin(prints, list(learned))
     y = np.array([Path(path).parent.name for path in paths])
     seeds = (s for s in range(9999) if (_leave_out(prints, y, 0.5, s) == broken).all())

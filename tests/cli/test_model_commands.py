@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from PIL import Image
 import skdpnet
 from skdpnet import reporting
 from skdpnet.__main__ import main
+from skdpnet.images.digest import digest_of_file
 
 matplotlib.use("agg")
 SETTINGS = {
@@ -48,7 +48,7 @@ def model(folders, learned, tmp_path_factory):
     """A file as `fit` writes it."""
     fitted = skdpnet.DPNetClassifier(**SETTINGS)
     fitted.fit(learned, [path.parent.name for path in learned])
-    prints = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in learned]
+    prints = [digest_of_file(path.read_bytes()) for path in learned]
     fitted.notes_ = {"training_images": prints}
     path = tmp_path_factory.mktemp("model") / "the model"
     fitted.save(path)

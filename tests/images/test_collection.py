@@ -22,11 +22,11 @@ def loaded(item):
     return np.asarray(as_images([item]).load(0))
 
 
-# ------------------------------------------------------------- one image, many ways
+# ------------------------------------------------------- the same image in every form
 
 
-def every_way(folder):
-    """The same image as every kind of item."""
+def every_kind(folder):
+    """Return the same image as every kind of item."""
     path = folder / "a.png"
     Image.fromarray(RGB).save(path)
     chw = torch.from_numpy(RGB.transpose(2, 0, 1).copy())
@@ -52,8 +52,8 @@ def every_way(folder):
     }
 
 
-def test_same_image_whatever_it_comes_as(tmp_path):
-    items = every_way(tmp_path)
+def test_every_kind_of_item_gives_the_same_image(tmp_path):
+    items = every_kind(tmp_path)
     images = as_images(list(items.values()))
     images.check()
     for i, name in enumerate(items):
@@ -61,7 +61,7 @@ def test_same_image_whatever_it_comes_as(tmp_path):
         assert images.geometry(i).stored_size == (12, 10)
         assert preprocess(images.load(i), 8).shape == (8, 8, 3)
     keys = {images.content_key(i) for i in range(len(items))}
-    assert len(keys) == 2  # one for the files, one for the pixels
+    assert len(keys) == 2  # that of the file, and that of the pixels
 
 
 def test_bfloat16_tensor_has_few_digits():
@@ -138,7 +138,7 @@ def test_home_directory(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded("~/a.png"), RGB)
 
 
-# ----------------------------------------------------------------------------- modes
+# ------------------------------------------------------------------------------ modes
 
 
 def palette(transparency=None):
@@ -156,7 +156,7 @@ def pixels(mode, *values):
     return image
 
 
-def keyed_grey():
+def grey_with_transparency():
     image = pixels("L", 0, 7, 200)
     image.info["transparency"] = 7
     return image
@@ -167,7 +167,10 @@ GREY16_RGB = [(v, v, v) for v in (0, 1, 1, 2, 128, 255)]  # v / 257, rounded
 MODES = {
     "1": (pixels("1", 0, 255), [(0, 0, 0), (255, 255, 255)]),
     "L": (pixels("L", 0, 200), [(0, 0, 0), (200, 200, 200)]),
-    "L with a key": (keyed_grey(), [(0, 0, 0), (255,) * 3, (200,) * 3]),
+    "L, transparent": (
+        grey_with_transparency(),
+        [(0, 0, 0), (255,) * 3, (200,) * 3],
+    ),
     # 100 * 0.2 + 255 * 0.8 = 224
     "LA": (
         pixels("LA", (100, 255), (100, 51), (0, 0)),
@@ -180,8 +183,11 @@ MODES = {
     "RGBa": (pixels("RGBa", (20, 0, 51, 51)), [(224, 204, 255)]),
     "La": (pixels("LA", (100, 51)).convert("La"), [(224,) * 3]),
     "P": (palette(), [(200, 100, 50), (0, 0, 255), (1, 2, 3)]),
-    "P with a key": (palette(1), [(200, 100, 50), (255, 255, 255), (1, 2, 3)]),
-    "P with alphas": (
+    "P, transparent": (
+        palette(1),
+        [(200, 100, 50), (255, 255, 255), (1, 2, 3)],
+    ),
+    "P, alphas": (
         palette(b"\xff\x33\x00"),
         [(200, 100, 50), (204, 204, 255), (255,) * 3],
     ),
@@ -213,10 +219,10 @@ def test_modes_become_rgb(mode):
 
 
 IN_FILES = [
-    ("1", "png"), ("L", "png"), ("L with a key", "png"), ("LA", "png"), ("RGBA", "png"),
-    ("RGBA", "webp"), ("P", "png"), ("P with a key", "png"), ("P with alphas", "png"),
-    ("P", "gif"), ("P with a key", "gif"), ("CMYK", "tif"), ("I;16", "png"),
-    ("I;16", "tif"), ("I", "tif"), ("I;16B", "tif"),
+    ("1", "png"), ("L", "png"), ("L, transparent", "png"), ("LA", "png"),
+    ("RGBA", "png"), ("RGBA", "webp"), ("P", "png"), ("P, transparent", "png"),
+    ("P, alphas", "png"), ("P", "gif"), ("P, transparent", "gif"), ("CMYK", "tif"),
+    ("I;16", "png"), ("I;16", "tif"), ("I", "tif"), ("I;16B", "tif"),
 ]  # fmt: skip
 
 
@@ -244,14 +250,14 @@ def test_first_of_several_frames(tmp_path, suffix):
     np.testing.assert_allclose(loaded(path)[0, 0], (255, 0, 0), atol=3)
 
 
-def test_corrupt_exif_costs_nothing(tmp_path):
+def test_corrupt_exif_is_ignored(tmp_path):
     for number, exif in enumerate(
         [b"Exif\0\0rubbish", b"Exif\0\0II*\0\xff\xff\xff\xff"]
     ):
         path = tmp_path / f"{number}.jpg"
         Image.new("RGB", (8, 4), "red").save(path, exif=exif)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about the EXIF data
+            warnings.simplefilter("ignore")  # Pillow warns about the EXIF data
             images = as_images([path])
             images.check()
             assert images.load(0).size == (8, 4)
@@ -267,6 +273,11 @@ def test_orientations_that_do_not_exist(value):
 
 
 # ------------------------------------------------------------------- views and pickles
+
+
+def test_images_are_passed_on_unchanged():
+    images = as_images([RGB, RGB]).take([1])
+    assert as_images(images) is images
 
 
 def test_take_keeps_the_numbers():
@@ -285,8 +296,8 @@ def test_first_bad_item_is_reported():
 
 
 def test_pickles(tmp_path):
-    items = every_way(tmp_path)
-    del items["uint16 tensor"]  # torch itself cannot pickle these
+    items = every_kind(tmp_path)
+    del items["uint16 tensor"]  # torch cannot pickle these
     images = as_images(list(items.values()))
     copy = pickle.loads(pickle.dumps(images.take(range(len(items))[::-1])))
     assert copy.describe(0).startswith(f"item {len(items) - 1} ")

@@ -1,4 +1,4 @@
-"""What a user may pass by mistake, and what the message says."""
+"""Items and containers that are not images are refused with a helpful message."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
 
 
 def png_header(width, height):
-    """A PNG file that promises a size and holds no pixels."""
+    """Return a PNG file whose header has a size, but which holds no pixels."""
     chunks = b"\x89PNG\r\n\x1a\n"
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     for kind, data in [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]:
@@ -44,6 +44,8 @@ def closed_image(folder):
 
 
 def file_of(name, content):
+    """Return a function that writes a file with this content into a folder."""
+
     def make(folder):
         data = content(folder) if callable(content) else content
         (folder / name).write_bytes(data)
@@ -63,6 +65,8 @@ def pipe(folder):
 
 
 def saved(name, image):
+    """Return a function that saves the image into a folder."""
+
     def make(folder):
         image.save(folder / name)
         return folder / name
@@ -88,7 +92,7 @@ CUT = {
     )
     for suffix in ("jpg", "png", "webp")
 }
-# What a user may pass by mistake: how to make it, and words of the message.
+# Name of the item: a function that makes it in a folder, and words of the message.
 BAD_ITEMS = {
     "missing file": (lambda folder: folder / "no.jpg", "no such file"),
     "missing file, relative": (constant("no/such.jpg"), "working directory"),
@@ -105,7 +109,7 @@ BAD_ITEMS = {
     ),
     "empty file": (file_of("empty.jpg", b""), "empty \\(0 bytes\\)"),
     "text file": (file_of("text.jpg", b"hello, world"), "not an image.*hello"),
-    "header only": (file_of("a.jpg", b"\xff\xd8\xff\xe0"), "not an image"),
+    "start of a header": (file_of("a.jpg", b"\xff\xd8\xff\xe0"), "not an image"),
     "truncated WebP": (CUT["webp"], "cannot be decoded"),
     "float TIFF": (saved("f.tif", Image.new("F", (2, 2))), "float array"),
     "PIL mode F": (constant(Image.new("F", (2, 2))), "mode 'F'"),
@@ -127,7 +131,7 @@ BAD_ITEMS = {
     "channels first": (array((3, 8, 9)), "transpose\\(1, 2, 0\\)"),
     "two channels": (array((8, 9, 2)), "length 2"),
     "a vector": (array((512,), float), 'backbone="precomputed"'),
-    "a number array": (constant(np.array(3.0)), "0 axes"),
+    "a 0-D array": (constant(np.array(3.0)), "0 axes"),
     "a stack as an item": (array((2, 4, 4, 3)), "4 axes.*one image"),
     "tensor, channels last": (tensor((8, 9, 3)), "permute\\(2, 0, 1\\)"),
     "tensor, two channels": (tensor((2, 8, 9)), "length 2"),
@@ -178,10 +182,10 @@ def test_bad_items_are_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BAD_ITEMS)
-def test_keys_and_geometry_raise_nothing_else(tmp_path, name):
+def test_keys_and_geometry_raise_only_image_errors(tmp_path, name):
     images = as_images([RGB, BAD_ITEMS[name][0](tmp_path)])
     for call in (images.content_key, images.geometry):
-        # They may succeed: a text file has a key, though it is no image.
+        # They may succeed: a text file has a key, although it is not an image.
         try:
             call(1)
         except ImageError as error:
@@ -214,7 +218,7 @@ def test_no_permission(tmp_path):
     path = file_of("a.png", lambda f: image_bytes(f, "b.png"))(tmp_path)
     path.chmod(0)
     user = os.geteuid()
-    if user == 0:  # the superuser may read everything
+    if user == 0:  # the superuser may read every file
         os.seteuid(65534)
     try:
         with pytest.raises(ImageError, match="item 0 .*permission denied") as error:
@@ -241,9 +245,9 @@ BAD_CONTAINERS = {
     "empty array": (np.zeros((0, 4, 4, 3)), ValueError, "empty"),
     "empty 1-D array": (np.array([]), ValueError, "empty"),
     "empty Series": (pd.Series([], dtype=object), ValueError, "empty"),
-    "one array": (RGB, ValueError, "wrap it"),
-    "one greyscale array": (RGB[:, :, 0], ValueError, "wrap it"),
-    "one tensor": (torch.zeros(3, 8, 8), ValueError, "wrap it"),
+    "single array": (RGB, ValueError, "wrap it"),
+    "single greyscale array": (RGB[:, :, 0], ValueError, "wrap it"),
+    "single tensor": (torch.zeros(3, 8, 8), ValueError, "wrap it"),
     "features": (np.zeros((5, 512)), ValueError, 'backbone="precomputed"'),
     "feature table": (pd.DataFrame(np.zeros((5, 9))), ValueError, "precomputed"),
     "feature tensor": (torch.zeros(5, 512), ValueError, "precomputed"),

@@ -1,4 +1,4 @@
-"""The way from the network's input back to an image's own pixels."""
+"""Boxes in the network's input are mapped back to the image's pixels."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,7 @@ IMAGES = {
     "tall": ((40, 91), (4, 30, 20, 42)),
     "square": ((48, 48), (0, 6, 12, 30)),
 }
-# How the EXIF standard says an image was stored: where its first row and first
-# column lie in the upright image.
+# For each EXIF orientation, the stored pixels of an upright image.
 STORE = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -28,7 +27,7 @@ STORE = {
 
 
 def bounds(mask):
-    """Left, top, right, bottom of the true pixels."""
+    """Return left, top, right and bottom edge of the true pixels."""
     ys, xs = np.nonzero(mask)
     return xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
 
@@ -63,18 +62,18 @@ def test_boxes_come_back_to_the_stored_pixels(tmp_path, kind, orientation, suffi
 
     loaded = np.asarray(images.load(0))
     assert loaded.shape == upright.shape
-    assert np.abs(loaded.astype(int) - upright).max() < 60  # JPEG rings a little
+    assert np.abs(loaded.astype(int) - upright).max() < 60  # JPEG has ringing artefacts
     geometry = images.geometry(0)
     assert geometry.upright_size == size
 
     side = 24  # so that the rectangles lie on whole pixels of the input
-    found = bounds(preprocess(images.load(0), side)[:, :, 0] > 127)
-    fractions = np.array(found) / side
+    box_in_input = bounds(preprocess(images.load(0), side)[:, :, 0] > 127)
+    fractions = np.array(box_in_input) / side
     scale = min(size) / side
     np.testing.assert_allclose(geometry.to_upright(fractions), box, atol=scale / 2)
     expected = bounds(stored[:, :, 0] > 127)
     if suffix == "tif-object":
-        # Pillow turns TIFF files itself, and shows the user the upright pixels.
+        # Pillow applies the orientation of TIFF files, and shows upright pixels.
         expected = box
     else:
         assert geometry.stored_size == image.size
@@ -92,7 +91,7 @@ def test_whole_input_is_the_centred_square():
     turned = Geometry((101, 40), 6)
     assert turned.upright_size == (40, 101)
     np.testing.assert_array_equal(turned.to_upright(whole)[0], [0, 30, 40, 70])
-    # Upright right becomes stored top when the file is turned clockwise to be upright.
+    # The right of the upright image is the top of a file that is stored rotated.
     np.testing.assert_array_equal(
         turned.to_original(whole), [[30, 0, 70, 40], [30, 0, 50, 20]]
     )
@@ -132,6 +131,6 @@ def test_preprocess_extreme_sizes(size):
     assert (result == (9, 8, 7)).all() and result.shape == (32, 32, 3)
 
 
-def test_preprocess_wants_rgb():
+def test_preprocess_needs_rgb():
     with pytest.raises(ValueError, match="mode 'L'"):
         preprocess(Image.new("L", (4, 4)), 8)

@@ -1,4 +1,4 @@
-"""Images decoded at reduced size: the same square, the same way up, hardly moved."""
+"""Images decoded at reduced size show the same square, in the same orientation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import preprocess
 
 SIDE = 32
-# Stored pixels of an upright image, for each EXIF orientation.
+# For each EXIF orientation, the stored pixels of an upright image.
 STORE = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -26,7 +26,7 @@ STORE = {
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Sizes at which files are decoded."""
+    """Return the list of sizes at which files are decoded."""
     from PIL import JpegImagePlugin
 
     sizes = []
@@ -56,25 +56,29 @@ def test_reduced_images_show_the_same_square(tmp_path, decoded, orientation, siz
     path = _saved(tmp_path / "a.jpg", image, orientation)
     got, _ = as_images([path]).network_input(0, SIDE)
     stored = size if orientation < 5 else size[::-1]
-    assert decoded == [tuple(-(-one // 4) for one in stored)]
+    assert decoded == [tuple(-(-length // 4) for length in stored)]
     difference = np.abs(got - preprocess(image, SIDE).astype(float))
     assert difference.mean() < 1.5
-    # A square that lies one pixel off, or the wrong way round, is farther away.
+    # A square that is one pixel off, or oriented wrongly, differs more.
     shifted = Image.fromarray(np.roll(image, -8, axis=(0, 1)))
     wrong = np.abs(got - preprocess(shifted, SIDE).astype(float))
     assert wrong.mean() > 3 * difference.mean()
 
 
 @pytest.mark.parametrize(
-    ("short", "left"),
+    ("stored_side", "decoded_side"),
     [(2 * 64 - 1, 127), (2 * 64, 64), (4 * 64 - 1, 128), (4 * 64, 64), (999, 125)],
 )
-def test_at_least_twice_the_input_is_decoded(tmp_path, decoded, short, left):
-    image = Image.fromarray(skimage.data.coffee()).resize((short + 40, short))
+def test_at_least_twice_the_input_is_decoded(
+    tmp_path, decoded, stored_side, decoded_side
+):
+    image = Image.fromarray(skimage.data.coffee()).resize(
+        (stored_side + 40, stored_side)
+    )
     path = _saved(tmp_path / "a.jpg", image)
     as_images([path]).network_input(0, SIDE)
-    assert min(decoded[0]) == left
-    assert left >= 2 * SIDE
+    assert min(decoded[0]) == decoded_side
+    assert decoded_side >= 2 * SIDE
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
@@ -104,7 +108,7 @@ def test_reduced_images_of_other_modes_become_rgb(tmp_path, mode):
     assert np.abs(got - expected).mean() < 1.5
 
 
-def test_explanations_still_get_every_pixel(tmp_path):
+def test_explanations_see_the_full_size(tmp_path):
     image = Image.fromarray(skimage.data.coffee())
     images = as_images([_saved(tmp_path / "a.jpg", image, 6)])
     images.network_input(0, SIDE)
@@ -112,7 +116,7 @@ def test_explanations_still_get_every_pixel(tmp_path):
     assert images.geometry(0).upright_size == image.size
 
 
-def test_the_key_is_that_of_what_was_read(tmp_path):
+def test_the_key_belongs_to_the_pixels_that_were_read(tmp_path):
     path = _saved(tmp_path / "a.jpg", Image.fromarray(skimage.data.coffee()))
     array = skimage.data.chelsea()
     items = [path, array, Image.fromarray(array)]
