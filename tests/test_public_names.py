@@ -10,6 +10,7 @@ PUBLIC = {
         best_regions datasets display explain explain_class explain_each load metrics
         part_galleries part_gallery report __version__
     """,
+    "skdpnet.backbones": "DenseSIFT",
     "skdpnet.datasets": "load_image_folder make_part_images",
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay

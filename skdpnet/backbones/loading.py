@@ -13,17 +13,16 @@ from torch import nn
 
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.batchnorm_folding import fold_batch_norms
+from skdpnet.backbones.dense_sift import IMAGENET_MEAN, IMAGENET_STD, DenseSIFT
 from skdpnet.backbones.fingerprint import fingerprint
 from skdpnet.backbones.stages import cut_timm, cut_torchvision
 from skdpnet.exceptions import BackboneUnavailableError
 
 __all__ = ["Backbone", "load_backbone"]
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 _OFFLINE_HINT = (
     'Without a network, backbone="efficientnet_lite0" (its weights come with the '
-    'package) and backbone="precomputed" work.'
+    'package), backbone="dense_sift" and backbone="precomputed" work.'
 )
 
 
@@ -40,7 +39,8 @@ def load_backbone(
     backbone : str, torch.nn.Module or callable
         ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
         ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
-        with a map: CNNs, vision transformers' patch tokens); or a module or
+        with a map: CNNs, vision transformers' patch tokens), ``"dense_sift"``
+        (`DenseSIFT` of default settings, no network); or a module or
         callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
         tuple of several. A module is copied, so that the user's own stays as it is.
     image_size : int or None
@@ -51,7 +51,8 @@ def load_backbone(
         Of a named network: its last map of each of these strides, in pixels of the
         input a cell, finest first; strides that it has no map of are left out. None,
         and for networks whose maps all have the same stride: its last map. A module
-        or callable gives the maps that it returns, whatever this says.
+        or callable, and dense SIFT, give the maps that they return, whatever this
+        says.
 
     Returns
     -------
@@ -73,11 +74,11 @@ def load_backbone(
         name = type(backbone).__name__
         print_ = fingerprint(module)
         size = image_size or 224
-        return Backbone(name, module, size, _IMAGENET_MEAN, _IMAGENET_STD, print_)
+        return Backbone(name, module, size, IMAGENET_MEAN, IMAGENET_STD, print_)
     if callable(backbone):
         name = getattr(backbone, "__name__", type(backbone).__name__)
         size = image_size or 224
-        return Backbone(name, backbone, size, _IMAGENET_MEAN, _IMAGENET_STD, "")
+        return Backbone(name, backbone, size, IMAGENET_MEAN, IMAGENET_STD, "")
     raise ValueError(
         f"backbone must be a name, a torch module or a callable, got {backbone!r}."
     )
@@ -98,7 +99,10 @@ def _load_named(
         mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     elif name in ("resnet50", "vgg19"):
         module, size = _torchvision(name, strides), image_size or 224
-        mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    elif name == "dense_sift":
+        module, size = DenseSIFT(), image_size or 224
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif name.startswith("timm/"):
         module, size, mean, std = _timm(name, image_size, strides)
     elif name == "precomputed":
@@ -107,7 +111,7 @@ def _load_named(
             "the estimators."
         )
     else:
-        known = ["efficientnet_lite0", "resnet50", "vgg19", "precomputed"]
+        known = ["efficientnet_lite0", "resnet50", "vgg19", "dense_sift", "precomputed"]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
