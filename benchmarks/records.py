@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_line", "has_line", "plain", "read_lines", "resume"]
+__all__ = ["RESULTS", "append_line", "has_line", "plain", "read_lines", "resume"]
+
+# Folder of the committed results, wherever a benchmark is run from.
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def plain(value: Any) -> Any:

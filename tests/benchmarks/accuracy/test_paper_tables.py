@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.accuracy import paper_tables, suites
 from skdpnet import DPNetTransformer
 
 END_TO_END, SVM = "DP-Net, end to end", "DP-Net parts + SVM"
@@ -26,8 +27,8 @@ def cells(table: str) -> dict[str, list[str]]:
     return rows
 
 
-def test_without_data_the_papers_numbers_alone(script, tmp_path, capsys):
-    script("paper_tables").main(["--output", str(tmp_path / "none.jsonl")])
+def test_without_data_the_papers_numbers_alone(tmp_path, capsys):
+    paper_tables.main(["--output", str(tmp_path / "none.jsonl")])
     rows = cells(capsys.readouterr().out)
     assert not list(tmp_path.iterdir())
     for name, paper in {
@@ -44,9 +45,8 @@ def test_without_data_the_papers_numbers_alone(script, tmp_path, capsys):
         assert rows[name] == [birds, "–", "–", mit, "–", "–"]
 
 
-def test_measured_numbers_stand_in_their_cells(script):
-    module = script("paper_tables")
-    settings = script("suites").constraints(1, 0.1, 0.1)
+def test_measured_numbers_stand_in_their_cells():
+    settings = suites.constraints(1, 0.1, 0.1)
 
     def line(data, backbone, method, accuracy, **changes):
         return {"data": data, "backbone": backbone, "method": method,
@@ -63,7 +63,7 @@ def test_measured_numbers_stand_in_their_cells(script):
         # Of weights that are not asked for.
         line("Birds", "resnet50", SVM, 0.9, assignment_weight=7),
     ]
-    rows = cells(module.tables(lines, ["vgg19", "resnet50"], settings))
+    rows = cells(paper_tables.tables(lines, ["vgg19", "resnet50"], settings))
     assert rows["Birds resnet50"] == ["81.5", "80.0", "84.9", "72.0 ± 2.8", "60.0"]
     assert rows["Birds vgg19"] == ["66.4", "–", "76.1", "–", "40.0"]
     assert rows["pond (stand-in) resnet50"] == ["–", "–", "–", "30.0", "–"]
@@ -72,21 +72,20 @@ def test_measured_numbers_stand_in_their_cells(script):
     ]  # fmt: skip
     assert rows["A"][:3] == ["84.6", "–", "50.0"]
     # The paper has its constraints with ResNet-50 alone; that is said.
-    other = module.tables(lines, ["vgg19"], settings)
+    other = paper_tables.tables(lines, ["vgg19"], settings)
     assert "(paper: resnet50, measured: vgg19)" in other
     assert cells(other)["without"][:3] == ["84.9", "–", "40.0"]
 
 
-def test_what_is_measured_where(script):
-    trials = script("paper_tables").trials
-    settings = script("suites").constraints(1, 0.1, 0.1)
-    both = trials("Birds", "resnet50", "resnet50", settings)
+def test_what_is_measured_where():
+    settings = suites.constraints(1, 0.1, 0.1)
+    both = paper_tables.trials("Birds", "resnet50", "resnet50", settings)
     assert both[:3] == [(GLOBAL, {}), (END_TO_END, {}), (SVM, {})]
     # What is without constraints is measured once for both tables.
     assert len(both) == 3 + 2 * 7
     assert all(changes for _, changes in both[3:])
-    assert len(trials("Birds", "vgg19", "resnet50", settings)) == 3
-    assert len(trials("ImageNet", "resnet50", "resnet50", settings)) == 3
+    assert len(paper_tables.trials("Birds", "vgg19", "resnet50", settings)) == 3
+    assert len(paper_tables.trials("ImageNet", "resnet50", "resnet50", settings)) == 3
 
 
 @pytest.fixture
@@ -100,8 +99,8 @@ def pond(tmp_path) -> Path:
     return tmp_path / "pond"
 
 
-def test_a_stand_in_is_measured_once(script, pond, tmp_path, monkeypatch, capsys):
-    module, measured, asked = script("paper_tables"), [], []
+def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
+    measured, asked = [], []
 
     def extract(extractor, paths):
         asked.append((extractor.backbone, extractor.image_size, extractor.strides))
@@ -115,13 +114,13 @@ def test_a_stand_in_is_measured_once(script, pond, tmp_path, monkeypatch, capsys
         share = 0.5 + params.get("assignment_weight", 0)
         return {"accuracy": share, "fit_seconds": 1.0}
 
-    monkeypatch.setattr(module, "extract", extract)
-    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(paper_tables, "extract", extract)
+    monkeypatch.setattr(paper_tables, "measure", measure)
     output = tmp_path / "lines.jsonl"
     given = ["--data", f"pond={pond}", "--backbones", "efficientnet_lite0",
              "--image-size", "64", "--seeds", "4", "5", "--assignment-weight", "0.25",
              "--output", str(output)]  # fmt: skip
-    module.main(given)
+    paper_tables.main(given)
     text, printed = output.read_text(), capsys.readouterr().out
     assert len(measured) == 2 * 17
     assert {(name, size) for name, size, _ in asked} == {("efficientnet_lite0", 64)}
@@ -143,12 +142,12 @@ def test_a_stand_in_is_measured_once(script, pond, tmp_path, monkeypatch, capsys
     # Again, the last line torn: that one alone is measured.
     measured.clear()
     output.write_text(text[:-9])
-    module.main(given)
+    paper_tables.main(given)
     assert len(measured) == 1 and output.read_text() == text
     assert capsys.readouterr().out == printed
     # Another image size is another measurement, with a table of its own.
     measured.clear()
-    module.main([*given, "--image-size", "96"])
+    paper_tables.main([*given, "--image-size", "96"])
     assert len(measured) == 2 * 17
 
 
@@ -163,15 +162,15 @@ def test_a_stand_in_is_measured_once(script, pond, tmp_path, monkeypatch, capsys
         (["--mit67", "/nowhere"], "TrainImages.txt"),
     ],
 )
-def test_command_line_errors(script, capsys, tmp_path, arguments, message):
+def test_command_line_errors(capsys, tmp_path, arguments, message):
     with pytest.raises(SystemExit) as stop:
-        script("paper_tables").main([*arguments, "--output", str(tmp_path / "none")])
+        paper_tables.main([*arguments, "--output", str(tmp_path / "none")])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_too_few_images(script, pond, tmp_path):
+def test_too_few_images(pond, tmp_path):
     (pond / "train/duck/0.png").unlink()
     with pytest.raises(SystemExit, match="'duck' has 2 images"):
-        script("paper_tables").main(["--data", f"pond={pond}",
+        paper_tables.main(["--data", f"pond={pond}",
                                      "--output", str(tmp_path / "none")])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The benchmarks' lines of JSON, the harness for choosing settings, and its table."""
+"""The benchmark that chooses settings on training images."""
 
 from __future__ import annotations
 
@@ -9,82 +9,15 @@ import pytest
 from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
 
+from benchmarks import records
+from benchmarks.accuracy import recipe
 from skdpnet import DPNetClassifier, DPNetTransformer
 
-# --- Lines of JSON -------------------------------------------------------------------
 
-
-def test_a_torn_line_is_dropped(script, tmp_path):
-    records = script("records")
-    file = tmp_path / "new" / "some.jsonl"
-    assert records.read_lines(file) == records.resume(file, lambda line: {}) == []
-    for seed in (0, 1):
-        records.append_line(file, {"seed": seed, "settings": {}})
-    whole = file.read_bytes()
-    # Killed in the middle of a line, and even of a letter.
-    file.write_bytes(whole + '{"seed": 2, "data": "ä'.encode()[:-1])
-    assert [line["seed"] for line in records.read_lines(file)] == [0, 1]
-    assert [line["seed"] for line in records.resume(file, lambda line: {})] == [0, 1]
-    assert file.read_bytes() == whole
-    records.append_line(file, {"seed": 3})
-    assert [line["seed"] for line in records.read_lines(file)] == [0, 1, 3]
-
-
-def test_a_line_torn_before_the_first_end(script, tmp_path):
-    file = tmp_path / "some.jsonl"
-    file.write_text('{"seed"')
-    assert script("records").resume(file, lambda line: {}) == []
-    assert file.read_bytes() == b""
-
-
-@pytest.mark.parametrize("text", ["nonsense", "3"])
-def test_a_broken_line_is_named(script, tmp_path, text):
-    file = tmp_path / "some.jsonl"
-    file.write_text('{"seed": 0}\n' + text + '\n{"seed": 1}\n')
-    with pytest.raises(SystemExit, match="line 2 of .*some.jsonl is no JSON object"):
-        script("records").read_lines(file)
-
-
-def test_a_line_is_found_whatever_its_settings_order_and_kind(script):
-    has_line = script("records").has_line
-    lines = [{"seed": 0, "changes": {"a": [1, 2], "b": 3.0}, "accuracy": 1}]
-    assert has_line(lines, {"seed": 0, "changes": {"b": 3, "a": (1, 2)}})
-    assert not has_line(lines, {"seed": 1, "changes": {"b": 3, "a": (1, 2)}})
-    assert not has_line(lines, {"seed": 0, "changes": {"b": 3}})
-
-
-# --- Lists of settings ---------------------------------------------------------------
-
-
-def test_the_constraints_are_all_eight_choices(script):
-    settings = script("suites").constraints(1.5, 0.2, 0.3)
-    of = {"⊥": "orthogonality_weight", "A": "assignment_weight",
-          "CS": "specificity_weight"}  # fmt: skip
-    weights = {"⊥": 1.5, "A": 0.2, "CS": 0.3}
-    assert len(settings) == len({json.dumps(s) for s in settings.values()}) == 8
-    assert settings["without"] == {}
-    assert settings["all"] == {of[key]: weights[key] for key in of}
-    assert settings["CS + ⊥"] == {"specificity_weight": 0.3,
-                                  "orthogonality_weight": 1.5}  # fmt: skip
-    assert settings["A"] == {"assignment_weight": 0.2}
-
-
-def test_the_ablation_changes_settings_that_there_are(script):
-    experiment = script("recipe").experiment
-    listed = [experiment(*one) for one in script("suites").ablation()]
-    assert ("parts", {}) in listed and ("global", {}) in listed
-    assert ("global", {"strides": DPNetTransformer().strides}) in listed
-    assert ("parts", {"max_epochs": 0}) in listed
-
-
-def test_a_change_to_the_default_is_none(script):
-    experiment = script("recipe").experiment
+def test_a_change_to_the_default_is_none():
     default = DPNetClassifier()
     changes = {"beta": default.beta, "strides": list(default.strides), "lr": 0.5}
-    assert experiment("parts", changes).changes == {"lr": 0.5}
-
-
-# --- Measuring -----------------------------------------------------------------------
+    assert recipe.experiment("parts", changes).changes == {"lr": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +37,7 @@ def maps() -> tuple[np.ndarray, np.ndarray]:
 CHANGES = {"n_parts_per_class": 4, "beta": None, "max_epochs": 3, "ridge": 0.01}
 
 
-def test_changed_settings_reach_the_estimator(script, maps):
-    recipe = script("recipe")
+def test_changed_settings_reach_the_estimator(maps):
     X, y = maps
     trial = recipe.experiment("parts", {**CHANGES, "strides": (8, 16)})
     measured = recipe.measure_once(trial, X, y, 3)
@@ -131,8 +63,7 @@ def test_changed_settings_reach_the_estimator(script, maps):
     assert (plain["classifier"], plain["svm"]) != (accuracy, measured["svm"])
 
 
-def test_the_global_descriptor(script, maps):
-    recipe = script("recipe")
+def test_the_global_descriptor(maps):
     X, y = maps
     measured = recipe.measure_once(recipe.experiment("global", {}), X, y, 0)
     assert measured["classifier"] is None
@@ -145,9 +76,8 @@ def test_the_global_descriptor(script, maps):
 
 
 @pytest.fixture
-def small(script, maps, monkeypatch, tmp_path):
+def small(maps, monkeypatch, tmp_path):
     """Return a run on the small maps; it tells which extractors were asked."""
-    recipe = script("recipe")
     asked: list[dict] = []
 
     def extract(extractor, images):
@@ -161,7 +91,7 @@ def small(script, maps, monkeypatch, tmp_path):
         asked.clear()
         listed = [recipe.experiment(*one) for one in trials]
         recipe.run(pool, listed, list(seeds), tmp_path, tmp_path / "lines.jsonl")
-        return script("records").read_lines(tmp_path / "lines.jsonl")
+        return records.read_lines(tmp_path / "lines.jsonl")
 
     run.asked = asked
     run.file = tmp_path / "lines.jsonl"
@@ -224,53 +154,6 @@ def test_a_value_that_the_estimator_refuses(small):
         small(("parts", {"beta": -1}))
 
 
-# --- The table -----------------------------------------------------------------------
-
-
-def line(seed: int, classifier: float | None, svm: tuple[float, float], **changes):
-    return {
-        "data": "pond", "seed": seed, "changes": changes,
-        "method": "global" if classifier is None else "parts",
-        "classifier": classifier, "svm": {"1": svm[0], "3": svm[1]},
-        "fit_seconds": 2.0 + 2 * seed,
-    }  # fmt: skip
-
-
-def test_the_cells_of_the_table(script):
-    lines = [
-        line(0, 0.90, (0.80, 0.70)),
-        line(1, 0.94, (0.84, 0.90)),
-        line(2, 0.10, (0.10, 0.10)),
-        # Better by 3 and by 1 points on the splits that both have.
-        line(0, 0.93, (0.80, 0.70), beta=None, region_scales=[0.15]),
-        line(1, 0.95, (0.84, 0.80), beta=None, region_scales=[0.15]),
-        line(1, None, (0.74, 0.94), strides=[16, 32]),
-    ]
-    table = script("recipe_table").markdown(lines)
-    assert table.startswith("pond\n")
-    rows = [row.strip("| ").split(" | ") for row in table.splitlines()[4:-2]]
-    assert rows[0] == [
-        "defaults", "3", "64.7 ± 47.4", "", "58.0 ± 41.6", "", "58.0 ± 41.6 (C = 1)",
-        "4.0",
-    ]  # fmt: skip
-    assert rows[1] == [
-        "`beta=None, region_scales=(0.15,)`", "2", "94.0 ± 1.4", "+2.0 ± 1.4",
-        "82.0 ± 2.8", "+0.0 ± 0.0", "82.0 ± 2.8 (C = 1)", "3.0",
-    ]  # fmt: skip
-    assert rows[2] == [
-        "global descriptor, `strides=(16, 32)`", "1", "–", "", "74.0", "-10.0",
-        "94.0 (C = 3)", "4.0",
-    ]  # fmt: skip
-
-
-def test_a_table_without_the_defaults_has_no_differences(script):
-    table = script("recipe_table").markdown([line(0, 0.5, (0.5, 0.5), beta=5)])
-    assert "| `beta=5` | 1 | 50.0 |  | 50.0 |  |" in table
-
-
-# --- The command line ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -288,22 +171,22 @@ def test_a_table_without_the_defaults_has_no_differences(script):
         (["--table"], "holds no measurements"),
     ],
 )
-def test_command_line_errors(script, tmp_path, capsys, arguments, message):
+def test_command_line_errors(tmp_path, capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
-        script("recipe").main([*arguments, "--output", str(tmp_path / "none.jsonl")])
+        recipe.main([*arguments, "--output", str(tmp_path / "none.jsonl")])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_one_command(script, tmp_path, capsys):
-    main, output = script("recipe").main, tmp_path / "results" / "recipe.jsonl"
+def test_one_command(tmp_path, capsys):
+    output = tmp_path / "results" / "recipe.jsonl"
     given = ["--made", "24", "--memory", str(tmp_path), "--output", str(output)]
-    main([*given, "--set", "image_size=64", "strides=(32,)", "max_epochs=1",
+    recipe.main([*given, "--set", "image_size=64", "strides=(32,)", "max_epochs=1",
           "n_parts_per_class=2", "--seeds", "5"])  # fmt: skip
     printed = capsys.readouterr().out
-    (measured,) = script("records").read_lines(output)
+    (measured,) = records.read_lines(output)
     assert measured["data"] == "made24" and measured["seed"] == 5
     assert measured["maps"][0][:2] == [2, 2]
     assert f"| {100 * measured['classifier']:.1f} |" in printed
-    main(["--table", "--output", str(output)])
+    recipe.main(["--table", "--output", str(output)])
     assert capsys.readouterr().out == printed

@@ -1,44 +1,15 @@
-"""What the speed benchmark counts, and that the plain way computes the same."""
+"""The operations and bytes that the speed benchmark counts."""
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
 import pytest
 import torch
-from scipy.special import logsumexp
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skdpnet.parts.maxima.autograd import part_maxima
+from benchmarks.speed import counts, plain, sizes
 from skdpnet.parts.responses import part_responses, soft_maximum
-
-
-@pytest.fixture(scope="module")
-def counts(script):
-    return script("speed_counts")
-
-
-@pytest.fixture(scope="module")
-def sizes(script):
-    return script("speed_sizes")
-
-
-@pytest.fixture(scope="module")
-def plain(script):
-    return script("speed_plain")
-
-
-@pytest.fixture(scope="module")
-def small(sizes):
-    """Two windows of several sizes on a map that is not square."""
-    return sizes.Size(3, 6, 5, 24, 8, 10, 4, (0.2, 0.4, 0.6))
-
-
-@pytest.fixture(scope="module")
-def inputs(sizes, small):
-    return sizes.make_inputs(small)
+from tests.benchmarks.speed.conftest import as_tensors
 
 
 def flops(function) -> int:
@@ -47,22 +18,7 @@ def flops(function) -> int:
     return counter.get_total_flops()
 
 
-def tensors(inputs) -> list[torch.Tensor]:
-    whitening = inputs.whitening
-    arrays = [*inputs.whitened, whitening.offset, inputs.parts]
-    return [torch.from_numpy(array) for array in arrays]
-
-
-def test_the_three_sizes_have_the_regions_of_the_default_scales(sizes):
-    assert [sizes.SIZES[name].regions for name in ("flowers", "birds", "imagenet")] == [
-        110,  # 7² + 6² + 5²
-        371,  # 13² + 11² + 9²
-        371,
-    ]
-    assert sizes.SIZES["imagenet"].parts == 10_000
-
-
-def test_pooling_additions_by_hand(counts, sizes):
+def test_pooling_additions_by_hand():
     # Windows of 2×2 on 3×3: 3 rows of 2 pairs, then 2 pairs of rows of 2.
     one = sizes.Size(1, 3, 3, 1, None, 1, 2, (0.6,))
     assert one.grid.windows == ((2, 2),)
@@ -72,7 +28,7 @@ def test_pooling_additions_by_hand(counts, sizes):
     assert counts.pooling_additions(flowers) == 78 + 60
 
 
-def test_pooling_takes_no_fewer_additions_than_counted(counts, small):
+def test_pooling_takes_no_fewer_additions_than_counted(small):
     """The package's own sums, their additions counted one by one."""
 
     class Additions(torch.utils._python_dispatch.TorchDispatchMode):
@@ -91,22 +47,22 @@ def test_pooling_takes_no_fewer_additions_than_counted(counts, small):
     assert least <= mode.n < naive
 
 
-def test_products_of_responses_are_those_of_pytorch(counts, small, inputs):
-    given = tensors(inputs)
+def test_products_of_responses_are_those_of_pytorch(small, inputs):
+    given = as_tensors(inputs)
     counted = flops(lambda: part_responses(*given, small.grid))
     assert counts.responses(small, None).products == counted
     assert counts.explanation(small).products == counted
 
 
-def test_products_of_whitening_are_those_of_pytorch(counts, small, inputs):
+def test_products_of_whitening_are_those_of_pytorch(small, inputs):
     counted = flops(lambda: inputs.whitening(inputs.maps, small.grid))
     assert counts.whitening(small).products == counted
     unwhitened = small.but(components=None)
     assert counts.whitening(unwhitened).products == 0
 
 
-def test_products_of_a_soft_training_step_are_those_of_autograd(counts, small, inputs):
-    *given, parts = tensors(inputs)
+def test_products_of_a_soft_training_step_are_those_of_autograd(small, inputs):
+    *given, parts = as_tensors(inputs)
     parts.requires_grad_()
     classifier = nn.Linear(small.parts, small.classes)
     labels = torch.from_numpy(inputs.labels)
@@ -119,7 +75,7 @@ def test_products_of_a_soft_training_step_are_those_of_autograd(counts, small, i
     assert counts.training(small, 40.0).products == flops(step)
 
 
-def test_products_as_defined_are_those_of_autograd_over_regions(counts, small):
+def test_products_as_defined_are_those_of_autograd_over_regions(small):
     n, r, k, p = small.images, small.regions, small.channels, small.parts
     regions, parts = torch.rand(n, r, k), torch.rand(p, k, requires_grad=True)
     classifier = nn.Linear(p, small.classes)
@@ -132,7 +88,7 @@ def test_products_as_defined_are_those_of_autograd_over_regions(counts, small):
     assert counts.defined_training(small, None) == flops(step) - 2 * n * r * k * p
 
 
-def test_bytes_and_the_rest_by_hand(counts, sizes):
+def test_bytes_and_the_rest_by_hand():
     # One image of 2×2 cells and one channel, one part, all four regions of one cell.
     tiny = sizes.Size(1, 2, 2, 3, 1, 1, 2, (0.1,))
     soft, hard = counts.responses(tiny, 40.0), counts.responses(tiny, None)
@@ -152,9 +108,7 @@ def test_bytes_and_the_rest_by_hand(counts, sizes):
 
 
 @pytest.mark.parametrize("components", [8, None])
-def test_products_of_the_plain_way_are_those_of_pytorch(
-    counts, plain, sizes, small, components
-):
+def test_products_of_the_plain_way_are_those_of_pytorch(small, components):
     size = small.but(components=components)
     inputs = sizes.make_inputs(size)
     maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
@@ -173,7 +127,7 @@ def test_products_of_the_plain_way_are_those_of_pytorch(
     assert (forward + counts.plain_learning(size)).products == counted
 
 
-def test_products_and_bytes_of_a_network_by_hand(counts):
+def test_products_and_bytes_of_a_network_by_hand():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, 2, padding=1, bias=False), nn.ReLU())
     work = counts.backbone(network, 5, 16)
     # 8×8 cells, each 8 channels of 3·9 multiplications and as many additions.
@@ -181,7 +135,7 @@ def test_products_and_bytes_of_a_network_by_hand(counts):
     assert work.bytes == 4 * (8 * 27 + 5 * (3 * 16 * 16 + 8 * 64))
 
 
-def test_decoding_and_resizing_by_hand(counts):
+def test_decoding_and_resizing_by_hand():
     work = counts.decoding(1000, 16, 8)
     # Per 8×8 block 16 transforms of 34 operations; three blocks for two of pixels.
     assert work.additions == 3 * 16 * 34 + 128 * 8
@@ -190,7 +144,7 @@ def test_decoding_and_resizing_by_hand(counts):
     assert counts.resizing(4, 2.0).additions == 8 * 2 * 3 * (32 + 16)
 
 
-def test_floor_is_the_slower_of_products_and_copies(counts):
+def test_floor_is_the_slower_of_products_and_copies():
     rates = {
         "float32": 100.0, "bfloat16": 200.0, "copy": 10.0, "additions": 5.0,
         "exponentials": 1.0,
@@ -201,52 +155,3 @@ def test_floor_is_the_slower_of_products_and_copies(counts):
     assert work.in_turn(rates) == 4 + 2 + 3
     assert work.in_turn({"float32": 100.0, "copy": 10.0}) is None
     assert (work + work.times(2)).products == 1200
-
-
-@pytest.mark.parametrize("beta", [None, 40.0])
-@pytest.mark.parametrize("components", [8, None])
-def test_the_plain_ways_compute_what_ours_does(plain, sizes, small, components, beta):
-    size = small.but(components=components)
-    inputs = sizes.make_inputs(size)
-    expected = in_float64(inputs, size, beta)
-
-    maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
-    cells, lengths, norms, offset, parts = tensors(inputs)
-    boxes = plain.boxes_of(size.grid, size.images, maps.device)
-    whitening = plain.whitening_of(inputs.whitening, components, maps.device)
-    found = {
-        "plain": plain.maxima(plain.describe(maps, boxes, whitening), parts, beta),
-        "plain from cells": plain.maxima(
-            plain.average(cells, lengths, offset, size.grid), parts, beta
-        ),
-        "ours": part_maxima(
-            cells, lengths, norms, offset, parts, size.grid, beta=beta
-        )[0],
-    }  # fmt: skip
-    for name, own in found.items():
-        np.testing.assert_allclose(own.numpy(), expected, atol=1e-5, err_msg=name)
-
-
-def in_float64(inputs, size, beta) -> np.ndarray:
-    """Maxima of cosines, region by region, in float64."""
-
-    def unit(x):
-        return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-    maps = inputs.maps.astype(np.float64)
-    means = [
-        maps[:, top:bottom, left:right].mean(axis=(1, 2))
-        for top, left, bottom, right in size.grid.cells
-    ]
-    regions = unit(np.stack(means, axis=1))
-    if size.components is not None:
-        whitening = inputs.whitening
-        regions = unit((regions - whitening.mean) @ whitening.projection)
-    responses = regions @ inputs.parts.T.astype(np.float64)
-    if beta is None:
-        return responses.max(axis=1)
-    return (logsumexp(beta * responses, axis=1) - np.log(size.regions)) / beta
-
-
-def test_a_size_survives_the_file(sizes, small):
-    assert sizes.Size.of({**dataclasses.asdict(small), "stage": "x"}) == small

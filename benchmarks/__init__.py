@@ -1,0 +1,1 @@
+"""Benchmarks of accuracy, explanations and speed; run as ``python -m benchmarks.…``."""

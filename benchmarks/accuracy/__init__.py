@@ -1,0 +1,1 @@
+"""Benchmarks of accuracy: DP-Net against baselines, and the choice of settings."""

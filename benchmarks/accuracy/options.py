@@ -1,0 +1,201 @@
+"""The command line of `global_vs_parts.py`: what to read, what to measure with."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data.readers import (
+    Split,
+    read_cub,
+    read_folders,
+    read_mit67,
+    split_folders,
+)
+
+__all__ = ["Options", "read_options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for, its data set's lists read.
+
+    Parameters
+    ----------
+    data, output : Path
+        Folders of the data set and of the results.
+    memory : Path or None
+        Folder of the feature maps.
+    layout : str
+        How the data set is laid out.
+    backbone : str
+        As `FeatureMaps` takes it.
+    image_size : int
+        Side of the images in pixels.
+    seeds : list of int
+    plan : list of (Split, list of int)
+        The seeds that each split is used with.
+    split_note : str
+        What kind of split it is.
+    command : str
+        The command line, without folders of this machine.
+    """
+
+    data: Path
+    output: Path
+    memory: Path | None
+    layout: str
+    backbone: str
+    image_size: int
+    seeds: list[int]
+    plan: list[tuple[Split, list[int]]]
+    split_note: str
+    command: str
+
+
+def read_options(arguments: list[str] | None = None) -> Options:
+    """Read the command line, and the lists of images that it names.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of this process.
+
+    Returns
+    -------
+    Options
+
+    Raises
+    ------
+    SystemExit
+        After saying on stderr what is wrong with them.
+    """
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    wrong = _wrong_split(args)
+    if wrong:
+        parser.error(wrong)
+    try:
+        plan, note = _plan(args)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return Options(
+        data=args.data,
+        output=args.output,
+        memory=args.memory,
+        layout=args.layout,
+        backbone=args.backbone,
+        image_size=args.image_size,
+        seeds=args.seeds,
+        plan=plan,
+        split_note=note,
+        command=_command(args),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.global_vs_parts",
+        description=(
+            "Measure part descriptors against the global descriptor of the same "
+            "frozen backbone. Prints a Markdown table; writes "
+            "<data>_<backbone>_<size>.json and .png."
+        ),
+    )
+    add = parser.add_argument
+    add("--data", required=True, type=Path, metavar="DIR", help="the data set")
+    add(
+        "--layout",
+        choices=("folders", "cub", "mit67"),
+        default="folders",
+        help="of DIR: class folders, or CUB-200-2011 or MIT-67 as their owners ship "
+        "them, with their split (default: %(default)s)",
+    )
+    add("--train", metavar="SUB", help="folder in DIR with the training class folders")
+    add("--test", metavar="SUB", help="folder in DIR with the test class folders")
+    add(
+        "--test-fraction",
+        type=float,
+        metavar="F",
+        help="instead of --train and --test: DIR holds the class folders, and this "
+        "share of each class, drawn anew with each seed, is for testing",
+    )
+    add(
+        "--backbone",
+        default="efficientnet_lite0",
+        metavar="NAME",
+        help="efficientnet_lite0, resnet50, vgg19 or timm/<name> (default: "
+        "%(default)s)",
+    )
+    add(
+        "--image-size",
+        type=int,
+        default=224,
+        metavar="N",
+        help="side in pixels of the square each image is resized and cropped to "
+        "(default: %(default)s)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        metavar="SEED",
+        help="random states of the methods, of the folds that choose the SVM's C and, "
+        "with --test-fraction, of the split (default: 0 1 2)",
+    )
+    add(
+        "--memory",
+        type=Path,
+        metavar="DIR",
+        help="keeps the feature maps for the next run (default: a temporary folder)",
+    )
+    add("--output", required=True, type=Path, metavar="DIR", help="for the results")
+    return parser
+
+
+def _wrong_split(args: argparse.Namespace) -> str | None:
+    """Say what is wrong with the options that name the split."""
+    named = [sub for sub in (args.train, args.test) if sub is not None]
+    fraction = args.test_fraction
+    if args.layout != "folders":
+        if named or fraction is not None:
+            return (
+                f"--layout {args.layout} has its owners' split: leave out --train, "
+                "--test and --test-fraction"
+            )
+    elif len(named) != (2 if fraction is None else 0):
+        return "--layout folders needs --train and --test, or --test-fraction alone"
+    elif any(Path(sub).is_absolute() for sub in named):
+        return "--train and --test name folders inside --data"
+    elif fraction is not None and not 0 < fraction < 1:
+        return f"--test-fraction must be between 0 and 1, got {fraction:g}"
+    return None
+
+
+def _plan(args: argparse.Namespace) -> tuple[list[tuple[Split, list[int]]], str]:
+    """Return the splits with their seeds, and what kind of split it is."""
+    if args.layout == "cub":
+        return [(read_cub(args.data), args.seeds)], "the owners' split"
+    if args.layout == "mit67":
+        return [(read_mit67(args.data), args.seeds)], "the owners' split"
+    fraction = args.test_fraction
+    if fraction is None:
+        split = read_folders(args.data, args.train, args.test)
+        return [(split, args.seeds)], f"folders {args.train} and {args.test}"
+    plan = [(split_folders(args.data, fraction, seed), [seed]) for seed in args.seeds]
+    return plan, f"test fraction {fraction:g}, drawn anew with each seed"
+
+
+def _command(args: argparse.Namespace) -> str:
+    words = ["python", "-m", "benchmarks.accuracy.global_vs_parts"]
+    words += ["--data", args.data.resolve().name, "--layout", args.layout]
+    if args.test_fraction is not None:
+        words += ["--test-fraction", str(args.test_fraction)]
+    elif args.layout == "folders":
+        words += ["--train", args.train, "--test", args.test]
+    words += ["--backbone", args.backbone, "--image-size", str(args.image_size)]
+    words += ["--seeds", *map(str, args.seeds)]
+    return shlex.join([*words, "--output", args.output.resolve().name])

@@ -1,0 +1,1 @@
+"""Data sets of the benchmarks, and the feature maps of their images."""

@@ -1,0 +1,1 @@
+"""Benchmarks of explanations: where they point, and how faithful they are."""

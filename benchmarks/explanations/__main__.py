@@ -1,0 +1,320 @@
+"""Measure how good explanations are: DP-Net's, two-stage parts', and Grad-CAM's.
+
+    python -m benchmarks.explanations --data made data/flowers17 --seeds 0 1 2 \
+        --lines explanations.jsonl --memory maps
+    python -m benchmarks.explanations --table
+
+Of DP-Net each of the eight choices among its constraints is measured. All models see
+the same images through the same frozen network; Grad-CAM explains the global
+descriptor and its SVM. `explanations_measures` says what is measured. Each fitted
+model is a line of JSON, and none that is there is measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from sklearn.base import BaseEstimator
+from tqdm import tqdm
+
+from benchmarks.accuracy.methods import (
+    C_GRID,
+    MAX_ITER,
+    N_FOLDS,
+    TWO_STAGE,
+    check_folds,
+    settings_of,
+)
+from benchmarks.accuracy.recipe import experiment
+from benchmarks.accuracy.suites import (
+    OF_REGIONS,
+    add_weight_options,
+    constraints,
+    read_changes,
+)
+from benchmarks.environment import environment
+from benchmarks.explanations.image_sets import MADE, ImageSet, made_images, photographs
+from benchmarks.explanations.measures import measure
+from benchmarks.explanations.models import fit_model, import_grad_cam
+from benchmarks.explanations.table import markdown
+from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
+from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
+
+DPNET = "DP-Net"
+GRAD_CAM = "global descriptor + SVM, Grad-CAM"
+# The same for all methods, so not to be changed of one.
+_COMMON = ("backbone", "image_size")
+
+
+class Trial(NamedTuple):
+    """A method, the constraints that are on, and what is changed of its defaults."""
+
+    method: str
+    constraints: str
+    changes: dict
+
+    def estimator(self, seed: int, **given) -> BaseEstimator:
+        """Make the unfitted estimator.
+
+        Parameters
+        ----------
+        seed : int
+        **given
+            Parameters of all, such as ``image_size``.
+
+        Returns
+        -------
+        estimator
+        """
+        if self.method == GRAD_CAM:
+            # Scores are then those of the network that gradients are taken of.
+            return GlobalFeatures(precision="float32", **given)
+        kind = SoftAssignParts if self.method == TWO_STAGE else DPNetClassifier
+        return kind(random_state=seed, **given, **self.changes)
+
+
+def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
+    """List what is measured.
+
+    Parameters
+    ----------
+    changes : dict
+        Settings of `DPNetClassifier` that are changed from their defaults; those of
+        maps and regions are changed of the two-stage parts too.
+    weights : tuple of 3 floats
+        Of the constraints, as `suites.constraints` takes them.
+
+    Returns
+    -------
+    list of Trial
+    """
+    chosen = constraints(*weights)
+    return [
+        Trial(GRAD_CAM, "", {}),
+        Trial(TWO_STAGE, "", {k: changes[k] for k in OF_REGIONS & {*changes}}),
+        *(Trial(DPNET, name, {**changes, **on}) for name, on in chosen.items()),
+    ]
+
+
+def run(
+    sets: list[ImageSet],
+    listed: list[Trial],
+    seeds: list[int],
+    *,
+    n_perturbed: int,
+    n_steps: int,
+    memory: Path,
+    lines: Path,
+) -> list[dict]:
+    """Measure what the lines do not have yet, adding line by line.
+
+    Parameters
+    ----------
+    sets : list of ImageSet
+    listed : list of Trial
+    seeds : list of int
+    n_perturbed, n_steps : int
+        As `measure` takes them.
+    memory : Path
+        Folder that keeps the maps.
+    lines : Path
+        File of JSON lines.
+
+    Returns
+    -------
+    list of dict
+        All lines of the file.
+    """
+    known = resume(lines, _settings_now)
+    pending = []
+    for data in sets:
+        for seed in seeds:
+            for trial in listed:
+                key = {
+                    "data": data.name,
+                    "image_size": data.image_size,
+                    "n_train": len(data.train),
+                    "n_test": len(data.test),
+                    "n_perturbed": min(n_perturbed, len(data.test)),
+                    "n_steps": n_steps,
+                    "seed": seed,
+                    **trial._asdict(),
+                }
+                if not has_line(known, key):
+                    pending.append((data, trial, key))
+    with tqdm(pending, unit="model") as bar:
+        for data, trial, key in bar:
+            bar.set_description(f"{data.name}, {trial.method} {trial.constraints}")
+            seed = key["seed"]
+            estimator = trial.estimator(seed, image_size=data.image_size, memory=memory)
+            settings = settings_of(estimator)
+            start = time.perf_counter()
+            model = fit_model(estimator, data, seed)
+            fitted = time.perf_counter()
+            found = measure(
+                model, data, n_perturbed=n_perturbed, n_steps=n_steps, seed=seed
+            )
+            line = {
+                **key,
+                "settings": settings,
+                "measures": {name: pair._asdict() for name, pair in found.items()},
+                "fit_seconds": fitted - start,
+                "measure_seconds": time.perf_counter() - fitted,
+            }
+            append_line(lines, line)
+    return read_lines(lines)
+
+
+def _settings_now(line: dict) -> dict:
+    trial = Trial(line["method"], line["constraints"], line["changes"])
+    return settings_of(trial.estimator(line["seed"]))
+
+
+def result_of(lines: list[dict]) -> dict:
+    """Put all lines into one result.
+
+    Parameters
+    ----------
+    lines : list of dict
+
+    Returns
+    -------
+    dict
+        ``rows``: the lines; ``settings``: defaults of each method, which the changes of
+        a row come on top of; ``svm``; ``environment``.
+    """
+    methods = dict.fromkeys(line["method"] for line in lines)
+    where = environment()
+    where["versions"]["captum"] = version("captum")
+    return {
+        "settings": {
+            name: settings_of(Trial(name, "", {}).estimator(0)) for name in methods
+        },
+        "svm": {"C_grid": C_GRID, "n_folds": N_FOLDS, "max_iter": MAX_ITER},
+        "rows": [{k: line[k] for k in line if k != "settings"} for line in lines],
+        "environment": where,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, write the results, print the table.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Command line; default: that of this process.
+    """
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if not args.table:
+        _check_numbers(parser, args)
+        import_grad_cam()
+        try:
+            listed = trials(
+                _changes(args.set),
+                (
+                    args.orthogonality_weight,
+                    args.assignment_weight,
+                    args.specificity_weight,
+                ),
+            )
+            sets = [_read(name, args) for name in args.data]
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+        for data in sets:
+            check_folds(data)
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as temporary:
+            lines = run(
+                sets,
+                listed,
+                args.seeds,
+                n_perturbed=args.n_perturbed,
+                n_steps=args.n_steps,
+                memory=args.memory or Path(temporary),
+                lines=args.lines,
+            )
+        text = json.dumps(result_of(lines), indent=1, ensure_ascii=False)
+        args.output.write_text(text + "\n", encoding="utf-8")
+    elif not args.output.is_file():
+        parser.error(f"there is no file {args.output}")
+    print(markdown(json.loads(args.output.read_text(encoding="utf-8"))["rows"]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.explanations", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add(
+        "--data",
+        nargs="+",
+        metavar="made|DIR",
+        help="made: images of make_part_images, whose parts are known; DIR: class "
+        "folders in DIR/train and DIR/test, or CUB-200-2011 as its owners ship it",
+    )
+    add("--n-train", type=int, default=400, help="made images (default: %(default)s)")
+    add("--n-test", type=int, default=200, help="made images (default: %(default)s)")
+    add("--image-size", type=int, default=224, metavar="N")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of DPNetClassifier that are changed from their defaults, as "
+        "Python writes them; strides and region_scales of two-stage parts too",
+    )
+    add_weight_options(parser)
+    add(
+        "--n-perturbed",
+        type=int,
+        default=40,
+        metavar="N",
+        help="test images that are changed and seen again (default: %(default)s)",
+    )
+    add(
+        "--n-steps",
+        type=int,
+        default=10,
+        metavar="N",
+        help="of deletion and insertion (default: %(default)s)",
+    )
+    add("--memory", type=Path, metavar="DIR", help="keeps the feature maps")
+    add("--lines", type=Path, metavar="JSONL", help="one line a measured model")
+    add("--output", type=Path, default=RESULTS / "explanations.json")
+    add("--table", action="store_true", help="measure nothing, print --output's table")
+    return parser
+
+
+def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if not args.data or not args.lines:
+        parser.error("give --data and --lines, or --table alone")
+    for name in ("n_train", "n_test", "image_size", "n_perturbed", "n_steps"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+
+
+def _read(name: str, args: argparse.Namespace) -> ImageSet:
+    if name == MADE:
+        return made_images(args.n_train, args.n_test, args.image_size)
+    return photographs(Path(name), args.image_size)
+
+
+def _changes(texts: list[str]) -> dict:
+    """Read --set."""
+    changes = dict(read_changes(texts))
+    for name in _COMMON:
+        if name in changes:
+            raise ValueError(f"--set {name}=…: {name} is the same for all methods")
+    return experiment("parts", changes).changes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The plain way computes what the package computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from benchmarks.speed import plain, sizes
+from skdpnet.parts.maxima import part_maxima
+from tests.benchmarks.speed.conftest import as_tensors
+
+
+@pytest.mark.parametrize("beta", [None, 40.0])
+@pytest.mark.parametrize("components", [8, None])
+def test_the_plain_ways_compute_what_ours_does(small, components, beta):
+    size = small.but(components=components)
+    inputs = sizes.make_inputs(size)
+    expected = in_float64(inputs, size, beta)
+
+    maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
+    cells, lengths, norms, offset, parts = as_tensors(inputs)
+    boxes = plain.boxes_of(size.grid, size.images, maps.device)
+    whitening = plain.whitening_of(inputs.whitening, components, maps.device)
+    found = {
+        "plain": plain.maxima(plain.describe(maps, boxes, whitening), parts, beta),
+        "plain from cells": plain.maxima(
+            plain.average(cells, lengths, offset, size.grid), parts, beta
+        ),
+        "ours": part_maxima(
+            cells, lengths, norms, offset, parts, size.grid, beta=beta
+        )[0],
+    }  # fmt: skip
+    for name, own in found.items():
+        np.testing.assert_allclose(own.numpy(), expected, atol=1e-5, err_msg=name)
+
+
+def in_float64(inputs, size, beta) -> np.ndarray:
+    """Maxima of cosines, region by region, in float64."""
+
+    def unit(x):
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    maps = inputs.maps.astype(np.float64)
+    means = [
+        maps[:, top:bottom, left:right].mean(axis=(1, 2))
+        for top, left, bottom, right in size.grid.cells
+    ]
+    regions = unit(np.stack(means, axis=1))
+    if size.components is not None:
+        whitening = inputs.whitening
+        regions = unit((regions - whitening.mean) @ whitening.projection)
+    responses = regions @ inputs.parts.T.astype(np.float64)
+    if beta is None:
+        return responses.max(axis=1)
+    return (logsumexp(beta * responses, axis=1) - np.log(size.regions)) / beta
