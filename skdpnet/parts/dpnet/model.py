@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skdpnet.parts.maxima.autograd import part_maxima
+from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.responses import part_responses
 from skdpnet.regions import RegionGrid
 

@@ -1,4 +1,14 @@
-"""Maxima of parts' responses and their gradients, without holding all responses."""
+"""The maximum over regions and its gradient, a few images and parts at a time.
+
+The symbols are those of `skdpnet.parts.responses`; n images and P parts stand for the
+images and parts of one piece as well as for all. Beside them:
+
+w (n, R, P)
+    Weights ``exp(β S)`` of the regions in a soft maximum, up to a factor. Divided by
+    ``Σ_r w``, they are the derivatives of the maximum with respect to the responses.
+grad_x
+    The gradient of the loss with respect to x, of the shape of x.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +17,31 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from skdpnet.parts.maxima import cuda as fused
-from skdpnet.parts.maxima.buffers import Scratch
-from skdpnet.parts.maxima.pooling_order import (
-    Kept,
-    PoolingFirst,
-    ProjectionFirst,
-    choose_way,
-)
-from skdpnet.parts.maxima.threads import n_side_by_side, side_by_side
-from skdpnet.parts.responses import SMALL_BETA, cosine_factors
+from skdpnet.parts.maxima import cuda
+from skdpnet.parts.maxima.buffers import Buffers
+from skdpnet.parts.maxima.pooling_first import PoolingFirst
+from skdpnet.parts.maxima.pooling_order import PoolingOrder, Tensors
+from skdpnet.parts.maxima.projection_first import ProjectionFirst
+from skdpnet.parts.maxima.reductions import log_mean_exp, summed_entropy
+from skdpnet.parts.maxima.threads import available_threads, run_in_threads
+from skdpnet.parts.responses import cosine_factors
 from skdpnet.regions import RegionGrid
+from skdpnet.utils.batching import slices_of
 
-__all__ = ["part_maxima"]
+__all__ = ["choose_order", "part_maxima"]
 
-# Some images, and some parts.
+# A slice of the images, and a slice of the parts.
 _Piece = tuple[slice, slice]
 
-# Responses of so many bytes at once: what the caches of a processor hold together with
-# what they are made of, and enough work for a GPU.
-_PIECE_BYTES = {"cpu": 3 * 2**20}
-_PIECE_BYTES_ELSEWHERE = 256 * 2**20
-# With fewer, handing Python from thread to thread takes longer than it gains.
-_PIECES_A_THREAD = 4
-# exp(a S) of cosines fits float32 up to this a without taking off the largest first,
-# even of cosines in bfloat16 that rounding has made twice as large as they can be.
-_LARGEST_PLAIN_FACTOR = 40.0
+# Bytes of the responses of a piece. On a CPU its caches then hold them together with
+# the operands they are computed from; a GPU needs more to keep it busy.
+_PIECE_BYTES_CPU = 3 * 2**20
+_PIECE_BYTES_GPU = 256 * 2**20
+# With fewer pieces, switching Python between threads costs more than threads gain.
+_MIN_PIECES_PER_THREAD = 4
+# Pooling first rounds responses, and so the exponentials of a soft maximum, to the
+# dtype of the products. Their error in the maximum is divided by β.
+_MIN_BETA_POOLING_FIRST = 5.0
 
 
 def part_maxima(
@@ -48,43 +57,44 @@ def part_maxima(
     dtype: torch.dtype | None = None,
     kernels: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Maxima of all parts' responses, and how unclearly the parts claim the regions.
+    """Maxima of all parts' responses over the regions, and the assignment penalty.
 
-    `soft_maximum` and `losses.assignment` of `part_responses`, worked out a few
-    images and parts at a time, so that the responses of all regions to all parts are
-    never held together. Their gradients reach `parts` alone: for hard maxima through
-    the region of each maximum, for soft ones through one number a part and cell, or a
-    part and channel.
+    The results are those of `plain_maxima`: `soft_maximum` and `losses.assignment` of
+    `part_responses`. The responses are computed for a few images and parts at a time,
+    which saves the memory of all N·R·P responses, and the time to write and read them.
+    For the gradient a hard maximum keeps the number of its region, and a soft maximum
+    one number for each cell and part, or for each channel and part.
 
     Parameters
     ----------
     cells, lengths, norms, offset, parts, grid
-        As in `part_responses`; constants but for `parts`.
+        See `part_responses`. Gradients reach `parts` alone.
     beta : float > 0 or None
         See `soft_maximum`.
     temperature : float > 0 or None
-        Of the assignment penalty; None: it is not worked out.
+        Temperature of the assignment penalty; None: the penalty is 0.
     dtype : torch.dtype or None
-        Of the factors of products with parts, and of those of the gradient; None: that
-        of the cells, in which what comes of the products is added up.
+        The dtype of the factors of the matrix products, forward and backward. None:
+        the dtype of the cells. Sums are always accumulated in the dtype of the cells.
     kernels : bool
-        Whether the kernels of `skdpnet.parts.maxima.cuda`, whose operands are float16,
-        may work it out where they serve: on CUDA, and without a temperature.
+        Whether the Triton kernels of `skdpnet.parts.maxima.cuda`, which round factors
+        to float16, may be used. They are on CUDA, without a temperature.
 
     Returns
     -------
     maxima : tensor of shape (N, P)
-    unclaimed : scalar tensor
-        The assignment penalty; 0 without a temperature.
+    penalty : scalar tensor
     """
-    if kernels and temperature is None and fused.usable(cells, beta):
-        scale, drift = cosine_factors(lengths, norms, offset)
-        maxima = _FusedMaxima.apply(parts, cells, scale, drift, offset, grid, beta)
+    if kernels and temperature is None and cuda.usable(cells, beta):
+        scale, offset_scale = cosine_factors(lengths, norms, offset)
+        maxima = _FusedMaxima.apply(
+            parts, cells, scale, offset_scale, offset, grid, beta
+        )
         return maxima, cells.new_zeros(())
     if not torch.is_grad_enabled():
-        # The function is told of gradients that nobody will ask for.
+        # Even then `_Maxima` would see that the parts require a gradient.
         parts = parts.detach()
-    # An autocast around it would round what is to be exact here.
+    # Autocast would round sums that are kept in full precision here.
     with torch.autocast(cells.device.type, enabled=False):
         return _Maxima.apply(
             parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
@@ -92,243 +102,238 @@ def part_maxima(
 
 
 class _Maxima(torch.autograd.Function):
-    """See `part_maxima`."""
+    """The maxima in PyTorch operations; see `part_maxima`."""
 
     @staticmethod
     def forward(
         ctx, parts, cells, lengths, norms, offset, grid, beta, temperature, dtype
     ):
-        n, learns = len(cells), ctx.needs_input_grad[0]
-        choice = choose_way(cells, grid, dtype, beta, learns)
-        # Responses come β times as large, which costs nothing here.
-        sharpness = beta or 1.0
-        given = cells, lengths, norms, offset, parts * sharpness
-        way = choice(*given, grid, dtype)
-        a_part = grid.n_regions * way.itemsize
-        n_threads = _n_threads(n, len(parts), a_part, parts.device)
-        whole = temperature is not None
-        pieces = list(_pieces(parts, n, a_part, n_threads, whole=whole))
+        n, needs_gradient = len(cells), ctx.needs_input_grad[0]
+        order_class = choose_order(cells, grid, dtype, beta, needs_gradient)
+        # Scaling the parts by β gives exponents β S without a pass over S.
+        response_scale = beta or 1.0
+        inputs = cells, lengths, norms, offset, parts * response_scale
+        order = order_class(*inputs, grid, dtype)
+        bytes_per_part = grid.n_regions * order.itemsize
+        n_threads = _n_threads(n, len(parts), bytes_per_part, parts.device)
+        # The entropy of a region needs its responses to all parts.
+        all_parts = temperature is not None
+        pieces = list(_pieces(parts, n, bytes_per_part, n_threads, all_parts=all_parts))
         maxima = cells.new_empty(n, len(parts))
 
-        def respond(own: Sequence[_Piece]):
-            return _respond(
-                way.with_own_memory(), own, maxima, beta, sharpness, temperature, learns
+        def compute(share: Sequence[_Piece]):
+            return _maxima_of_pieces(
+                order.with_new_buffers(),
+                share,
+                maxima,
+                beta,
+                response_scale,
+                temperature,
+                needs_gradient,
             )
 
-        done = side_by_side(respond, pieces, n_threads)
-        kept = [one for some, _, _ in done for one in some]
-        n_claims = max(1, n * grid.n_regions)
-        unclaimed = sum([entropy for _, entropy, _ in done], cells.new_zeros(()))
-        pulls = [own for _, _, own in done if own is not None]
-        pull = sum(pulls) / n_claims if pulls else None
-        # Not the way itself, whose memory would stay as long as the graph does.
-        each = [tensor for own in kept for tensor in own]
-        ctx.save_for_backward(*given, way.factor, pull, *each)
-        ctx.choice, ctx.grid, ctx.dtype = choice, grid, dtype
+        results = run_in_threads(compute, pieces, n_threads)
+        kept = [tensors for pieces_kept, _, _ in results for tensors in pieces_kept]
+        n_all_regions = max(1, n * grid.n_regions)
+        entropy = sum([entropy for _, entropy, _ in results], cells.new_zeros(()))
+        gradients = [gradient for _, _, gradient in results if gradient is not None]
+        penalty_gradient = sum(gradients) / n_all_regions if gradients else None
+        # The pooling order is not saved: its buffers would live as long as the graph.
+        tensors = [tensor for piece_kept in kept for tensor in piece_kept]
+        ctx.save_for_backward(*inputs, order.cast_cells, penalty_gradient, *tensors)
+        ctx.order_class, ctx.grid, ctx.dtype = order_class, grid, dtype
         ctx.hard, ctx.pieces, ctx.n_threads = beta is None, pieces, n_threads
-        return maxima, unclaimed / n_claims
+        return maxima, entropy / n_all_regions
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, slopes, unclaimed_slope):
+    def backward(ctx, grad_maxima, grad_penalty):
         saved = ctx.saved_tensors
-        given, (factor, pull), kept = saved[:5], saved[5:7], saved[7:]
-        way = ctx.choice(*given, ctx.grid, ctx.dtype, factor)
-        each = len(kept) // max(1, len(ctx.pieces))
+        inputs, (cast_cells, penalty_gradient), kept = saved[:5], saved[5:7], saved[7:]
+        order = ctx.order_class(*inputs, ctx.grid, ctx.dtype, cast_cells)
+        n_kept = len(kept) // max(1, len(ctx.pieces))
         jobs = [
-            (piece, kept[i * each : (i + 1) * each])
+            (piece, kept[i * n_kept : (i + 1) * n_kept])
             for i, piece in enumerate(ctx.pieces)
         ]
 
-        def learn(own: Sequence[tuple[_Piece, Kept]]) -> torch.Tensor:
-            return _learn(way.with_own_memory(), own, slopes, ctx.hard)
+        def compute(share: Sequence[tuple[_Piece, Tensors]]) -> torch.Tensor:
+            return _gradient_of_pieces(
+                order.with_new_buffers(), share, grad_maxima, ctx.hard
+            )
 
-        with torch.autocast(slopes.device.type, enabled=False):
-            learnt = side_by_side(learn, jobs, ctx.n_threads)
-        gradient = sum(learnt, torch.zeros_like(given[4]))
-        if pull is not None:
-            gradient += unclaimed_slope * pull
-        return gradient, *[None] * 8
+        with torch.autocast(grad_maxima.device.type, enabled=False):
+            gradients = run_in_threads(compute, jobs, ctx.n_threads)
+        # That the parts were scaled by β adds no factor: the 1/β of the soft maximum
+        # cancels it.
+        grad_parts = sum(gradients, torch.zeros_like(inputs[4]))
+        if penalty_gradient is not None:
+            grad_parts += grad_penalty * penalty_gradient
+        return grad_parts, *[None] * 8
 
 
-def _respond(
-    way: PoolingFirst | ProjectionFirst,
+def _maxima_of_pieces(
+    order: PoolingOrder,
     pieces: Sequence[_Piece],
     maxima: torch.Tensor,
     beta: float | None,
-    sharpness: float,
+    response_scale: float,
     temperature: float | None,
-    learns: bool,
-) -> tuple[list[Kept], torch.Tensor, torch.Tensor | None]:
-    """Work out the maxima of some pieces, into `maxima`.
+    needs_gradient: bool,
+) -> tuple[list[Tensors], torch.Tensor, torch.Tensor | None]:
+    """Compute the maxima of some pieces, and write them into `maxima`.
 
     Returns
     -------
     kept : list of tuples of tensors
-        What `_learn` wants of each piece.
-    unclaimed : scalar tensor
-        Sum of the entropies of their regions over the parts.
-    pull : tensor of shape (P, K) or None
-        Gradient of that sum; None: nobody asks for one.
+        What `_gradient_of_pieces` needs, for each piece.
+    entropy : scalar tensor
+        Sum of the entropies of the pieces' regions; 0 without a temperature.
+    gradient : tensor of shape (P, K) or None
+        Gradient of that sum with respect to the parts, where it is needed.
     """
-    kept: list[Kept] = []
-    unclaimed = maxima.new_zeros(())
-    pull = way.start() if learns and temperature is not None else None
-    scratch = Scratch(maxima.device)
-    for some, block in pieces:
-        responses = way.responses(some, block)
+    kept: list[Tensors] = []
+    entropy = maxima.new_zeros(())
+    with_gradient = needs_gradient and temperature is not None
+    sums = order.new_sums() if with_gradient else None
+    buffers = Buffers(maxima.device)
+    for images, block in pieces:
+        responses = order.responses(images, block)
         if temperature is not None:
-            entropy, slopes, per_region = _entropy(
-                responses, sharpness, temperature, learns, scratch
+            piece_entropy, grad_responses, region_factor = summed_entropy(
+                responses, response_scale, temperature, needs_gradient, buffers
             )
-            unclaimed += entropy
-            if pull is not None and slopes is not None:
-                way.add(pull, some, block, way.carry(some, slopes, per_region))
-        if beta is None and learns:
-            values, argument = responses.max(dim=1)
-            maxima[some, block] = values
-            kept.append((argument,))
+            entropy += piece_entropy
+            if sums is not None and grad_responses is not None:
+                partial = order.partial_gradient(images, grad_responses, region_factor)
+                order.add(sums, images, block, partial)
+        if beta is None and needs_gradient:
+            values, argmax = responses.max(dim=1)
+            maxima[images, block] = values
+            kept.append((argmax,))
         elif beta is None:
-            maxima[some, block] = responses.amax(dim=1)
+            maxima[images, block] = responses.amax(dim=1)
         else:
-            maxima[some, block], total = _log_mean_exp(responses, beta)
-            if learns:
-                kept.append((*way.carry(some, responses), total))
-    return kept, unclaimed, None if pull is None else way.total(pull)
+            maxima[images, block], total = log_mean_exp(responses, beta)
+            if needs_gradient:
+                weights = responses
+                kept.append((*order.partial_gradient(images, weights), total))
+    return kept, entropy, None if sums is None else order.gradient(sums)
 
 
-def _learn(
-    way: PoolingFirst | ProjectionFirst,
-    jobs: Sequence[tuple[_Piece, Kept]],
-    slopes: torch.Tensor,
+def _gradient_of_pieces(
+    order: PoolingOrder,
+    jobs: Sequence[tuple[_Piece, Tensors]],
+    grad_maxima: torch.Tensor,
     hard: bool,
 ) -> torch.Tensor:
-    """Gradient (P, K) at the parts of some pieces' maxima, whose slopes are (N, P)."""
-    sums = way.start()
-    for (some, block), kept in jobs:
-        slope = slopes[some, block]
+    """Gradient (P, K) with respect to the parts, through the maxima of some pieces.
+
+    `grad_maxima` has the shape (N, P) of all maxima.
+    """
+    sums = order.new_sums()
+    for (images, block), kept in jobs:
+        gradient = grad_maxima[images, block]
         if hard:
-            way.gather(sums, some, block, kept[0], slope)
+            order.add_regions(sums, images, block, kept[0], gradient)
         else:
-            *carried, total = kept
-            way.add(sums, some, block, tuple(carried), slope / total)
-    return way.total(sums)
+            *partial, total = kept
+            order.add(sums, images, block, tuple(partial), gradient / total)
+    return order.gradient(sums)
 
 
 class _FusedMaxima(torch.autograd.Function):
-    """See `part_maxima`; by kernels."""
+    """The maxima in Triton kernels; see `part_maxima`."""
 
     @staticmethod
-    def forward(ctx, parts, cells, scale, drift, offset, grid, beta):
-        inputs = cells, scale, drift, offset, parts
-        maxima, argument = fused.fused_maxima(*inputs, grid, beta)
-        ctx.save_for_backward(*inputs, maxima if argument is None else argument)
+    def forward(ctx, parts, cells, scale, offset_scale, offset, grid, beta):
+        inputs = cells, scale, offset_scale, offset, parts
+        maxima, argmax = cuda.fused_maxima(*inputs, grid, beta)
+        ctx.save_for_backward(*inputs, maxima if argmax is None else argmax)
         ctx.grid, ctx.beta = grid, beta
         return maxima
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, slopes):
+    def backward(ctx, grad_maxima):
         *inputs, kept = ctx.saved_tensors
-        gradient = fused.fused_gradient(*inputs, ctx.grid, ctx.beta, kept, slopes)
-        return gradient, *[None] * 6
+        grad_parts = cuda.fused_gradient(*inputs, ctx.grid, ctx.beta, kept, grad_maxima)
+        return grad_parts, *[None] * 6
+
+
+def choose_order(
+    cells: torch.Tensor,
+    grid: RegionGrid,
+    dtype: torch.dtype | None,
+    beta: float | None,
+    needs_gradient: bool,
+) -> type[PoolingOrder]:
+    """Choose the order that is faster.
+
+    Parameters
+    ----------
+    cells : tensor of shape (N, H·W, K)
+    grid : RegionGrid
+    dtype : torch.dtype or None
+        The dtype of the factors of the matrix products; None: that of the cells.
+    beta : float or None
+        See `soft_maximum`.
+    needs_gradient : bool
+        Whether a backward pass may follow.
+
+    Returns
+    -------
+    PoolingFirst or ProjectionFirst
+        The class, not an instance.
+    """
+    sharp = beta is None or beta >= _MIN_BETA_POOLING_FIRST
+    if not needs_gradient or dtype is None or not sharp:
+        return ProjectionFirst
+    # The partial gradients of `PoolingFirst`, and its products, grow with K.
+    if cells.shape[2] < grid.n_regions:
+        return PoolingFirst
+    return ProjectionFirst
 
 
 def _pieces(
-    parts: torch.Tensor, n: int, a_part: int, n_threads: int, *, whole: bool
+    parts: torch.Tensor,
+    n_images: int,
+    bytes_per_part: int,
+    n_threads: int,
+    *,
+    all_parts: bool,
 ) -> Iterator[_Piece]:
-    """Cut n images, and parts unless whole, so that a piece's responses are few.
+    """Cut images, and parts unless a piece needs all of them, into pieces.
 
-    And so that the threads have about as many of them each. Responses to a part take
-    `a_part` bytes an image.
+    The responses of a piece take about `_piece_bytes`, where those of one image to
+    one part take `bytes_per_part`. The threads get about as many pieces each.
     """
-    most = _PIECE_BYTES.get(parts.device.type, _PIECE_BYTES_ELSEWHERE)
+    budget = _piece_bytes(parts.device)
     n_parts = len(parts)
-    n_blocks = 1 if whole else math.ceil(n_parts * a_part / most)
-    width = math.ceil(n_parts / n_blocks)
-    highest = max(1, min(most // (width * a_part), math.ceil(n / n_threads)))
+    n_blocks = 1 if all_parts else math.ceil(n_parts * bytes_per_part / budget)
+    parts_per_block = math.ceil(n_parts / n_blocks)
+    most = budget // (parts_per_block * bytes_per_part)
+    most = max(1, min(most, math.ceil(n_images / n_threads)))
 
-    def longest_share(height: int) -> int:
-        return height * math.ceil(math.ceil(n / height) * n_blocks / n_threads)
+    def images_of_the_busiest_thread(n_at_once: int) -> int:
+        n_pieces = math.ceil(n_images / n_at_once) * n_blocks
+        return n_at_once * math.ceil(n_pieces / n_threads)
 
-    # The highest of those that let no thread wait for long.
-    height = min(range(highest, highest // 2, -1), key=longest_share)
-    for first in range(0, n, height):
-        for part in range(0, n_parts, width):
-            yield (
-                slice(first, min(n, first + height)),
-                slice(part, min(n_parts, part + width)),
-            )
-
-
-def _n_threads(n: int, n_parts: int, a_part: int, device: torch.device) -> int:
-    """Tell how many threads shall have pieces of their own; one: there are too few."""
-    n_threads = n_side_by_side(device)
-    least = _PIECES_A_THREAD * _PIECE_BYTES.get(device.type, 0)
-    return n_threads if n * n_parts * a_part >= n_threads * least else 1
+    # Of equally good sizes the largest, which comes first.
+    sizes = range(most, most // 2, -1)
+    for images in slices_of(n_images, min(sizes, key=images_of_the_busiest_thread)):
+        for block in slices_of(n_parts, parts_per_block):
+            yield images, block
 
 
-def _log_mean_exp(
-    responses: torch.Tensor, beta: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Soft maxima (n, P) of responses times β.
-
-    These become exponentials, whose sums are (n, P).
-    """
-    if beta < SMALL_BETA:
-        mean = responses.expm1_().mean(dim=1)
-        return torch.log1p(mean) / beta, responses.add_(1).sum(dim=1)
-    shift = torch.zeros((), device=responses.device)
-    if beta > _LARGEST_PLAIN_FACTOR:
-        shift = responses.amax(dim=1)
-        responses.sub_(shift[:, None])
-    # Added up in float32 whatever they are, and rounded once; asked for, a wider sum
-    # copies them first.
-    total = responses.exp_().sum(dim=1).to(_wide(responses))
-    maxima = (torch.log(total / responses.shape[1]) + shift) / beta
-    return maxima, total
+def _n_threads(
+    n_images: int, n_parts: int, bytes_per_part: int, device: torch.device
+) -> int:
+    """Choose the number of threads: 1 where there is too little work for several."""
+    n_threads = available_threads(device)
+    least = n_threads * _MIN_PIECES_PER_THREAD * _piece_bytes(device)
+    return n_threads if n_images * n_parts * bytes_per_part >= least else 1
 
 
-def _entropy(
-    responses: torch.Tensor,
-    sharpness: float,
-    temperature: float,
-    learns: bool,
-    scratch: Scratch,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Sum of the regions' entropies over parts, and its slopes at the cosines.
-
-    Responses are cosines times the sharpness. The slopes are (n, R, P) times (n, R),
-    which is cheaper to multiply by later.
-    """
-    z = _like(responses, _wide(responses), "z", scratch)
-    z.copy_(responses).div_(sharpness * temperature)
-    if 1 / temperature > _LARGEST_PLAIN_FACTOR:
-        z -= z.amax(dim=2, keepdim=True)
-    weights = torch.exp(z, out=_like(z, z.dtype, "weights", scratch))
-    total = weights.sum(dim=2)
-    # H = log Σ w - Σ w z / Σ w, of w = exp z, falls by w (z - Σ w z / Σ w) / Σ w.
-    product = z.mul_(weights)
-    mean = product.sum(dim=2) / total
-    entropies = torch.log(total) - mean
-    if not learns:
-        return entropies.sum(), None, total
-    slopes = product.addcmul_(weights, mean[..., None], value=-1)
-    if slopes.dtype != responses.dtype:
-        slopes = _like(slopes, responses.dtype, "slopes", scratch).copy_(slopes)
-    return entropies.sum(), slopes, -1 / (temperature * total)
-
-
-def _like(
-    given: torch.Tensor, dtype: torch.dtype, name: str, scratch: Scratch
-) -> torch.Tensor:
-    """Return memory for (n, R, P) that lies as what is given does."""
-    n, n_regions, n_parts = given.shape
-    if given.stride(1) == 1:
-        return scratch(name, (n, n_parts, n_regions), dtype).transpose(1, 2)
-    return scratch(name, (n, n_regions, n_parts), dtype)
-
-
-def _wide(responses: torch.Tensor) -> torch.dtype:
-    """Return the precision that sums over responses have."""
-    return torch.promote_types(responses.dtype, torch.float32)
+def _piece_bytes(device: torch.device) -> int:
+    return _PIECE_BYTES_CPU if device.type == "cpu" else _PIECE_BYTES_GPU

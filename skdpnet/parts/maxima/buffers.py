@@ -1,4 +1,4 @@
-"""Memory for what is worked out piece by piece."""
+"""Buffers that the pieces of a computation reuse."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-__all__ = ["Scratch"]
+__all__ = ["Buffers"]
 
 
-class Scratch:
-    """Memory that the pieces of one pass use one after the other.
+class Buffers:
+    """Named buffers that the pieces of a computation reuse one after the other.
 
-    A piece of a few MiB that is freed often goes back to the system, and comes again
-    page by page: that takes longer than most operations on it.
+    They save page faults: memory of a few MiB that is freed often goes back to the
+    operating system, and allocating it again takes longer than most operations on it.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ class Scratch:
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._held: dict[str, torch.Tensor] = {}
+        self._buffers: dict[str, torch.Tensor] = {}
 
     def __call__(
         self, name: str, shape: Sequence[int], dtype: torch.dtype
     ) -> torch.Tensor:
-        """Return the memory of this name, with whatever numbers are in it.
+        """Return the buffer of this name; its contents are undefined.
 
         Parameters
         ----------
         name : str
-            What had it before under this name is overwritten.
+            A tensor that was returned under the same name before is overwritten.
         shape : sequence of int
         dtype : torch.dtype
 
@@ -42,8 +42,8 @@ class Scratch:
         contiguous tensor
         """
         n = math.prod(shape)
-        held = self._held.get(name)
-        if held is None or held.dtype != dtype or len(held) < n:
-            held = torch.empty(n, dtype=dtype, device=self._device)
-            self._held[name] = held
-        return held[:n].view(*shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.dtype != dtype or len(buffer) < n:
+            buffer = torch.empty(n, dtype=dtype, device=self._device)
+            self._buffers[name] = buffer
+        return buffer[:n].view(*shape)

@@ -1,8 +1,9 @@
-"""Pieces of work side by side: on a CPU each thread has pieces of its own.
+"""Threads that each work on pieces of their own, with one torch thread each.
 
-torch has all its threads take part in every operation, and wait for one another after
-each. Where another process has one of the cores, that waiting is nearly all the time
-that operations on a few MiB take.
+By itself torch splits every operation among all its threads and waits for all of them
+after it. Where another process occupies one of the cores, nearly all the time of
+operations on a few MiB is spent waiting. Threads with pieces of their own wait for one
+another once, at the end.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["n_side_by_side", "side_by_side"]
+__all__ = ["available_threads", "run_in_threads"]
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 _lock = threading.Lock()
+# The number of threads, and the pool.
 _pool: tuple[int, ThreadPoolExecutor] | None = None
 
 
-def n_side_by_side(device: torch.device) -> int:
-    """Tell how many threads `side_by_side` has for work on a device.
+def available_threads(device: torch.device) -> int:
+    """Return how many threads `run_in_threads` may use for work on a device.
 
     Parameters
     ----------
@@ -35,36 +37,36 @@ def n_side_by_side(device: torch.device) -> int:
     Returns
     -------
     int
-        On a CPU as many as torch has in the calling thread, elsewhere one.
+        On a CPU as many as torch uses in the calling thread, elsewhere 1.
     """
-    # Only there is a thread's number of threads its own.
+    # Only OpenMP lets each thread have a number of torch threads of its own.
     if device.type != "cpu" or not torch.backends.openmp.is_available():
         return 1
     return torch.get_num_threads()
 
 
-def side_by_side(
+def run_in_threads(
     work: Callable[[Sequence[Piece]], Result], pieces: Sequence[Piece], n_threads: int
 ) -> list[Result]:
-    """Work on pieces in several threads, in which each operation has one thread.
+    """Share pieces among several threads, with one torch thread in each.
 
-    Which pieces go together depends on their number and that of the threads alone:
-    what is added up is so in the same order every time.
+    Which pieces a thread gets depends only on the number of pieces and of threads, so
+    sums over the results are always taken in the same order.
 
     Parameters
     ----------
     work : callable
-        Takes successive pieces, at least one. It must not write where others do. It
-        runs in the caller's inference mode, without gradients.
+        Takes successive pieces, at least one. It must not write to memory that other
+        calls use. It runs in the caller's inference mode and without gradients.
     pieces : sequence
     n_threads : int
-        See `n_side_by_side`. One, or with a single piece: the calling thread works,
-        in which operations have all of torch's threads.
+        At most `available_threads`. With 1, or with a single piece, the calling
+        thread does the work, with all of torch's threads in each operation.
 
     Returns
     -------
     list
-        What the work returned, in the order of the pieces.
+        The results of `work`, in the order of the pieces.
     """
     n = min(n_threads, len(pieces))
     if n <= 1:
@@ -81,30 +83,34 @@ def side_by_side(
 
 
 def _threads(n: int) -> ThreadPoolExecutor:
-    """Return a pool of at least n threads, to each of which torch gives one."""
+    """Return a pool of at least n threads, with one torch thread in each."""
     global _pool
     with _lock:
         if _pool is None or _pool[0] < n:
-            before, ready = torch.get_num_threads(), threading.Barrier(n + 1)
-            pool = ThreadPoolExecutor(n, "skdpnet", _have_one_thread)
-            # A pool starts its threads one by one, as work comes.
+            n_torch_threads = torch.get_num_threads()
+            ready = threading.Barrier(n + 1)
+            pool = ThreadPoolExecutor(n, "skdpnet", _use_one_torch_thread)
+            # A pool starts a thread only when a job finds no idle one. Jobs that wait
+            # for one another make it start all of them here.
             for _ in range(n):
                 pool.submit(ready.wait)
             ready.wait()
-            # What a thread is told, torch tells those that come after it.
-            torch.set_num_threads(before)
+            # The number that the pool's threads have set would otherwise be the
+            # default of all threads that start later.
+            torch.set_num_threads(n_torch_threads)
             _pool = n, pool
         return _pool[1]
 
 
-def _have_one_thread() -> None:
-    # A thread's number is set when it is first asked for.
+def _use_one_torch_thread() -> None:
+    # torch initialises a thread's number when it is first read; that would overwrite
+    # a number that was set before.
     torch.get_num_threads()
     torch.set_num_threads(1)
 
 
 def _forget_threads() -> None:
-    """Start anew in a forked process, in which none of the threads is."""
+    """Drop the pool in a forked process, where its threads do not exist."""
     global _lock, _pool
     _lock, _pool = threading.Lock(), None
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import PartEstimator, places_of, stack_parts
 from skdpnet.parts.initialisation import cluster_parts, moments
-from skdpnet.parts.maxima.autograd import part_maxima
+from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.responses import part_responses
 from skdpnet.parts.soft_assign.sinkhorn import anneal, pieces, select_distinct
 from skdpnet.regions import RegionGrid

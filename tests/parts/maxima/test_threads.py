@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import skdpnet.parts.maxima.threads
-from skdpnet.parts.maxima.threads import n_side_by_side, side_by_side
+from skdpnet.parts.maxima.threads import available_threads, run_in_threads
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def three_threads():
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("n_pieces", [0, 1, 5, 9])
 def test_every_piece_is_worked_on_once_and_in_order(n_threads, n_pieces):
-    shares = side_by_side(list, range(n_pieces), n_threads)
+    shares = run_in_threads(list, range(n_pieces), n_threads)
     assert [piece for share in shares for piece in share] == list(range(n_pieces))
     lengths = [len(share) for share in shares]
     assert len(lengths) == min(n_threads, n_pieces)
@@ -40,10 +40,10 @@ def test_operations_of_a_share_have_one_thread_and_others_keep_theirs(three_thre
         torch.ones(300, 300) @ torch.ones(300, 300)
         return threading.get_ident(), torch.get_num_threads()
 
-    (one, n), (other, m) = side_by_side(work, range(2), 2)
+    (one, n), (other, m) = run_in_threads(work, range(2), 2)
     assert n == m == 1
     assert len({one, other, threading.get_ident()}) == 3
-    assert torch.get_num_threads() == n_side_by_side(CPU) == 3
+    assert torch.get_num_threads() == available_threads(CPU) == 3
     found = []
     later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     later.start()
@@ -53,9 +53,9 @@ def test_operations_of_a_share_have_one_thread_and_others_keep_theirs(three_thre
 
 def test_a_share_that_shares_out_does_not_wait_for_itself():
     def work(pieces):
-        return side_by_side(list, range(4), n_side_by_side(CPU))
+        return run_in_threads(list, range(4), available_threads(CPU))
 
-    assert side_by_side(work, range(2), 2) == [[[0, 1, 2, 3]]] * 2
+    assert run_in_threads(work, range(2), 2) == [[[0, 1, 2, 3]]] * 2
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
@@ -66,7 +66,7 @@ def test_the_callers_inference_mode_is_that_of_the_threads(mode):
 
     with mode():
         out = torch.zeros(6)
-        modes = side_by_side(work, np.arange(6), 3)
+        modes = run_in_threads(work, np.arange(6), 3)
     assert modes == [(mode is torch.inference_mode, False)] * 3
     assert (out == 1).all()
 
@@ -76,14 +76,14 @@ def test_an_error_of_a_thread_is_the_callers():
         raise ValueError(f"piece {pieces[0]}")
 
     with pytest.raises(ValueError, match="piece 0"):
-        side_by_side(work, range(4), 2)
-    assert side_by_side(sum, range(4), 2) == [1, 5]
+        run_in_threads(work, range(4), 2)
+    assert run_in_threads(sum, range(4), 2) == [1, 5]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own():
-    side_by_side(sum, range(4), 2)
+    run_in_threads(sum, range(4), 2)
     assert skdpnet.parts.maxima.threads._pool is not None
     child = os.fork()
     if child == 0:
