@@ -1,4 +1,4 @@
-"""Folders of images with one sub-folder for each class."""
+"""Folders of images with a sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["load_image_folder"]
 
-_EXTENSIONS = frozenset(
+_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 
@@ -17,12 +17,12 @@ _EXTENSIONS = frozenset(
 def load_image_folder(
     path: str | os.PathLike[str],
 ) -> tuple[list[str], NDArray[np.int64], list[str]]:
-    """List the images of a folder with one sub-folder per class.
+    """List the images of a folder that has a sub-folder for each class.
 
-    Images are found by the ending of their name, in either case: .bmp, .gif, .jpeg,
-    .jpg, .pgm, .png, .ppm, .tif, .tiff and .webp. Class folders are searched with
-    all folders below them; links are followed. Other files, and files and folders
-    whose name begins with a dot, are passed over. No image is opened.
+    Images are recognised by the suffix of their name, in upper or lower case: .bmp,
+    .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff and .webp. Class folders are
+    searched with all folders below them; links are followed. Other files, and files
+    and folders whose name begins with a dot, are ignored. No image is opened.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def load_image_folder(
     Returns
     -------
     paths : list of str of length n_images
-        Paths of the images, beginning with `path`: class after class, sorted by
-        folder and by name within it.
-    y : ndarray of shape (n_images,), int
-        Class of each image, a position in `names`.
+        Paths of the images, beginning with `path`, sorted by class, then by folder
+        and name.
+    y : int64 ndarray of shape (n_images,)
+        Class of each image, its position in `names`.
     names : list of str of length n_classes
         Names of the class folders, sorted.
 
@@ -44,6 +44,13 @@ def load_image_folder(
     ValueError
         If `path` is not a folder, has no class folders, or a class folder has no
         image.
+    OSError
+        If a folder cannot be read.
+
+    See Also
+    --------
+    make_part_images : Synthetic images with known parts.
+    torchvision.datasets.ImageFolder : The same order of images and classes.
 
     Examples
     --------
@@ -68,34 +75,36 @@ def load_image_folder(
         if entry.is_dir() and not entry.name.startswith(".")
     )
     if not names:
-        raise ValueError(f"No class folders in {root!r}: one sub-folder per class.")
+        raise ValueError(
+            f"No class folders in {root!r}: it needs a sub-folder for each class."
+        )
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        found = _images_below(os.path.join(root, name))
-        if not found:
+        class_paths = _images_below(os.path.join(root, name))
+        if not class_paths:
             raise ValueError(f"The class folder {name!r} in {root!r} has no image.")
-        paths += found
-        labels += [label] * len(found)
+        paths += class_paths
+        labels += [label] * len(class_paths)
     return paths, np.array(labels, dtype=np.int64), names
 
 
-def _images_below(folder: str) -> list[str]:
+def _images_below(root: str) -> list[str]:
     """Return the images in a folder and below it, sorted by folder and name."""
-    found = []
-    seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        # A link to a folder above would otherwise lead round and round.
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
+    images = []
+    visited = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        # A link to a folder above it would otherwise be followed for ever.
+        real_path = os.path.realpath(folder)
+        if real_path in visited:
+            subfolders.clear()
             continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [
-            (place, file)
+        visited.add(real_path)
+        subfolders[:] = sorted(f for f in subfolders if not f.startswith("."))
+        images += [
+            (folder, file)
             for file in files
             if not file.startswith(".")
-            and os.path.splitext(file)[1].lower() in _EXTENSIONS
+            and os.path.splitext(file)[1].lower() in _SUFFIXES
         ]
-    return [os.path.join(place, file) for place, file in sorted(found)]
+    return [os.path.join(folder, file) for folder, file in sorted(images)]

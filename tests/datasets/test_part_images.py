@@ -1,16 +1,14 @@
-"""Tests of the made images and of the reader of image folders."""
+"""Synthetic images: their reproducibility, their classes, and their true boxes."""
 
-import os
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from skdpnet.datasets import _scenery, load_image_folder, make_part_images
-from skdpnet.datasets._birds import VARIANTS
+from skdpnet.datasets import _scene, make_part_images
+from skdpnet.datasets._bird_parts import VARIANTS
 
 CARRIERS = ("beak", "crest", "wing", "tail")
 ALL_PARTS = {"tail", "legs", "body", "crest", "head", "beak", "eye", "wing"}
@@ -22,7 +20,7 @@ def birds():
 
 
 def render(variants, *, difficulty=0.5, size=224, seed=(7, 1, 3)):
-    return _scenery.render(seed, variants, size, difficulty)
+    return _scene.render(seed, variants, size, difficulty)
 
 
 def test_shapes_types_and_names(birds):
@@ -34,7 +32,7 @@ def test_shapes_types_and_names(birds):
     assert len(birds.variants) == 8
 
 
-def test_same_state_same_images_other_state_other_images():
+def test_images_depend_on_the_random_state_alone():
     first = make_part_images(6, 3, 64, random_state=5)
     again = make_part_images(6, 3, 64, random_state=5)
     other = make_part_images(6, 3, 64, random_state=6)
@@ -48,15 +46,17 @@ def test_same_state_same_images_other_state_other_images():
 def test_more_samples_keep_the_images_of_fewer():
     few = make_part_images(6, 3, 48, random_state=1)
     many = make_part_images(15, 3, 48, random_state=1)
-    known = {
-        (int(c), im.tobytes()) for c, im in zip(many.target, many.images, strict=True)
-    }
-    assert {
-        (int(c), im.tobytes()) for c, im in zip(few.target, few.images, strict=True)
-    } < known
+    few_pairs, many_pairs = (
+        {
+            (int(label), image.tobytes())
+            for label, image in zip(data.target, data.images, strict=True)
+        }
+        for data in (few, many)
+    )
+    assert few_pairs < many_pairs
 
 
-def test_no_image_twice(birds):
+def test_all_images_differ(birds):
     assert len({image.tobytes() for image in birds.images}) == 26
 
 
@@ -69,7 +69,7 @@ def test_classes_are_balanced_and_shuffled(birds):
 
 
 @pytest.mark.parametrize("n_classes", [2, 8, 64])
-def test_each_class_is_a_combination_of_its_own(n_classes):
+def test_each_class_is_another_combination(n_classes):
     data = make_part_images(n_classes, n_classes, 32, 0.0, random_state=0)
     rows = [tuple(v[p] for p in CARRIERS) for v in data.variants]
     assert len(set(rows)) == n_classes
@@ -79,7 +79,7 @@ def test_each_class_is_a_combination_of_its_own(n_classes):
     assert set(steps) <= {1, 2}
 
 
-def test_no_part_alone_tells_all_classes(birds):
+def test_no_part_alone_distinguishes_all_classes(birds):
     for part in CARRIERS:
         assert len({v[part] for v in birds.variants}) < 8
 
@@ -98,15 +98,15 @@ def test_discriminative_parts_follow_from_the_variants(birds):
             sorted(birds.variants[b].items()),
             strict=True,
         )
-        expected = {mine[0] for mine, its in pairs if mine[1] != its[1]}
+        expected = {part for (part, first), (_, second) in pairs if first != second}
         assert expected
         assert table[a, b] == table[b, a] == expected
     for a in range(8):
         assert table[a] == set.union(*(set(table[a, b]) for b in range(8) if b != a))
-    for found, boxes, a in zip(
+    for discriminative, boxes, a in zip(
         birds.discriminative_boxes, birds.boxes, birds.target, strict=True
     ):
-        assert {tuple(box) for box in found.tolist()} == {
+        assert {tuple(box) for box in discriminative.tolist()} == {
             tuple(boxes[part]) for part in table[int(a)] & boxes.keys()
         }
 
@@ -135,27 +135,29 @@ def test_boxes_scale_with_the_image():
 @pytest.mark.parametrize("part", CARRIERS)
 @pytest.mark.parametrize("seed", [(7, 1, 3), (0, 0, 0), (4, 2, 1)])
 def test_another_variant_changes_the_image_inside_the_boxes_only(part, seed):
-    """What differs between two birds of unlike part must be where the boxes say."""
+    """Two birds that differ in a part must look different only inside its boxes."""
     plain = dict(zip(CARRIERS, ("hooked", "plume", "bars", "forked"), strict=True))
-    one = render(plain, seed=seed)
-    two = render(plain | {part: VARIANTS[part][1]}, seed=seed)
-    boxes = np.array([one.boxes[part], two.boxes[part]])
+    first = render(plain, seed=seed)
+    second = render(plain | {part: VARIANTS[part][1]}, seed=seed)
+    boxes = np.array([first.boxes[part], second.boxes[part]])
     (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-    unlike = np.ptp(np.stack([one.image, two.image]).astype(int), axis=0).max(2) > 40
-    rows, cols = np.nonzero(unlike)
+    differs = (
+        np.ptp(np.stack([first.image, second.image]).astype(int), axis=0).max(2) > 40
+    )
+    rows, cols = np.nonzero(differs)
     assert len(rows) > 30
-    # Blur and the shading at the outline reach a little further than the part.
+    # Blur and shading extend a little beyond the outline of the part.
     assert cols.min() >= left - 3 and cols.max() < right + 3
     assert rows.min() >= top - 3 and rows.max() < bottom + 3
-    # And the boxes are no wider than the difference by much.
+    # The boxes are not much larger than the area that differs.
     assert (np.ptp(cols) + 1) * (np.ptp(rows) + 1) > 0.5 * (right - left) * (
         bottom - top
     )
 
 
 @pytest.mark.parametrize("part", CARRIERS)
-def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
-    """A part painted in a colour nothing else has is found again by that colour."""
+def test_the_box_of_a_part_is_where_it_is_painted(part, monkeypatch):
+    """Paint a part in a colour that nothing else has, and find it by that colour."""
     magenta = (255, 0, 255)
 
     def bird(*args):
@@ -164,18 +166,18 @@ def test_box_is_where_the_paint_of_the_part_is(part, monkeypatch):
             for s in original(*args)
         ]
 
-    original = _scenery.draw_bird
-    monkeypatch.setattr(_scenery, "draw_bird", bird)
+    original = _scene.draw_bird
+    monkeypatch.setattr(_scene, "draw_bird", bird)
     variants = dict(zip(CARRIERS, ("broad", "spikes", "spots", "fan"), strict=True))
     scene = render(variants, difficulty=0.0)
     pixels = scene.image.astype(int)
     painted = (np.minimum(pixels[..., 0], pixels[..., 2]) - pixels[..., 1]) > 60
     rows, cols = np.nonzero(painted)
-    found = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
-    np.testing.assert_allclose(scene.boxes[part], found, atol=1.5)
+    expected = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
+    np.testing.assert_allclose(scene.boxes[part], expected, atol=1.5)
 
 
-def test_visible_is_one_without_occluders_and_falls_with_difficulty():
+def test_visible_shares_are_1_without_a_foreground_and_fall_with_difficulty():
     means = []
     for difficulty in (0.0, 0.5, 1.0):
         data = make_part_images(24, 8, 64, difficulty, random_state=0)
@@ -186,7 +188,7 @@ def test_visible_is_one_without_occluders_and_falls_with_difficulty():
     assert means[0] > means[1] > means[2] > 0.5
 
 
-def test_mean_colour_does_not_tell_the_class():
+def test_mean_colour_does_not_reveal_the_class():
     data = make_part_images(200, 8, 48, random_state=0)
     colour = data.images.mean(axis=(1, 2)) / 255.0
     score = cross_val_score(LogisticRegression(C=10.0), colour, data.target, cv=5)
@@ -194,7 +196,7 @@ def test_mean_colour_does_not_tell_the_class():
     assert score.mean() < 0.195
 
 
-def test_place_and_colours_of_the_bird_are_the_same_for_every_class():
+def test_position_and_colours_of_the_bird_do_not_depend_on_its_class():
     birds = [
         render(dict(zip(CARRIERS, row, strict=True)))
         for row in zip(*(VARIANTS[p] for p in CARRIERS), strict=True)
@@ -202,10 +204,10 @@ def test_place_and_colours_of_the_bird_are_the_same_for_every_class():
     for bird in birds[1:]:
         assert bird.boxes["eye"] == birds[0].boxes["eye"]
         left, top, right, bottom = np.rint(bird.boxes["eye"]).astype(int)
-        here = np.s_[top:bottom, left:right]
-        # Only the soft shading feels the outline of beak and crest nearby.
-        gap = bird.image[here].mean((0, 1)) - birds[0].image[here].mean((0, 1))
-        assert np.abs(gap).max() < 20
+        eye = np.s_[top:bottom, left:right]
+        # Only the soft shading depends on the outline of beak and crest nearby.
+        difference = bird.image[eye].mean((0, 1)) - birds[0].image[eye].mean((0, 1))
+        assert np.abs(difference).max() < 20
 
 
 @pytest.mark.parametrize(
@@ -225,77 +227,6 @@ def test_place_and_colours_of_the_bird_are_the_same_for_every_class():
         ("random_state", "seven"),
     ],
 )
-def test_bad_parameters_are_refused(name, value):
+def test_invalid_parameters_are_rejected(name, value):
     with pytest.raises(ValueError, match=name if name != "random_state" else "seed"):
         make_part_images(**{name: value})
-
-
-def save(folder, *names):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        Image.new("RGB", (4, 4)).save(folder / name)
-
-
-def test_folder_is_listed_by_class(tmp_path):
-    save(tmp_path / "owl", "b.JPG", "a.png")
-    save(tmp_path / "owl" / "young", "c.Tiff")
-    save(tmp_path / "crow", "1.bmp", "2.gif", "3.jpeg", "4.webp", "5.ppm")
-    save(tmp_path / "étourneau 鳥", "ünï.png")
-    (tmp_path / "owl" / "notes.txt").write_text("not an image")
-    (tmp_path / "list.csv").write_text("not a folder")
-    save(tmp_path / "owl", ".hidden.png")
-    save(tmp_path / ".cache", "x.png")
-    save(tmp_path / "owl" / ".thumbs", "y.png")
-    paths, y, names = load_image_folder(tmp_path)
-    assert names == ["crow", "owl", "étourneau 鳥"]
-    parts = [os.path.relpath(p, tmp_path).replace(os.sep, "/") for p in paths]
-    assert parts == [
-        *(f"crow/{f}" for f in ("1.bmp", "2.gif", "3.jpeg", "4.webp", "5.ppm")),
-        *("owl/a.png", "owl/b.JPG", "owl/young/c.Tiff"),
-        "étourneau 鳥/ünï.png",
-    ]
-    np.testing.assert_array_equal(y, [0] * 5 + [1] * 3 + [2])
-    for path in paths:
-        with Image.open(path) as image:
-            assert image.size == (4, 4)
-    assert load_image_folder(str(tmp_path))[0] == paths
-
-
-def test_folder_agrees_with_torchvision(tmp_path):
-    torchvision_datasets = pytest.importorskip("torchvision.datasets")
-    save(tmp_path / "b", "2.png", "10.png")
-    save(tmp_path / "b" / "deep", "1.jpg")
-    save(tmp_path / "B", "x.webp")
-    save(tmp_path / "a", "0.tif")
-    paths, y, names = load_image_folder(tmp_path)
-    theirs = torchvision_datasets.ImageFolder(str(tmp_path))
-    assert names == theirs.classes
-    assert list(zip(paths, y.tolist(), strict=True)) == theirs.samples
-
-
-def test_links_are_followed_once(tmp_path):
-    save(tmp_path / "store", "a.png")
-    save(tmp_path / "data" / "owl", "b.png")
-    try:
-        (tmp_path / "data" / "crow").symlink_to(tmp_path / "store", True)
-        (tmp_path / "data" / "owl" / "loop").symlink_to(tmp_path / "data" / "owl", True)
-    except OSError:
-        pytest.skip("no links here")
-    paths, _, names = load_image_folder(tmp_path / "data")
-    assert names == ["crow", "owl"]
-    assert [os.path.basename(p) for p in paths] == ["a.png", "b.png"]
-
-
-def test_bad_folders_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="folder"):
-        load_image_folder(tmp_path / "missing")
-    save(tmp_path, "loose.png")
-    with pytest.raises(ValueError, match="folder"):
-        load_image_folder(tmp_path / "loose.png")
-    with pytest.raises(ValueError, match="No class folders"):
-        load_image_folder(tmp_path)
-    save(tmp_path / "owl", "a.png")
-    (tmp_path / "crow").mkdir()
-    (tmp_path / "crow" / "a.txt").write_text("no image")
-    with pytest.raises(ValueError, match="'crow'"):
-        load_image_folder(tmp_path)
