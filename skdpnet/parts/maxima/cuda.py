@@ -1,19 +1,22 @@
 """Maxima of part responses on CUDA, in Triton kernels that keep responses on the chip.
 
-Regions' descriptors X (N, R, K) are formed for some images at a time; neither the
-responses S (N, R, P) nor projected cells (N, H·W, P) are written to memory. Only the
-gradient through soft maxima writes slopes (n, R, P) of a few images, in float16.
+They save memory traffic: neither the responses S (N, R, P) nor the projected cells (N,
+H·W, P) are written to memory. Region descriptors X (N, R, K) are computed for a few
+images at a time. Only the gradient of soft maxima writes gradients with respect to S
+(n, R, P), for a few images and in float16.
 
-The product's operands are rounded to float16, its sums are float32. Both are unit
-vectors, so a response moves by less than 2⁻¹⁰ even where all errors agree, and by much
-less as a rule. TF32 keeps no more digits, at half the speed.
+The factors of the products are rounded to float16, and their sums are float32. Both
+factors are unit vectors, so a response changes by less than 2⁻¹⁰ even where all
+rounding errors have the same sign, and usually by much less. TF32 has no more digits,
+at half the speed.
+
+Symbols and names are those of `skdpnet.parts.maxima.autograd`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -23,28 +26,31 @@ import torch
 import torch.nn.functional as F
 
 from skdpnet.regions import RegionGrid
+from skdpnet.utils.batching import slices_within
 
 __all__ = ["fused_gradient", "fused_maxima", "usable"]
 
-# Descriptors, or slopes, of so many bytes at once.
+# Bytes of the descriptors, or of the gradients with respect to responses, that are in
+# memory at once: enough images to occupy a GPU, and little beside its memory.
 _PIECE_BYTES = 64 * 2**20
-# Slopes reach the kernel as shares of a part's steepest, times this, so that float16
-# holds small ones too.
-_LIFT = 2.0**10
-_CELLS = (torch.float32, torch.float16, torch.bfloat16)
-# What the self-check takes for right: rounding to float16 explains no more. A response
-# off by 1e-4 changes its weight in the gradient by 0.4 %.
-_MOST_APART, _MOST_APART_GRADIENT = 1e-3, 1e-2
+# Gradients with respect to responses are scaled so that those of each part are at most
+# this number: float16 then represents small ones too.
+_GRADIENT_SCALE = 2.0**10
+_CELL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+# Errors that the self-check accepts, in the maxima and relative to the largest number
+# of the gradient: rounding to float16 explains no more. With β = 40 an error of 1e-4
+# in a response changes its weight in the gradient by 0.4 %.
+_MAX_ERROR, _MAX_GRADIENT_ERROR = 1e-3, 1e-2
 _CHECKED_BETA = 40.0
-# Beyond them rounding of a soft maximum's logarithm is no longer small beside the
-# maximum, or beside what tells its regions apart.
-_LEAST_BETA, _LARGEST_BETA = 0.1, 1e5
+# For smaller β the logarithm of a soft maximum is mostly rounding; for larger β
+# rounding errors of the maximum change the weights of the regions.
+_MIN_BETA, _MAX_BETA = 0.1, 1e5
 
 
 def fused_maxima(
     cells: torch.Tensor,
     scale: torch.Tensor,
-    drift: torch.Tensor,
+    offset_scale: torch.Tensor,
     offset: torch.Tensor,
     parts: torch.Tensor,
     grid: RegionGrid,
@@ -54,108 +60,115 @@ def fused_maxima(
     """Soft or hard maxima of all parts' responses.
 
     ``S[n, r, p] = X[n, r] · parts[p]``, where ``X[n, r] = (mean of the region's cells)
-    · scale[n, r] - drift[n, r] · offset``; the soft maximum is ``(1/β) log (1/R) Σ_r
-    exp(β S)``.
+    · scale[n, r] - offset_scale[n, r] · offset``; the soft maximum is ``(1/β) log (1/R)
+    Σ_r exp(β S)``.
 
     Parameters
     ----------
     cells : tensor of shape (N, H·W, K), float32, float16 or bfloat16
-    scale, drift : tensor of shape (N, R)
+    scale, offset_scale : tensor of shape (N, R)
         Such that X has unit rows, or rows of 0.
     offset : tensor of shape (K,)
     parts : tensor of shape (P, K)
         Unit rows.
     grid : RegionGrid
     beta : float > 0 or None
-        None: the hard maximum.
+        β; None: the hard maximum.
     exact : bool
         Round nothing to float16, for comparisons: many times slower.
 
     Returns
     -------
     maxima : float32 tensor of shape (N, P)
-    argument : int32 tensor of shape (N, P), or None for soft maxima
+    argmax : int32 tensor of shape (N, P), or None for soft maxima
         Number of the region of each hard maximum; the first of equal ones.
     """
     kernels = _kernels()
     n, n_parts = len(cells), len(parts)
-    regions = _Regions(cells, scale, drift, offset, grid)
+    regions = _Regions(cells, scale, offset_scale, offset, grid)
     blocks = kernels.choose_blocks(cells.device, cells.shape[2], exact)
-    operand = _operand(parts, blocks)
+    padded_parts = _padded(parts, blocks)
     maxima = torch.empty(n, n_parts, dtype=torch.float32, device=cells.device)
-    argument = None if beta is not None else torch.empty_like(maxima, dtype=torch.int32)
-    a_image = grid.n_regions * blocks.channels * blocks.dtype.itemsize
+    argmax = None if beta is not None else torch.empty_like(maxima, dtype=torch.int32)
+    bytes_per_image = grid.n_regions * blocks.channels * blocks.dtype.itemsize
     n_blocks = math.ceil(n_parts / blocks.responses["PARTS"])
     with torch.cuda.device_of(cells):
-        for some in _pieces(n, a_image):
-            descriptors = regions.describe(some, blocks.channels, blocks.dtype)
+        for images in slices_within(n, bytes_per_image, _PIECE_BYTES):
+            descriptors = regions.describe(images, blocks.channels, blocks.dtype)
             kernels.maxima[(len(descriptors) * n_blocks,)](
                 descriptors,
-                operand,
-                maxima[some],
-                maxima if argument is None else argument[some],
+                padded_parts,
+                maxima[images],
+                maxima if argmax is None else argmax[images],
                 grid.n_regions,
                 n_parts,
                 1.0 if beta is None else beta / math.log(2),
                 SOFT=beta is not None,
                 **blocks.responses,
             )
-    return maxima, argument
+    return maxima, argmax
 
 
 def fused_gradient(
     cells: torch.Tensor,
     scale: torch.Tensor,
-    drift: torch.Tensor,
+    offset_scale: torch.Tensor,
     offset: torch.Tensor,
     parts: torch.Tensor,
     grid: RegionGrid,
     beta: float | None,
-    kept: torch.Tensor,
-    gradient: torch.Tensor,
+    result: torch.Tensor,
+    grad_maxima: torch.Tensor,
     exact: bool = False,
 ) -> torch.Tensor:
-    """Gradient at the parts, of a gradient at their maxima.
+    """Gradient with respect to the parts, of a gradient with respect to their maxima.
 
-    Through each hard maximum's region alone; through soft maxima by working the
-    responses out again. It holds what reaches the parts by way of the offset.
+    A hard maximum passes it to the descriptor of its region. For soft maxima the
+    responses are computed again.
 
     Parameters
     ----------
-    cells, scale, drift, offset, parts, grid, beta, exact
+    cells, scale, offset_scale, offset, parts, grid, beta, exact
         As in `fused_maxima`.
-    kept : tensor of shape (N, P)
-        What `fused_maxima` returned: the maxima, where they are soft, or the argument.
-    gradient : tensor of shape (N, P)
+    result : tensor of shape (N, P)
+        What `fused_maxima` returned: soft maxima, or the argmax of hard maxima.
+    grad_maxima : tensor of shape (N, P)
 
     Returns
     -------
     float32 tensor of shape (P, K)
-        Summed in float32, in the same order every time.
+        Accumulated in float32, always in the same order.
     """
-    regions = _Regions(cells, scale, drift, offset, grid)
-    gradient = gradient.float().contiguous()
+    regions = _Regions(cells, scale, offset_scale, offset, grid)
+    grad_maxima = grad_maxima.float().contiguous()
     with torch.cuda.device_of(cells):
         if beta is None:
-            return _hard_gradient(regions, kept, gradient)
-        return _soft_gradient(regions, parts, beta, kept.contiguous(), gradient, exact)
+            return _hard_gradient(regions, result, grad_maxima)
+        maxima = result.contiguous()
+        return _soft_gradient(regions, parts, beta, maxima, grad_maxima, exact)
 
 
 def usable(cells: torch.Tensor, beta: float | None) -> bool:
-    """Whether the kernels serve for the maxima of these cells' responses.
+    """Return whether the kernels can compute the maxima of these cells' responses.
 
-    The first time on a device, for each number of channels and kind of maximum, they
-    solve a small problem and are compared with the formula in float64. Where Triton is
-    missing, fails or differs, a RuntimeWarning says so once.
+    At the first use on a device, for each number of channels and for soft and hard
+    maxima, they solve a small problem, which is compared with the formula in float64.
+    Where Triton is missing, fails, or gives other results, a RuntimeWarning says so
+    once, and `part_maxima` computes the maxima in PyTorch operations. These are not
+    `plain_maxima`, as all responses together may exceed the memory of a GPU.
 
     Parameters
     ----------
     cells : tensor of shape (N, H·W, K)
     beta : float or None
+
+    Returns
+    -------
+    bool
     """
-    if not cells.is_cuda or cells.dtype not in _CELLS:
+    if not cells.is_cuda or cells.dtype not in _CELL_DTYPES:
         return False
-    if beta is not None and not _LEAST_BETA <= beta <= _LARGEST_BETA:
+    if beta is not None and not _MIN_BETA <= beta <= _MAX_BETA:
         return False
     fault = _fault(cells.device, cells.dtype, cells.shape[2], beta is not None)
     if fault is not None:
@@ -166,7 +179,7 @@ def usable(cells: torch.Tensor, beta: float | None) -> bool:
 @lru_cache
 def _warn_once(fault: str) -> None:
     warnings.warn(
-        f"part responses on CUDA take their plain, slower form: {fault}",
+        f"maxima of part responses on CUDA take their slower form: {fault}",
         RuntimeWarning,
         stacklevel=3,
     )
@@ -176,7 +189,7 @@ def _warn_once(fault: str) -> None:
 def _fault(
     device: torch.device, dtype: torch.dtype, n_channels: int, soft: bool
 ) -> str | None:
-    """Tell what is wrong with the kernels, by a small problem; None if nothing is."""
+    """Solve a small problem and describe what is wrong; None if nothing is."""
     # More than one block of images, of parts and of regions.
     grid = RegionGrid(10, 9, ((1, 1), (3, 2)))
     n, n_parts, beta = 2, 150, _CHECKED_BETA if soft else None
@@ -184,78 +197,74 @@ def _fault(
     cells = torch.randn(n, 90, n_channels, generator=random).to(dtype).double()
     offset = torch.randn(n_channels, generator=random) / 4
     parts = F.normalize(torch.randn(n_parts, n_channels, generator=random), dim=1)
-    gradient = torch.randn(n, n_parts, generator=random)
+    grad_maxima = torch.randn(n, n_parts, generator=random)
     lengths = torch.rand(n, grid.n_regions, generator=random) + 0.5
-    rest = torch.cat(list(grid.pool(cells)), dim=1) - lengths[..., None] * offset
-    scale = 1 / rest.norm(dim=2)
-    descriptors = rest * scale[..., None]
+    centred = torch.cat(list(grid.pool(cells)), dim=1) - lengths[..., None] * offset
+    scale = 1 / centred.norm(dim=2)
+    descriptors = centred * scale[..., None]
     responses = descriptors @ parts.double().T
 
     try:
         inputs: dict[str, Any] = {
             "cells": cells.to(device, dtype),
             "scale": scale.to(device, torch.float32),
-            "drift": (lengths * scale).to(device, torch.float32),
+            "offset_scale": (lengths * scale).to(device, torch.float32),
             "offset": offset.to(device),
             "parts": parts.to(device),
             "grid": grid,
             "beta": beta,
         }
-        found, argument = fused_maxima(**inputs)
-        if argument is not None:
-            # What is wrong is to be found out, and not to bring down the process.
-            argument = argument.clamp(0, grid.n_regions - 1)
-        kept = found if argument is None else argument
-        pull = fused_gradient(**inputs, kept=kept, gradient=gradient.to(device)).cpu()
+        maxima, argmax = fused_maxima(**inputs)
+        if argmax is not None:
+            # A wrong region is to be reported, not to be read outside of memory.
+            argmax = argmax.clamp(0, grid.n_regions - 1)
+        result = maxima if argmax is None else argmax
+        gradient = fused_gradient(
+            **inputs, result=result, grad_maxima=grad_maxima.to(device)
+        ).cpu()
     except ImportError as error:
         return f"Triton, which `pip install triton` installs, is not there ({error})."
-    except Exception as error:  # Compilers, drivers and launchers fail each its way.
+    except Exception as error:  # Compilers, drivers and launchers raise different ones.
         return f"its Triton kernels fail here ({type(error).__name__}: {error})."
 
-    maxima = [found.cpu()]
-    if argument is None:
+    computed = [maxima.cpu()]
+    if argmax is None:
         total = torch.logsumexp(_CHECKED_BETA * responses, dim=1)
         expected = (total - math.log(grid.n_regions)) / _CHECKED_BETA
-        shares = torch.softmax(_CHECKED_BETA * responses, dim=1)
+        weights = torch.softmax(_CHECKED_BETA * responses, dim=1)
     else:
-        # Of nearly equal responses either may win; it must only be one of them.
-        where = argument.cpu().long()[:, None]
-        maxima.append(responses.gather(1, where)[:, 0])
+        # Any of several nearly equal responses may be the maximum, so what is checked
+        # is the response of the region that was found.
+        where = argmax.cpu().long()[:, None]
+        computed.append(responses.gather(1, where)[:, 0])
         expected = responses.amax(dim=1)
-        shares = torch.zeros_like(responses).scatter_(1, where, 1.0)
-    expected_pull = torch.einsum(
-        "np,nrp,nrk->pk", gradient.double(), shares, descriptors
+        weights = torch.zeros_like(responses).scatter_(1, where, 1.0)
+    expected_gradient = torch.einsum(
+        "np,nrp,nrk->pk", grad_maxima.double(), weights, descriptors
     )
-    apart = max(float((one - expected).abs().max()) for one in maxima)
-    largest = float(expected_pull.abs().max())
-    apart_gradient = float((pull - expected_pull).abs().max()) / largest
-    # Put so that NaN fails.
-    if apart < _MOST_APART and apart_gradient < _MOST_APART_GRADIENT:
+    max_error = max(float((values - expected).abs().max()) for values in computed)
+    largest = float(expected_gradient.abs().max())
+    gradient_error = float((gradient - expected_gradient).abs().max()) / largest
+    # Comparisons that NaN fails.
+    if max_error < _MAX_ERROR and gradient_error < _MAX_GRADIENT_ERROR:
         return None
     return (
-        f"its Triton kernels are off by {apart:.2g} in the maxima and by "
-        f"{apart_gradient:.2g} of the largest in the gradient."
+        f"its Triton kernels are off by {max_error:.2g} in the maxima and by "
+        f"{gradient_error:.2g} of the largest in the gradient."
     )
 
 
 def _kernels() -> ModuleType:
-    """Import the kernels when they are first used: Triton takes a while to import."""
-    from skdpnet.parts.maxima import triton_kernels as kernels
+    """Import the kernels when they are first used: importing Triton takes time."""
+    from skdpnet.parts.maxima import triton_kernels
 
-    if kernels.jit is None:
+    if triton_kernels.jit is None:
         raise ImportError("No module named 'triton'")
-    return kernels
+    return triton_kernels
 
 
-def _pieces(n: int, bytes_each: int) -> Iterator[slice]:
-    """Cut images so that a piece takes little memory."""
-    at_once = max(1, _PIECE_BYTES // bytes_each)
-    for first in range(0, n, at_once):
-        yield slice(first, min(n, first + at_once))
-
-
-def _operand(parts: torch.Tensor, blocks) -> torch.Tensor:
-    """Parts as the product takes them, with channels of 0 added."""
+def _padded(parts: torch.Tensor, blocks) -> torch.Tensor:
+    """Parts in the dtype of the products, padded with channels of 0."""
     missing = blocks.channels - parts.shape[1]
     return F.pad(parts.to(blocks.dtype), (0, missing)).contiguous()
 
@@ -266,22 +275,24 @@ def _boxes(grid: RegionGrid, device: torch.device) -> torch.Tensor:
 
 
 class _Regions(NamedTuple):
-    """The regions of some images; see `fused_maxima`."""
+    """What the descriptors of the regions are computed from; see `fused_maxima`."""
 
     cells: torch.Tensor
     scale: torch.Tensor
-    drift: torch.Tensor
+    offset_scale: torch.Tensor
     offset: torch.Tensor
     grid: RegionGrid
 
-    def describe(self, some: slice, channels: int, dtype: torch.dtype) -> torch.Tensor:
-        """Descriptors of some images' regions, with channels of 0 added."""
+    def describe(
+        self, images: slice, channels: int, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Descriptors X of n images, padded with channels of 0, (n, R, channels)."""
         kernels = _kernels()
-        cells = self.cells[some].contiguous()
+        cells = self.cells[images].contiguous()
         n, n_cells, n_channels = cells.shape
         n_regions = self.grid.n_regions
         descriptors = cells.new_empty((n, n_regions, channels), dtype=dtype)
-        block = kernels.POOLED
+        block = kernels.POOLING_BLOCK
         programs = (
             n,
             math.ceil(n_regions / block["REGIONS"]),
@@ -290,8 +301,8 @@ class _Regions(NamedTuple):
         kernels.describe[programs](
             cells,
             _boxes(self.grid, cells.device),
-            self.scale[some].float().contiguous(),
-            self.drift[some].float().contiguous(),
+            self.scale[images].float().contiguous(),
+            self.offset_scale[images].float().contiguous(),
             self.offset.float().contiguous(),
             descriptors,
             n_cells,
@@ -300,26 +311,26 @@ class _Regions(NamedTuple):
             n_channels,
             channels,
             **block,
-            **kernels.OPTIONS,
+            **kernels.COMPILER_OPTIONS,
         )
         return descriptors
 
 
 def _hard_gradient(
-    regions: _Regions, argument: torch.Tensor, gradient: torch.Tensor
+    regions: _Regions, argmax: torch.Tensor, grad_maxima: torch.Tensor
 ) -> torch.Tensor:
-    """Sum the descriptors where the maxima are, times the gradient."""
+    """Sum the descriptors of the maxima's regions, times the gradient."""
     n_regions = regions.grid.n_regions
     n, _, n_channels = regions.cells.shape
-    total = gradient.new_zeros(gradient.shape[1], n_channels)
-    for some in _pieces(n, 4 * n_regions * n_channels):
-        # In float32, since that is what a bag then sums in.
-        descriptors = regions.describe(some, n_channels, torch.float32)
-        first = torch.arange(len(descriptors), device=argument.device) * n_regions
+    total = grad_maxima.new_zeros(grad_maxima.shape[1], n_channels)
+    for images in slices_within(n, 4 * n_regions * n_channels, _PIECE_BYTES):
+        # In float32, the dtype in which an embedding bag then accumulates.
+        descriptors = regions.describe(images, n_channels, torch.float32)
+        first = torch.arange(len(descriptors), device=argmax.device) * n_regions
         total += F.embedding_bag(
-            (argument[some] + first[:, None]).T.contiguous(),
+            (argmax[images] + first[:, None]).T.contiguous(),
             descriptors.flatten(0, 1),
-            per_sample_weights=gradient[some].T.contiguous(),
+            per_sample_weights=grad_maxima[images].T.contiguous(),
             mode="sum",
         )
     return total
@@ -330,36 +341,37 @@ def _soft_gradient(
     parts: torch.Tensor,
     beta: float,
     maxima: torch.Tensor,
-    gradient: torch.Tensor,
+    grad_maxima: torch.Tensor,
     exact: bool,
 ) -> torch.Tensor:
-    """Sum all descriptors times the slopes of their responses."""
+    """Sum all descriptors, times the gradient with respect to their responses."""
     kernels = _kernels()
     n_parts, n_channels = parts.shape
     n_regions = regions.grid.n_regions
     blocks = kernels.choose_blocks(parts.device, n_channels, exact)
-    operand = _operand(parts, blocks)
-    step = kernels.PULLED_REGIONS
-    n_columns = step * math.ceil(n_regions / step)
-    steepest = gradient.abs().amax(dim=0).clamp(min=1e-30)
-    gradient = gradient / steepest * (_LIFT / n_regions)
-    total = gradient.new_zeros(n_parts, blocks.channels)
-    a_image = max(n_regions * blocks.channels, n_columns * n_parts)
+    padded_parts = _padded(parts, blocks)
+    multiple = kernels.GRADIENT_REGIONS
+    n_columns = multiple * math.ceil(n_regions / multiple)
+    largest = grad_maxima.abs().amax(dim=0).clamp(min=1e-30)
+    scaled_gradient = grad_maxima / largest * (_GRADIENT_SCALE / n_regions)
+    total = grad_maxima.new_zeros(n_parts, blocks.channels)
+    numbers_per_image = max(n_regions * blocks.channels, n_columns * n_parts)
+    bytes_per_image = numbers_per_image * blocks.dtype.itemsize
     n_blocks = math.ceil(n_parts / blocks.responses["PARTS"])
-    pull_programs = (
-        math.ceil(n_parts / blocks.pull["PARTS"]),
-        blocks.channels // blocks.pull["CHANNELS"],
+    programs = (
+        math.ceil(n_parts / blocks.part_gradient["PARTS"]),
+        blocks.channels // blocks.part_gradient["CHANNELS"],
     )
-    for some in _pieces(len(maxima), a_image * blocks.dtype.itemsize):
-        descriptors = regions.describe(some, blocks.channels, blocks.dtype)
+    for images in slices_within(len(maxima), bytes_per_image, _PIECE_BYTES):
+        descriptors = regions.describe(images, blocks.channels, blocks.dtype)
         n = len(descriptors)
-        slopes = descriptors.new_empty(n_parts, n, n_columns)
-        kernels.slopes[(n * n_blocks,)](
+        grad_responses = descriptors.new_empty(n_parts, n, n_columns)
+        kernels.response_gradient[(n * n_blocks,)](
             descriptors,
-            operand,
-            maxima[some],
-            gradient[some],
-            slopes,
+            padded_parts,
+            maxima[images],
+            scaled_gradient[images],
+            grad_responses,
             n,
             n_regions,
             n_columns,
@@ -367,14 +379,14 @@ def _soft_gradient(
             beta / math.log(2),
             **blocks.responses,
         )
-        kernels.pull[pull_programs](
-            slopes,
+        kernels.part_gradient[programs](
+            grad_responses,
             descriptors,
             total,
             n,
             n_regions,
             n_columns,
             n_parts,
-            **blocks.pull,
+            **blocks.part_gradient,
         )
-    return total[:, :n_channels] * (steepest / _LIFT)[:, None]
+    return total[:, :n_channels] * (largest / _GRADIENT_SCALE)[:, None]

@@ -1,4 +1,4 @@
-"""Work side by side: one thread for each operation, and nothing changed for others."""
+"""Threads with one torch thread each, which change nothing for other threads."""
 
 import os
 import threading
@@ -23,7 +23,7 @@ def three_threads():
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("n_pieces", [0, 1, 5, 9])
-def test_every_piece_is_worked_on_once_and_in_order(n_threads, n_pieces):
+def test_each_thread_gets_successive_pieces(n_threads, n_pieces):
     shares = run_in_threads(list, range(n_pieces), n_threads)
     assert [piece for share in shares for piece in share] == list(range(n_pieces))
     lengths = [len(share) for share in shares]
@@ -31,8 +31,10 @@ def test_every_piece_is_worked_on_once_and_in_order(n_threads, n_pieces):
     assert not lengths or max(lengths) - min(lengths) <= 1
 
 
-def test_operations_of_a_share_have_one_thread_and_others_keep_theirs(three_threads):
-    # Each waits for the other: they do run at the same time.
+def test_operations_have_one_torch_thread_and_elsewhere_as_many_as_before(
+    three_threads,
+):
+    # Each call waits for the other, so they must run at the same time.
     together = threading.Barrier(2, timeout=60)
 
     def work(pieces):
@@ -40,18 +42,18 @@ def test_operations_of_a_share_have_one_thread_and_others_keep_theirs(three_thre
         torch.ones(300, 300) @ torch.ones(300, 300)
         return threading.get_ident(), torch.get_num_threads()
 
-    (one, n), (other, m) = run_in_threads(work, range(2), 2)
+    (first, n), (second, m) = run_in_threads(work, range(2), 2)
     assert n == m == 1
-    assert len({one, other, threading.get_ident()}) == 3
+    assert len({first, second, threading.get_ident()}) == 3
     assert torch.get_num_threads() == available_threads(CPU) == 3
-    found = []
-    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    n_later = []
+    later = threading.Thread(target=lambda: n_later.append(torch.get_num_threads()))
     later.start()
     later.join()
-    assert found == [3]
+    assert n_later == [3]
 
 
-def test_a_share_that_shares_out_does_not_wait_for_itself():
+def test_work_that_uses_threads_does_not_wait_for_itself():
     def work(pieces):
         return run_in_threads(list, range(4), available_threads(CPU))
 
@@ -59,7 +61,7 @@ def test_a_share_that_shares_out_does_not_wait_for_itself():
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
-def test_the_callers_inference_mode_is_that_of_the_threads(mode):
+def test_threads_have_the_inference_mode_of_the_caller(mode):
     def work(pieces):
         out[pieces] = 1
         return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
@@ -71,7 +73,7 @@ def test_the_callers_inference_mode_is_that_of_the_threads(mode):
     assert (out == 1).all()
 
 
-def test_an_error_of_a_thread_is_the_callers():
+def test_an_error_in_a_thread_is_raised_in_the_caller():
     def work(pieces):
         raise ValueError(f"piece {pieces[0]}")
 
@@ -80,13 +82,13 @@ def test_an_error_of_a_thread_is_the_callers():
     assert run_in_threads(sum, range(4), 2) == [1, 5]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_has_threads_of_its_own():
+def test_a_forked_process_starts_new_threads():
     run_in_threads(sum, range(4), 2)
     assert skdpnet.parts.maxima.threads._pool is not None
     child = os.fork()
     if child == 0:
-        # No test may go on in two processes.
+        # The child must not continue with the tests.
         os._exit(0 if skdpnet.parts.maxima.threads._pool is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,4 +1,4 @@
-"""The Triton kernels compiled for CUDA, which takes no GPU."""
+"""The Triton kernels, compiled for CUDA, which needs no GPU."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ import torch
 
 from skdpnet.parts.maxima import triton_kernels as kernels
 
-# Shared memory that a program may have, by compute capability (CUDA C++ Programming
-# Guide, technical specifications), and the options that Triton takes beside constants.
+# Shared memory that a program may use, by compute capability; see the technical
+# specifications in the CUDA C++ Programming Guide.
 SHARED_MEMORY = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024}
-# Of the kernels' arguments that are no constants, in their order.
+# Types of the kernels' arguments that are no constants, in their order.
 TYPES = {
     "describe": ["*bf16", "*i32", *["*fp32"] * 3, "*fp16", *["i32"] * 5],
     "maxima": ["*fp16", "*fp16", "*fp32", "*i32", "i32", "i32", "fp32"],
-    "slopes": ["*fp16", "*fp16", "*fp32", "*fp32", "*fp16", *["i32"] * 4, "fp32"],
-    "pull": ["*fp16", "*fp16", "*fp32", *["i32"] * 4],
+    "response_gradient": [
+        *["*fp16", "*fp16", "*fp32", "*fp32", "*fp16"],
+        *["i32", "i32", "i32", "i32", "fp32"],
+    ],
+    "part_gradient": ["*fp16", "*fp16", "*fp32", *["i32"] * 4],
 }
 
 
 def compiled(name: str, capability: int, n_channels: int, **constants):
-    """Compile a kernel in the blocks that a device would get."""
+    """Compile a kernel with the block sizes for a device."""
     triton = pytest.importorskip("triton")
     if not isinstance(getattr(kernels, name), triton.JITFunction):
         pytest.skip("Triton interprets here (TRITON_INTERPRET) and compiles nothing")
     blocks = kernels.choose_blocks(torch.device("cuda"), n_channels, exact=False)
     if name == "describe":
-        given = {**kernels.POOLED, **kernels.OPTIONS}
+        arguments = {**kernels.POOLING_BLOCK, **kernels.COMPILER_OPTIONS}
+    elif name == "part_gradient":
+        arguments = {**blocks.part_gradient, **constants}
     else:
-        given = {**(blocks.pull if name == "pull" else blocks.responses), **constants}
+        arguments = {**blocks.responses, **constants}
     function = getattr(kernels, name)
-    options = {key: given.pop(key) for key in list(given) if key.islower()}
+    # Constants of the kernels are in capitals, options of Triton are not.
+    options = {key: arguments.pop(key) for key in list(arguments) if key.islower()}
     types = dict(zip(function.arg_names, TYPES[name], strict=False))
-    # Memory starts at a multiple of 16 bytes; Triton's launcher finds that out.
+    # Memory starts at a multiple of 16 bytes, which Triton's launcher would detect.
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, kind in enumerate(TYPES[name])
         if kind.startswith("*")
     }
     signature = {key: types.get(key, "constexpr") for key in function.arg_names}
-    source = triton.compiler.ASTSource(function, signature, given, aligned)
+    source = triton.compiler.ASTSource(function, signature, arguments, aligned)
     target = triton.backends.compiler.GPUTarget("cuda", capability, 32)
     return triton.compile(source, target=target, options=options)
 
@@ -50,10 +56,10 @@ def compiled(name: str, capability: int, n_channels: int, **constants):
         ("describe", 90, 256, {}),
         ("maxima", 90, 256, {"SOFT": True}),
         ("maxima", 90, 2048, {"SOFT": False}),
-        ("slopes", 90, 256, {}),
-        ("pull", 90, 2048, {}),
-        ("slopes", 80, 256, {}),
-        ("slopes", 86, 256, {}),
+        ("response_gradient", 90, 256, {}),
+        ("part_gradient", 90, 2048, {}),
+        ("response_gradient", 80, 256, {}),
+        ("response_gradient", 86, 256, {}),
     ],
 )
 def test_kernels_compile_and_fit(
