@@ -1,4 +1,4 @@
-"""What a network computes, as a short text that changes whenever that may change."""
+"""Fingerprints of networks, which change whenever their maps may change."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ from torch.nn.utils.parametrize import is_parametrized
 __all__ = ["fingerprint"]
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
-# Functions, classes and modules name one another, in circles too.
+# Read once and then referred to by number, because they can refer to one another in
+# circles.
 _READ_ONCE = (types.FunctionType, type, types.ModuleType, nn.Module)
 
 
 def fingerprint(value: Any) -> str:
     """Digest an object: its state, and the code that it runs.
 
-    Objects are taken apart as for pickling; addresses, and the order of sets, leave
-    no trace, so that every process finds the same. Functions are read with the
-    globals that they use, as far as these can be taken apart, unless they are an
-    installed package's, which its version tells.
+    Objects are read as `pickle` reads them, independently of memory addresses and of
+    the order of sets, so that every process computes the same fingerprint. Functions
+    are read with the globals that they use, except globals that cannot be read.
+
+    Classes and functions of installed packages are represented by name and version of
+    their package. Those of skdpnet itself are represented by their names alone,
+    wherever skdpnet is installed; changes of skdpnet that change maps must change the
+    key of the cache (see `skdpnet.features.feature_maps`).
 
     Parameters
     ----------
@@ -41,31 +46,42 @@ def fingerprint(value: Any) -> str:
     Returns
     -------
     str
-        32 hexadecimal digits; empty where something cannot be taken apart.
+        32 hexadecimal digits; empty if something cannot be read.
     """
     reader = _Reader({})
     try:
         reader.read(value)
     except Exception:
-        # Whatever an object's own pickling raises.
+        # Pickling an object can raise almost any exception.
         return ""
     return reader.digest.hexdigest()
 
 
 class _Reader:
-    """Feeds an object to a digest.
+    """Adds objects to a digest.
 
     Parameters
     ----------
-    met : dict
-        What was read and is not read again, with its number.
+    numbers : dict
+        Numbers of the functions, classes and modules that have been read already.
     """
 
-    def __init__(self, met: dict[Any, int]):
+    def __init__(self, numbers: dict[Any, int]):
         self.digest = hashlib.blake2b(digest_size=16)
-        self.met = met
+        self._numbers = numbers
 
     def read(self, *values: Any) -> None:
+        """Add values and their types to the digest.
+
+        Parameters
+        ----------
+        *values : object
+
+        Raises
+        ------
+        Exception
+            Of any kind, if a value cannot be read.
+        """
         self._note(str(len(values)))
         for value in values:
             self._note(type(value).__qualname__)
@@ -83,6 +99,7 @@ class _Reader:
                 self._read_reduced(value)
 
     def _note(self, text: str) -> None:
+        # With its length, so that "ab", "c" differs from "a", "bc".
         raw = text.encode(errors="surrogatepass")
         self.digest.update(b"%d:%b" % (len(raw), raw))
 
@@ -92,21 +109,22 @@ class _Reader:
         self.digest.update(raw.numpy().data)
 
     def _read_set(self, values: set | frozenset) -> None:
-        each = []
+        digests = []
         for value in values:
-            # What one element met must not tell in which order they came.
-            reader = _Reader(dict(self.met))
+            # Each element has a reader of its own: numbers that another element
+            # assigned would depend on the order of the set.
+            reader = _Reader(dict(self._numbers))
             reader.read(value)
-            each.append(reader.digest.hexdigest())
-        self.read(*sorted(each))
+            digests.append(reader.digest.hexdigest())
+        self.read(*sorted(digests))
 
     def _read_once(self, value: Any) -> None:
-        known = value in self.met
-        self._note(str(self.met.setdefault(value, len(self.met))))
-        if known:
+        was_read = value in self._numbers
+        self._note(str(self._numbers.setdefault(value, len(self._numbers))))
+        if was_read:
             return
         if isinstance(value, nn.Module) and is_parametrized(value):
-            # These refuse to be pickled.
+            # torch refuses to pickle them.
             self.read(type(value), vars(value))
         elif isinstance(value, nn.Module):
             self._read_reduced(value)
@@ -125,7 +143,8 @@ class _Reader:
     def _read_class(self, cls: type) -> None:
         self.read(*cls.__bases__)
         for name, member in vars(cls).items():
-            # Besides functions, what Python and `abc` write into a class themselves.
+            # Python and `abc` add attributes of their own, which may differ between
+            # processes; functions with special names are the user's code.
             special = name.startswith("__") and name.endswith("__")
             if isinstance(member, types.FunctionType) or not (
                 special or name == "_abc_impl"
@@ -136,19 +155,20 @@ class _Reader:
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
         self.read(function.__defaults__, function.__kwdefaults__, cells)
         self.read(function.__code__)
-        around = function.__globals__
-        if _version(around.get("__name__", "")) is None:
+        namespace = function.__globals__
+        if _version(namespace.get("__name__", "")) is None:
             for name in dict.fromkeys(_globals(function.__code__)):
-                if name in around:
-                    self._read_global(name, around[name])
+                if name in namespace:
+                    self._read_global(name, namespace[name])
 
     def _read_global(self, name: str, value: Any) -> None:
-        # A lock, say: no number comes of it. Refusing would cost the whole cache.
+        # Globals that cannot be read, locks for instance, rarely affect what is
+        # computed; without a fingerprint the network could not use the cache at all.
         with contextlib.suppress(Exception):
             self.read(name, value)
 
     def _read_reduced(self, value: Any) -> None:
-        """Read what pickle would make an object of again."""
+        """Read what `pickle` would store of an object."""
         reduced = value.__reduce_ex__(4)
         if isinstance(reduced, str):
             # The name of a global, which may wrap a function.
@@ -158,7 +178,7 @@ class _Reader:
 
 
 def _parts(value: Any) -> tuple | None:
-    """Return what containers and wrapped functions consist of; None for others."""
+    """Return what containers and wrapped functions consist of, None for others."""
     if type(value) in (tuple, list):
         return tuple(value)
     if type(value) is dict:
@@ -176,39 +196,40 @@ def _parts(value: Any) -> tuple | None:
     if isinstance(value, weakref.ref):
         return (value(),)
     if isinstance(value, torch.fx.Graph):
-        # torchvision's feature extractors hold them: a long chain of nodes.
+        # In torchvision's feature extractors; read node by node they would exceed the
+        # limit on recursion.
         return (value.python_code("self").src,)
     return None
 
 
 def _version(module: str) -> str | None:
-    """Tell an installed package's version; None where code may change without one."""
+    """Return an installed package's version, None for code without a version."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return platform.python_version()
     if top == "skdpnet":
-        # Wherever it is installed; what changes its maps is part of a cache's key.
+        # Wherever it is installed, from a checkout too; see `fingerprint`.
         return ""
     package = sys.modules.get(top)
-    place = Path(getattr(package, "__file__", None) or "").parts
-    if "site-packages" in place or "dist-packages" in place:
+    folders = Path(getattr(package, "__file__", None) or "").parts
+    if "site-packages" in folders or "dist-packages" in folders:
         return str(getattr(package, "__version__", ""))
     return None
 
 
 def _address(value: Any) -> str:
-    """Name an installed package's class or function; empty for all others."""
+    """Return version and name of a packaged class or function, "" for all others."""
     module, path = value.__module__ or "", value.__qualname__
     version = _version(module)
-    found: Any = sys.modules.get(module)
+    named: Any = sys.modules.get(module)
     for name in path.split("."):
-        found = getattr(found, name, None)
-    known = found is value and version is not None
-    return f"{module} {version} {path}" if known else ""
+        named = getattr(named, name, None)
+    is_packaged = named is value and version is not None
+    return f"{module} {version} {path}" if is_packaged else ""
 
 
 def _globals(code: types.CodeType) -> Iterator[str]:
-    """Name the globals that code uses, the functions inside it included."""
+    """Yield the names of the globals that code uses, including inner functions."""
     for step in dis.get_instructions(code):
         if step.opname == "LOAD_GLOBAL":
             yield step.argval

