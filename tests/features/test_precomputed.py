@@ -1,4 +1,4 @@
-"""Features and labels as they are given: what is checked, and at what cost."""
+"""Precomputed features and labels are checked, without copies of the features."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ PARTS = DPNetTransformer("precomputed", n_parts_per_class=1, max_epochs=0)
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 2, 5)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("image", [0, 99])
-def test_what_is_not_finite_is_told_as_scikit_learn_does(dtype, shape, value, image):
+def test_values_that_are_not_finite_are_refused_as_by_scikit_learn(
+    dtype, shape, value, image
+):
     X = np.random.default_rng(0).random((100, *shape)).astype(dtype)
     X[image].flat[-1] = value
     name = "X" if X.ndim == 2 else ""
-    with pytest.raises(ValueError, match="contains") as told:
+    with pytest.raises(ValueError, match="contains") as theirs:
         check_array(X, allow_nd=True, estimator=PARTS, input_name=name)
     with pytest.raises(ValueError, match="contains") as ours:
         PARTS.fit(X, np.arange(100) % 2)
-    assert str(ours.value) == str(told.value)
+    assert str(ours.value) == str(theirs.value)
 
 
-def test_features_may_be_large_in_sum():
+def test_the_sum_of_features_may_exceed_their_dtype():
     X = np.full((100, 3, 3, 50), 60_000, np.float16)
     X[::2, :, :, ::2] = 0
     assert np.isfinite(PARTS.fit_transform(X, np.arange(100) % 2)).all()
@@ -44,7 +46,7 @@ def test_checking_maps_of_float16_takes_little_memory(fields):
         whole["map0"], whole["map1"] = X, X[:, :1, :1, :4]
         X = whole
     tracemalloc.start()
-    PARTS._maps(X, reset=True)
+    PARTS._all_maps(X, reset=True)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < X.nbytes / 8
@@ -58,7 +60,7 @@ def test_every_image_needs_a_label(cls, kind):
         cls(image_size=32).fit(images, [0, 1, 0, 1, 0])
 
 
-def test_what_is_no_list_is_told_as_that():
-    for wrong in ("flowers", b"flowers", {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"}):
+def test_arguments_that_are_not_lists_are_refused():
+    for X in ("flowers", b"flowers", {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"}):
         with pytest.raises(TypeError, match="X is"):
-            DPNetClassifier().fit(wrong, [0, 1])
+            DPNetClassifier().fit(X, [0, 1])
