@@ -110,12 +110,12 @@ def _load_named(
             "the estimators."
         )
     else:
-        known = ["efficientnet_lite0", "resnet50", "vgg19", "dense_sift", "precomputed"]
-        close = difflib.get_close_matches(name, known, n=1)
+        names = ["efficientnet_lite0", "resnet50", "vgg19", "dense_sift", "precomputed"]
+        close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"unknown backbone {name!r}.{hint} Known: "
-            f"{', '.join(map(repr, known))}, 'timm/<model name>', a module or a "
+            f"{', '.join(map(repr, names))}, 'timm/<model name>', a module or a "
             "callable."
         )
     module = module.eval().requires_grad_(False)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["digest_of_file", "digest_of_pixels"]
 
 _N_BYTES = 16
-# BLAKE2's personalisation (at most 16 bytes) makes digests of files and of pixels two
-# different functions. Otherwise a file that holds just the bytes that are hashed for
-# some image's pixels would have that image's digest, and be given its feature maps.
+# BLAKE2's personalisation makes the digests of files and of pixels two different
+# functions. Without it, a file made of the very bytes that are hashed for an image's
+# pixels would have the digest of that image, and would be given its feature maps.
 _FILE = b"skdpnet file"
 _PIXELS = b"skdpnet pixels"
 

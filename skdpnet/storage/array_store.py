@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 
 __all__ = ["ArrayStore"]
 
+# To be raised when the content of entries changes.
 _FORMAT = 2
 # The only way to read the process's umask is to set it.
 _UMASK = os.umask(0)

@@ -1,4 +1,4 @@
-"""Digests of images follow their documented formula, and tell files from pixels."""
+"""Digests of images follow their formula, and differ between files and pixels."""
 
 import hashlib
 

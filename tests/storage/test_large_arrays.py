@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from skdpnet.storage import large_arrays
-from skdpnet.storage.large_arrays import allocate, free_memory, group_rooms
+from skdpnet.storage.large_arrays import MapRows, allocate, free_memory, group_rooms
 
 GB = 2**30
 
@@ -171,3 +171,11 @@ def test_a_temporary_folder_in_memory_is_passed_over(
     assert folder == Path(expected or tmp_path / "a")
     mounts[0] = partition("/", "tmpfs")
     assert large_arrays._temporary_folder() == tmp_path / "a", "no folder is on a disk"
+
+
+def test_map_rows_are_those_rows():
+    maps = np.random.default_rng(0).random((6, 2, 3, 4))
+    rows = np.array([5, 0, 3])
+    some = MapRows(maps, rows)
+    assert (len(some), some.shape) == (3, (3, 2, 3, 4))
+    np.testing.assert_array_equal(some[1:], maps[[0, 3]])
