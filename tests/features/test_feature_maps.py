@@ -1,4 +1,4 @@
-"""Feature maps: the same for every container, batch and worker; what bad input says."""
+"""Feature maps are the same for every kind of list, batch size and worker."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from skdpnet.exceptions import ImageError
 from skdpnet.features.feature_maps import resolve_device
 from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import preprocess
-from skdpnet.storage import large_arrays as memory
+from skdpnet.storage import large_arrays
 
 
 def is_mapped(array) -> bool:
-    """Tell whether an array's memory is a mapped file."""
+    """Return whether an array's memory is a mapped file."""
     while isinstance(array, np.ndarray):
         array = array.base
     return isinstance(getattr(array, "obj", array), mmap.mmap)
 
 
 class Means(nn.Module):
-    """Means over patches of 16×16 pixels: maps one can compute by hand."""
+    """Means over patches of 16×16 pixels, which are easy to compute otherwise."""
 
     def forward(self, x):
         return nn.functional.avg_pool2d(x, 16)
 
 
-def test_maps_are_the_backbone_s_on_each_preprocessed_image(photographs):
+def test_maps_are_those_of_the_backbone_for_preprocessed_images(photographs):
     paths, _ = photographs
     maps = FeatureMaps(Means(), image_size=64, precision="float32").fit_transform(paths)
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -74,7 +74,7 @@ def test_batches_and_workers_do_not_change_the_maps(photographs, settings):
     np.testing.assert_allclose(got.fit_transform(paths), expected, atol=1e-4)
 
 
-def test_precision_is_what_the_maps_are_kept_in(photographs):
+def test_precision_decides_the_dtype_of_the_maps(photographs):
     paths = photographs[0][:2]
     exact = FeatureMaps(image_size=64, precision="float32").fit_transform(paths)
     half = FeatureMaps(image_size=64).fit_transform(paths)
@@ -111,7 +111,7 @@ def test_an_unreadable_image_is_named_before_the_backbone_runs(photographs, tmp_
     assert calls == []
 
 
-def test_one_image_many_times_is_read_by_threads(photographs):
+def test_threads_may_read_the_same_image(photographs):
     with Image.open(photographs[0][0]) as image:  # not decoded yet
         maps = FeatureMaps(Means(), image_size=32, num_workers=4).fit_transform(
             [image] * 8
@@ -119,11 +119,11 @@ def test_one_image_many_times_is_read_by_threads(photographs):
     assert (maps == maps[0]).all()
 
 
-def test_one_image_twice_is_not_checked_as_another_thread_decodes_it(photographs):
+def test_an_image_is_not_checked_while_another_thread_decodes_it(photographs):
     threads = []
 
     class Hesitating(PngImageFile):
-        """Looks for its file the later, the later the thread came."""
+        """Delays access to its file, longer for each further thread."""
 
         @property
         def fp(self):
@@ -140,11 +140,11 @@ def test_one_image_twice_is_not_checked_as_another_thread_decodes_it(photographs
     threads.clear()
     images = as_images([image] * 2)
     with ThreadPoolExecutor(2) as pool:
-        one, two = pool.map(images.load, range(2))
-    assert one.tobytes() == two.tobytes()
+        first, second = pool.map(images.load, range(2))
+    assert first.tobytes() == second.tobytes()
 
 
-def test_precomputed_is_no_network():
+def test_precomputed_is_refused():
     with pytest.raises(ValueError, match="pass the maps themselves"):
         FeatureMaps("precomputed").fit_transform(np.zeros((1, 20, 20, 3), np.uint8))
 
@@ -194,7 +194,7 @@ def test_progress_is_shown_when_asked_for(photographs, capsys):
 
 def test_maps_through_a_file_are_the_same(photographs, monkeypatch):
     expected = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
-    monkeypatch.setattr(memory, "_IN_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(large_arrays, "_IN_MEMORY_SHARE", 0.0)
     got = FeatureMaps(Means(), image_size=32).fit_transform(photographs[0])
     assert is_mapped(got)
     np.testing.assert_array_equal(got, expected)
@@ -202,14 +202,14 @@ def test_maps_through_a_file_are_the_same(photographs, monkeypatch):
     np.testing.assert_allclose(sums, expected[:2].sum((1, 2, 3), dtype=float))
 
 
-def test_device_auto_takes_what_is_there():
+def test_device_auto_takes_an_available_device():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     if not torch.backends.mps.is_available():
         assert resolve_device("auto").type == expected
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_gpu_that_auto_takes_has_a_number(monkeypatch, number):
+def test_auto_names_the_gpu_by_its_number(monkeypatch, number):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: number)
     assert resolve_device("auto") == torch.device("cuda", number)
