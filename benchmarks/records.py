@@ -1,4 +1,4 @@
-"""Measurements kept as lines of JSON, so that a stopped run goes on where it was."""
+"""Measurements as lines of JSON, so that a stopped run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON gives it back: tuples become lists.
+    """Return a value as JSON reads it back: tuples become lists.
 
     Parameters
     ----------
-    value : anything that JSON can write
+    value : object
+        What JSON can write.
 
     Returns
     -------
-    value
+    object
     """
     return json.loads(json.dumps(value))
 
@@ -33,8 +34,8 @@ def read_lines(path: Path) -> list[dict]:
     Parameters
     ----------
     path : Path
-        A file that is not there holds none. A last line without an end is what a run
-        was writing when it was killed, and passed over.
+        A missing file has no measurements. A last line without a line break is
+        ignored: the run was killed while writing it.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def read_lines(path: Path) -> list[dict]:
     Raises
     ------
     SystemExit
-        Names the first line that is no JSON object.
+        If a line is not a JSON object; the message names the first such line.
     """
     if not path.is_file():
         return []
@@ -66,22 +67,22 @@ def append_line(path: Path, line: dict) -> None:
     Parameters
     ----------
     path : Path
-        In a folder that is there.
+        Its folder must exist.
     line : dict
     """
     with path.open("a", encoding="utf-8") as file:
-        # In one piece: two runs may write to the same file.
+        # One call of write, since two runs may write to the same file.
         file.write(json.dumps(line) + "\n")
 
 
 def has_line(lines: list[dict], key: dict) -> bool:
-    """Tell whether a measurement is there.
+    """Return whether a measurement is among the lines.
 
     Parameters
     ----------
     lines : list of dict
     key : dict
-        What tells it from others.
+        The entries that identify the measurement.
 
     Returns
     -------
@@ -92,19 +93,19 @@ def has_line(lines: list[dict], key: dict) -> bool:
 
 
 def resume(path: Path, settings_now: Callable[[dict], dict]) -> list[dict]:
-    """Make a file ready for more measurements, and read those it has.
+    """Prepare a file for more measurements, and read those that it has.
 
-    A last line without an end is cut off, lest the next one be written behind it; the
-    folder is made where it is missing. Lines measured with other settings than they
-    would be now are refused: defaults that have changed since would otherwise be
-    compared with new ones under the same name.
+    A last line without a line break is removed, so that the next measurement does not
+    continue it. A missing folder is created. A file is refused where a line was
+    measured with other defaults than the present ones, since old and new measurements
+    would have the same name in a table.
 
     Parameters
     ----------
     path : Path
-        Need not be there.
+        The file may be missing.
     settings_now : callable
-        Line -> the settings that it would be measured with now.
+        Takes a line, and returns the settings that it would be measured with now.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def resume(path: Path, settings_now: Callable[[dict], dict]) -> list[dict]:
     Raises
     ------
     SystemExit
-        Names the first line that cannot be used, and why.
+        If a line cannot be used; the message names the first such line, and says why.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Results of `global_vs_parts.py` -> a figure of the accuracies."""
+"""A figure of the accuracies that `global_vs_parts` measured."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from benchmarks.accuracy.table import percent
 
 __all__ = ["draw"]
 
-# Of Okabe and Ito's palette, which colour-blind people can tell apart.
+# Colours of Okabe and Ito's palette, which colour-blind readers can distinguish.
 _BLUE, _ORANGE = "#0072B2", "#E69F00"
 
 
 def draw(result: dict, path: Path) -> None:
-    """Draw each seed's accuracy, their mean and standard deviation as a PNG.
+    """Draw the accuracy with each seed, its mean and standard deviation, as a PNG.
 
     Parameters
     ----------
     result : dict
-        A results file.
+        Content of a results file.
     path : Path
-        Where the image is written.
+        The PNG file to write.
     """
     methods = result["methods"]
-    # No pyplot: it would choose a backend, which a machine without display may lack.
+    # Not pyplot: it would choose a backend, which may fail without a display.
     figure = Figure(figsize=(7.5, 0.6 * len(methods) + 1.6), layout="constrained")
     ax = figure.add_subplot()
     for row, method in enumerate(methods):
         accuracies = 100 * np.array([run["accuracy"] for run in method["runs"]])
-        # Seeds that agree would hide one another on one line.
+        # Shifted, since equal accuracies would hide each other on one line.
         shifts = 0.12 * (np.arange(len(accuracies)) - (len(accuracies) - 1) / 2)
         ax.scatter(
             accuracies,

@@ -1,16 +1,19 @@
-"""Measure part descriptors against the global descriptor of the same frozen backbone.
+"""Compare part descriptors with the global descriptor of the same frozen backbone.
 
-Five methods see the same images and get the same tuning:
+    python -m benchmarks.accuracy.global_vs_parts --data data/flowers17 \
+        --train train --test test --output benchmarks/results
+
+Five methods are fitted on the same images, and tuned in the same way:
 
 - the global descriptor of the network's last map and a linear SVM,
-- the global descriptor of the maps that the parts see (`GlobalFeatures`) and a linear
-  SVM,
+- the global descriptor of the maps that the parts live on (`GlobalFeatures`) and a
+  linear SVM,
 - two-stage parts (`SoftAssignParts`) and a linear SVM,
 - DP-Net, end to end (`DPNetClassifier`),
 - the parts that DP-Net learns (`DPNetTransformer`) and a linear SVM.
 
-The last four see the maps of DP-Net's default strides. All have their default
-settings; `measuring` says how each is measured.
+The last four use the maps of DP-Net's default strides. All methods have their default
+settings; `methods` describes how each is measured.
 """
 
 from __future__ import annotations
@@ -52,19 +55,19 @@ def compare(
     plan : list of (Split, list of int)
         The seeds that each split is used with.
     kinds : dict of str to FeatureMaps
-        As `extractors` gives them, with a memory that keeps the maps.
+        The extractors that `extractors` returns; their `memory` must be set.
 
     Returns
     -------
     dict
-        ``maps``: of each kind, strides and shapes of the maps, and the seconds until
-        all were there; ``methods``: for each its name, kind of maps, settings, runs,
-        and means and standard deviations over them.
+        ``maps``: for each kind, the strides and shapes of the maps, and the seconds
+        that all of them took; ``methods``: for each method its name, kind of maps,
+        settings, runs, and means and standard deviations over the runs.
     """
-    named = methods(0)
-    runs: dict[str, list[dict]] = {name: [] for name in named}
-    found: dict[str, dict] = {}
-    n_fits = len(named) * sum(len(seeds) for _, seeds in plan)
+    defaults = methods(0)
+    runs: dict[str, list[dict]] = {name: [] for name in defaults}
+    extracted: dict[str, dict] = {}
+    n_fits = len(defaults) * sum(len(seeds) for _, seeds in plan)
     with tqdm(total=n_fits, unit="fit") as bar:
         for split, seeds in plan:
             maps = {}
@@ -72,9 +75,9 @@ def compare(
                 start = time.perf_counter()
                 train = extract(extractor, split.train_paths)
                 maps[kind] = train, extract(extractor, split.test_paths)
-                # Later splits are of the same images, whose maps are kept.
-                if kind not in found:
-                    found[kind] = {
+                # Later splits have the same images, whose maps are in the memory.
+                if kind not in extracted:
+                    extracted[kind] = {
                         "strides": extractor.strides,
                         "shapes": map_shapes(train),
                         "seconds": time.perf_counter() - start,
@@ -94,9 +97,9 @@ def compare(
             "settings": settings_of(method.estimator),
             **_summary(runs[name]),
         }
-        for name, method in named.items()
+        for name, method in defaults.items()
     ]
-    return {"maps": found, "methods": summaries}
+    return {"maps": extracted, "methods": summaries}
 
 
 def _summary(runs: list[dict]) -> dict:
@@ -110,12 +113,12 @@ def _summary(runs: list[dict]) -> dict:
 
 
 def weights_of(backbone: str) -> str:
-    """Name the weights of a backbone.
+    """Return the name of a backbone's weights.
 
     Parameters
     ----------
     backbone : str
-        As `FeatureMaps` takes it.
+        Name of a backbone, as in `FeatureMaps`.
 
     Returns
     -------
@@ -129,24 +132,24 @@ def weights_of(backbone: str) -> str:
 
         model = backbone.removeprefix("timm/")
         config = timm.get_pretrained_cfg(model)
-        # The backbone has been loaded by that name, so timm knows it.
+        # The backbone was loaded by this name, so timm has a configuration of it.
         assert config is not None
         return f"timm's {config.architecture}.{config.tag}"
     return "torchvision's IMAGENET1K_V1"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print the table, write the results.
+    """Measure, print the table and write the results.
 
     Parameters
     ----------
     arguments : list of str, optional
-        Command line; default: that of this process.
+        The command line, by default that of this process.
     """
     options = read_options(arguments)
     for split, _ in options.plan:
         check_folds(split)
-    # Now, lest hours of work end at a folder that cannot be made.
+    # Before the measurements: an error here after hours of work would lose them.
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         kinds = extractors(
@@ -180,7 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     stem = f"{name}_{options.backbone.replace('/', '-')}_{options.image_size}"
     options.output.joinpath(f"{stem}.json").write_text(text + "\n", encoding="utf-8")
-    # Table and figure show what the file says.
+    # The table and the figure are made of the file's content.
     result = json.loads(text)
     draw(result, options.output / f"{stem}.png")
     print(markdown(result))

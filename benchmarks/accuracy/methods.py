@@ -1,13 +1,13 @@
-"""The methods that are compared, and how one of them is measured on given maps.
+"""The methods that are compared, and how each is measured on precomputed maps.
 
-The maps are computed once, by `FeatureMaps`, and handed to the methods as
-``backbone="precomputed"``: the numbers are those that ``backbone=<name>`` gives, and
-the time of a fit holds no search for maps in the cache.
+The maps are computed once, by `FeatureMaps`, and passed to the methods, which have
+``backbone="precomputed"``. The accuracies are equal to those with ``backbone=<name>``,
+and the time of a fit does not include looking up maps in a cache.
 
-The SVM's C is chosen by stratified cross-validation of the training images, over the
-same values and folds for each method. Parts are learned anew in each fold: those that
-have seen the fold held out separate its images whatever C is, so that nothing could
-be chosen. Nothing is chosen on test images.
+The C of the SVM is chosen by stratified cross-validation on the training images, with
+the same values and folds for each method. Parts are learned anew in each fold: parts
+that were learned on the held-out fold too would separate its images for any C. Nothing
+is chosen on test images.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 C_GRID = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 N_FOLDS = 3
-# Dual coordinate descent needs far more than the default 1000 where C is large.
+# Dual coordinate descent needs far more than the default of 1000 where C is large.
 MAX_ITER = 100_000
 
 GLOBAL = "global descriptor + SVM"
@@ -41,7 +41,7 @@ TWO_STAGE = "two-stage parts + SVM"
 DPNET = "DP-Net, end to end"
 DPNET_SVM = "DP-Net parts + SVM"
 
-# What the results say elsewhere, or what has no part in a fit on given maps.
+# Parameters that the results list elsewhere, or that do not affect a fit on maps.
 _NOT_SETTINGS = (
     "backbone", "image_size", "memory", "num_workers", "precision", "random_state",
     "strides", "verbose",
@@ -54,9 +54,9 @@ class Method(NamedTuple):
     Attributes
     ----------
     estimator : estimator
-        Unfitted: a classifier, or a transformer that a linear SVM follows.
+        Unfitted: a classifier, or a transformer that is followed by a linear SVM.
     maps : str
-        Which maps it sees, `LAST` or `PARTS` of `extraction`.
+        The kind of maps that it is fitted on, `LAST` or `PARTS` of `extraction`.
     """
 
     estimator: BaseEstimator
@@ -64,29 +64,29 @@ class Method(NamedTuple):
 
 
 def methods(seed: int) -> dict[str, Method]:
-    """Make the methods that are compared, with their default settings.
+    """Return the methods that are compared, with their default settings.
 
     Parameters
     ----------
     seed : int
-        Random state of each that has one.
+        Random state of the estimators that have one.
 
     Returns
     -------
     dict of str to Method
     """
-    given = {"backbone": "precomputed", "random_state": seed}
+    shared = {"backbone": "precomputed", "random_state": seed}
     return {
         GLOBAL: Method(GlobalFeatures("precomputed"), LAST),
         GLOBAL_SAME_MAPS: Method(GlobalFeatures("precomputed"), PARTS),
-        TWO_STAGE: Method(SoftAssignParts(**given), PARTS),
-        DPNET: Method(DPNetClassifier(**given), PARTS),
-        DPNET_SVM: Method(DPNetTransformer(**given), PARTS),
+        TWO_STAGE: Method(SoftAssignParts(**shared), PARTS),
+        DPNET: Method(DPNetClassifier(**shared), PARTS),
+        DPNET_SVM: Method(DPNetTransformer(**shared), PARTS),
     }
 
 
 def settings_of(estimator: BaseEstimator) -> dict:
-    """Return the parameters that decide what a fit on given maps gives.
+    """Return the parameters that affect a fit on precomputed maps.
 
     Parameters
     ----------
@@ -108,19 +108,20 @@ def choose_svm(
     Parameters
     ----------
     method : transformer
-        Unfitted; each fold fits a copy.
-    train : ndarray of n images' feature maps
+        Unfitted; a clone is fitted in each fold.
+    train : ndarray of shape (n, ...)
+        Feature maps of the training images.
     y : ndarray of shape (n,)
         Labels.
     seed : int
-        Of the folds and of the solver.
+        Random state of the folds and of the solver.
 
     Returns
     -------
     svm : LinearSVC
-        Unfitted, with the C that is best, the smallest of several.
+        Unfitted, with the best C, or the smallest of equally good ones.
     accuracy : float
-        Its accuracy on the images held out, mean over the folds.
+        Its accuracy on held-out images, as the mean over the folds.
     """
     svms = [
         LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
@@ -129,10 +130,10 @@ def choose_svm(
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     scores = np.zeros((N_FOLDS, len(svms)))
     for row, (fit, held) in zip(scores, folds.split(train, y), strict=True):
-        descriptor = clone(method)
-        seen = descriptor.fit_transform(train[fit], y[fit])
-        unseen = descriptor.transform(train[held])
-        row[:] = [svm.fit(seen, y[fit]).score(unseen, y[held]) for svm in svms]
+        transformer = clone(method)
+        X_fit = transformer.fit_transform(train[fit], y[fit])
+        X_held = transformer.transform(train[held])
+        row[:] = [svm.fit(X_fit, y[fit]).score(X_held, y[held]) for svm in svms]
     means = scores.mean(axis=0)
     best = int(means.argmax())
     return clone(svms[best]), float(means[best])
@@ -150,42 +151,42 @@ def measure(
     Parameters
     ----------
     estimator : estimator
-        Of a `Method`.
-    train, test : ndarray of feature maps
-        Those that the method sees.
+        The estimator of a `Method`.
+    train, test : ndarray
+        Feature maps, of the kind that the method is fitted on.
     split : Split
-        The labels.
+        The split, with the labels.
     seed : int
-        Of the SVM and its folds.
+        Random state of the SVM and its folds.
 
     Returns
     -------
     dict
         ``seed``; ``accuracy``; ``fit_seconds``: from the training maps to the fitted
-        classifier, the choice of C included; and of the SVM, where there is one,
-        ``C`` and ``cv_accuracy``, that C's in the cross-validation.
+        classifier, including the choice of C; where there is an SVM, its ``C`` and
+        ``cv_accuracy``, the accuracy of this C in the cross-validation.
     """
     start = time.perf_counter()
     if is_classifier(estimator):
         estimator.fit(train, split.train_y)
         seconds = time.perf_counter() - start
-        accuracy, chosen = estimator.score(test, split.test_y), {}
+        accuracy, choice = estimator.score(test, split.test_y), {}
     else:
         svm, cv_accuracy = choose_svm(estimator, train, split.train_y, seed)
         svm.fit(estimator.fit_transform(train, split.train_y), split.train_y)
         seconds = time.perf_counter() - start
         accuracy = svm.score(estimator.transform(test), split.test_y)
-        chosen = {"C": svm.C, "cv_accuracy": cv_accuracy}
+        choice = {"C": svm.C, "cv_accuracy": cv_accuracy}
     return {
         "seed": seed,
         "accuracy": float(accuracy),
         "fit_seconds": seconds,
-        **chosen,
+        **choice,
     }
 
 
 def check_folds(split: Split) -> None:
-    """Stop where a split has too few images to choose the SVM's C on.
+    """Exit if a split has too few images for the cross-validation of the SVM's C.
 
     Parameters
     ----------
@@ -194,7 +195,8 @@ def check_folds(split: Split) -> None:
     Raises
     ------
     SystemExit
-        Names the class with the fewest images.
+        If a class has fewer images than there are folds, or if there is one class; the
+        message names the smallest class.
     """
     counts = np.bincount(split.train_y, minlength=len(split.names))
     if len(counts) < 2 or counts.min() < N_FOLDS:

@@ -1,4 +1,4 @@
-"""The command line of `global_vs_parts.py`: what to read, what to measure with."""
+"""The command line of `global_vs_parts`: the data, the backbone and the seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Options", "read_options"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for, its data set's lists read.
+    """The options of the command line, and the splits of the data set.
 
     Parameters
     ----------
@@ -28,19 +28,19 @@ class Options:
         Folders of the data set and of the results.
     memory : Path or None
         Folder of the feature maps.
-    layout : str
-        How the data set is laid out.
+    layout : {"folders", "cub", "mit67"}
+        The layout of `data`.
     backbone : str
-        As `FeatureMaps` takes it.
+        Name of a backbone, as in `FeatureMaps`.
     image_size : int
-        Side of the images in pixels.
+        Side of the network's input in pixels.
     seeds : list of int
     plan : list of (Split, list of int)
         The seeds that each split is used with.
     split_note : str
-        What kind of split it is.
+        The kind of split, in words.
     command : str
-        The command line, without folders of this machine.
+        The command line, without the paths of folders on this machine.
     """
 
     data: Path
@@ -56,12 +56,12 @@ class Options:
 
 
 def read_options(arguments: list[str] | None = None) -> Options:
-    """Read the command line, and the lists of images that it names.
+    """Read the command line, and the lists of images of the data set.
 
     Parameters
     ----------
     arguments : list of str, optional
-        Default: those of this process.
+        The command line, by default that of this process.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     Raises
     ------
     SystemExit
-        After saying on stderr what is wrong with them.
+        If the options or the data set are invalid; the reason is printed on stderr.
     """
     parser = _parser()
     args = parser.parse_args(arguments)
@@ -99,19 +99,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy.global_vs_parts",
         description=(
-            "Measure part descriptors against the global descriptor of the same "
-            "frozen backbone. Prints a Markdown table; writes "
-            "<data>_<backbone>_<size>.json and .png."
+            "Compare part descriptors with the global descriptor of the same frozen "
+            "backbone. Prints a Markdown table; writes <data>_<backbone>_<size>.json "
+            "and .png."
         ),
     )
     add = parser.add_argument
-    add("--data", required=True, type=Path, metavar="DIR", help="the data set")
+    add(
+        "--data", required=True, type=Path, metavar="DIR", help="folder of the data set"
+    )
     add(
         "--layout",
         choices=("folders", "cub", "mit67"),
         default="folders",
-        help="of DIR: class folders, or CUB-200-2011 or MIT-67 as their owners ship "
-        "them, with their split (default: %(default)s)",
+        help="layout of DIR: class folders, or CUB-200-2011 or MIT-67 as their owners "
+        "ship them, with their split (default: %(default)s)",
     )
     add("--train", metavar="SUB", help="folder in DIR with the training class folders")
     add("--test", metavar="SUB", help="folder in DIR with the test class folders")
@@ -119,8 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         "--test-fraction",
         type=float,
         metavar="F",
-        help="instead of --train and --test: DIR holds the class folders, and this "
-        "share of each class, drawn anew with each seed, is for testing",
+        help="instead of --train and --test: DIR has the class folders, and this share "
+        "of each class, drawn anew with each seed, is the test set",
     )
     add(
         "--backbone",
@@ -134,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=224,
         metavar="N",
-        help="side in pixels of the square each image is resized and cropped to "
+        help="side in pixels of the square that each image is resized and cropped to "
         "(default: %(default)s)",
     )
     add(
@@ -150,21 +152,22 @@ def _parser() -> argparse.ArgumentParser:
         "--memory",
         type=Path,
         metavar="DIR",
-        help="keeps the feature maps for the next run (default: a temporary folder)",
+        help="folder that keeps the feature maps for later runs (default: a temporary "
+        "folder)",
     )
-    add("--output", required=True, type=Path, metavar="DIR", help="for the results")
+    add("--output", required=True, type=Path, metavar="DIR", help="folder of results")
     return parser
 
 
 def _wrong_split(args: argparse.Namespace) -> str | None:
-    """Say what is wrong with the options that name the split."""
+    """Return what is wrong with the options of the split; None: nothing."""
     named = [sub for sub in (args.train, args.test) if sub is not None]
     fraction = args.test_fraction
     if args.layout != "folders":
         if named or fraction is not None:
             return (
-                f"--layout {args.layout} has its owners' split: leave out --train, "
-                "--test and --test-fraction"
+                f"--layout {args.layout} uses the owners' split: omit --train, --test "
+                "and --test-fraction"
             )
     elif len(named) != (2 if fraction is None else 0):
         return "--layout folders needs --train and --test, or --test-fraction alone"
@@ -176,7 +179,7 @@ def _wrong_split(args: argparse.Namespace) -> str | None:
 
 
 def _plan(args: argparse.Namespace) -> tuple[list[tuple[Split, list[int]]], str]:
-    """Return the splits with their seeds, and what kind of split it is."""
+    """Return the splits with their seeds, and the kind of split in words."""
     if args.layout == "cub":
         return [(read_cub(args.data), args.seeds)], "the owners' split"
     if args.layout == "mit67":

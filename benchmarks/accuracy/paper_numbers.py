@@ -1,4 +1,4 @@
-"""The two tables of the DP-Net paper, with measured accuracies beside its own.
+"""The two tables of the DP-Net paper, with measured accuracies beside the paper's.
 
 R. Sicre, H. Zhang, J. Dejasmin, C. Daaloul, S. Ayache, T. Artières, "DP-Net: Learning
 Discriminative Parts for image recognition", ICIP 2023, arXiv 2404.15037.
@@ -18,7 +18,7 @@ __all__ = [
 
 MIT67, BIRDS, IMAGENET = "MIT-67", "Birds", "ImageNet"
 
-# Accuracy in %, of the global descriptor and of the parts.
+# Accuracies of the global descriptor and of the parts, in %.
 GLOBAL_PARTS = {
     (MIT67, "vgg19"): (76.2, 76.9),
     (MIT67, "resnet50"): (78.1, 79.7),
@@ -27,7 +27,8 @@ GLOBAL_PARTS = {
     (IMAGENET, "vgg19"): (61.0, 69.0),
     (IMAGENET, "resnet50"): (70.8, 74.6),
 }
-# The constraints' names are those of `suites.constraints`.
+# The backbone and the accuracies in % of the table of constraints, whose subsets are
+# named as in `suites.constraints`.
 CONSTRAINED = "resnet50"
 CONSTRAINTS = {
     BIRDS: {
@@ -44,15 +45,15 @@ _ABSENT = "–"
 
 
 def global_table(lines: list[dict], names: Sequence[str]) -> str:
-    """Write the table of global descriptor against parts.
+    """Return the table of global descriptors against parts, in Markdown.
 
     Parameters
     ----------
     lines : list of dict
-        Measurements, with ``data``, ``backbone``, ``method``, ``changes`` and
+        Measurements with ``data``, ``backbone``, ``method``, ``changes`` and
         ``accuracy``.
     names : sequence of str
-        Stand-ins for the paper's data.
+        Names of data sets that stand in for the paper's.
 
     Returns
     -------
@@ -71,18 +72,19 @@ def global_table(lines: list[dict], names: Sequence[str]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for data, backbone in rows:
-        own = [one for one in lines if one["data"] == data
-               and one["backbone"] == backbone and not one["changes"]]  # fmt: skip
+        measured = [line for line in lines if line["data"] == data
+                    and line["backbone"] == backbone
+                    and not line["changes"]]  # fmt: skip
         expected = GLOBAL_PARTS.get((data, backbone))
         paper = [_ABSENT] * 2 if expected is None else [f"{x:.1f}" for x in expected]
         cells = [
             _label(data, names),
             backbone,
             paper[0],
-            _measured(own, GLOBAL),
+            _accuracy(measured, GLOBAL),
             paper[1],
-            _measured(own, DPNET),
-            _measured(own, DPNET_SVM),
+            _accuracy(measured, DPNET),
+            _accuracy(measured, DPNET_SVM),
         ]
         table.append(f"| {' | '.join(cells)} |")
     return "\n".join(table)
@@ -94,18 +96,18 @@ def constraint_table(
     backbone: str,
     settings: dict[str, dict],
 ) -> str:
-    """Write the table of the eight choices among the constraints.
+    """Return the table of the eight subsets of the constraints, in Markdown.
 
     Parameters
     ----------
     lines : list of dict
         As in `global_table`.
     names : sequence of str
-        Stand-ins for the paper's data.
+        Names of data sets that stand in for the paper's.
     backbone : str
-        The one measured with; the paper's is `CONSTRAINED`, whichever this is.
+        The backbone of the measurements; that of the paper is `CONSTRAINED`.
     settings : dict of str to dict
-        Name of a choice -> the settings that are changed.
+        Changed settings by the name of a subset.
 
     Returns
     -------
@@ -117,15 +119,15 @@ def constraint_table(
         paper = [f"{data}: paper"] if data in CONSTRAINTS else []
         heads += [*paper, f"{_label(data, names)}: end to end", "+ SVM"]
     table = [f"| {' | '.join(heads)} |", "| ---" + " | ---:" * (len(heads) - 1) + " |"]
-    for choice, changes in settings.items():
-        cells = [choice]
+    for subset, changes in settings.items():
+        cells = [subset]
         for data in columns:
-            own = [one for one in lines if one["data"] == data
-                   and one["backbone"] == backbone
-                   and one["changes"] == changes]  # fmt: skip
+            measured = [line for line in lines if line["data"] == data
+                        and line["backbone"] == backbone
+                        and line["changes"] == changes]  # fmt: skip
             if data in CONSTRAINTS:
-                cells.append(f"{CONSTRAINTS[data][choice]:.1f}")
-            cells += [_measured(own, DPNET), _measured(own, DPNET_SVM)]
+                cells.append(f"{CONSTRAINTS[data][subset]:.1f}")
+            cells += [_accuracy(measured, DPNET), _accuracy(measured, DPNET_SVM)]
         table.append(f"| {' | '.join(cells)} |")
     return "\n".join(table)
 
@@ -134,6 +136,6 @@ def _label(data: str, stand_ins: Sequence[str]) -> str:
     return f"{data} (stand-in)" if data in stand_ins else data
 
 
-def _measured(lines: list[dict], method: str) -> str:
+def _accuracy(lines: list[dict], method: str) -> str:
     accuracies = [line["accuracy"] for line in lines if line["method"] == method]
     return spread(accuracies) if accuracies else _ABSENT

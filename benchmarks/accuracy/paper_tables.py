@@ -1,14 +1,14 @@
-"""Measure what the two tables of the DP-Net paper show, and print both side by side.
+"""Measure the two tables of the DP-Net paper, and print them beside the paper's.
 
     python -m benchmarks.accuracy.paper_tables --mit67 data/MIT67 \
         --cub data/CUB_200_2011 --imagenet data/imagenet --memory maps
 
-(a) The global descriptor against parts, with VGG-19 and ResNet-50; (b) the eight
-choices among DP-Net's constraints, with ResNet-50, on all data but ImageNet. Methods,
-maps and the choice of the SVM's C are those of `global_vs_parts.py`. Each measurement
-is a line of the output, and none that is there is made again. Data that are not given
-have a dash beside the paper's numbers; without any, the paper's tables are printed as
-they are.
+The first table compares the global descriptor with parts, with VGG-19 and ResNet-50;
+the second compares the eight subsets of DP-Net's constraints, with ResNet-50, on all
+data sets but ImageNet. Methods, maps and the choice of the SVM's C are those of
+`global_vs_parts`. Each measurement is a line of JSON in the output file, and those that
+the file already has are not repeated. Without a data set, a dash takes the place of its
+measurements beside the paper's numbers.
 """
 
 from __future__ import annotations
@@ -41,13 +41,7 @@ from benchmarks.accuracy.paper_numbers import (
 from benchmarks.accuracy.suites import add_weight_options, constraints
 from benchmarks.data.extraction import extract, extractors, map_shapes
 from benchmarks.data.readers import Split, read_cub, read_folders, read_mit67
-from benchmarks.records import (
-    RESULTS,
-    append_line,
-    has_line,
-    read_lines,
-    resume,
-)
+from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
 
 PAPER = (MIT67, BIRDS, IMAGENET)
 
@@ -55,7 +49,7 @@ PAPER = (MIT67, BIRDS, IMAGENET)
 def trials(
     data: str, backbone: str, constrained: str, settings: dict[str, dict]
 ) -> list[tuple[str, dict]]:
-    """List what is measured on a data set with a backbone.
+    """Return what is measured on a data set with a backbone.
 
     Parameters
     ----------
@@ -65,19 +59,18 @@ def trials(
     constrained : str
         The backbone that the constraints are measured with.
     settings : dict of str to dict
-        As `suites.constraints` gives them.
+        The subsets of constraints, as `suites.constraints` returns them.
 
     Returns
     -------
     list of (str, dict)
-        Name of the method, as in `measuring.methods`, and the settings that are
-        changed.
+        Name of the method, as in `methods.methods`, and the changed settings.
     """
     listed: list[tuple[str, dict]] = [(GLOBAL, {}), (DPNET, {}), (DPNET_SVM, {})]
     if backbone == constrained and data != IMAGENET:
-        # Without constraints it is what the first table shows of the parts.
-        chosen = [changes for changes in settings.values() if changes]
-        listed += [(m, changes) for changes in chosen for m in (DPNET, DPNET_SVM)]
+        # The parts without constraints are in the first table already.
+        subsets = [changes for changes in settings.values() if changes]
+        listed += [(m, changes) for changes in subsets for m in (DPNET, DPNET_SVM)]
     return listed
 
 
@@ -91,29 +84,29 @@ def run(
     memory: Path,
     output: Path,
 ) -> None:
-    """Measure what the output does not have yet, adding line by line.
+    """Measure what the output file lacks, and append a line for each measurement.
 
     Parameters
     ----------
     splits : dict of str to Split
-        Name of a data set -> its images.
+        Splits by the names of the data sets.
     backbones : sequence of str
     settings : dict of str to dict
-        As `suites.constraints` gives them.
+        The subsets of constraints, as `suites.constraints` returns them.
     image_size : int
     seeds : sequence of int
     memory : Path
-        Folder that keeps the maps.
+        Folder that keeps the feature maps.
     output : Path
         File of JSON lines.
     """
     lines = resume(output, _settings_now)
     for data, split in splits.items():
         for backbone in backbones:
-            where = {"data": data, "backbone": backbone, "image_size": image_size}
+            images = {"data": data, "backbone": backbone, "image_size": image_size}
             listed = trials(data, backbone, constrained_backbone(backbones), settings)
             keys = [
-                {**where, "seed": seed, "method": method, "changes": changes}
+                {**images, "seed": seed, "method": method, "changes": changes}
                 for seed in seeds
                 for method, changes in listed
             ]
@@ -138,7 +131,7 @@ def run(
 
 
 def constrained_backbone(backbones: Sequence[str]) -> str:
-    """Choose the backbone that the constraints are measured with.
+    """Return the backbone that the constraints are measured with.
 
     Parameters
     ----------
@@ -147,7 +140,7 @@ def constrained_backbone(backbones: Sequence[str]) -> str:
     Returns
     -------
     str
-        The paper's where it is among them, else the first.
+        The paper's backbone where it is among them, else the first.
     """
     return CONSTRAINED if CONSTRAINED in backbones else backbones[0]
 
@@ -160,21 +153,21 @@ def _settings_now(line: dict) -> dict:
 def tables(
     lines: list[dict], backbones: Sequence[str], settings: dict[str, dict]
 ) -> str:
-    """Write both tables.
+    """Return both tables in Markdown.
 
     Parameters
     ----------
     lines : list of dict
-        Measurements of one image size.
+        Measurements with one image size.
     backbones : sequence of str
     settings : dict of str to dict
-        As `suites.constraints` gives them.
+        The subsets of constraints, as `suites.constraints` returns them.
 
     Returns
     -------
     str
     """
-    names = list(dict.fromkeys(one["data"] for one in lines))
+    names = list(dict.fromkeys(line["data"] for line in lines))
     stand_ins = [name for name in names if name not in PAPER]
     backbone = constrained_backbone(backbones)
     return "\n\n".join(
@@ -188,12 +181,12 @@ def tables(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print the tables.
+    """Measure, and print the tables.
 
     Parameters
     ----------
     arguments : list of str, optional
-        Command line; default: that of this process.
+        The command line, by default that of this process.
     """
     parser = _parser()
     args = parser.parse_args(arguments)
@@ -244,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--image-size", type=int, default=224, metavar="N")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add_weight_options(parser)
-    add("--memory", type=Path, metavar="DIR", help="keeps the feature maps")
+    add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
     add("--output", type=Path, default=RESULTS / "paper_tables.jsonl")
     return parser
 

@@ -1,14 +1,14 @@
-"""Choose settings on training images alone; one line of JSON for each measurement.
+"""Measure settings on held-out training images, as lines of JSON.
 
     python -m benchmarks.accuracy.recipe --data data/flowers17 --train train val \
         --suite ablation --seeds 0 1 2 --memory maps
     python -m benchmarks.accuracy.recipe --made 400 --set beta=20 n_parts_per_class=10
     python -m benchmarks.accuracy.recipe --table
 
-A third of the images is held out, each class in the same proportion and anew with
-each seed. Of one fit of `DPNetClassifier` two things are measured: itself, and a linear
-SVM on its descriptor, which is that of `DPNetTransformer`, for each C of a short list.
-A line that the output has already is not measured again.
+A third of the images is held out, stratified by class and anew with each seed. From
+one fit of `DPNetClassifier` two classifiers are measured: its own linear classifier,
+and a linear SVM on its descriptor, which is that of `DPNetTransformer`, for each C of a
+short list. Measurements that the output file already has are not repeated.
 """
 
 from __future__ import annotations
@@ -38,36 +38,29 @@ from benchmarks.accuracy.suites import (
 )
 from benchmarks.data.extraction import extract, map_shapes
 from benchmarks.data.readers import read_class_folders
-from benchmarks.records import (
-    RESULTS,
-    append_line,
-    has_line,
-    plain,
-    read_lines,
-    resume,
-)
+from benchmarks.records import RESULTS, append_line, has_line, plain, read_lines, resume
 from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
 from skdpnet.datasets import make_part_images
 
 C_GRID = (0.1, 0.3, 1, 3, 10)
 _ESTIMATORS = {"parts": DPNetClassifier, "global": GlobalFeatures}
-# What chooses the maps; the methods are fitted on given ones.
-_OF_MAPS = ("backbone", "image_size", "strides")
-# `part_images.py` measures on others.
+# Parameters of the maps. The methods themselves are fitted on precomputed maps.
+_MAP_PARAMETERS = ("backbone", "image_size", "strides")
+# The benchmarks of explanations measure on made images of other seeds.
 _MADE_SEED = 0
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Images that settings may be chosen on.
+    """Images on which settings may be chosen.
 
     Parameters
     ----------
     name : str
-        What the table calls them.
-    images : list of str or ndarray of images
-    y : int ndarray
-        Class of each.
+        Name in the table.
+    images : list of n str, or ndarray of n images
+    y : int ndarray of shape (n,)
+        Class of each image.
     """
 
     name: str
@@ -76,14 +69,14 @@ class Pool:
 
 
 class Experiment(NamedTuple):
-    """A method, ``"parts"`` or ``"global"``, and what is changed of its defaults."""
+    """A method, ``"parts"`` or ``"global"``, and the changes from its defaults."""
 
     method: str
     changes: dict
 
 
 def defaults(method: str) -> dict:
-    """Return the settings that can be changed, with their defaults.
+    """Return the defaults of all settings that can be changed.
 
     Parameters
     ----------
@@ -94,18 +87,18 @@ def defaults(method: str) -> dict:
     dict
     """
     estimator = _ESTIMATORS[method]()
-    of_maps = {name: getattr(estimator, name) for name in _OF_MAPS}
-    return {**of_maps, **settings_of(estimator)}
+    map_parameters = {name: getattr(estimator, name) for name in _MAP_PARAMETERS}
+    return {**map_parameters, **settings_of(estimator)}
 
 
-def experiment(method: str, changes: dict) -> Experiment:
-    """Make an experiment of some settings, leaving out those that are the default.
+def make_experiment(method: str, changes: dict) -> Experiment:
+    """Return an experiment without those changes that are equal to the defaults.
 
     Parameters
     ----------
     method : {"parts", "global"}
-    changes : dict
-        Setting -> value.
+    changes : dict of str to object
+        Values by the names of the settings.
 
     Returns
     -------
@@ -114,33 +107,36 @@ def experiment(method: str, changes: dict) -> Experiment:
     Raises
     ------
     ValueError
-        Names a setting that there is not.
+        If the method lacks one of the settings; the message names it.
     """
-    own = defaults(method)
-    unknown = sorted(set(changes) - set(own))
+    settings = defaults(method)
+    unknown = sorted(set(changes) - set(settings))
     if unknown:
         raise ValueError(
             f"the method {method!r} has no setting {unknown[0]!r}; it has "
-            f"{', '.join(own)}"
+            f"{', '.join(settings)}"
         )
     return Experiment(
-        method, {k: v for k, v in changes.items() if plain(v) != plain(own[k])}
+        method, {k: v for k, v in changes.items() if plain(v) != plain(settings[k])}
     )
 
 
 def hold_out(
     y: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw which images are learned from and which are held out, a third.
+    """Hold out a third of the images, stratified by class.
 
     Parameters
     ----------
     y : int ndarray of shape (n,)
+        Class of each image.
     seed : int
+        Random state of the split.
 
     Returns
     -------
-    seen, held : int ndarrays
+    fit, held : int ndarrays
+        Positions of the images to fit on, and of those held out.
 
     Raises
     ------
@@ -148,49 +144,49 @@ def hold_out(
         If there are too few images of a class, or in all.
     """
     rows = np.arange(len(y))
-    seen, held = train_test_split(rows, test_size=1 / 3, stratify=y, random_state=seed)
-    return np.sort(seen), np.sort(held)
+    fit, held = train_test_split(rows, test_size=1 / 3, stratify=y, random_state=seed)
+    return np.sort(fit), np.sort(held)
 
 
 def measure_once(
     trial: Experiment, maps: np.ndarray, y: NDArray[np.int64], seed: int
 ) -> dict:
-    """Fit on two thirds of the images and measure on the others.
+    """Fit on two thirds of the images and measure on the third that is held out.
 
     Parameters
     ----------
     trial : Experiment
-    maps : ndarray of feature maps
-        Of all images.
+    maps : ndarray of shape (n, ...)
+        Feature maps of all images.
     y : int ndarray of shape (n,)
-        Their classes.
+        Class of each image.
     seed : int
-        Of the split, the method and the SVM.
+        Random state of the split, the method and the SVM.
 
     Returns
     -------
     dict
         ``classifier``: accuracy of `DPNetClassifier`, None for the global descriptor;
-        ``svm``: C -> accuracy of the linear SVM; ``fit_seconds``: of the one fit that
-        gives both, without the SVM's.
+        ``svm``: accuracy of the linear SVM by its C; ``fit_seconds``: of the fit of
+        the method, without the SVM.
     """
-    given = {k: v for k, v in trial.changes.items() if k not in _OF_MAPS}
+    params = {k: v for k, v in trial.changes.items() if k not in _MAP_PARAMETERS}
     if trial.method == "parts":
-        given["random_state"] = seed
-    model = _ESTIMATORS[trial.method](backbone="precomputed", **given)
-    seen, held = hold_out(y, seed)
+        params["random_state"] = seed
+    model = _ESTIMATORS[trial.method](backbone="precomputed", **params)
+    fit, held = hold_out(y, seed)
     start = time.perf_counter()
-    model.fit(maps[seen], y[seen])
+    model.fit(maps[fit], y[fit])
     seconds = time.perf_counter() - start
     classifier = None
     if trial.method == "parts":
         classifier = float(model.score(maps[held], y[held]))
-    learned, unseen = model.transform(maps[seen]), model.transform(maps[held])
-    svm = {}
+    X_fit, X_held = model.transform(maps[fit]), model.transform(maps[held])
+    accuracies = {}
     for C in C_GRID:
-        one = LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
-        svm[str(C)] = float(one.fit(learned, y[seen]).score(unseen, y[held]))
-    return {"classifier": classifier, "svm": svm, "fit_seconds": seconds}
+        svm = LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
+        accuracies[str(C)] = float(svm.fit(X_fit, y[fit]).score(X_held, y[held]))
+    return {"classifier": classifier, "svm": accuracies, "fit_seconds": seconds}
 
 
 def run(
@@ -200,7 +196,7 @@ def run(
     memory: Path,
     output: Path,
 ) -> None:
-    """Measure what the output does not have yet, adding line by line.
+    """Measure what the output file lacks, and append a line for each measurement.
 
     Parameters
     ----------
@@ -208,7 +204,7 @@ def run(
     trials : list of Experiment
     seeds : list of int
     memory : Path
-        Folder that keeps the maps.
+        Folder that keeps the feature maps.
     output : Path
         File of JSON lines.
     """
@@ -218,13 +214,11 @@ def run(
         for seed in seeds:
             if not has_line(lines, _key(pool, trial, seed)):
                 pending.append((trial, seed))
-    # Those of the same maps side by side, so that one set is held at a time.
-    pending.sort(key=lambda one: json.dumps(_map_settings(one[0])))
+    # Grouped by their maps, so that only one set of maps is in RAM at a time.
+    pending.sort(key=lambda pair: json.dumps(_map_settings(pair[0])))
     with tqdm(total=len(pending), unit="fit") as bar:
-        for of_maps, group in groupby(pending, lambda one: _map_settings(one[0])):
-            maps = extract(
-                FeatureMaps(**of_maps, memory=memory, verbose=1), pool.images
-            )
+        for params, group in groupby(pending, lambda pair: _map_settings(pair[0])):
+            maps = extract(FeatureMaps(**params, memory=memory, verbose=1), pool.images)
             for trial, seed in group:
                 bar.set_description(f"{trial.method} {trial.changes}, seed {seed}")
                 try:
@@ -247,7 +241,7 @@ def _key(pool: Pool, trial: Experiment, seed: int) -> dict:
 
 def _map_settings(trial: Experiment) -> dict:
     settings = {**defaults(trial.method), **trial.changes}
-    return {name: settings[name] for name in _OF_MAPS}
+    return {name: settings[name] for name in _MAP_PARAMETERS}
 
 
 def _settings_now(line: dict) -> dict:
@@ -255,12 +249,12 @@ def _settings_now(line: dict) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print the table of all lines of the output.
+    """Measure, and print the table of all measurements of the output file.
 
     Parameters
     ----------
     arguments : list of str, optional
-        Command line; default: that of this process.
+        The command line, by default that of this process.
     """
     parser = _parser()
     args = parser.parse_args(arguments)
@@ -285,33 +279,38 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.accuracy.recipe", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="holds the folders of --train")
+    add("--data", type=Path, metavar="DIR", help="the data set's folder")
     add(
         "--train",
         nargs="+",
         metavar="SUB",
-        help="folders in DIR with training class folders, taken together",
+        help="folders in DIR with class folders of training images",
     )
-    add("--made", type=int, metavar="N", help="N images of make_part_images instead")
+    add(
+        "--made",
+        type=int,
+        metavar="N",
+        help="instead of --data: N images of make_part_images",
+    )
     add(
         "--set",
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="settings of DPNetClassifier that are changed from their defaults, as "
-        "Python writes them, with backbone, image_size and strides of the maps",
+        help="changes from the default settings of DPNetClassifier, and of backbone, "
+        "image_size and strides of the maps; values are Python literals",
     )
     add(
         "--method",
         choices=tuple(_ESTIMATORS),
-        help="parts of DP-Net, or the global descriptor (default: parts)",
+        help="DP-Net's parts, or the global descriptor (default: parts)",
     )
     add("--suite", choices=("ablation", "constraints"), help="a list of settings")
     add_weight_options(parser)
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
-    add("--memory", type=Path, metavar="DIR", help="keeps the feature maps")
+    add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
     add("--output", type=Path, default=RESULTS / "recipe.jsonl")
-    add("--table", action="store_true", help="measure nothing, print the table")
+    add("--table", action="store_true", help="measure nothing, only print the table")
     return parser
 
 
@@ -330,7 +329,7 @@ def _pool(args: argparse.Namespace) -> Pool:
 def _trials(args: argparse.Namespace) -> list[Experiment]:
     if args.suite is None:
         changes = dict(read_changes(args.set))
-        return [experiment(args.method or "parts", changes)]
+        return [make_experiment(args.method or "parts", changes)]
     if args.set or args.method:
         raise ValueError(f"--suite {args.suite} has its own --set and --method")
     if args.suite == "ablation":
@@ -341,8 +340,8 @@ def _trials(args: argparse.Namespace) -> list[Experiment]:
         listed = [("parts", changes) for changes in settings.values()]
     trials: list[Experiment] = []
     for method, changes in listed:
-        trial = experiment(method, changes)
-        # Of a suite's changes some may be the defaults.
+        trial = make_experiment(method, changes)
+        # Changes that are equal to the defaults make an experiment twice.
         if trial not in trials:
             trials.append(trial)
     return trials

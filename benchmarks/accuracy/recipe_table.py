@@ -1,4 +1,4 @@
-"""Lines of `recipe.py` -> Markdown tables."""
+"""Markdown tables of the measurements of `recipe`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["markdown"]
 
 _FIXED_C = "1"
 _NOTE = (
-    "Images held out of the training images, mean ± standard deviation over the "
-    "splits; Δ: difference from DP-Net's defaults on the same splits. Best C: the one "
-    "that is best on average over the splits, in hindsight."
+    "Accuracy on held-out training images, mean ± standard deviation over the splits; "
+    "Δ: difference from DP-Net's defaults on the same splits. Best C: the C with the "
+    "best mean over the splits, chosen in hindsight."
 )
 
 
 def markdown(lines: list[dict]) -> str:
-    """Write measurements as tables, one a data set.
+    """Return measurements as Markdown tables, one for each data set.
 
     Parameters
     ----------
     lines : list of dict
-        As `recipe.py` keeps them.
+        The lines of the output file of `recipe`.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def markdown(lines: list[dict]) -> str:
     """
     tables = []
     for data in dict.fromkeys(line["data"] for line in lines):
-        # Settings -> seed -> line.
+        # Lines by settings and seed.
         groups: dict[tuple[str, str], dict[int, dict]] = {}
         for line in lines:
             if line["data"] == data:
@@ -46,7 +46,7 @@ def markdown(lines: list[dict]) -> str:
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         for runs in groups.values():
-            # Of the defaults from themselves there is no difference to show.
+            # The difference of the defaults from themselves is not shown.
             rows.append(_row(runs, {} if runs is defaults else defaults))
         tables.append("\n".join(rows))
     return "\n\n".join([*tables, _NOTE])
@@ -57,28 +57,28 @@ def _row(runs: dict[int, dict], defaults: dict[int, dict]) -> str:
     svm = {C: [line["svm"][C] for line in runs.values()] for C in first["svm"]}
     best = max(svm, key=lambda C: statistics.mean(svm[C]))
     if first["method"] == "parts":
-        own = {seed: line["classifier"] for seed, line in runs.items()}
-        theirs = {seed: line["classifier"] for seed, line in defaults.items()}
-        classifier = [spread(list(own.values())), _difference(own, theirs)]
+        changed = {seed: line["classifier"] for seed, line in runs.items()}
+        reference = {seed: line["classifier"] for seed, line in defaults.items()}
+        classifier = [spread(list(changed.values())), _difference(changed, reference)]
     else:
         classifier = ["–", ""]
-    fixed = {seed: line["svm"][_FIXED_C] for seed, line in runs.items()}
+    changed = {seed: line["svm"][_FIXED_C] for seed, line in runs.items()}
     reference = {seed: line["svm"][_FIXED_C] for seed, line in defaults.items()}
     cells = [
         _name(first["method"], first["changes"]),
         str(len(runs)),
         *classifier,
         spread(svm[_FIXED_C]),
-        _difference(fixed, reference),
+        _difference(changed, reference),
         f"{spread(svm[best])} (C = {best})",
         f"{statistics.mean(line['fit_seconds'] for line in runs.values()):.1f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-def _difference(own: dict[int, float], theirs: dict[int, float]) -> str:
-    """Write the mean difference over the seeds that both have."""
-    pairs = [own[seed] - theirs[seed] for seed in own if seed in theirs]
+def _difference(changed: dict[int, float], reference: dict[int, float]) -> str:
+    """Return the mean difference over the seeds that both have, as text."""
+    pairs = [changed[seed] - reference[seed] for seed in changed if seed in reference]
     return spread(pairs, signed=True) if pairs else ""
 
 

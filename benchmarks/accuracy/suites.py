@@ -1,4 +1,4 @@
-"""Lists of settings to measure: each is what it changes from the defaults."""
+"""Lists of settings to measure, each as the changes from the default settings."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Iterator
 from skdpnet import DPNetTransformer
 
 __all__ = [
-    "OF_REGIONS",
+    "REGION_SETTINGS",
     "ablation",
     "add_weight_options",
     "constraints",
     "read_changes",
 ]
 
-# Settings that all methods with regions share, lest one see more than another.
-OF_REGIONS = {"strides", "region_scales"}
+# Settings that all methods with regions share, so that they see the same regions.
+REGION_SETTINGS = {"strides", "region_scales"}
 _WEIGHTS = {"orthogonality": 1.0, "assignment": 0.1, "specificity": 0.1}
 
 
 def ablation() -> list[tuple[str, dict]]:
-    """List the changes that show what each default is worth.
+    """Return changes of single settings, which show the effect of each default.
 
     Returns
     -------
     list of (str, dict)
-        Method, ``"parts"`` or ``"global"``, and the settings that are changed.
+        Method, ``"parts"`` or ``"global"``, and the changed settings.
     """
     changes: list[dict] = [
         {},
@@ -57,24 +57,24 @@ def ablation() -> list[tuple[str, dict]]:
 def constraints(
     orthogonality: float, assignment: float, specificity: float
 ) -> dict[str, dict]:
-    """List the eight choices among the three constraints, in the paper's order.
+    """Return the eight subsets of the three constraints, in the paper's order.
 
     Parameters
     ----------
     orthogonality, assignment, specificity : float
-        Weight of each where it is on.
+        Weight of each constraint where it is used.
 
     Returns
     -------
     dict of str to dict
-        The paper's name of a choice -> the settings that are changed.
+        Changed settings by the paper's name of the subset.
     """
-    on = {
+    settings = {
         "⊥": {"orthogonality_weight": orthogonality},
         "A": {"assignment_weight": assignment},
         "CS": {"specificity_weight": specificity},
     }
-    chosen = {
+    subsets = {
         "without": (),
         "⊥": ("⊥",),
         "A": ("A",),
@@ -85,13 +85,17 @@ def constraints(
         "all": ("⊥", "A", "CS"),
     }
     return {
-        name: {key: weight for one in some for key, weight in on[one].items()}
-        for name, some in chosen.items()
+        name: {
+            setting: weight
+            for constraint in subset
+            for setting, weight in settings[constraint].items()
+        }
+        for name, subset in subsets.items()
     }
 
 
 def add_weight_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for the weight of each constraint.
+    """Add an option for the weight of each constraint to a parser.
 
     Parameters
     ----------
@@ -103,35 +107,37 @@ def add_weight_options(parser: argparse.ArgumentParser) -> None:
             type=float,
             default=weight,
             metavar="W",
-            help=f"of the {name} constraint where it is on (default: %(default)s)",
+            help=f"weight of the {name} constraint where it is used "
+            "(default: %(default)s)",
         )
 
 
 def read_changes(texts: list[str]) -> Iterator[tuple[str, object]]:
-    """Read changes of settings off the command line.
+    """Parse the changes of settings of the command line.
 
     Parameters
     ----------
     texts : list of str
-        Each NAME=VALUE, with the value as Python writes it.
+        Changes as NAME=VALUE, where the value is a Python literal.
 
     Yields
     ------
-    (str, value)
+    (str, object)
+        Name and value of a setting.
 
     Raises
     ------
     ValueError
-        Names the first that is something else.
+        If a text is not of this form; the message names it.
     """
     for text in texts:
         name, _, value = text.partition("=")
         try:
-            changed = ast.literal_eval(value)
-            json.dumps(changed)
+            setting = ast.literal_eval(value)
+            json.dumps(setting)
         except (ValueError, SyntaxError, TypeError) as error:
             raise ValueError(
                 f"--set {text!r} is not NAME=VALUE with a value such as 20, None, "
                 "(16, 32) or 'resnet50', quotes included"
             ) from error
-        yield name, changed
+        yield name, setting

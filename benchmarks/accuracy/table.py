@@ -17,12 +17,12 @@ __all__ = ["caption", "markdown", "percent", "spread"]
 
 
 def caption(result: dict) -> str:
-    """Say on one line what was measured.
+    """Return one line that describes the data, the backbone and the seeds.
 
     Parameters
     ----------
     result : dict
-        A results file.
+        Content of a results file.
 
     Returns
     -------
@@ -39,12 +39,12 @@ def caption(result: dict) -> str:
 
 
 def percent(method: dict) -> str:
-    """Write accuracy in %: mean, and standard deviation over the seeds.
+    """Return the accuracy in %, as mean ± standard deviation over the seeds.
 
     Parameters
     ----------
     method : dict
-        One of a results file's ``"methods"``.
+        An element of ``"methods"`` of a results file.
 
     Returns
     -------
@@ -57,14 +57,14 @@ def percent(method: dict) -> str:
 
 
 def spread(shares: Sequence[float], *, signed: bool = False) -> str:
-    """Write shares in %: their mean, and standard deviation where there are several.
+    """Return fractions in %, as mean ± standard deviation where there are several.
 
     Parameters
     ----------
     shares : sequence of float
-        At least one.
+        Fractions, at least one.
     signed : bool, default=False
-        Whether the mean, of differences, has its sign where it is positive too.
+        Whether a positive mean has a plus sign, as differences should.
 
     Returns
     -------
@@ -77,12 +77,12 @@ def spread(shares: Sequence[float], *, signed: bool = False) -> str:
 
 
 def markdown(result: dict) -> str:
-    """Write a results file as a Markdown table under a caption.
+    """Return results as a Markdown table under a caption.
 
     Parameters
     ----------
     result : dict
-        A results file.
+        Content of a results file.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def main() -> None:
     """Print the tables of the files named on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy.table",
-        description="Print results of global_vs_parts.py as Markdown tables.",
+        description="Print results of global_vs_parts as Markdown tables.",
     )
     parser.add_argument("results", nargs="+", type=Path, metavar="JSON")
     files = parser.parse_args().results

@@ -1,4 +1,4 @@
-"""The annotated parts of the birds of CUB-200-2011: where each can be seen."""
+"""The annotated parts of the birds of CUB-200-2011: their positions in the images."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from numpy.typing import NDArray
 __all__ = ["read_part_points"]
 
 _LAYOUT = (
-    "expected are images.txt, parts/parts.txt and parts/part_locs.txt, as "
-    "CUB_200_2011.tgz of data.caltech.edu unpacks."
+    "expected are images.txt, parts/parts.txt and parts/part_locs.txt of the archive "
+    "CUB_200_2011.tgz, which is at data.caltech.edu."
 )
 
 
 def read_part_points(
     folder: str | os.PathLike[str], paths: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Read where the parts of some images of CUB-200-2011 are.
+    """Read the positions of the parts in images of CUB-200-2011.
 
     Parameters
     ----------
     folder : str or path
         The folder ``CUB_200_2011`` of the archive.
     paths : sequence of n str
-        Images in its folder ``images``, as `readers.read_cub` gives them.
+        Images in its folder ``images``, as `readers.read_cub` returns them.
 
     Returns
     -------
     points : float64 ndarray of shape (n, K, 2)
-        (x, y) of each part in pixels of the image; NaN where it is not visible.
-    names : list of str of length K
-        The parts; left and right eyes, legs and wings are parts of their own.
+        (x, y) of each part in pixels of the image; NaN where the part is not visible.
+    names : list of K str
+        Names of the parts; the left and the right eye, leg and wing are separate parts.
 
     Raises
     ------
     FileNotFoundError
-        Names the list that is missing.
+        If a list is missing; the message names it.
     ValueError
-        If a list is not of the expected form, or names no such image or part.
+        If a list is not of the expected form, or lacks one of the images or parts.
     """
     root = Path(folder)
     images = {name: number for number, name in _pairs(root / "images.txt")}
@@ -68,7 +68,7 @@ def read_part_points(
     for image, part, x, y, visible in table:
         if int(part) not in column:
             raise ValueError(
-                f"{file} has a part {part:g} that parts.txt has not; {_LAYOUT}"
+                f"{file} has a part {part:g} that parts.txt lacks; {_LAYOUT}"
             )
         if visible:
             points[rows.get(int(image), []), column[int(part)]] = x, y
@@ -76,7 +76,7 @@ def read_part_points(
 
 
 def _pairs(file: Path) -> list[tuple[int, str]]:
-    """Read lines of a number, a blank and a name."""
+    """Read a list whose lines have a number, a blank and a name."""
     pairs = []
     for line in _checked(file).read_text(encoding="utf-8").splitlines():
         number, _, name = line.strip().partition(" ")
@@ -95,5 +95,5 @@ def _checked(file: Path) -> Path:
 
 
 def _name(root: Path, path: str) -> str:
-    """Name an image as images.txt does."""
+    """Return the name of an image in images.txt."""
     return Path(os.path.relpath(path, root / "images")).as_posix()

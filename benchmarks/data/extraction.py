@@ -1,4 +1,4 @@
-"""Images -> the feature maps that are measured with, kept by `FeatureMaps`."""
+"""The feature maps that the benchmarks measure with, computed by `FeatureMaps`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skdpnet import DPNetTransformer, FeatureMaps
 
 __all__ = ["LAST", "PARTS", "extract", "extractors", "map_shapes"]
 
-# Which maps: the network's last, and those that parts see by default.
+# The kinds of maps: the network's last map, and the maps that parts live on.
 LAST, PARTS = "last", "parts"
 
 
@@ -23,63 +23,65 @@ def extractors(
     memory: str | os.PathLike | None = None,
     strides: Sequence[int] | None = DPNetTransformer().strides,
 ) -> dict[str, FeatureMaps]:
-    """Make the extractors of both kinds of maps.
+    """Return the extractors of both kinds of maps.
 
     Parameters
     ----------
     backbone, image_size, memory, strides
-        As `FeatureMaps` takes them; the strides are those that parts live on, by
-        default DP-Net's own.
+        Parameters of `FeatureMaps`. `strides` are those of the maps that parts live
+        on, by default the default of DP-Net.
 
     Returns
     -------
     dict of str to FeatureMaps
-        Under `LAST`, of the network's last map; under `PARTS`, of those of `strides`.
+        `LAST`: the extractor of the network's last map; `PARTS`: the extractor of the
+        maps of `strides`.
     """
-    given: dict[str, Any] = {"image_size": image_size, "memory": memory, "verbose": 1}
+    shared: dict[str, Any] = {"image_size": image_size, "memory": memory, "verbose": 1}
     return {
-        LAST: FeatureMaps(backbone, **given),
-        PARTS: FeatureMaps(backbone, strides=strides, **given),
+        LAST: FeatureMaps(backbone, **shared),
+        PARTS: FeatureMaps(backbone, strides=strides, **shared),
     }
 
 
 def extract(extractor: FeatureMaps, images: Sequence) -> np.ndarray:
-    """Compute the maps of some images.
+    """Compute the feature maps of images.
 
     Parameters
     ----------
     extractor : FeatureMaps
-    images : list of str or array of images
+    images : list of n str, or ndarray of n images
 
     Returns
     -------
     ndarray of shape (n, H, W, D), or structured ndarray of shape (n,)
+        Structured where the extractor has several maps.
 
     Raises
     ------
     SystemExit
-        Where the backbone is unknown or unavailable or has no map of a stride, or a
+        If the backbone is unknown or unavailable or has no map of a stride, or if an
         image cannot be read.
     """
     try:
         return extractor.fit(images).transform(images)
     except (ValueError, RuntimeError) as error:
-        # The message says all.
+        # The message suffices; a traceback would hide it.
         raise SystemExit(f"error: {error}") from error
 
 
 def map_shapes(maps: np.ndarray) -> list[list[int]]:
-    """Tell the shapes of one image's maps.
+    """Return the shapes of the maps of one image.
 
     Parameters
     ----------
     maps : ndarray
-        As `extract` gives it.
+        As `extract` returns it.
 
     Returns
     -------
     list of [H, W, D]
-        One a map.
+        The shape of each map.
     """
     if maps.dtype.names is None:
         return [list(maps.shape[1:])]

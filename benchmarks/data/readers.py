@@ -1,6 +1,6 @@
-"""Data sets as their owners ship them -> paths and labels of a training and test part.
+"""Readers of data sets as their owners ship them: paths, labels and the split.
 
-No image is opened here; that each is there is checked, before hours of work.
+Readers open no image, but check that each one exists, before hours of work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 _CUB = (
-    "expected is CUB-200-2011 as CUB_200_2011.tgz unpacks: images.txt, "
+    "expected is the content of CUB_200_2011.tgz: images.txt, "
     "image_class_labels.txt, train_test_split.txt, classes.txt and images/. It is at "
     'data.caltech.edu under the name "CUB-200-2011".'
 )
@@ -35,14 +35,14 @@ _MIT67 = (
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from and images to measure with.
+    """The training images and the test images of a data set.
 
     Parameters
     ----------
     train_paths, test_paths : list of str
         Paths of the images.
     train_y, test_y : int ndarray
-        Class of each image, a position in `names`.
+        Class of each image, as its position in `names`.
     names : list of str
         Names of the classes.
     """
@@ -55,14 +55,14 @@ class Split:
 
 
 def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split:
-    """Read two folders of class folders.
+    """Read a training folder and a test folder, each with one folder per class.
 
     Parameters
     ----------
     folder : str or path
-        Holds both.
+        The folder that contains both.
     train, test : str
-        Names of the two, each with one sub-folder per class.
+        Names of the training folder and of the test folder.
 
     Returns
     -------
@@ -71,9 +71,10 @@ def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split
     Raises
     ------
     FileNotFoundError
-        If one of the two is not there.
+        If one of the two folders is missing.
     ValueError
-        If it holds no images, or the test part a class that training lacks.
+        If one of them has no images, or if the test folder has a class that the
+        training folder lacks.
     """
     train_paths, train_y, names = _read_part(folder, train)
     test_paths, test_y, test_names = _read_part(folder, test)
@@ -95,50 +96,50 @@ def _read_part(
 def read_class_folders(
     folder: str | os.PathLike[str], parts: Sequence[str]
 ) -> tuple[list[str], NDArray[np.int64]]:
-    """Read several folders of the same class folders as one.
+    """Read several folders with the same class folders as one set of images.
 
     Parameters
     ----------
     folder : str or path
-        Holds them.
+        The folder that contains them.
     parts : sequence of str
-        Their names, each with one sub-folder per class.
+        Names of the folders, each with one folder per class.
 
     Returns
     -------
     paths : list of str
     y : int ndarray
-        Class of each, the same number for the same name in all parts.
+        Class of each image; a class has the same number in all folders.
 
     Raises
     ------
     FileNotFoundError
-        If one of them is not there.
+        If one of the folders is missing.
     ValueError
-        If one holds no images, or a class that the first lacks.
+        If a folder has no images, or a class that the first folder lacks.
     """
     all_paths, first, names = _read_part(folder, parts[0])
     all_y = [first]
     for part in parts[1:]:
-        paths, y, own_names = _read_part(folder, part)
+        paths, y, part_names = _read_part(folder, part)
         all_paths += paths
-        all_y.append(_positions(names, own_names, part, parts[0])[y])
+        all_y.append(_positions(names, part_names, part, parts[0])[y])
     return all_paths, np.concatenate(all_y)
 
 
 def split_folders(
     folder: str | os.PathLike[str], test_fraction: float, seed: int
 ) -> Split:
-    """Split a folder of class folders at random, each class in the same proportion.
+    """Split a folder of class folders at random, stratified by class.
 
     Parameters
     ----------
     folder : str or path
-        One sub-folder per class.
+        It has one folder per class.
     test_fraction : float in (0, 1)
-        Share of the images that are measured with.
+        Share of the images that are test images.
     seed : int
-        Of the split.
+        Random state of the split.
 
     Returns
     -------
@@ -153,7 +154,7 @@ def split_folders(
     train, test = train_test_split(
         np.arange(len(y)), test_size=test_fraction, stratify=y, random_state=seed
     )
-    # In the order of the folder, so that nothing hangs on how the split was drawn.
+    # Sorted, so that results do not depend on the order in which images were drawn.
     train, test = np.sort(train), np.sort(test)
     return Split(
         [paths[i] for i in train], y[train], [paths[i] for i in test], y[test], names
@@ -175,9 +176,9 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
     Raises
     ------
     FileNotFoundError
-        Names the list or the first image that is missing.
+        If a list or an image is missing; the message names it.
     ValueError
-        If a list is not of the expected form, or the lists do not agree.
+        If a list is not of the expected form, or if the lists contradict each other.
     """
     root = Path(folder)
     images = _pairs(root / "images.txt")
@@ -196,12 +197,12 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
     unknown = set(labels.values()) - position.keys()
     if unknown:
         raise ValueError(
-            f"{root / 'image_class_labels.txt'} has classes that classes.txt has not: "
+            f"{root / 'image_class_labels.txt'} has classes that classes.txt lacks: "
             f"{sorted(unknown)}; {_CUB}"
         )
     if not set(is_train.values()) <= {"0", "1"}:
         raise ValueError(
-            f"{root / 'train_test_split.txt'} must say 1 (training) or 0 (test) of "
+            f"{root / 'train_test_split.txt'} must have 1 (training) or 0 (test) for "
             f"each image; {_CUB}"
         )
     train, test = (
@@ -220,13 +221,13 @@ def read_cub(folder: str | os.PathLike[str]) -> Split:
 def read_mit67(folder: str | os.PathLike[str]) -> Split:
     """Read MIT-67 Indoor with its owners' split.
 
-    Images are found by the name in the lists, whatever its ending or its case; some
-    of those that end in .jpg hold another format.
+    Images are found by their names in the lists, whatever the suffix; some files that
+    end in .jpg have another format.
 
     Parameters
     ----------
     folder : str or path
-        Holds ``Images``, ``TrainImages.txt`` and ``TestImages.txt``.
+        The folder of ``Images``, ``TrainImages.txt`` and ``TestImages.txt``.
 
     Returns
     -------
@@ -235,10 +236,10 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
     Raises
     ------
     FileNotFoundError
-        Names the list or the first image that is missing.
+        If a list or an image is missing; the message names it.
     ValueError
-        If a list is not of the expected form, or the test part has a class that
-        training lacks.
+        If a list is not of the expected form, or if the test list has a class that the
+        training list lacks.
     """
     root = Path(folder)
     lists = {}
@@ -249,12 +250,12 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
                 raise ValueError(
                     f"{root / name} has a line {line!r}, not class/image; {_MIT67}"
                 )
-    owners = {
+    labels = {
         name: [line.partition("/")[0] for line in lines]
         for name, lines in lists.items()
     }
-    names, train_y = np.unique(owners["TrainImages.txt"], return_inverse=True)
-    test_names, test_y = np.unique(owners["TestImages.txt"], return_inverse=True)
+    names, train_y = np.unique(labels["TrainImages.txt"], return_inverse=True)
+    test_names, test_y = np.unique(labels["TestImages.txt"], return_inverse=True)
     position = _positions(names.tolist(), test_names.tolist(), "TestImages.txt")
     return _checked(
         [str(root / "Images" / line) for line in lists["TrainImages.txt"]],
@@ -269,10 +270,10 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
 def _positions(
     names: list[str], part_names: list[str], part: str, first: str = "training"
 ) -> NDArray[np.int64]:
-    """Return where each class of a part is among those of the first one."""
+    """Return the position of each of `part_names` in `names`."""
     unknown = sorted(set(part_names) - set(names))
     if unknown:
-        raise ValueError(f"{part} has classes that {first} has not: {unknown}.")
+        raise ValueError(f"{part} has classes that {first} lacks: {unknown}.")
     return np.array([names.index(name) for name in part_names], dtype=np.int64)
 
 
@@ -294,7 +295,7 @@ def _checked(
 
 
 def _pairs(path: Path) -> dict[str, str]:
-    """Read a list of CUB-200-2011: a number, a blank and what has that number."""
+    """Read a list of CUB-200-2011; each line has a number, a blank and a value."""
     pairs = {}
     for line in _lines(path, _CUB):
         number, _, value = line.partition(" ")

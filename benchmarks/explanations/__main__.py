@@ -1,13 +1,13 @@
-"""Measure how good explanations are: DP-Net's, two-stage parts', and Grad-CAM's.
+"""Measure the explanations of DP-Net, of two-stage parts and of Grad-CAM.
 
     python -m benchmarks.explanations --data made data/flowers17 --seeds 0 1 2 \
         --lines explanations.jsonl --memory maps
     python -m benchmarks.explanations --table
 
-Of DP-Net each of the eight choices among its constraints is measured. All models see
-the same images through the same frozen network; Grad-CAM explains the global
-descriptor and its SVM. `explanations_measures` says what is measured. Each fitted
-model is a line of JSON, and none that is there is measured again.
+DP-Net is measured with each of the eight subsets of its constraints. All models are
+fitted on the same images, with the same frozen network; Grad-CAM explains the global
+descriptor and its SVM. `measures` describes what is measured. Each model is a line of
+JSON, and models that the file has already are not measured again.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from benchmarks.accuracy.methods import (
     check_folds,
     settings_of,
 )
-from benchmarks.accuracy.recipe import experiment
+from benchmarks.accuracy.recipe import make_experiment
 from benchmarks.accuracy.suites import (
-    OF_REGIONS,
+    REGION_SETTINGS,
     add_weight_options,
     constraints,
     read_changes,
@@ -48,57 +48,61 @@ from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
 
 DPNET = "DP-Net"
 GRAD_CAM = "global descriptor + SVM, Grad-CAM"
-# The same for all methods, so not to be changed of one.
-_COMMON = ("backbone", "image_size")
+# Parameters that are the same for all methods, so that --set may not change them.
+_SHARED = ("backbone", "image_size")
 
 
 class Trial(NamedTuple):
-    """A method, the constraints that are on, and what is changed of its defaults."""
+    """A method, its constraints by the paper's name, and changes from its defaults."""
 
     method: str
     constraints: str
     changes: dict
 
-    def estimator(self, seed: int, **given) -> BaseEstimator:
-        """Make the unfitted estimator.
+    def estimator(self, seed: int, **params) -> BaseEstimator:
+        """Return the unfitted estimator.
 
         Parameters
         ----------
         seed : int
-        **given
-            Parameters of all, such as ``image_size``.
+            Random state, for estimators that have one.
+        **params
+            Parameters that all methods have, such as ``image_size``.
 
         Returns
         -------
         estimator
         """
         if self.method == GRAD_CAM:
-            # Scores are then those of the network that gradients are taken of.
-            return GlobalFeatures(precision="float32", **given)
+            # Equal scores to those of the network whose gradients Grad-CAM computes.
+            return GlobalFeatures(precision="float32", **params)
         kind = SoftAssignParts if self.method == TWO_STAGE else DPNetClassifier
-        return kind(random_state=seed, **given, **self.changes)
+        return kind(random_state=seed, **params, **self.changes)
 
 
 def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
-    """List what is measured.
+    """Return what is measured.
 
     Parameters
     ----------
     changes : dict
-        Settings of `DPNetClassifier` that are changed from their defaults; those of
-        maps and regions are changed of the two-stage parts too.
+        Changes from the default settings of `DPNetClassifier`; those of maps and
+        regions apply to the two-stage parts too.
     weights : tuple of 3 floats
-        Of the constraints, as `suites.constraints` takes them.
+        Weights of the constraints, in the order of `suites.constraints`.
 
     Returns
     -------
     list of Trial
     """
-    chosen = constraints(*weights)
+    subsets = constraints(*weights)
     return [
         Trial(GRAD_CAM, "", {}),
-        Trial(TWO_STAGE, "", {k: changes[k] for k in OF_REGIONS & {*changes}}),
-        *(Trial(DPNET, name, {**changes, **on}) for name, on in chosen.items()),
+        Trial(TWO_STAGE, "", {k: changes[k] for k in REGION_SETTINGS & {*changes}}),
+        *(
+            Trial(DPNET, name, {**changes, **settings})
+            for name, settings in subsets.items()
+        ),
     ]
 
 
@@ -112,7 +116,7 @@ def run(
     memory: Path,
     lines: Path,
 ) -> list[dict]:
-    """Measure what the lines do not have yet, adding line by line.
+    """Measure what the file of lines lacks, and append a line for each model.
 
     Parameters
     ----------
@@ -120,9 +124,9 @@ def run(
     listed : list of Trial
     seeds : list of int
     n_perturbed, n_steps : int
-        As `measure` takes them.
+        Parameters of `measure`.
     memory : Path
-        Folder that keeps the maps.
+        Folder that keeps the feature maps.
     lines : Path
         File of JSON lines.
 
@@ -131,7 +135,7 @@ def run(
     list of dict
         All lines of the file.
     """
-    known = resume(lines, _settings_now)
+    measured = resume(lines, _settings_now)
     pending = []
     for data in sets:
         for seed in seeds:
@@ -146,7 +150,7 @@ def run(
                     "seed": seed,
                     **trial._asdict(),
                 }
-                if not has_line(known, key):
+                if not has_line(measured, key):
                     pending.append((data, trial, key))
     with tqdm(pending, unit="model") as bar:
         for data, trial, key in bar:
@@ -157,13 +161,13 @@ def run(
             start = time.perf_counter()
             model = fit_model(estimator, data, seed)
             fitted = time.perf_counter()
-            found = measure(
+            measures = measure(
                 model, data, n_perturbed=n_perturbed, n_steps=n_steps, seed=seed
             )
             line = {
                 **key,
                 "settings": settings,
-                "measures": {name: pair._asdict() for name, pair in found.items()},
+                "measures": {k: value._asdict() for k, value in measures.items()},
                 "fit_seconds": fitted - start,
                 "measure_seconds": time.perf_counter() - fitted,
             }
@@ -177,7 +181,7 @@ def _settings_now(line: dict) -> dict:
 
 
 def result_of(lines: list[dict]) -> dict:
-    """Put all lines into one result.
+    """Return the content of the results file.
 
     Parameters
     ----------
@@ -186,29 +190,29 @@ def result_of(lines: list[dict]) -> dict:
     Returns
     -------
     dict
-        ``rows``: the lines; ``settings``: defaults of each method, which the changes of
-        a row come on top of; ``svm``; ``environment``.
+        ``rows``: the lines; ``settings``: the defaults of each method, to which the
+        changes of a row apply; ``svm``; ``environment``.
     """
     methods = dict.fromkeys(line["method"] for line in lines)
-    where = environment()
-    where["versions"]["captum"] = version("captum")
+    packages_and_machine = environment()
+    packages_and_machine["versions"]["captum"] = version("captum")
     return {
         "settings": {
             name: settings_of(Trial(name, "", {}).estimator(0)) for name in methods
         },
         "svm": {"C_grid": C_GRID, "n_folds": N_FOLDS, "max_iter": MAX_ITER},
         "rows": [{k: line[k] for k in line if k != "settings"} for line in lines],
-        "environment": where,
+        "environment": packages_and_machine,
     }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, write the results, print the table.
+    """Measure, write the results and print the table.
 
     Parameters
     ----------
     arguments : list of str, optional
-        Command line; default: that of this process.
+        The command line, by default that of this process.
     """
     parser = _parser()
     args = parser.parse_args(arguments)
@@ -256,11 +260,21 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         nargs="+",
         metavar="made|DIR",
-        help="made: images of make_part_images, whose parts are known; DIR: class "
-        "folders in DIR/train and DIR/test, or CUB-200-2011 as its owners ship it",
+        help="made: images of make_part_images, whose parts are known; DIR: a folder "
+        "with class folders in train and test, or CUB-200-2011 as its owners ship it",
     )
-    add("--n-train", type=int, default=400, help="made images (default: %(default)s)")
-    add("--n-test", type=int, default=200, help="made images (default: %(default)s)")
+    add(
+        "--n-train",
+        type=int,
+        default=400,
+        help="made training images (default: %(default)s)",
+    )
+    add(
+        "--n-test",
+        type=int,
+        default=200,
+        help="made test images (default: %(default)s)",
+    )
     add("--image-size", type=int, default=224, metavar="N")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add(
@@ -268,8 +282,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="settings of DPNetClassifier that are changed from their defaults, as "
-        "Python writes them; strides and region_scales of two-stage parts too",
+        help="changes from the default settings of DPNetClassifier, as Python "
+        "literals; strides and region_scales apply to the two-stage parts too",
     )
     add_weight_options(parser)
     add(
@@ -277,19 +291,19 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=40,
         metavar="N",
-        help="test images that are changed and seen again (default: %(default)s)",
+        help="number of test images that are perturbed (default: %(default)s)",
     )
     add(
         "--n-steps",
         type=int,
         default=10,
         metavar="N",
-        help="of deletion and insertion (default: %(default)s)",
+        help="steps of deletion and insertion (default: %(default)s)",
     )
-    add("--memory", type=Path, metavar="DIR", help="keeps the feature maps")
-    add("--lines", type=Path, metavar="JSONL", help="one line a measured model")
+    add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
+    add("--lines", type=Path, metavar="JSONL", help="file with a line per model")
     add("--output", type=Path, default=RESULTS / "explanations.json")
-    add("--table", action="store_true", help="measure nothing, print --output's table")
+    add("--table", action="store_true", help="only print the table of --output")
     return parser
 
 
@@ -308,12 +322,12 @@ def _read(name: str, args: argparse.Namespace) -> ImageSet:
 
 
 def _changes(texts: list[str]) -> dict:
-    """Read --set."""
+    """Return the changes of --set that differ from the defaults."""
     changes = dict(read_changes(texts))
-    for name in _COMMON:
+    for name in _SHARED:
         if name in changes:
             raise ValueError(f"--set {name}=…: {name} is the same for all methods")
-    return experiment("parts", changes).changes
+    return make_experiment("parts", changes).changes
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The images that explanations are measured on, with what is known of their parts.
+"""The images that explanations are measured on, with the parts that are known.
 
-All places are in shares of the square that the network sees: (0, 0) is its upper left
-corner, (1, 1) its lower right one.
+All points and boxes are in fractions of the square that the network sees: (0, 0) is its
+upper left corner, (1, 1) its lower right corner.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ FIRST_SEED = 1000
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images to learn from and to measure with.
+    """Training images and test images.
 
     Parameters
     ----------
     name : str
-        What the table calls them.
+        Name in the table.
     image_size : int
-        Side of the square in pixels.
+        Side in pixels of the square that the network sees.
     train, test : ndarray of images, or of paths
     train_y, test_y : int ndarray
-        Class of each, from 0.
+        Class of each image, from 0.
     names : list of str
-        Of the classes.
+        Names of the classes.
     truths : float ndarray of shape (n, K, 2) or (n, K, 4), or None
-        Points or boxes of the K known parts in each test image; NaN where the
-        network does not see one. None: nothing is known.
+        Points or boxes of the K known parts in each of n test images; NaN where the
+        network does not see a part. None: no part is known.
     targets : list of n ndarrays of shape (k, 4), or None
-        Boxes of the parts that tell the class, in each test image.
+        Boxes of the parts that distinguish the class of each test image from others.
     """
 
     name: str
@@ -59,27 +59,27 @@ class ImageSet:
     targets: Sequence[NDArray[np.float64]] | None = None
 
     def sample(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-        """Draw the test images that are changed and seen again.
+        """Draw the test images that are perturbed, the same in each call.
 
         Parameters
         ----------
         n : int
-            How many; all, where there are fewer.
+            How many images; all, where there are fewer.
 
         Returns
         -------
         rows : int ndarray of shape (m,)
-            The same each time.
-        images : uint8 ndarray of shape (m, image_size, image_size, 3)
-            What the network sees of them.
+            Their positions in `test`.
+        squares : uint8 ndarray of shape (m, image_size, image_size, 3)
+            The squares that the network sees.
         """
         drawn = np.random.default_rng(0).permutation(len(self.test))[:n]
         rows = np.sort(drawn)
-        return rows, as_seen(self.test[rows], self.image_size)
+        return rows, network_squares(self.test[rows], self.image_size)
 
 
-def as_seen(X: np.ndarray, image_size: int) -> NDArray[np.uint8]:
-    """Cut images to the squares that the network sees.
+def network_squares(X: np.ndarray, image_size: int) -> NDArray[np.uint8]:
+    """Resize and crop images to the squares that the network sees.
 
     Parameters
     ----------
@@ -96,13 +96,14 @@ def as_seen(X: np.ndarray, image_size: int) -> NDArray[np.uint8]:
 
 
 def made_images(n_train: int, n_test: int, image_size: int) -> ImageSet:
-    """Draw images of `make_part_images`, whose parts are known.
+    """Make images with `make_part_images`, whose parts are known.
 
     Parameters
     ----------
     n_train, n_test : int
+        Numbers of training images and of test images.
     image_size : int
-        They are drawn of this size: enlarged ones would show no more.
+        Side of the made images in pixels, which the network sees unscaled.
 
     Returns
     -------
@@ -112,9 +113,9 @@ def made_images(n_train: int, n_test: int, image_size: int) -> ImageSet:
     test = make_part_images(n_test, image_size=image_size, random_state=FIRST_SEED + 1)
     parts = sorted({part for boxes in test.boxes for part in boxes})
     truths = np.full((n_test, len(parts), 4), np.nan)
-    for own, boxes in zip(truths, test.boxes, strict=True):
+    for image_truths, boxes in zip(truths, test.boxes, strict=True):
         for part in boxes:
-            own[parts.index(part)] = boxes[part]
+            image_truths[parts.index(part)] = boxes[part]
     return ImageSet(
         name=f"{MADE} images",
         image_size=image_size,
@@ -134,19 +135,19 @@ def photographs(folder: Path, image_size: int) -> ImageSet:
     Parameters
     ----------
     folder : Path
-        Taken as CUB-200-2011 where it holds ``images.txt``.
+        Read as CUB-200-2011 if it has a file ``images.txt``.
     image_size : int
 
     Returns
     -------
     ImageSet
-        Only of CUB-200-2011 are parts known. They are points, which nothing can point
-        at: there are no targets.
+        Parts are known for CUB-200-2011 only. They are points, not boxes, so there are
+        no targets for the pointing game.
 
     Raises
     ------
     OSError, ValueError
-        As the readers.
+        As the readers raise them.
     """
     truths = None
     if (folder / "images.txt").is_file():
@@ -168,22 +169,23 @@ def photographs(folder: Path, image_size: int) -> ImageSet:
 
 
 def _in_squares(points: NDArray[np.float64], split: Split) -> NDArray[np.float64]:
-    """Bring points from pixels to shares of the squares; NaN outside of them."""
+    """Convert points from pixels to fractions of the squares; NaN outside of them."""
     images = as_images(split.test_paths)
     inside = np.empty_like(points)
-    for i, own in enumerate(points):
-        inside[i] = in_square(own, images.geometry(i))
-    out = ((inside < 0) | (inside > 1)).any(axis=2)
-    inside[out] = np.nan
+    for i, image_points in enumerate(points):
+        inside[i] = in_square(image_points, images.geometry(i))
+    outside = ((inside < 0) | (inside > 1)).any(axis=2)
+    inside[outside] = np.nan
     return inside
 
 
 def in_square(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Bring points from pixels of an upright image to shares of its square.
+    """Convert points from pixels of an upright image to fractions of its square.
 
     Parameters
     ----------
     points : ndarray of shape (K, 2)
+        (x, y) in pixels.
     geometry : Geometry
 
     Returns

@@ -1,12 +1,12 @@
-"""How good a model's explanations are, each measure beside what chance gives.
+"""Measures of a model's explanations, each with its value by chance.
 
-All measures are those of `skdpnet.metrics`. What chance is differs: another region of
-the same size for places, another order of pixels or of parts for decisions, parts
-drawn blindly for how alike parts are.
+All measures are those of `skdpnet.metrics`. Chance means random regions of the same
+size for measures of location, a random order of pixels or parts for measures of
+decisions, and random parts for measures of similarity between parts.
 
-Deletion and insertion: so that models with scores of different scales compare, a score
-is given as its place between that of the blank, 0, and that of the whole image, 1,
-both means over the images.
+Deletion and insertion: models have scores of different scales. Hence a score is
+rescaled such that the mean score of the blank images is 0 and that of the whole images
+is 1.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.explanations.image_sets import ImageSet
-from benchmarks.explanations.models import GlobalModel, PartModel, Seen, forgetting
+from benchmarks.explanations.models import (
+    GlobalModel,
+    ModelExplanations,
+    PartModel,
+    without_memory,
+)
 from skdpnet import best_regions, metrics
-from skdpnet.explanations.contributions import region_boxes
+from skdpnet.explanations.localisation import region_boxes
 from skdpnet.regions import RegionGrid
 
-__all__ = ["Against", "areas", "measure"]
+__all__ = ["Measurement", "curve_areas", "measure"]
 
-# As in the papers: sides of the boxes in shares of the square.
+# Sides of the boxes as in the papers, in fractions of the square.
 _PURITY_SIDE, _CONSISTENCY_SIDE = 32 / 224, 72 / 224
 
 
-class Against(NamedTuple):
-    """A measure, and the same by chance."""
+class Measurement(NamedTuple):
+    """The value of a measure, and its value by chance."""
 
     value: float
     chance: float
@@ -42,179 +47,184 @@ def measure(
     n_perturbed: int,
     n_steps: int,
     seed: int,
-) -> dict[str, Against]:
-    """Measure all that can be measured of a model on a data set.
+) -> dict[str, Measurement]:
+    """Compute all measures that apply to a model and a data set.
 
     Parameters
     ----------
     model : PartModel or GlobalModel
     data : ImageSet
     n_perturbed : int
-        How many test images are changed and seen again.
+        Number of test images that are perturbed.
     n_steps : int
-        Of deletion and insertion.
+        Steps of deletion and insertion.
     seed : int
-        Of chance.
+        Random state of chance.
 
     Returns
     -------
-    dict of str to Against
+    dict of str to Measurement
     """
     random = np.random.RandomState(seed)
     rows, squares = data.sample(n_perturbed)
-    seen = model.see(squares)
-    found = {}
+    sampled = model.explain(squares)
+    measures = {}
     if isinstance(model, PartModel) or data.targets is not None:
-        everywhere = model.see(data.test)
-        scores = everywhere.scores
+        explained = model.explain(data.test)
+        scores = explained.scores
     else:
         scores = model.scores(data.test)
     correct = scores.argmax(axis=1) == data.test_y
-    found["accuracy"] = Against(float(correct.mean()), 1 / len(data.names))
+    measures["accuracy"] = Measurement(float(correct.mean()), 1 / len(data.names))
     if data.targets is not None:
-        found |= _pointing(model, everywhere, data.targets, random)
-    found |= areas(model, squares, seen, n_steps)
+        measures |= _pointing(model, explained, data.targets, random)
+    measures |= curve_areas(model, squares, sampled, n_steps)
     if isinstance(model, PartModel):
         if data.truths is not None:
-            found |= _agreement(model, data, random)
-            found["stability"] = _stability(model, data, rows, squares, random)
-        found["response drop"] = _response_drop(model, squares, seen, random)
-        found |= _sizes(model, everywhere.descriptors, random)
-        found |= _redundancy(model, random)
-    return found
+            measures |= _agreement(model, data, random)
+            measures["stability"] = _stability(model, data, rows, squares, random)
+        measures["response drop"] = _response_drop(model, squares, sampled, random)
+        measures |= _numbers_of_parts(model, explained.descriptors, random)
+        measures |= _redundancy(model, random)
+    return measures
 
 
-def _pointing(model, seen: Seen, targets, random) -> dict[str, Against]:
-    """Whether the strongest part, and the heat map's maximum, point at telling parts.
+def _pointing(
+    model, explained: ModelExplanations, targets, random
+) -> dict[str, Measurement]:
+    """Share of the images in which top part and heat-map maximum hit a target.
 
-    Chance draws from the regions of all maps, and from the cells of the heat map, so
-    it knows nothing of where in images the things are.
+    Chance draws uniformly from the regions of all maps, and from the cells of the heat
+    map, so it does not know that objects tend to be in the middle of images.
     """
 
-    def share(boxes: np.ndarray) -> float:
+    def hit_share(boxes: np.ndarray) -> float:
         return float(metrics.pointing_game(boxes, targets).mean())
 
-    def blind(grids) -> float:
-        return share(metrics.random_regions(grids, len(targets), 1, random)[:, 0])
+    def by_chance(grids) -> float:
+        return hit_share(metrics.random_regions(grids, len(targets), 1, random)[:, 0])
 
-    n, height, width = seen.heat_maps.shape
+    n, height, width = explained.heat_maps.shape
     cells = RegionGrid(height, width, ((1, 1),))
-    peaks = seen.heat_maps.reshape(n, -1).argmax(axis=1)
-    found = {"peak": Against(share(cells.boxes()[peaks]), blind([cells]))}
-    if seen.top_boxes is not None:
-        found["top part"] = Against(
-            share(seen.top_boxes), blind(model.describer.grids_)
+    peaks = explained.heat_maps.reshape(n, -1).argmax(axis=1)
+    measures = {
+        "peak": Measurement(hit_share(cells.boxes()[peaks]), by_chance([cells]))
+    }
+    if explained.top_boxes is not None:
+        measures["top part"] = Measurement(
+            hit_share(explained.top_boxes), by_chance(model.transformer.grids_)
         )
-    return found
+    return measures
 
 
-def _blind(model: PartModel, regions: np.ndarray, random) -> np.ndarray:
+def _random_like(model: PartModel, regions: np.ndarray, random) -> np.ndarray:
     """Draw a region of the same size for each of the regions (n, P)."""
-    maps = model.describer.part_maps_
-    grids = model.describer.grids_
+    maps = model.transformer.part_maps_
+    grids = model.transformer.grids_
     return metrics.random_regions(
         grids, *regions.shape, random, part_maps=maps, like=regions
     )
 
 
-def _places(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Regions (n, P) of all parts, their boxes in shares, and the responses."""
-    found = best_regions(model.describer, X)
-    boxes = region_boxes(model.describer, found.regions)
-    return found.regions, boxes, found.responses
+def _locate_parts(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best regions (n, P) of all parts, their boxes and their responses."""
+    best = best_regions(model.transformer, X)
+    boxes = region_boxes(model.transformer, best.regions)
+    return best.regions, boxes, best.responses
 
 
 def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool_]:
     return metrics.part_hits(metrics.resize_boxes(boxes, side), truths)
 
 
-def _own_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
-    """Whether each part (n, P) is one of the image's class."""
-    parts = model.describer
-    return y[:, None] == parts.classes_[parts.part_classes_]
+def _parts_of_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
+    """Return whether each part was learned for the class of each image, (n, P)."""
+    transformer = model.transformer
+    return y[:, None] == transformer.classes_[transformer.part_classes_]
 
 
-def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Against]:
-    """Purity, and the share of consistent parts."""
-    regions, boxes, responses = _places(model, data.test)
+def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Measurement]:
+    """Mean purity of the parts, and the share of consistent parts."""
+    regions, boxes, responses = _locate_parts(model, data.test)
     visible = ~np.isnan(data.truths).any(axis=2)
-    active = _own_class(model, data.test_y)
-    purity, consistent = [], []
-    for own in (boxes, _blind(model, regions, random)):
-        hits = _hits(own, _PURITY_SIDE, data.truths)
+    active = _parts_of_class(model, data.test_y)
+    purity, consistency = [], []
+    for part_boxes in (boxes, _random_like(model, regions, random)):
+        hits = _hits(part_boxes, _PURITY_SIDE, data.truths)
         purity.append(float(metrics.part_purity(hits, visible, responses).mean()))
-        hits = _hits(own, _CONSISTENCY_SIDE, data.truths)
-        stays = metrics.consistency(hits, visible, active=active)
-        consistent.append(float(stays.mean()))
-    return {"purity": Against(*purity), "consistency": Against(*consistent)}
+        hits = _hits(part_boxes, _CONSISTENCY_SIDE, data.truths)
+        is_consistent = metrics.consistency(hits, visible, active=active)
+        consistency.append(float(is_consistent.mean()))
+    return {"purity": Measurement(*purity), "consistency": Measurement(*consistency)}
 
 
-def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Against:
-    """Stability under noise, which is the same for all models."""
+def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Measurement:
+    """Stability of the parts under noise, with the same noise for all models."""
     truths = data.truths[rows]
-    active = _own_class(model, data.test_y[rows])
+    active = _parts_of_class(model, data.test_y[rows])
     noisy = metrics.add_noise(squares, random_state=0)
-    regions, boxes, _ = _places(model, squares)
-    _, again, _ = _places(model, noisy)
-    blind = [_blind(model, regions, random) for _ in range(2)]
-    pairs = ((boxes, again), blind)
-    return Against(
-        *(
-            metrics.stability(
-                *(_hits(own, _CONSISTENCY_SIDE, truths) for own in pair), active=active
-            )
-            for pair in pairs
-        )
-    )
+    regions, boxes, _ = _locate_parts(model, squares)
+    _, noisy_boxes, _ = _locate_parts(model, noisy)
+    random_boxes = [_random_like(model, regions, random) for _ in range(2)]
+
+    def stability(pair) -> float:
+        hits = [_hits(part_boxes, _CONSISTENCY_SIDE, truths) for part_boxes in pair]
+        return metrics.stability(*hits, active=active)
+
+    return Measurement(stability((boxes, noisy_boxes)), stability(random_boxes))
 
 
-def areas(
+def curve_areas(
     model: PartModel | GlobalModel,
     squares: NDArray[np.uint8],
-    seen: Seen,
+    explained: ModelExplanations,
     n_steps: int,
-) -> dict[str, Against]:
-    """Areas under the mean deletion and insertion curves of the predicted classes.
+) -> dict[str, Measurement]:
+    """Compute areas under the mean deletion and insertion curves.
 
     Parameters
     ----------
     model : PartModel or GlobalModel
     squares : uint8 ndarray of shape (n, S, S, 3)
-    seen : Seen
-        In them.
+    explained : ModelExplanations
+        The explanations of `squares`.
     n_steps : int
 
     Returns
     -------
-    dict of str to Against
-        ``deletion``, the smaller the better, and ``insertion``, the larger the better:
-        of the score. ``deletion, kept`` and ``insertion, kept``: of the share of
-        images that still, or already, get the class that is predicted for the whole
-        image; these need no scale. Chance takes the pixels in an order that is the
-        same for all models whose heat maps have as many cells.
+    dict of str to Measurement
+        ``deletion``, where less is better, and ``insertion``, where more is better:
+        areas under the score of the predicted class. ``deletion, kept`` and
+        ``insertion, kept``: areas under the share of images whose prediction is that of
+        the whole image; this share needs no rescaling. By chance, pixels are in an
+        order that is equal for all models with heat maps of the same number of cells.
     """
-    # Images changed by this model's heat maps are its own.
-    with forgetting(model.describer):
-        own = _areas(model, squares, seen, seen.heat_maps, n_steps)
-    # Of equal heat the order is by chance.
-    chance = _areas(model, squares, seen, np.zeros_like(seen.heat_maps), n_steps)
-    return {name: Against(own[name], chance[name]) for name in own}
+    # No other model sees images that were perturbed by the heat maps of this one.
+    with without_memory(model.transformer):
+        values = _areas(model, squares, explained, explained.heat_maps, n_steps)
+    # Cells of equal heat are in random order.
+    no_heat = np.zeros_like(explained.heat_maps)
+    chance = _areas(model, squares, explained, no_heat, n_steps)
+    return {name: Measurement(values[name], chance[name]) for name in values}
 
 
-def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> dict[str, float]:
-    classes = seen.scores.argmax(axis=1)
+def _areas(
+    model, squares, explained: ModelExplanations, heat_maps, n_steps: int
+) -> dict[str, float]:
+    classes = explained.scores.argmax(axis=1)
     scores, kept = {}, {}
     for name, insertion in (("deletion", False), ("insertion", True)):
-        found = [
-            model.scores(
-                metrics.mask_pixels(square, heat, n_steps, insertion=insertion)
-            )
-            for square, heat in zip(squares, heat_maps, strict=True)
-        ]
-        # Images, steps, classes.
-        every = np.array(found)
-        scores[name] = every[np.arange(len(every)), :, classes].mean(axis=0)
-        kept[name] = (every.argmax(axis=2) == classes[:, None]).mean(axis=0)
+        # Of shape (images, steps, classes).
+        curves = np.array(
+            [
+                model.scores(
+                    metrics.mask_pixels(square, heat, n_steps, insertion=insertion)
+                )
+                for square, heat in zip(squares, heat_maps, strict=True)
+            ]
+        )
+        scores[name] = curves[np.arange(len(curves)), :, classes].mean(axis=0)
+        kept[name] = (curves.argmax(axis=2) == classes[:, None]).mean(axis=0)
     blank, whole = scores["insertion"][0], scores["deletion"][0]
     return {
         **{
@@ -225,27 +235,32 @@ def _areas(model, squares, seen: Seen, heat_maps, n_steps: int) -> dict[str, flo
     }
 
 
-def _response_drop(model: PartModel, squares, seen: Seen, random) -> Against:
+def _response_drop(
+    model: PartModel, squares, explained: ModelExplanations, random
+) -> Measurement:
     """Share of the top part's response that is lost when its region is covered."""
-    rows = np.flatnonzero(seen.top >= 0)
+    rows = np.flatnonzero(explained.top_parts >= 0)
     drop = metrics.response_drop(
-        model.describer, squares[rows], seen.top[rows, None], random_state=random
+        model.transformer,
+        squares[rows],
+        explained.top_parts[rows, None],
+        random_state=random,
     )
     before = float(drop.before.mean())
-    return Against(drop.mean_best / before, drop.mean_random / before)
+    return Measurement(drop.mean_best / before, drop.mean_random / before)
 
 
-def _sizes(model: PartModel, descriptors, random) -> dict[str, Against]:
+def _numbers_of_parts(model: PartModel, descriptors, random) -> dict[str, Measurement]:
     """Medians of the numbers of parts that keep, and that flip, a decision."""
     readout = model.readout
-    blind = np.argsort(random.random_sample(descriptors.shape), axis=1)
+    random_order = np.argsort(random.random_sample(descriptors.shape), axis=1)
 
     def median(count, order) -> float:
         counts = count(readout.coef, readout.intercept, descriptors, order=order)
         return float(np.median(counts))
 
     return {
-        name: Against(median(count, None), median(count, blind))
+        name: Measurement(median(count, None), median(count, random_order))
         for name, count in (
             ("keep", metrics.parts_to_keep),
             ("flip", metrics.parts_to_flip),
@@ -253,13 +268,14 @@ def _sizes(model: PartModel, descriptors, random) -> dict[str, Against]:
     }
 
 
-def _redundancy(model: PartModel, random) -> dict[str, Against]:
-    """How alike parts are, beside as many normal draws of as many numbers."""
-    parts, maps = model.describer.parts_, model.describer.part_maps_
-    # Zeros fill the rows of maps with fewer dimensions.
-    blind = random.normal(size=parts.shape) * (parts != 0)
-    own, chance = metrics.redundancy(parts, maps), metrics.redundancy(blind, maps)
+def _redundancy(model: PartModel, random) -> dict[str, Measurement]:
+    """Similarity of the parts, and of normally distributed parts by chance."""
+    parts, maps = model.transformer.parts_, model.transformer.part_maps_
+    # Parts on maps with fewer dimensions are padded with zeros.
+    random_parts = random.normal(size=parts.shape) * (parts != 0)
+    value = metrics.redundancy(parts, maps)
+    chance = metrics.redundancy(random_parts, maps)
     return {
-        "redundancy": Against(own.mean, chance.mean),
-        "closest pair": Against(own.maximum, chance.maximum),
+        "redundancy": Measurement(value.mean, chance.mean),
+        "closest pair": Measurement(value.maximum, chance.maximum),
     }

@@ -1,7 +1,7 @@
-"""Models as things that score images and say what they saw in them.
+"""Fitted models that score images and explain the scores.
 
-Those with parts explain themselves. The global descriptor and its SVM are explained
-from outside by Grad-CAM [1]_, of the package captum, in the network's last map.
+Models with parts are explained by their contributions. The global descriptor with its
+SVM is explained by Grad-CAM [1]_ of the package captum, on the network's last map.
 
 .. [1] R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
    Gradient-based Localization", ICCV 2017.
@@ -24,55 +24,58 @@ from torch import nn
 
 from benchmarks.accuracy.methods import choose_svm
 from benchmarks.data.extraction import extract
-from benchmarks.explanations.image_sets import ImageSet, as_seen
+from benchmarks.explanations.image_sets import ImageSet, network_squares
 from skdpnet import FeatureMaps, GlobalFeatures, explain_each
 from skdpnet.backbones.loading import load_backbone
-from skdpnet.explanations.readout import linear_readout
+from skdpnet.explanations.readout import find_parts, linear_readout
 from skdpnet.utils.devices import resolve_device
 
 __all__ = [
-    "GlobalModel", "GlobalNetwork", "PartModel", "Seen", "fit_model", "forgetting",
-    "grad_cam", "import_grad_cam",
+    "GlobalModel", "GlobalNetwork", "ModelExplanations", "PartModel", "fit_model",
+    "grad_cam", "import_grad_cam", "without_memory",
 ]  # fmt: skip
 
-# Images that gradients are computed of at once.
+# Number of images whose gradients are computed at once.
 _BATCH = 8
 
 
-class Seen(NamedTuple):
-    """What a model saw in n images, explaining the class it predicted.
+class ModelExplanations(NamedTuple):
+    """A model's explanations of the classes that it predicts for n images.
+
+    The last three attributes are None for models without parts.
 
     Attributes
     ----------
     scores : float64 ndarray of shape (n, C)
+        Score of each class.
     heat_maps : float64 ndarray of shape (n, H, W)
-        They cover the squares that the network saw.
-    top : int ndarray of shape (n,), or None
-        The present part that adds most, -1 where none is present; None for models
-        without parts, as are the others.
+        They cover the squares that the network sees.
+    top_parts : int ndarray of shape (n,), or None
+        The present part with the largest contribution; -1 where no part is present.
     top_boxes : float64 ndarray of shape (n, 4), or None
-        Its region, in shares of the square; NaN where there is none.
+        Box of that part's region, in fractions of the square; NaN where no part is
+        present.
     descriptors : float64 ndarray of shape (n, P), or None
     """
 
     scores: np.ndarray
     heat_maps: np.ndarray
-    top: np.ndarray | None = None
+    top_parts: np.ndarray | None = None
     top_boxes: np.ndarray | None = None
     descriptors: np.ndarray | None = None
 
 
 def fit_model(estimator, data: ImageSet, seed: int) -> PartModel | GlobalModel:
-    """Fit a classifier, or a transformer and the linear SVM that follows it.
+    """Fit a classifier, or a transformer followed by a linear SVM.
 
     Parameters
     ----------
     estimator : DPNetClassifier, SoftAssignParts or GlobalFeatures
-        Unfitted, on images. Of a transformer, the SVM's C is chosen by
-        cross-validation (`measuring.choose_svm`).
+        Unfitted, for images. After a transformer, the C of the SVM is chosen by
+        cross-validation (`methods.choose_svm`).
     data : ImageSet
     seed : int
-        Of the SVM and its folds.
+        Random state of the SVM and its folds.
 
     Returns
     -------
@@ -80,10 +83,10 @@ def fit_model(estimator, data: ImageSet, seed: int) -> PartModel | GlobalModel:
     """
     if not is_classifier(estimator):
         params = estimator.get_params()
-        of_maps = {k: params[k] for k in FeatureMaps().get_params() if k in params}
-        maps = extract(FeatureMaps(**of_maps), data.train)
-        given = clone(estimator).set_params(backbone="precomputed")
-        svm, _ = choose_svm(given, maps, data.train_y, seed)
+        map_params = {k: params[k] for k in FeatureMaps().get_params() if k in params}
+        maps = extract(FeatureMaps(**map_params), data.train)
+        precomputed = clone(estimator).set_params(backbone="precomputed")
+        svm, _ = choose_svm(precomputed, maps, data.train_y, seed)
         estimator = make_pipeline(estimator, svm)
     estimator.fit(data.train, data.train_y)
     first = estimator[0] if isinstance(estimator, Pipeline) else estimator
@@ -91,19 +94,20 @@ def fit_model(estimator, data: ImageSet, seed: int) -> PartModel | GlobalModel:
 
 
 @contextmanager
-def forgetting(step) -> Iterator[None]:
-    """Keep no maps inside the ``with`` block, of images that nobody sees again.
+def without_memory(transformer) -> Iterator[None]:
+    """Cache no maps inside the ``with`` block, for images that are used only once.
 
     Parameters
     ----------
-    step : fitted estimator that sees images
+    transformer : fitted estimator
+        It has a parameter `memory`.
     """
-    memory = step.memory
-    step.set_params(memory=None)
+    memory = transformer.memory
+    transformer.set_params(memory=None)
     try:
         yield
     finally:
-        step.set_params(memory=memory)
+        transformer.set_params(memory=memory)
 
 
 class PartModel:
@@ -115,57 +119,59 @@ class PartModel:
 
     Attributes
     ----------
-    describer : fitted estimator that sees the images
+    transformer : fitted estimator
+        It computes the descriptors of images.
     readout : LinearReadout
     """
 
     def __init__(self, estimator):
         self.estimator = estimator
+        self.transformer, _ = find_parts(estimator)
         self.readout = linear_readout(estimator)
-        self.describer = self.readout.parts
 
     def scores(self, X: np.ndarray) -> NDArray[np.float64]:
-        """Score each class.
+        """Compute the score of each class.
 
         Parameters
         ----------
-        X : ndarray of n images, or paths
+        X : ndarray of n images, or of n paths
 
         Returns
         -------
         ndarray of shape (n, C)
         """
-        descriptors = self.describer.transform(X)
+        descriptors = self.transformer.transform(X)
         return descriptors @ self.readout.coef.T + self.readout.intercept
 
-    def see(self, X: np.ndarray) -> Seen:
+    def explain(self, X: np.ndarray) -> ModelExplanations:
         """Explain the predicted class of each image.
 
         Parameters
         ----------
-        X : ndarray of n images, or paths
+        X : ndarray of n images, or of n paths
 
         Returns
         -------
-        Seen
+        ModelExplanations
         """
-        found = []
+        rows = []
         for why in explain_each(self.estimator, X, apply_exif=True):
             present = why.top_parts(1)
             top, box = -1, np.full(4, np.nan)
             if len(present):
                 top = int(present[0])
-                box = to_shares(why.boxes[top], why.heat_map_box)
-            found.append((why.scores, why.heat_map(), top, box, why.descriptor))
-        return Seen(*(np.array(own) for own in zip(*found, strict=True)))
+                box = to_fractions(why.boxes[top], why.heat_map_box)
+            rows.append((why.scores, why.heat_map(), top, box, why.descriptor))
+        return ModelExplanations(*map(np.array, zip(*rows, strict=True)))
 
 
-def to_shares(box: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """Bring boxes from pixels to shares of the square that the network saw.
+def to_fractions(box: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """Convert boxes from pixels to fractions of the square that the network sees.
 
     Parameters
     ----------
     box : ndarray of shape (..., 4)
+        Left, top, right and bottom in pixels.
     square : ndarray of shape (4,)
         `Explanation.heat_map_box`.
 
@@ -178,46 +184,46 @@ def to_shares(box: np.ndarray, square: np.ndarray) -> np.ndarray:
 
 
 class GlobalModel:
-    """The global descriptor and a linear SVM, with Grad-CAM.
+    """The global descriptor and a linear SVM, explained by Grad-CAM.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Of fitted `GlobalFeatures` and `LinearSVC`.
+        Fitted `GlobalFeatures` and `LinearSVC`.
 
     Attributes
     ----------
-    describer : fitted estimator that sees the images
+    transformer : fitted GlobalFeatures
     """
 
     def __init__(self, pipeline: Pipeline):
         self.pipeline = pipeline
-        self.describer = pipeline[0]
+        self.transformer = pipeline[0]
 
     def scores(self, X: np.ndarray) -> NDArray[np.float64]:
-        """Score each class, (n, C); see `PartModel.scores`."""
+        """Compute the score of each class; see `PartModel.scores`."""
         scores = self.pipeline.decision_function(X)
         return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
-    def see(self, X: np.ndarray) -> Seen:
-        """Explain the predicted class of each image; see `PartModel.see`."""
+    def explain(self, X: np.ndarray) -> ModelExplanations:
+        """Explain the predicted class of each image; see `PartModel.explain`."""
         scores = self.scores(X)
         network = GlobalNetwork(*self.pipeline)
         classes, heat = scores.argmax(axis=1), []
         for start in range(0, len(X), _BATCH):
             piece = slice(start, start + _BATCH)
-            squares = as_seen(X[piece], network.image_size)
+            squares = network_squares(X[piece], network.image_size)
             heat.append(grad_cam(network, squares, classes[piece]))
-        return Seen(scores, np.concatenate(heat))
+        return ModelExplanations(scores, np.concatenate(heat))
 
 
 class GlobalNetwork(nn.Module):
-    """`GlobalFeatures` and a linear SVM as one network, which has gradients.
+    """`GlobalFeatures` and a linear SVM as one differentiable network.
 
     Parameters
     ----------
     features : fitted GlobalFeatures
-        Of the network's last map.
+        The averages of the network's last map.
     svm : fitted LinearSVC
     """
 
@@ -241,7 +247,7 @@ class GlobalNetwork(nn.Module):
             self.register_buffer(name, tensor)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Score images.
+        """Compute the score of each class.
 
         Parameters
         ----------
@@ -258,7 +264,7 @@ class GlobalNetwork(nn.Module):
 
 
 def import_grad_cam() -> type:
-    """Import Grad-CAM.
+    """Import Grad-CAM from captum.
 
     Returns
     -------
@@ -268,13 +274,13 @@ def import_grad_cam() -> type:
     Raises
     ------
     SystemExit
-        Where captum is not installed.
+        If captum cannot be imported.
     """
     try:
         from captum.attr import LayerGradCam
     except ImportError as error:
         raise SystemExit(
-            f"error: Grad-CAM is captum's, which cannot be imported ({error}); "
+            f"error: Grad-CAM needs captum, which cannot be imported ({error}); "
             "pip install captum"
         ) from error
     return LayerGradCam
@@ -283,23 +289,23 @@ def import_grad_cam() -> type:
 def grad_cam(
     network: GlobalNetwork, squares: NDArray[np.uint8], classes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Say by Grad-CAM where images show a class.
+    """Compute heat maps of classes by Grad-CAM.
 
-    Without the last ReLU of the paper: it would only tie the places that speak
-    against the class, whose order deletion and insertion ask for.
+    The last ReLU of the paper is left out. It would set all regions that count against
+    the class to 0, but deletion and insertion need their order.
 
     Parameters
     ----------
     network : GlobalNetwork
     squares : uint8 ndarray of shape (n, S, S, 3)
-        What the network sees of the images.
+        The squares that the network sees.
     classes : int ndarray of shape (n,)
-        Number of the class that each is explained for.
+        The class that each image is explained for.
 
     Returns
     -------
     float64 ndarray of shape (n, H, W)
-        H×W are the cells of the network's last map.
+        Values for the H × W cells of the network's last map.
     """
     method = import_grad_cam()(network, network.maps)
     pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).float().to(network.device)

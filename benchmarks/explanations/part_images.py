@@ -1,8 +1,8 @@
-"""Measure parts on images whose parts are known: accuracy, and where they point.
+"""Measure accuracy and the pointing game on made images, whose parts are known.
 
     python -m benchmarks.explanations.part_images --seeds 0 1 2
 
-For each seed, new training and test images of `make_part_images` are drawn. Prints a
+For each seed, new training and test images are drawn with `make_part_images`. Prints a
 Markdown table and writes JSON.
 """
 
@@ -16,8 +16,8 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import make_pipeline
 
 from benchmarks.accuracy.methods import choose_svm, methods
-from benchmarks.accuracy.recipe import experiment
-from benchmarks.accuracy.suites import OF_REGIONS, read_changes
+from benchmarks.accuracy.recipe import make_experiment
+from benchmarks.accuracy.suites import REGION_SETTINGS, read_changes
 from benchmarks.accuracy.table import spread
 from benchmarks.data.extraction import extractors
 from benchmarks.environment import environment
@@ -29,27 +29,27 @@ from skdpnet.regions import RegionGrid
 
 
 def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]:
-    """Pointing game of each image's strongest part, and of random regions.
+    """Play the pointing game with each image's top part, and with random regions.
 
-    The strongest part is the first of `Explanation.top_parts`; where no part that is
-    present speaks for the predicted class, nothing is pointed at. A random region is
-    drawn uniformly from the regions of all maps, whichever map the strongest part
-    sees.
+    The top part is the first of `Explanation.top_parts`; an image without top part is a
+    miss. A random region is drawn uniformly from the regions of all maps, whichever map
+    the top part lives on.
 
     Parameters
     ----------
     explanations : iterable of n Explanation
-        Of maps, so their boxes are in shares of the image's sides.
+        Explanations of feature maps, whose boxes are in fractions of the image's sides.
     grids : list of RegionGrid
         The regions of each map.
     test : Bunch
-        As `make_part_images` gives it.
+        Test images, as `make_part_images` returns them.
 
     Returns
     -------
-    found, chance : float
-        Share of the images in which the box's centre lies on a true part that tells
-        the image's class from at least one other.
+    share, chance : float
+        Share of the images in which the box's centre lies on a true part that
+        distinguishes the image's class from at least one other class, for the top part
+        and for the random region.
     """
     size = test.images.shape[1]
     boxes = [
@@ -65,16 +65,16 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
 
 
 def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]:
-    """Measure every method on one pair of training and test sets.
+    """Measure all methods on the training and test images of a seed.
 
     Parameters
     ----------
     seed : int
     options : Namespace
-        ``n_train``, ``n_test``, ``image_size``, ``difficulty``.
+        The command line: ``n_train``, ``n_test``, ``image_size``, ``difficulty``.
     changes : dict
-        Settings of DP-Net that are changed from their defaults; ``strides`` and
-        ``region_scales`` are changed of the other methods too, where they have them.
+        Changes from the default settings of DP-Net; ``strides`` and ``region_scales``
+        apply to the other methods too, where they have them.
 
     Returns
     -------
@@ -82,21 +82,27 @@ def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]
         For each method, ``method``, ``seed``, ``accuracy`` and, where it has parts,
         ``pointing`` and ``pointing_random``.
     """
-    draw = {"difficulty": options.difficulty, "image_size": options.image_size}
+    image_params = {"difficulty": options.difficulty, "image_size": options.image_size}
     first = FIRST_SEED + 2 * seed
-    train = datasets.make_part_images(options.n_train, random_state=first, **draw)
-    test = datasets.make_part_images(options.n_test, random_state=first + 1, **draw)
-    seen = {k: changes[k] for k in ("strides",) if k in changes}
+    train = datasets.make_part_images(
+        options.n_train, random_state=first, **image_params
+    )
+    test = datasets.make_part_images(
+        options.n_test, random_state=first + 1, **image_params
+    )
+    map_params = {k: changes[k] for k in ("strides",) if k in changes}
     maps, test_maps = {}, {}
-    for kind, extractor in extractors(image_size=options.image_size, **seen).items():
+    for kind, extractor in extractors(
+        image_size=options.image_size, **map_params
+    ).items():
         maps[kind] = extractor.fit_transform(train.images)
         test_maps[kind] = extractor.transform(test.images)
     rows = []
     for name, (method, kind) in methods(seed).items():
-        learns = isinstance(method, PartLearner)
-        known = changes if learns else {k: changes[k] for k in OF_REGIONS & {*changes}}
-        own = method.get_params()
-        model = method.set_params(**{k: v for k, v in known.items() if k in own})
+        params = method.get_params().keys() & changes.keys()
+        if not isinstance(method, PartLearner):
+            params &= REGION_SETTINGS
+        model = method.set_params(**{name: changes[name] for name in params})
         if not is_classifier(method):
             svm, _ = choose_svm(method, maps[kind], train.target, seed)
             model = make_pipeline(method, svm)
@@ -112,12 +118,12 @@ def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]
 
 
 def table(rows: list[dict]) -> str:
-    """Write the means over the seeds as a Markdown table.
+    """Return the means over the seeds as a Markdown table.
 
     Parameters
     ----------
     rows : list of dict
-        As `measure` gives them.
+        Rows that `measure` returns.
 
     Returns
     -------
@@ -137,7 +143,7 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    """Measure, print and save."""
+    """Measure, print the table and write the results."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.explanations.part_images",
         description=__doc__.splitlines()[0],
@@ -153,12 +159,12 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="settings of DP-Net that are changed from their defaults, as Python "
-        "writes them; strides and region_scales of the other methods too",
+        help="changes from the default settings of DP-Net, as Python literals; "
+        "strides and region_scales apply to the other methods too",
     )
     options = parser.parse_args()
     try:
-        changes = experiment("parts", dict(read_changes(options.set))).changes
+        changes = make_experiment("parts", dict(read_changes(options.set))).changes
     except ValueError as error:
         parser.error(str(error))
     rows = [row for seed in options.seeds for row in measure(seed, options, changes)]

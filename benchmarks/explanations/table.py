@@ -1,4 +1,4 @@
-"""Rows of `explanations.py` -> Markdown tables."""
+"""Markdown tables of measured explanations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["markdown"]
 
 _WEIGHTS = ("orthogonality_weight", "assignment_weight", "specificity_weight")
 
-# Measure -> heading, factor, digits. An arrow says what is better.
+# Heading, factor and digits of each measure. Arrows show whether more is better.
 _COLUMNS: dict[str, tuple[str, float, int]] = {
     "accuracy": ("accuracy, % ↑", 100, 1),
     "top part": ("top part on a telling part, % ↑", 100, 1),
@@ -40,17 +40,17 @@ _NOTE = (
 
 
 def markdown(rows: list[dict]) -> str:
-    """Write measurements as tables, one a data set.
+    """Return measurements as Markdown tables, one for each data set.
 
     Parameters
     ----------
     rows : list of dict
-        As `explanations.py` keeps them.
+        The rows of the results file.
 
     Returns
     -------
     str
-        Only measures that some row of a data set has are columns of its table.
+        A table has a column for each measure that a row of its data set has.
     """
     groups: dict[str, list[dict]] = {}
     for row in rows:
@@ -88,14 +88,14 @@ def _cell(key: str, runs: list[dict]) -> str:
     _, factor, digits = _COLUMNS[key]
     values = [factor * pair["value"] for pair in pairs]
     chance = factor * statistics.mean(pair["chance"] for pair in pairs)
-    own = f"{statistics.mean(values):.{digits}f}"
+    text = f"{statistics.mean(values):.{digits}f}"
     if len(values) > 1:
-        own += f" ± {statistics.stdev(values):.{digits}f}"
-    return f"{own} ({chance:.{digits}f})"
+        text += f" ± {statistics.stdev(values):.{digits}f}"
+    return f"{text} ({chance:.{digits}f})"
 
 
 def _name(row: dict) -> str:
-    """Name a model: method, constraints, and what else is changed."""
+    """Return a model's name: its method, constraints and other changes."""
     names = [row["method"]]
     if row["constraints"] == "without":
         names.append("without constraints")

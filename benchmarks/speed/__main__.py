@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     Parameters
     ----------
     arguments : list of str, optional
-        Command line; default: that of this process.
+        The command line, by default that of this process.
     """
     parser = _parser()
     args = parser.parse_args(arguments)

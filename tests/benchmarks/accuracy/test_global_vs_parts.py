@@ -46,7 +46,7 @@ def birds(tmp_path_factory) -> dict[str, tuple[list[str], np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def run(birds):
-    """Run the benchmark; return what it printed, its folder and the JSON file's dict."""
+    """Run the benchmark; return its printed text, its folder and its results."""
     data = Path(birds["train"][0][0]).parents[2]
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []

@@ -17,7 +17,7 @@ from skdpnet import DPNetClassifier, DPNetTransformer
 def test_a_change_to_the_default_is_none():
     default = DPNetClassifier()
     changes = {"beta": default.beta, "strides": list(default.strides), "lr": 0.5}
-    assert recipe.experiment("parts", changes).changes == {"lr": 0.5}
+    assert recipe.make_experiment("parts", changes).changes == {"lr": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ CHANGES = {"n_parts_per_class": 4, "beta": None, "max_epochs": 3, "ridge": 0.01}
 
 def test_changed_settings_reach_the_estimator(maps):
     X, y = maps
-    trial = recipe.experiment("parts", {**CHANGES, "strides": (8, 16)})
+    trial = recipe.make_experiment("parts", {**CHANGES, "strides": (8, 16)})
     measured = recipe.measure_once(trial, X, y, 3)
     seen, held = train_test_split(
         np.arange(60), test_size=1 / 3, stratify=y, random_state=3
@@ -59,13 +59,13 @@ def test_changed_settings_reach_the_estimator(maps):
         assert found == pytest.approx(expected)
     assert measured["fit_seconds"] > 0
     # Accuracies that any settings give would show nothing.
-    plain = recipe.measure_once(recipe.experiment("parts", {}), X, y, 3)
+    plain = recipe.measure_once(recipe.make_experiment("parts", {}), X, y, 3)
     assert (plain["classifier"], plain["svm"]) != (accuracy, measured["svm"])
 
 
 def test_the_global_descriptor(maps):
     X, y = maps
-    measured = recipe.measure_once(recipe.experiment("global", {}), X, y, 0)
+    measured = recipe.measure_once(recipe.make_experiment("global", {}), X, y, 0)
     assert measured["classifier"] is None
     seen, held = recipe.hold_out(y, 0)
     pooled = [X[name].astype(float).mean(axis=(1, 2)) for name in X.dtype.names]
@@ -89,7 +89,7 @@ def small(maps, monkeypatch, tmp_path):
 
     def run(*trials, seeds=(0, 1)) -> list[dict]:
         asked.clear()
-        listed = [recipe.experiment(*one) for one in trials]
+        listed = [recipe.make_experiment(*one) for one in trials]
         recipe.run(pool, listed, list(seeds), tmp_path, tmp_path / "lines.jsonl")
         return records.read_lines(tmp_path / "lines.jsonl")
 

@@ -22,7 +22,7 @@ def test_the_constraints_are_all_eight_choices():
 
 
 def test_the_ablation_changes_settings_that_there_are():
-    listed = [recipe.experiment(*trial) for trial in suites.ablation()]
+    listed = [recipe.make_experiment(*trial) for trial in suites.ablation()]
     assert ("parts", {}) in listed and ("global", {}) in listed
     assert ("global", {"strides": DPNetTransformer().strides}) in listed
     assert ("parts", {"max_epochs": 0}) in listed

@@ -26,7 +26,7 @@ def test_the_points_of_parts(cub_with_parts):
         ("parts/parts.txt", "beak\n", "'beak', not a number and a name"),
         ("parts/part_locs.txt", "3 1 x 1 1\n", "part_locs.txt cannot be read"),
         ("parts/part_locs.txt", "3 1 2.5 1\n", "4 numbers a line, not the 5"),
-        ("parts/part_locs.txt", "3 7 2.5 1 1\n", "part 7 that parts.txt has not"),
+        ("parts/part_locs.txt", "3 7 2.5 1 1\n", "part 7 that parts.txt lacks"),
     ],
 )
 def test_wrong_lists_of_parts(cub_with_parts, name, text, message):

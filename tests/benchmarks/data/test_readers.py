@@ -26,7 +26,7 @@ def test_folders_errors(folders):
     with pytest.raises(FileNotFoundError, match=r"'valid'.*valid/<class>/<image>"):
         read(folders, "train", "valid")
     save_image(folders / "test/kea/1.png")
-    with pytest.raises(ValueError, match=r"test has classes .* not: \['kea'\]"):
+    with pytest.raises(ValueError, match=r"test has classes .* lacks: \['kea'\]"):
         read(folders, "train", "test")
 
 
@@ -37,7 +37,7 @@ def test_class_folders_together(folders):
                                              "4.PNG"]  # fmt: skip
     # The second part has no crow; an owl is number 1 there too.
     assert y.tolist() == [0, 1, 1, 1, 1]
-    with pytest.raises(ValueError, match=r"train has .* that test has not: \['crow'\]"):
+    with pytest.raises(ValueError, match=r"train has .* that test lacks: \['crow'\]"):
         read(folders, ["test", "train"])
     with pytest.raises(FileNotFoundError, match="'valid'"):
         read(folders, ["train", "valid"])
@@ -102,7 +102,7 @@ def test_cub_without_a_list(cub, name):
     "name, text, message",
     [
         ("train_test_split.txt", "1 1\n2 0\n", "do not list the same images"),
-        ("image_class_labels.txt", "1 2\n2 1\n3 1\n4 7\n", r"has not: \['7'\]"),
+        ("image_class_labels.txt", "1 2\n2 1\n3 1\n4 7\n", r"lacks: \['7'\]"),
         ("train_test_split.txt", "1 1\n2 1\n3 0\n4 2\n", r"1 \(training\) or 0"),
         ("train_test_split.txt", "1 1\n2 1\n3 1\n4 1\n", "name no test image"),
         ("classes.txt", "001.Auk\n", "'001.Auk' without a blank"),
@@ -141,7 +141,7 @@ def test_mit67_errors(mit67):
     read = readers.read_mit67
     test_list = mit67 / "TestImages.txt"
     test_list.write_text("zoo/z.jpg\n")
-    with pytest.raises(ValueError, match=r"training has not: \['zoo'\]"):
+    with pytest.raises(ValueError, match=r"training lacks: \['zoo'\]"):
         read(mit67)
     test_list.write_text("b4.jpg\n")
     with pytest.raises(ValueError, match=r"a line 'b4.jpg', not class/image"):

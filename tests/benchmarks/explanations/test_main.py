@@ -22,7 +22,7 @@ def small(monkeypatch, tmp_path):
         return estimator
 
     def measure(model, data, *, n_perturbed, n_steps, seed):
-        return {"accuracy": measures.Against(0.5 + seed / 4, 0.1)}
+        return {"accuracy": measures.Measurement(0.5 + seed / 4, 0.1)}
 
     monkeypatch.setattr(explanations, "fit_model", fit)
     monkeypatch.setattr(explanations, "measure", measure)

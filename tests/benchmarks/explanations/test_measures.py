@@ -19,7 +19,7 @@ class Patch:
     """A model that scores the brightness of one place."""
 
     def __init__(self, memory=None):
-        self.describer = self
+        self.transformer = self
         self.memory = memory
         self.remembers = []
 
@@ -42,8 +42,12 @@ def test_the_right_heat_map_beats_chance_and_chance_the_wrong_one():
     scores = model.scores(squares)
     # Interpolated, the heat of one cell covers two times two cells, a quarter of all:
     # the first of four steps takes all of the patch, or the last one.
-    right = measures.areas(model, squares, models.Seen(scores, heat), 4)
-    wrong = measures.areas(model, squares, models.Seen(scores, -heat), 4)
+    right = measures.curve_areas(
+        model, squares, models.ModelExplanations(scores, heat), 4
+    )
+    wrong = measures.curve_areas(
+        model, squares, models.ModelExplanations(scores, -heat), 4
+    )
     # The class changes with the patch, so decisions give the same areas as scores.
     for kept in ("", ", kept"):
         deletion, insertion = f"deletion{kept}", f"insertion{kept}"
@@ -60,9 +64,9 @@ def test_only_maps_that_models_share_are_kept():
     squares = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
     squares[:, 8:16, 16:24] = 255
     model = Patch(memory="maps")
-    seen = models.Seen(model.scores(squares), np.eye(4)[None])
+    explained = models.ModelExplanations(model.scores(squares), np.eye(4)[None])
     model.remembers.clear()
-    measures.areas(model, squares, seen, 2)
+    measures.curve_areas(model, squares, explained, 2)
     # Deletion and insertion by the heat map, then by chance.
     assert model.remembers == [None, None, "maps", "maps"]
     assert model.memory == "maps"
@@ -163,14 +167,14 @@ def test_pointing_at_the_target():
     n = 600
     heat = np.zeros((n, 4, 8))
     heat[:, 3, 1] = 2
-    seen = models.Seen(np.zeros((n, 2)), heat)
+    explained = models.ModelExplanations(np.zeros((n, 2)), heat)
     random = np.random.RandomState(0)
     for target, value, chance in (
         ([0, 0, 0.25, 1], 1, 0.25),
         ([0, 0, 1, 0.75], 0, 0.75),
         ([0.125, 0.75, 0.25, 1], 1, 1 / 32),
     ):
-        pointed = measures._pointing(None, seen, [[target]] * n, random)
+        pointed = measures._pointing(None, explained, [[target]] * n, random)
         assert list(pointed) == ["peak"]
         assert pointed["peak"].value == value
         assert pointed["peak"].chance == pytest.approx(chance, abs=0.08)

@@ -29,7 +29,7 @@ def pipeline(request, photographs):
 def test_the_network_scores_as_the_pipeline_does(pipeline):
     fitted, paths = pipeline
     network = models.GlobalNetwork(*fitted)
-    squares = image_sets.as_seen(paths, 64)
+    squares = image_sets.network_squares(paths, 64)
     pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).float()
     scores = network(pixels.to(network.device)).detach().cpu().numpy()
     decision = fitted.decision_function(paths)
@@ -45,7 +45,7 @@ def test_the_network_scores_as_the_pipeline_does(pipeline):
 def test_grad_cam(pipeline):
     pytest.importorskip("captum")
     fitted, paths = pipeline
-    seen = models.GlobalModel(fitted).see(paths)
+    explained = models.GlobalModel(fitted).explain(paths)
     # The gradient of w · g/|g| with respect to the mean g of the cells, by hand.
     maps = FeatureMaps(image_size=64, precision="float32").fit_transform(paths)
     maps = maps.astype(np.float64)
@@ -55,9 +55,9 @@ def test_grad_cam(pipeline):
     w = (np.vstack([-w, w]) if len(w) == 1 else w)[fitted.predict(paths)]
     slope = (w - g * (w * g).sum(axis=1, keepdims=True) / length**2) / length
     expected = np.einsum("nhwd,nd->nhw", maps, slope) / maps[0, :, :, 0].size
-    np.testing.assert_allclose(seen.heat_maps, expected, atol=1e-6)
+    np.testing.assert_allclose(explained.heat_maps, expected, atol=1e-6)
     assert (expected > 0).any() and (expected < 0).any()
-    assert seen.top is None
+    assert explained.top_parts is None
 
 
 def test_grad_cam_is_missing(monkeypatch):

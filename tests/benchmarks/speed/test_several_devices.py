@@ -14,12 +14,7 @@ from PIL import Image
 
 import skdpnet
 from benchmarks.speed import several_devices
-from benchmarks.speed.several_devices import (
-    AverageGradients,
-    OwnShare,
-    fill,
-    own_share,
-)
+from benchmarks.speed.several_devices import AverageGradients, OwnShare, fill, own_share
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import make_part_images
 from tests.parts.dpnet.test_clusters import Logged, read
