@@ -1,4 +1,4 @@
-"""Regions: windows on a feature map, their sums, and the whitening of descriptors."""
+"""Regions: windows on a feature map, their pooling, and whitened descriptors."""
 
 from skdpnet.regions.grid import RegionGrid
 

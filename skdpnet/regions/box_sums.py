@@ -1,7 +1,8 @@
-"""Sums over the windows of a map, and the way back, as sums of shifted slices.
+"""Box filters: sums over the windows of a map, and the transpose of these sums.
 
-A box filter is two one-dimensional ones, and a long run is the sum of two shorter ones:
-a few additions a cell, whatever the window, none of them a product.
+A sum over a window is a sum down the rows of sums along the columns, and the sum over a
+run of cells is that of two shorter runs. So all windows of a size cost a few additions
+of shifted slices for each cell, however large they are, and no products.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _ROWS, _COLUMNS = 1, 2
 def window_sums(
     maps: torch.Tensor, windows: Sequence[tuple[int, int]]
 ) -> Iterator[torch.Tensor]:
-    """Sum over every window of some sizes, one cell apart.
+    """Sum over the cells of every window of the given sizes, one cell apart.
 
     Parameters
     ----------
@@ -31,11 +32,11 @@ def window_sums(
     Yields
     ------
     tensor of shape (N, H - height + 1, W - width + 1, K)
-        For each size; `maps` itself for windows of one cell.
+        The sums for each size; `maps` itself for windows of one cell.
     """
-    across = _runs(maps, _COLUMNS, {width for _, width in windows})
+    row_sums = _run_sums(maps, _COLUMNS, {width for _, width in windows})
     for height, width in windows:
-        yield _runs(across[width], _ROWS, {height})[height]
+        yield _run_sums(row_sums[width], _ROWS, {height})[height]
 
 
 def spread(
@@ -46,76 +47,90 @@ def spread(
     Parameters
     ----------
     values : sequence of tensors of shape (N, H - height + 1, W - width + 1, K)
-        For each size of window. Left as they are.
+        One tensor for each size of window. They are not changed.
     windows : sequence of (int, int)
         Height and width in cells.
 
     Returns
     -------
     tensor of shape (N, H, W, K)
+        May share its memory with `values`, where all windows are of one cell.
     """
-    across: dict[int, torch.Tensor] = {}
-    for own, (height, width) in zip(values, windows, strict=True):
-        column = _spread_runs({height: own}, _ROWS)
-        across[width] = across[width] + column if width in across else column
-    return _spread_runs(across, _COLUMNS)
+    row_values: dict[int, torch.Tensor] = {}
+    for window_values, (height, width) in zip(values, windows, strict=True):
+        column = _spread_runs({height: window_values}, _ROWS)
+        if width in row_values:
+            row_values[width] = row_values[width] + column
+        else:
+            row_values[width] = column
+    return _spread_runs(row_values, _COLUMNS)
 
 
 @lru_cache
 def _plan(lengths: frozenset[int]) -> tuple[tuple[int, int, int], ...]:
-    """Tell how each run comes of two shorter ones: (length, first, second)."""
-    made = {1}
+    """Plan the sums over runs of cells of several lengths.
+
+    Returns
+    -------
+    tuple of (length, first, second)
+        Runs of ``length = first + second`` cells are sums of two shorter runs, which
+        are runs of one cell or come earlier in the plan.
+    """
+    planned = {1}
     plan: list[tuple[int, int, int]] = []
 
-    def make(length: int) -> None:
-        if length in made:
+    def add(length: int) -> None:
+        if length in planned:
             return
-        pairs = [one for one in made if length - one in made]
+        pairs = [first for first in planned if length - first in planned]
         first = max(pairs, default=length // 2)
-        make(first)
-        make(length - first)
+        add(first)
+        add(length - first)
         plan.append((length, first, length - first))
-        made.add(length)
+        planned.add(length)
 
     for length in sorted(lengths):
-        make(length)
+        add(length)
     return tuple(plan)
 
 
-def _runs(x: torch.Tensor, axis: int, lengths: set[int]) -> dict[int, torch.Tensor]:
-    """Sum over all runs of these lengths along an axis."""
-    made = {1: x}
+def _run_sums(x: torch.Tensor, axis: int, lengths: set[int]) -> dict[int, torch.Tensor]:
+    """Return the sums over all runs of the given lengths along an axis."""
+    sums = {1: x}
     for length, first, second in _plan(frozenset(lengths)):
         n = x.shape[axis] - length + 1
-        made[length] = made[first].narrow(axis, 0, n) + made[second].narrow(
+        sums[length] = sums[first].narrow(axis, 0, n) + sums[second].narrow(
             axis, first, n
         )
-    return made
+    return sums
 
 
 def _spread_runs(values: Mapping[int, torch.Tensor], axis: int) -> torch.Tensor:
-    """Add the value of each run to its cells, the steps of `_runs` backwards."""
-    some_length, some = next(iter(values.items()))
-    size = some.shape[axis] + some_length - 1
-    waiting = dict(values)
-    own = set(values)
+    """Add the value of each run to its cells: the transpose of `_run_sums`.
+
+    The steps of the plan are taken backwards: the value of a run is added to those of
+    the two shorter runs it consists of, until only runs of one cell are left.
+    """
+    some_length, some_values = next(iter(values.items()))
+    size = some_values.shape[axis] + some_length - 1
+    remaining = dict(values)
+    shared_with_caller = set(values)
     for length, first, second in reversed(_plan(frozenset(values))):
-        value = waiting.pop(length)
+        value = remaining.pop(length)
         n = value.shape[axis]
-        for part, start in ((first, 0), (second, first)):
-            if part not in waiting:
-                waiting[part] = _placed(value, axis, start, size - part + 1)
+        for shorter, start in ((first, 0), (second, first)):
+            if shorter not in remaining:
+                remaining[shorter] = _pad(value, axis, start, size - shorter + 1)
                 continue
-            if part in own:
-                # The caller's values stay as they are.
-                waiting[part] = waiting[part].clone()
-                own.remove(part)
-            waiting[part].narrow(axis, start, n).add_(value)
-    return waiting[1]
+            if shorter in shared_with_caller:
+                remaining[shorter] = remaining[shorter].clone()
+                shared_with_caller.remove(shorter)
+            remaining[shorter].narrow(axis, start, n).add_(value)
+    return remaining[1]
 
 
-def _placed(value: torch.Tensor, axis: int, start: int, size: int) -> torch.Tensor:
-    """Put a value among zeros along an axis."""
+def _pad(value: torch.Tensor, axis: int, start: int, size: int) -> torch.Tensor:
+    """Pad with zeros along an axis to a size, with the value at `start`."""
     n = value.shape[axis]
     shape = list(value.shape)
     shape[axis] = size

@@ -1,4 +1,4 @@
-"""Regions: square windows of several sizes on a feature map, and their pooling."""
+"""The region grid: windows of several sizes on a feature map, and their pooling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RegionGrid"]
 
 @dataclass(frozen=True)
 class RegionGrid:
-    """All windows of some sizes on a map of H×W cells, one cell apart.
+    """All windows of several sizes, one cell apart, on a feature map of H×W cells.
 
     Regions are numbered scale by scale, and within a scale row by row.
 
@@ -26,6 +26,19 @@ class RegionGrid:
         Size H×W of the feature map in cells.
     windows : tuple of (int, int)
         Height and width in cells of the windows of each scale.
+
+    See Also
+    --------
+    RegionGrid.from_scales : Grid of windows whose sides are shares of the map's side.
+
+    Examples
+    --------
+    >>> from skdpnet.regions import RegionGrid
+    >>> grid = RegionGrid(height=2, width=3, windows=((1, 1), (2, 2)))
+    >>> grid.n_regions
+    8
+    >>> grid.cells[-1]  # top, left, bottom, right
+    array([0, 1, 2, 3])
     """
 
     height: int
@@ -36,24 +49,34 @@ class RegionGrid:
     def from_scales(
         cls, height: int, width: int, scales: Sequence[float]
     ) -> RegionGrid:
-        """Lay out windows whose sides are shares of the map's shorter side.
+        """Make a grid of square windows from their sides, as shares of the map's side.
 
-        Shares rather than cells, so that a layout means the same for every backbone
-        and input size.
+        Shares mean the same for every backbone and input size; numbers of cells would
+        not.
 
         Parameters
         ----------
         height, width : int
             Size of the map in cells.
         scales : sequence of float in (0, 1]
-            Side of the square windows as a share of the shorter side of the map,
-            rounded to whole cells (at least one). Scales that round to the same
-            window count once.
+            Sides of the windows as shares of the shorter side of the map, rounded to
+            whole cells (at least one). Scales that round to the same window count
+            once.
+
+        Returns
+        -------
+        RegionGrid
 
         Raises
         ------
         ValueError
-            If there is no scale, or one is outside (0, 1].
+            If there is no scale, or a scale is outside (0, 1].
+
+        Examples
+        --------
+        >>> from skdpnet.regions import RegionGrid
+        >>> RegionGrid.from_scales(7, 7, (0.15, 0.5)).windows
+        ((1, 1), (4, 4))
         """
         if len(scales) == 0 or not all(0 < scale <= 1 for scale in scales):
             raise ValueError(
@@ -82,11 +105,12 @@ class RegionGrid:
         return np.concatenate(boxes)
 
     def boxes(self) -> np.ndarray:
-        """Regions as (left, top, right, bottom), shares of the map's sides.
+        """Return the regions as shares of the map's sides.
 
         Returns
         -------
         float ndarray of shape (R, 4)
+            Left, top, right and bottom of each region, in [0, 1].
         """
         top, left, bottom, right = self.cells.T
         return np.stack(
@@ -106,21 +130,21 @@ class RegionGrid:
         return np.repeat([float(np.prod(window)) for window in self.windows], counts)
 
     def sums(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Sum over the cells of each region, a scale at a time.
+        """Sum over the cells of each region, one scale after the other.
 
         Parameters
         ----------
         maps : tensor of shape (N, H·W, K)
-            Any K channels a cell.
+            Cells with any number K of channels.
 
         Yields
         ------
         tensor of shape (N, R_s, K)
-            For each scale s, in the order of the regions' numbers.
+            The sums of the R_s regions of scale s, in the order of their numbers.
         """
-        grid = maps.unflatten(1, (self.height, self.width))
-        for summed in window_sums(grid, self.windows):
-            yield summed.flatten(1, 2)
+        cells = maps.unflatten(1, (self.height, self.width))
+        for sums in window_sums(cells, self.windows):
+            yield sums.flatten(1, 2)
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """Add each region's value to all of its cells: the transpose of `sums`.
@@ -134,32 +158,34 @@ class RegionGrid:
         tensor of shape (N, H·W, K)
         """
         steps = [self._steps(window) for window in self.windows]
-        scales = values.split([rows * columns for rows, columns in steps], dim=1)
-        grids = [
-            own.unflatten(1, step) for own, step in zip(scales, steps, strict=True)
+        by_scale = values.split([rows * columns for rows, columns in steps], dim=1)
+        unflattened = [
+            scale_values.unflatten(1, step)
+            for scale_values, step in zip(by_scale, steps, strict=True)
         ]
-        return spread(grids, self.windows).flatten(1, 2)
+        return spread(unflattened, self.windows).flatten(1, 2)
 
     def pool(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Average-pool each window, a scale at a time.
+        """Average over the cells of each region, one scale after the other.
 
-        Pooling is linear: it may come before or after a projection of the channels.
+        This is the pooling W. It is linear: it may come before or after a projection
+        of the channels.
 
         Parameters
         ----------
         maps : tensor of shape (N, H·W, K)
-            Any K channels a cell.
+            Cells with any number K of channels.
 
         Yields
         ------
         tensor of shape (N, R_s, K)
-            For each scale s, in the order of the regions' numbers.
+            The averages of the R_s regions of scale s, in the order of their numbers.
         """
-        for window, summed in zip(self.windows, self.sums(maps), strict=True):
-            yield summed / (window[0] * window[1])
+        for window, sums in zip(self.windows, self.sums(maps), strict=True):
+            yield sums / (window[0] * window[1])
 
     def norms(self, maps: torch.Tensor) -> torch.Tensor:
-        """Euclidean norm of each region's pooled descriptor.
+        """Euclidean norm ``‖W F‖`` of each region's pooled descriptor.
 
         Parameters
         ----------
@@ -169,5 +195,5 @@ class RegionGrid:
         -------
         tensor of shape (N, R)
         """
-        lengths = torch.cat([x.norm(dim=2) for x in self.sums(maps)], dim=1)
-        return lengths / torch.from_numpy(self.areas).to(lengths)
+        norms = torch.cat([sums.norm(dim=2) for sums in self.sums(maps)], dim=1)
+        return norms / torch.from_numpy(self.areas).to(norms)

@@ -1,4 +1,7 @@
-"""PCA whitening of region descriptors, learned from a sample of regions."""
+"""PCA whitening of region descriptors, learned from a sample of regions.
+
+Symbols as in `skdpnet.parts.responses`: feature map F, pooling W, projection T.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,39 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.storage.large_arrays import MapRows, allocate
+from skdpnet.utils.batching import slices_within
 
 __all__ = ["WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
 
-# Enough for a covariance of 2,048 dimensions, and seconds to compute.
+# Enough for the covariance of 2,048 dimensions, which then takes seconds to compute.
 _MAX_REGIONS = 50_000
-# Pooled regions of so many bytes are formed at once: what a processor's caches hold,
-# and enough work for a GPU.
-_PIECE_BYTES = {"cpu": 4 * 2**20}
-_PIECE_BYTES_ELSEWHERE = 256 * 2**20
-# Directions below this share of the largest variance are noise of the arithmetic.
+# Bytes of the pooled regions that are in memory at once. On a CPU its caches then hold
+# them; a GPU needs more to keep it busy.
+_PIECE_BYTES_CPU = 4 * 2**20
+_PIECE_BYTES_GPU = 256 * 2**20
+# Variances below this share of the largest are rounding errors.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
 _CPU = torch.device("cpu")
 
 
 class WhitenedMaps(NamedTuple):
-    """All that the whitened region descriptors of some images follow from.
+    """Whitened feature maps: what the descriptors of all regions are computed from.
 
-    The descriptor of region r is ``pooled(cells)_r - lengths_r * offset``, of length
-    ``norms_r``; it is never formed for all regions at once.
+    The whitened descriptor of a region is ``W(F T) - ‖W F‖ offset``, divided by its
+    norm. The descriptors of all regions take more memory than the cells, so only a few
+    are computed at a time, where they are needed at all.
 
     Attributes
     ----------
     cells : float32 ndarray of shape (n, H·W, K)
         Projected cells ``F T``.
     lengths : float32 ndarray of shape (n, R)
-        Norms of the pooled regions before whitening, ``‖W F‖``.
+        Norms ``‖W F‖`` of the pooled regions before whitening.
     norms : float32 ndarray of shape (n, R)
-        Norms of the descriptors above.
+        Norms ``‖W(F T) - ‖W F‖ offset‖``.
     """
 
     cells: np.ndarray
@@ -51,13 +56,17 @@ class WhitenedMaps(NamedTuple):
 
 @dataclass(frozen=True)
 class Whitening:
-    """The map ``x -> (x - mean) T`` of l2-normalised region descriptors x.
+    """The affine map ``x -> (x - mean) T`` of l2-normalised region descriptors x.
 
     Parameters
     ----------
     mean : float32 ndarray of shape (D,)
     projection : float32 ndarray of shape (D, K)
         T.
+
+    See Also
+    --------
+    fit_whitening : Learn the mean and the projection.
     """
 
     mean: np.ndarray
@@ -65,14 +74,15 @@ class Whitening:
 
     @property
     def offset(self) -> np.ndarray:
-        """The whitened mean ``mean T``, (K,)."""
+        """The whitened mean ``mean T``, float32 ndarray (K,)."""
         return self.mean @ self.projection
 
-    def _changes_nothing(self) -> bool:
-        if self.mean.any() or len(set(self.projection.shape)) > 1:
+    def _is_identity(self) -> bool:
+        depth, n_components = self.projection.shape
+        if self.mean.any() or depth != n_components:
             return False
-        ones = (np.diagonal(self.projection) == 1).all()
-        return bool(ones) and np.count_nonzero(self.projection) == len(self.projection)
+        ones = bool((np.diagonal(self.projection) == 1).all())
+        return ones and np.count_nonzero(self.projection) == depth
 
     def __call__(
         self,
@@ -81,25 +91,26 @@ class Whitening:
         folder: str | os.PathLike | None = None,
         device: torch.device = _CPU,
     ) -> WhitenedMaps:
-        """Whiten feature maps, leaving the pooling of the regions for later.
+        """Whiten feature maps before their regions are pooled.
 
-        With ``x = W F / ‖W F‖``, the whitened ``(x - mean) T`` points the same way as
-        ``W(F T) - ‖W F‖ mean T``, which is linear in the cells but for one number a
-        region.
+        With ``x = W F / ‖W F‖``, the whitened descriptor ``(x - mean) T`` has the
+        direction of ``W(F T) - ‖W F‖ mean T``. So the projection, which reduces the D
+        channels to K, can come before the pooling, and besides the projected cells
+        only the norm ‖W F‖ of each region is needed.
 
         Parameters
         ----------
         maps : ndarray or MapRows of shape (n, H, W, D)
         grid : RegionGrid
         folder : str or path, optional
-            Where large cells go; see `allocate`.
+            Folder of the file of cells that are too large for memory; see `allocate`.
         device : torch.device, optional
-            Where it is worked out.
+            The device of the computation.
 
         Returns
         -------
         WhitenedMaps
-            Its cells are on disk where they are large for this process.
+            The cells are memory-mapped where they are large for this process.
         """
         n, height, width, _ = maps.shape
         depth = self.projection.shape[1]
@@ -108,20 +119,20 @@ class Whitening:
             np.empty((n, grid.n_regions), np.float32),
             np.empty((n, grid.n_regions), np.float32),
         )
-        for piece, found in self._each(maps, grid, device):
-            for array, tensor in zip(out, found, strict=True):
-                array[piece] = tensor.cpu().numpy()
+        for images, tensors in self._whiten_slices(maps, grid, device):
+            for array, tensor in zip(out, tensors, strict=True):
+                array[images] = tensor.cpu().numpy()
         return out
 
     def tensors(
         self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
     ) -> list[torch.Tensor]:
-        """Whiten the maps of a few images where their responses are worked out.
+        """Whiten the feature maps of a few images, and leave them on the device.
 
         Parameters
         ----------
-        maps, grid
-            As in a call.
+        maps : ndarray or MapRows of shape (n, H, W, D)
+        grid : RegionGrid
         device : torch.device
 
         Returns
@@ -129,28 +140,29 @@ class Whitening:
         list of tensors on the device
             The fields of `WhitenedMaps`.
         """
-        pieces = [found for _, found in self._each(maps, grid, device)]
+        pieces = [tensors for _, tensors in self._whiten_slices(maps, grid, device)]
         if len(pieces) == 1:
             return pieces[0]
-        return [torch.cat(own) for own in zip(*pieces, strict=True)]
+        return [torch.cat(tensors) for tensors in zip(*pieces, strict=True)]
 
-    def _each(
+    def _whiten_slices(
         self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
     ) -> Iterator[tuple[slice, list[torch.Tensor]]]:
-        """Whiten a few images at a time."""
+        """Yield slices of the images with the fields of their `WhitenedMaps`."""
         projection = torch.from_numpy(self.projection).to(device)
         offset = torch.from_numpy(self.offset).to(device)
-        changes_nothing = self._changes_nothing()
-        for piece in _pieces(maps, grid, device):
-            given = torch.from_numpy(np.require(maps[piece], None, "W")).to(device)
-            raw = given.float().flatten(1, 2)
-            lengths = grid.norms(raw)
-            if changes_nothing:
-                yield piece, [raw, lengths, lengths]
+        is_identity = self._is_identity()
+        for images in _slices(maps, grid, device):
+            # torch warns of read-only memory, so it is copied first.
+            features = torch.from_numpy(np.require(maps[images], None, "W"))
+            features = features.to(device).float().flatten(1, 2)
+            lengths = grid.norms(features)
+            if is_identity:
+                yield images, [features, lengths, lengths]
                 continue
-            cells = raw @ projection
+            cells = features @ projection
             norms = _descriptors(cells, lengths, offset, grid).norm(dim=2)
-            yield piece, [cells, lengths, norms]
+            yield images, [cells, lengths, norms]
 
 
 def fit_whitening(
@@ -166,14 +178,20 @@ def fit_whitening(
     maps : ndarray or MapRows of shape (n, H, W, D)
     grid : RegionGrid
     n_components : int or None
-        Directions of largest variance that are kept, fewer where the regions span
-        fewer. None: nothing is removed or scaled (the identity).
+        Number K of directions of largest variance that are kept; fewer where the
+        regions span fewer. None: the identity.
     random_state : RandomState
         Draws the sample of regions.
 
     Returns
     -------
     Whitening
+        On the sample, the whitened descriptors have mean 0 and the identity as
+        covariance.
+
+    See Also
+    --------
+    sample_regions : The sample.
     """
     depth = maps.shape[-1]
     identity = Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
@@ -189,26 +207,26 @@ def fit_whitening(
     variance, directions = variance[:n_components], directions[:, :n_components]
     rank = int((variance > max(_RANK_TOLERANCE * variance[0], _TINY)).sum())
     if rank == 0:
-        # All regions are alike: whitened, they are zero and stay so.
+        # All regions are equal, so that their whitened descriptors are zero.
         return Whitening(mean.astype(np.float32), np.zeros((depth, 1), np.float32))
     directions = directions[:, :rank]
-    # Their sign is open; one fixed choice gives the same model everywhere.
+    # The sign of an eigenvector is arbitrary; a rule for it makes models reproducible.
     largest = np.abs(directions).argmax(axis=0)
     directions = directions * np.sign(directions[largest, np.arange(rank)])
-    # In one layout: that of the memory decides how products are rounded.
+    # How products are rounded depends on the memory layout: here it is always the same.
     projection = np.ascontiguousarray(directions / np.sqrt(variance[:rank]), np.float32)
     return Whitening(mean.astype(np.float32), projection)
 
 
 def _principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return variances, largest first, and directions (D, k) of centred rows."""
+    """Return the variances (k,), largest first, and the directions (D, k)."""
     m, depth = centred.shape
     if m < depth:
         _, singular, axes = np.linalg.svd(centred.astype(np.float64), False)
         return singular**2 / max(1, m - 1), axes.T
     covariance = (centred.T @ centred).astype(np.float64) / max(1, m - 1)
-    kept = [depth - n_axes, depth - 1]
-    variance, directions = scipy.linalg.eigh(covariance, subset_by_index=kept)
+    largest = [depth - n_axes, depth - 1]
+    variance, directions = scipy.linalg.eigh(covariance, subset_by_index=largest)
     return variance[::-1], directions[:, ::-1]
 
 
@@ -225,13 +243,15 @@ def sample_regions(
     Parameters
     ----------
     cells : ndarray or MapRows of shape (n, H·W, K) or (n, H, W, K)
+        The cells of `WhitenedMaps`.
     lengths : ndarray of shape (n, R)
-        Both as in `WhitenedMaps`.
+        The lengths of `WhitenedMaps`.
     whitening : Whitening
-        The one that made them.
+        The whitening of the cells.
     grid : RegionGrid
     n_regions : int
-        About so many regions, spread evenly over the images, at least one each.
+        Approximate size of the sample. Each image contributes the same number of
+        regions, and at least one.
     random_state : RandomState
 
     Returns
@@ -243,38 +263,41 @@ def sample_regions(
     per_image = min(grid.n_regions, max(1, n_regions // n))
     out = np.empty((n, per_image, depth), np.float32)
     offset = torch.from_numpy(whitening.offset)
-    for piece in _pieces(cells, grid):
-        batch = np.asarray(cells[piece], np.float32)
-        few = torch.from_numpy(batch.reshape(len(batch), -1, depth))
-        long = torch.from_numpy(lengths[piece])
-        for i, regions in enumerate(_descriptors(few, long, offset, grid)):
+    for images in _slices(cells, grid):
+        batch = np.asarray(cells[images], np.float32)
+        descriptors = _descriptors(
+            torch.from_numpy(batch.reshape(len(batch), -1, depth)),
+            torch.from_numpy(lengths[images]),
+            offset,
+            grid,
+        )
+        for i, regions in enumerate(descriptors):
             chosen = random_state.permutation(grid.n_regions)[:per_image]
-            out[piece.start + i] = regions[torch.from_numpy(chosen)].numpy()
+            out[images.start + i] = regions[torch.from_numpy(chosen)].numpy()
     rows = out.reshape(-1, depth)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    found = norms[:, 0] > _TINY
-    if not found.any():
+    has_direction = norms[:, 0] > _TINY
+    if not has_direction.any():
         return rows
-    # No copy of a sample that may be as large as all else that learning holds.
-    if not found.all():
-        rows, norms = rows[found], norms[found]
+    # The sample may be the largest array of a fit, so it is copied only if it must be.
+    if not has_direction.all():
+        rows, norms = rows[has_direction], norms[has_direction]
     rows /= norms
     return rows
 
 
-def _pieces(
+def _slices(
     maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device = _CPU
 ) -> Iterator[slice]:
-    """Cut images so that the pooled regions of a piece are few."""
-    most = _PIECE_BYTES.get(device.type, _PIECE_BYTES_ELSEWHERE)
-    at_once = max(1, most // (4 * grid.n_regions * maps.shape[-1]))
-    for start in range(0, len(maps), at_once):
-        yield slice(start, min(len(maps), start + at_once))
+    """Slices of the images whose pooled regions fit in the memory of a piece."""
+    budget = _PIECE_BYTES_CPU if device.type == "cpu" else _PIECE_BYTES_GPU
+    bytes_per_image = 4 * grid.n_regions * maps.shape[-1]
+    return slices_within(len(maps), bytes_per_image, budget)
 
 
 def _descriptors(
     cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
 ) -> torch.Tensor:
-    """All whitened region descriptors of a few images, (N, R, K)."""
+    """Whitened region descriptors of a few images, before normalisation, (N, R, K)."""
     pooled = torch.cat(list(grid.pool(cells)), dim=1)
     return pooled - lengths[..., None] * offset

@@ -1,4 +1,4 @@
-"""Box sums and their transpose against sums written out."""
+"""Box sums and their transpose against explicit loops."""
 
 import numpy as np
 import pytest
@@ -28,10 +28,10 @@ def _sums(maps, height, width):
 @pytest.mark.parametrize("height, width, windows", LAYOUTS)
 def test_sums_are_those_of_the_cells_in_each_window(height, width, windows):
     maps = np.random.default_rng(0).normal(size=(2, height, width, 3))
-    for found, window in zip(
+    for sums, window in zip(
         window_sums(torch.tensor(maps), windows), windows, strict=True
     ):
-        np.testing.assert_allclose(found, _sums(maps, *window), atol=1e-12)
+        np.testing.assert_allclose(sums, _sums(maps, *window), atol=1e-12)
 
 
 @pytest.mark.parametrize("height, width, windows", LAYOUTS)
@@ -39,11 +39,11 @@ def test_spreading_is_the_transpose_and_leaves_its_input(height, width, windows)
     random = np.random.default_rng(1)
     maps = random.normal(size=(2, height, width, 3))
     sums = [_sums(maps, *window) for window in windows]
-    values = [torch.tensor(random.normal(size=one.shape)) for one in sums]
-    before = [one.clone() for one in values]
-    found = spread(values, windows)
-    assert found.shape == maps.shape
+    values = [torch.tensor(random.normal(size=x.shape)) for x in sums]
+    before = [value.clone() for value in values]
+    spread_values = spread(values, windows)
+    assert spread_values.shape == maps.shape
     inner = sum((a * b.numpy()).sum() for a, b in zip(sums, values, strict=True))
-    assert (maps * found.numpy()).sum() == pytest.approx(inner)
-    for one, same in zip(values, before, strict=True):
-        assert torch.equal(one, same)
+    assert (maps * spread_values.numpy()).sum() == pytest.approx(inner)
+    for value, copy in zip(values, before, strict=True):
+        assert torch.equal(value, copy)

@@ -1,4 +1,4 @@
-"""Regions against plain loops over the cells."""
+"""Regions against explicit loops over the cells."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from skdpnet.regions import RegionGrid
 
 
 def _windows_by_loop(height, width, sides):
-    found = []
+    windows = []
     for side in sides:
         for top in range(height - side + 1):
             for left in range(width - side + 1):
-                found.append((top, left, top + side, left + side))
-    return found
+                windows.append((top, left, top + side, left + side))
+    return windows
 
 
 @pytest.mark.parametrize("shape", [(7, 7), (5, 8), (1, 1), (6, 2)])

@@ -1,4 +1,4 @@
-"""Whitening against the covariance it is to undo."""
+"""Whitening against the covariance that it must remove."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_on_a_device_maps_are_whitened_as_in_memory(
 ):
     whitening = fit_whitening(maps, GRID, n_components, np.random.RandomState(0))
     expected = whitening(maps, GRID)
-    # What joblib hands on, and memory-mapped files, cannot be written to.
-    some = maps[:5]
-    some.flags.writeable = False
-    monkeypatch.setitem(skdpnet.regions.whitening._PIECE_BYTES, "cpu", piece_bytes)
-    found = whitening.tensors(some, GRID, torch.device("cpu"))
-    for tensor, array in zip(found, expected, strict=True):
+    # Arrays from joblib or from memory-mapped files may be read-only.
+    first = maps[:5]
+    first.flags.writeable = False
+    monkeypatch.setattr(skdpnet.regions.whitening, "_PIECE_BYTES_CPU", piece_bytes)
+    tensors = whitening.tensors(first, GRID, torch.device("cpu"))
+    for tensor, array in zip(tensors, expected, strict=True):
         np.testing.assert_allclose(tensor.numpy(), array[:5], rtol=1e-5, atol=1e-6)
 
 
@@ -110,11 +110,13 @@ def test_regions_all_alike_are_whitened_to_zero():
     assert (whitening(same, GRID).cells == 0).all()
 
 
-def test_rows_are_read_as_the_copy_would_be(maps):
+def test_map_rows_are_whitened_as_a_copy_of_them(maps):
     rows = np.array([7, 3, 150, 20])
-    some = MapRows(maps, rows)
+    map_rows = MapRows(maps, rows)
     random = [np.random.RandomState(0) for _ in range(2)]
-    one = fit_whitening(some, GRID, 3, random[0])
-    two = fit_whitening(maps[rows], GRID, 3, random[1])
-    np.testing.assert_array_equal(one.projection, two.projection)
-    np.testing.assert_array_equal(one(some, GRID).cells, two(maps[rows], GRID).cells)
+    from_rows = fit_whitening(map_rows, GRID, 3, random[0])
+    from_copy = fit_whitening(maps[rows], GRID, 3, random[1])
+    np.testing.assert_array_equal(from_rows.projection, from_copy.projection)
+    np.testing.assert_array_equal(
+        from_rows(map_rows, GRID).cells, from_copy(maps[rows], GRID).cells
+    )
