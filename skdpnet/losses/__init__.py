@@ -1,4 +1,4 @@
-"""Penalties on parts and classifiers, as functions of tensors."""
+"""Penalties on parts and on classifiers, as functions of tensors."""
 
 from skdpnet.losses.part_losses import assignment, orthogonality, specificity
 

@@ -1,6 +1,6 @@
-"""What parts should be: three penalties, pure functions of tensors.
+"""Penalties on parts and on the classifier of part models, as functions of tensors.
 
-Source of all three: Sicre et al., "DP-Net: Learning Discriminative Parts for image
+They are those of Sicre et al., "DP-Net: Learning Discriminative Parts for image
 recognition", ICIP 2023 (arXiv 2404.15037).
 """
 
@@ -15,42 +15,74 @@ __all__ = ["assignment", "orthogonality", "specificity"]
 def orthogonality(parts: torch.Tensor) -> torch.Tensor:
     """Penalty on parts that resemble one another.
 
-    ``(1/P²) Σ_{i≠j} (u_iᵀ u_j)²``. The paper prints it with a minus, which,
-    minimised, would reward parallel parts; parts are to differ, so it is a penalty.
+    ``(1/P²) Σ_{i≠j} (u_iᵀ u_j)²``, with unit parts u. The paper prints this sum with a
+    minus sign. Minimised, it would then reward parallel parts, whereas the parts are
+    meant to differ; so it has a plus sign here.
 
     Parameters
     ----------
     parts : tensor of shape (P, D)
-        Normalised here; a part of norm zero counts as orthogonal to all.
+        They are normalised here; a part of norm zero is orthogonal to all others.
 
     Returns
     -------
     scalar tensor in [0, 1)
+
+    See Also
+    --------
+    assignment : Penalty on regions that respond to several parts.
+    specificity : Penalty on classes that use parts of other classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdpnet.losses import orthogonality
+    >>> orthogonality(torch.tensor([[1.0, 0.0], [0.0, 2.0]])).item()
+    0.0
+    >>> orthogonality(torch.tensor([[1.0, 0.0], [2.0, 0.0]])).item()
+    0.5
     """
     u = F.normalize(parts, dim=1)
     gram = u @ u.T
-    # The diagonal is the squared norms: 1, or 0 for a zero part.
+    # The diagonal holds squared norms, which are 0 and not 1 for a zero part.
     off_diagonal = gram.square().sum() - gram.diagonal().square().sum()
     return off_diagonal / len(parts) ** 2
 
 
 def assignment(responses: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Penalty on regions that no part clearly claims.
+    """Penalty on regions that respond to several parts alike.
 
-    Mean over images and regions of the entropy of ``softmax_p(S_pr / temperature)``.
-    The paper sums over regions; the mean lets the weight keep its meaning when the
-    layout changes. Cosines lie in [-1, 1], so without a temperature the softmax over
-    many parts is close to uniform whatever they are.
+    The mean, over images and regions, of the entropy ``-Σ_p s_rp log s_rp`` with ``s_r
+    = softmax_p(S_rp / temperature)``. The paper has the sum over regions; with the
+    mean, the weight of the penalty keeps its meaning when the number of regions
+    changes. The responses are cosines in [-1, 1]: without a temperature, their softmax
+    over many parts would always be close to uniform.
 
     Parameters
     ----------
     responses : tensor of shape (..., R, P)
-        Cosine of each region with each part.
+        S: the cosine of each region with each part.
     temperature : float > 0
 
     Returns
     -------
     scalar tensor in [0, log P]
+
+    See Also
+    --------
+    orthogonality : Penalty on parts that resemble one another.
+    specificity : Penalty on classes that use parts of other classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdpnet.losses import assignment
+    >>> clear = torch.tensor([[0.9, 0.1]])  # one region, two parts
+    >>> round(assignment(clear, temperature=0.1).item(), 3)
+    0.003
+    >>> undecided = torch.tensor([[0.5, 0.5]])
+    >>> round(assignment(undecided, temperature=0.1).item(), 3)  # log 2
+    0.693
     """
     log_share = F.log_softmax(responses / temperature, dim=-1)
     return -(log_share.exp() * log_share).sum(dim=-1).mean()
@@ -59,23 +91,36 @@ def assignment(responses: torch.Tensor, temperature: float) -> torch.Tensor:
 def specificity(
     weights: torch.Tensor, owner: torch.Tensor, form: str = "absolute"
 ) -> torch.Tensor:
-    """Penalty on classes that decide by parts of other classes.
+    """Penalty on classes whose scores depend on parts of other classes.
 
-    ``1/(P(C-1)) Σ_i Σ_{j not a part of class i} f(V_ij)``.
+    ``1/(P(C-1)) Σ_i Σ_j f(V_ij)``, where j runs over the parts of classes other than i.
 
     Parameters
     ----------
     weights : tensor of shape (C, P)
-        The linear classifier V.
+        V: the weights of the linear classifier.
     owner : int tensor of shape (P,)
-        Class that each part belongs to.
+        The class of each part.
     form : {"absolute", "square", "signed"}
-        f(v) = abs(v), v² or v. "signed" is what the paper prints; it is bounded from
-        below only by the cross-entropy.
+        f(v) = abs(v), v² or v. The paper has "signed", which is not bounded from below
+        by itself, but only by the cross-entropy.
 
     Returns
     -------
     scalar tensor
+
+    See Also
+    --------
+    orthogonality : Penalty on parts that resemble one another.
+    assignment : Penalty on regions that respond to several parts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdpnet.losses import specificity
+    >>> weights = torch.tensor([[3.0, 0.5], [-0.5, 3.0]])
+    >>> specificity(weights, owner=torch.tensor([0, 1])).item()
+    0.5
     """
     n_classes, n_parts = weights.shape
     foreign = torch.arange(n_classes, device=weights.device)[:, None] != owner

@@ -1,4 +1,4 @@
-"""The penalties against their formulas, spelt out in NumPy loops."""
+"""The penalties against their formulas, in NumPy loops."""
 
 import numpy as np
 import pytest
