@@ -42,7 +42,7 @@ class Scene:
     """
 
     image: NDArray[np.uint8]
-    boxes: dict[str, tuple[float, float, float, float]]
+    boxes: dict[str, Box]
     visible: dict[str, float]
 
 
@@ -110,8 +110,8 @@ def render(
     pixels = np.asarray(image.reduce(_OVERSAMPLING), np.float32)
     glow = _glow(whole_mask, unit / _OVERSAMPLING, light_rng)
     share = np.asarray(_is_bird(mask).reduce(_OVERSAMPLING), np.float32) / 255
-    pixels = pixels * (1.0 + share * glow)[:, :, None]
-    return Scene(_expose(pixels, light_rng, difficulty), boxes, visible)
+    lit = pixels * (1.0 + share * glow)[:, :, None]
+    return Scene(_expose(lit, light_rng, difficulty), boxes, visible)
 
 
 def _draw_coat(rng: np.random.Generator) -> Coat:
@@ -220,7 +220,7 @@ def _is_bird(mask: Image.Image) -> Image.Image:
 def _glow(
     mask: Image.Image, unit: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return by which share light falling on the bird changes each pixel."""
+    """Return the share by which light on the bird brightens or darkens each pixel."""
     wing = mask.point([255 * (k == PARTS.index("wing") + 1) for k in range(256)])
     light = np.array([rng.uniform(-0.7, 0.7), -1.0])
     glow = 0.55 * _relief(_is_bird(mask).reduce(_OVERSAMPLING), 0.42 * unit, light)
@@ -236,17 +236,17 @@ def _relief(mask: Image.Image, radius: float, light: Points) -> NDArray[np.float
 
 
 def _expose(
-    pixels: NDArray[np.float32], rng: np.random.Generator, difficulty: float
+    pixels: NDArray[np.floating], rng: np.random.Generator, difficulty: float
 ) -> NDArray[np.uint8]:
-    """Return the image a camera would take: light, tint, blur and grain."""
+    """Return the image as a camera takes it, with light, tint, blur and grain."""
     size = len(pixels)
     light = 1.0 + difficulty * (
         0.3 * smooth_noise(rng, size, 4) + 0.25 * rng.uniform(-1, 1)
     )
     tint = 1.0 + 0.12 * difficulty * rng.uniform(-1.0, 1.0, 3)
-    pixels = pixels * light[:, :, None] * tint.astype(np.float32)
+    exposed = pixels * light[:, :, None] * tint.astype(np.float32)
     grain = rng.standard_normal((size, size, 1), np.float32) * (8.0 * difficulty)
-    soft = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).filter(
+    soft = Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8)).filter(
         ImageFilter.GaussianBlur(size / 224 * 0.8 * difficulty * rng.uniform())
     )
     return np.clip(np.asarray(soft, np.float32) + grain, 0, 255).astype(np.uint8)
