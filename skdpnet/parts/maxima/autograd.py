@@ -78,7 +78,8 @@ def part_maxima(
         the dtype of the cells. Sums are always accumulated in the dtype of the cells.
     kernels : bool
         Whether the Triton kernels of `skdpnet.parts.maxima.cuda`, which round factors
-        to float16, may be used. They are on CUDA, without a temperature.
+        to float16 whatever `dtype` is, may be used. They are used on CUDA, without a
+        temperature.
 
     Returns
     -------
@@ -92,7 +93,8 @@ def part_maxima(
         )
         return maxima, cells.new_zeros(())
     if not torch.is_grad_enabled():
-        # Even then `_Maxima` would see that the parts require a gradient.
+        # `needs_input_grad` of `_Maxima` ignores `torch.no_grad`, and it would keep
+        # tensors for a backward pass that never comes.
         parts = parts.detach()
     # Autocast would round sums that are kept in full precision here.
     with torch.autocast(cells.device.type, enabled=False):
@@ -164,8 +166,7 @@ class _Maxima(torch.autograd.Function):
 
         with torch.autocast(grad_maxima.device.type, enabled=False):
             gradients = run_in_threads(compute, jobs, ctx.n_threads)
-        # That the parts were scaled by β adds no factor: the 1/β of the soft maximum
-        # cancels it.
+        # The parts were scaled by β, but the 1/β of the soft maximum cancels this.
         grad_parts = sum(gradients, torch.zeros_like(inputs[4]))
         if penalty_gradient is not None:
             grad_parts += grad_penalty * penalty_gradient
@@ -205,8 +206,13 @@ def _maxima_of_pieces(
             )
             entropy += piece_entropy
             if sums is not None and grad_responses is not None:
-                partial = order.partial_gradient(images, grad_responses, region_factor)
-                order.add(sums, images, block, partial)
+                # Not held by a name, so that the next piece can reuse its memory.
+                order.add(
+                    sums,
+                    images,
+                    block,
+                    order.partial_gradient(images, grad_responses, region_factor),
+                )
         if beta is None and needs_gradient:
             values, argmax = responses.max(dim=1)
             maxima[images, block] = values
@@ -306,7 +312,7 @@ def _pieces(
     """Cut images, and parts unless a piece needs all of them, into pieces.
 
     The responses of a piece take about `_piece_bytes`, where those of one image to
-    one part take `bytes_per_part`. The threads get about as many pieces each.
+    one part take `bytes_per_part`. All threads get about the same number of images.
     """
     budget = _piece_bytes(parts.device)
     n_parts = len(parts)

@@ -17,9 +17,10 @@ __all__ = ["PoolingFirst"]
 class PoolingFirst(PoolingOrder):
     """Responses as they are defined, ``X Uᵀ``; see `PoolingOrder`."""
 
-    # The images whose descriptors were converted to the dtype of the products, and
-    # these; the number of images and the block of parts that were repeated, and these.
+    # A slice of the images, and the descriptors of their regions in the dtype of the
+    # products.
     _cast_regions: tuple[slice, torch.Tensor] | None = None
+    # A number of images and a block of parts, and the parts repeated for each image.
     _repeated_parts: tuple[tuple[int, slice], torch.Tensor] | None = None
 
     @property
@@ -87,7 +88,10 @@ class PoolingFirst(PoolingOrder):
         return sums[0]
 
     def _regions_as_factor(self, images: slice) -> torch.Tensor:
-        """Descriptors X in the dtype of the products, kept for the next block."""
+        """Return the descriptors X in the dtype of the products.
+
+        They are kept for the next block of parts.
+        """
         if self._cast_regions is None or self._cast_regions[0] != images:
             self._cast_regions = images, self._regions(images).to(self._dtype)
         return self._cast_regions[1]

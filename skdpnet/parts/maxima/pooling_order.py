@@ -40,7 +40,8 @@ class PoolingOrder(ABC):
     dtype : torch.dtype or None
         The dtype of the factors of the matrix products; None: that of the cells.
     cast_cells : tensor or None
-        The attribute of this name of an equal object, to save the conversion.
+        The attribute `cast_cells` of an object with the same cells and dtype, which
+        saves converting them again.
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class PoolingOrder(ABC):
         The cells in the dtype of the products, where they are a factor of them.
     """
 
-    # The images whose region descriptors are in the buffer, and these.
+    # A slice of the images, and the descriptors of their regions, in a buffer.
     _descriptors: tuple[slice, torch.Tensor] | None = None
 
     def __init__(
@@ -81,7 +82,7 @@ class PoolingOrder(ABC):
 
     @property
     def _pooled_dtype(self) -> torch.dtype:
-        """The dtype in which the pooled values were rounded before the offset."""
+        """The dtype that pooled values have before the offset is subtracted."""
         return self._cells.dtype
 
     @property
@@ -118,7 +119,8 @@ class PoolingOrder(ABC):
 
         Returns
         -------
-        tensors with n·P rows, to be passed to `add`
+        tuple of tensors
+            To be passed to `add`. They are not in buffers, and so can be kept.
         """
 
     @abstractmethod
@@ -138,10 +140,12 @@ class PoolingOrder(ABC):
 
         Parameters
         ----------
-        sums : see `new_sums`
+        sums : tuple of tensors
+            From `new_sums`; changed in place.
         images : slice of n images
         block : slice of P parts
-        partial : see `partial_gradient`
+        partial : tuple of tensors
+            From `partial_gradient`.
         weights : tensor of shape (n, P) or None
             A factor of the partial gradient.
         """
@@ -165,7 +169,8 @@ class PoolingOrder(ABC):
 
         Parameters
         ----------
-        sums : see `new_sums`
+        sums : tuple of tensors
+            From `new_sums`; changed in place.
         images : slice of n images
         block : slice of P parts
         argmax : int tensor of shape (n, P)

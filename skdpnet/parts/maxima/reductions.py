@@ -1,7 +1,7 @@
-"""What a piece's responses are reduced to, in place: soft maxima and entropies.
+"""Reductions of a piece's responses: soft maxima over regions, entropies over parts.
 
-To overwrite the responses, and buffers that are used again, saves the memory of several
-arrays as large as the responses, and the time to allocate them.
+Overwriting the responses and reusing buffers saves the memory of several arrays as
+large as the responses, and the time to allocate them.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ def summed_entropy(
     needs_gradient: bool,
     buffers: Buffers,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Sum of the regions' entropies over the parts, and its gradient.
+    """Sum of the entropies of all regions, and its gradient.
 
-    The entropy of a region r is that of ``softmax_p(S_rp / temperature)``.
+    The entropy of a region r is that of the parts' shares in it, ``softmax_p(S_rp /
+    temperature)``.
 
     Parameters
     ----------
