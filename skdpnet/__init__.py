@@ -7,18 +7,22 @@ from importlib.metadata import version
 
 __version__ = version("skdpnet")
 
-# Name -> module; imported when first used, so that `import skdpnet` is quick.
-_PUBLIC = {
+# Name -> module, imported when it is first used, so that `import skdpnet` is quick.
+# Estimators that are saved to files: `load` looks the class of a file up here.
+ESTIMATORS = {
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
-    "FeatureMaps": "skdpnet.features.feature_maps",
     "GlobalFeatures": "skdpnet.encodings.global_average",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
-    "best_regions": "skdpnet.explanations.contributions",
+}
+_PUBLIC = {
+    **ESTIMATORS,
+    "FeatureMaps": "skdpnet.features.feature_maps",
+    "best_regions": "skdpnet.explanations.localisation",
     "datasets": "skdpnet.datasets",
     "display": "skdpnet.display",
     "explain": "skdpnet.explanations.contributions",
-    "explain_class": "skdpnet.explanations.galleries",
+    "explain_class": "skdpnet.explanations.class_explanation",
     "explain_each": "skdpnet.explanations.contributions",
     "load": "skdpnet.persistence.saving",
     "metrics": "skdpnet.metrics",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.preprocessing import normalize
-from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
+from skdpnet.utils.validation import check_parameters
 
 __all__ = ["GlobalFeatures"]
 
@@ -43,26 +42,10 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
     array([0.5, 0.5, 0.5, 0.5])
     """
 
-    def __init__(
-        self,
-        backbone: str | Callable = "efficientnet_lite0",
-        *,
-        strides: Sequence[int] | None = None,
-        image_size: int | None = None,
-        memory: str | os.PathLike | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        num_workers: int = 2,
-        verbose: int = 0,
-    ):
-        self.backbone = backbone
-        self.strides = strides
-        self.image_size = image_size
-        self.memory = memory
-        self.device = device
-        self.precision = precision
-        self.num_workers = num_workers
-        self.verbose = verbose
+    _fitted_attributes: ClassVar[tuple[str, ...]] = (
+        *MapEstimator._fitted_attributes,
+        "_n_features_out",
+    )
 
     def fit(self, X, y=None) -> GlobalFeatures:
         """Check the images and learn the shape of their maps.
@@ -75,13 +58,38 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            For unusable parameters or data; the message names what and why.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X, y=None, **fit_params) -> np.ndarray:
-        """Fit and transform, computing the maps once."""
-        pooled = [_pool(maps) for maps in self._pieces(X, reset=True)]
+        """Fit and transform, computing the maps once.
+
+        Parameters
+        ----------
+        X : images, or array for ``backbone="precomputed"``
+        y : ignored
+        **fit_params : ignored
+
+        Returns
+        -------
+        ndarray of shape (n, D), D summed over the maps
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError, skdpnet.images.ImageError
+            As `fit`.
+        """
+        check_parameters(self)
+        pooled = [_pool(maps) for maps in self._iter_fit_maps(X)]
         self._n_features_out = pooled[0].shape[1]
         return np.concatenate(pooled)
 
@@ -97,9 +105,22 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         ndarray of shape (n, D), D summed over the maps
             Unit rows; a map that is zero everywhere gives a zero row. float64 for
             float64 features, float32 otherwise.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
-        check_is_fitted(self)
-        return np.concatenate([_pool(maps) for maps in self._pieces(X)])
+        return np.concatenate([_pool(maps) for maps in self.iter_maps(X)])
+
+    def _check_fitted_state(self, state: dict[str, Any]) -> None:
+        super()._check_fitted_state(state)
+        if state["_n_features_out"] != sum(shape[-1] for shape in state["map_shapes_"]):
+            raise ValueError("_n_features_out is not the width of all maps")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -109,7 +130,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
 def _pool(maps: list[np.ndarray]) -> np.ndarray:
     pooled = []
-    for one in maps:
-        dtype = np.float64 if one.dtype == np.float64 else np.float32
-        pooled.append(normalize(one.mean(axis=(1, 2), dtype=dtype)))
+    for one_map in maps:
+        dtype = np.float64 if one_map.dtype == np.float64 else np.float32
+        pooled.append(normalize(one_map.mean(axis=(1, 2), dtype=dtype)))
     return normalize(np.hstack(pooled))

@@ -1,4 +1,4 @@
-"""What an explanation holds: contributions that add up to a logit, and their places."""
+"""What an explanation holds: contributions that add up to a score, and places."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdpnet.explanations.heat_map import over_cells, region_shares, resample
+from skdpnet.explanations.readout import Readout
 from skdpnet.regions import RegionGrid
 from skdpnet.utils.validation import class_number, part_numbers
 
@@ -50,27 +51,28 @@ class Explanation:
         Those regions: (left, top, right, bottom) in pixels of the image, as stored
         or upright as `explain` was asked; for precomputed features in shares of
         the map's sides.
-    weights : float64 ndarray of shape (P,)
-        What the contributions are of one unit of the descriptor: ``V_cp``; of a
-        difference, ``V_cp - V_ap``.
+    weights : float64 ndarray of shape (P,), or None
+        What one unit of the descriptor contributes: ``V_cp``; of a difference,
+        ``V_cp - V_ap``. None where the decision is not linear in the descriptor.
     part_names : object ndarray of shape (P,)
     part_classes, part_maps : int ndarrays of shape (P,)
-        Class, as an index into the classes that the parts were learned with, and map
-        that each part belongs to.
+        Class that each part was learned for, as an index into the classes that the
+        parts were learned with, −1 for a part that classes share; and the map that it
+        responds on.
     heat_map_box : float64 ndarray of shape (4,)
         What `heat_map` covers, as the boxes are given: the centred square that the
         network saw.
-    coef, intercept : float64 ndarrays of shape (C, P) and (C,)
-        The linear classifier V on `descriptor`, with any standardisation between them
-        folded in.
+    readout : skdpnet.explanations.readout.Readout
+        The decision on `descriptor`. Of a linear classifier, its `coef` (C, P) and
+        `intercept` (C,), with any standardisation before it folded in.
     descriptor : float64 ndarray of shape (P,)
-        b, as the parts' `transform` gives it.
+        b, as the parts' `transform` returns it.
     grids : tuple of RegionGrid
         The regions of each map.
-    cosines : tuple of float32 ndarrays of shape (R, own parts)
-        Responses S of the parts of each map to its regions.
+    cosines : tuple of float32 ndarrays of shape (R, P')
+        Responses S of the P' parts on each map to its R regions.
     beta : float or None
-        Sharpness of the maximum over the regions; None: it is hard.
+        β of the soft maximum over the regions; None: the maximum is hard.
     """
 
     predicted: Any
@@ -81,15 +83,14 @@ class Explanation:
     bias: float
     classes: np.ndarray = field(repr=False)
     scores: np.ndarray = field(repr=False)
-    weights: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(repr=False)
     responses: np.ndarray = field(repr=False)
     boxes: np.ndarray = field(repr=False)
     part_names: np.ndarray = field(repr=False)
     part_classes: np.ndarray = field(repr=False)
     part_maps: np.ndarray = field(repr=False)
     heat_map_box: np.ndarray = field(repr=False)
-    coef: np.ndarray = field(repr=False)
-    intercept: np.ndarray = field(repr=False)
+    readout: Readout = field(repr=False)
     descriptor: np.ndarray = field(repr=False)
     grids: tuple[RegionGrid, ...] = field(repr=False)
     cosines: tuple[np.ndarray, ...] = field(repr=False)
@@ -98,10 +99,11 @@ class Explanation:
     def top_parts(self, n: int | None = None) -> np.ndarray:
         """Find the parts whose presence speaks for the class.
 
-        These have a positive weight, and respond more than in an average training
-        image. Other parts may add to the score by being absent: of negative weight,
-        and less present than on average. They are in `contributions` and `heat_map`
-        too, but the place where such a part responds most shows nothing of note.
+        These have a positive weight, where the decision is linear, and respond more
+        than in an average training image. Other parts may add to the score by being
+        absent: of negative weight, and less present than on average. They are in
+        `contributions` and `heat_map` too, but the place where such a part responds
+        most shows nothing of note.
 
         Parameters
         ----------
@@ -114,8 +116,10 @@ class Explanation:
             Largest contribution first; may be empty.
         """
         order = np.argsort(-self.contributions, kind="stable")
-        present = (self.weights[order] > 0) & (self.contributions[order] > 0)
-        return order[present][:n]
+        speaks_for = self.contributions[order] > 0
+        if self.weights is not None:
+            speaks_for &= self.weights[order] > 0
+        return order[speaks_for][:n]
 
     def heat_map(self, parts: ArrayLike | None = None) -> np.ndarray:
         """Share the contributions out over the places that they come from.
@@ -148,10 +152,10 @@ class Explanation:
         finest = max(self.grids, key=lambda grid: grid.height * grid.width)
         total = np.zeros((finest.height, finest.width))
         for i, (grid, cosines) in enumerate(zip(self.grids, self.cosines, strict=True)):
-            own = self.part_maps == i
-            shares = region_shares(cosines[:, shown[own]], self.beta)
-            carried = shares @ self.contributions[own & shown]
-            total += resample(over_cells(carried, grid), total.shape)
+            on_map = self.part_maps == i
+            shares = region_shares(cosines[:, shown[on_map]], self.beta)
+            of_regions = shares @ self.contributions[on_map & shown]
+            total += resample(over_cells(of_regions, grid), total.shape)
         return total
 
     def difference(self, other) -> Explanation:
@@ -165,8 +169,9 @@ class Explanation:
         Returns
         -------
         Explanation
-            Of the difference of the two logits: `contributions` are ``(V_cp - V_ap) ·
-            b_p``, `bias` the difference of the biases, and `heat_map` shares those
+            Of the difference of the two scores: `contributions` are the differences of
+            the parts' contributions, ``(V_cp - V_ap) · b_p`` where the classifier is
+            linear, `bias` is the difference of the biases, and `heat_map` shares those
             contributions out. Exchanging the classes turns all signs.
 
         Raises
@@ -176,12 +181,21 @@ class Explanation:
         """
         a = class_number(self.classes, self.explained)
         b = class_number(self.classes, other)
-        weights = self.coef[a] - self.coef[b]
+        descriptors = self.descriptor[None]
+        weights_a, weights_b = self.readout.weights(a), self.readout.weights(b)
+        if weights_a is None or weights_b is None:
+            weights = None
+        else:
+            weights = weights_a - weights_b
+        contributions_a, contributions_b = (
+            self.readout.contributions(descriptors, c)[0] for c in (a, b)
+        )
+        bias_a, bias_b = (self.readout.biases(descriptors, c)[0] for c in (a, b))
         return replace(
             self,
             against=self.classes.tolist()[b],
             score=float(self.scores[a] - self.scores[b]),
             weights=weights,
-            contributions=weights * self.descriptor,
-            bias=float(self.intercept[a] - self.intercept[b]),
+            contributions=contributions_a - contributions_b,
+            bias=float(bias_a - bias_b),
         )

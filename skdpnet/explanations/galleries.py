@@ -1,113 +1,23 @@
-"""What parts mean over many images: for a class, and where they respond most."""
+"""The images and regions that a part responds to most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from skdpnet.explanations.contributions import in_pixels
-from skdpnet.explanations.readout import find_parts, linear_readout
-from skdpnet.utils.validation import class_number, part_numbers
+from skdpnet.explanations.localisation import boxes_in_pixels, images_of
+from skdpnet.explanations.readout import find_parts
+from skdpnet.utils.validation import check_whole, part_numbers
 
 __all__ = [
-    "ClassExplanation",
     "PartGallery",
-    "explain_class",
     "part_galleries",
     "part_gallery",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class ClassExplanation:
-    """How much each part takes part in a class.
-
-    Made by `explain_class`.
-
-    Attributes
-    ----------
-    explained : label
-    n_images : int
-        How many the means are over.
-    score : float
-        Mean logit of the class, ``contributions.sum() + bias``.
-    bias : float
-    contributions : float64 ndarray of shape (P,)
-        Mean of each part's contribution ``V_cp · b_p`` to the class's logit.
-    weights : float64 ndarray of shape (P,)
-        V_cp, on the descriptor that the parts' `transform` gives; any
-        standardisation between that and the classifier is folded in.
-    order : int ndarray of shape (P,)
-        Numbers of the parts, largest mean contribution first.
-    part_names : object ndarray of shape (P,)
-    part_classes, part_maps : int ndarrays of shape (P,)
-        Class, as an index into the classes that the parts were learned with, and map
-        that each part belongs to.
-    """
-
-    explained: Any
-    n_images: int
-    score: float
-    bias: float
-    contributions: np.ndarray = field(repr=False)
-    weights: np.ndarray = field(repr=False)
-    order: np.ndarray = field(repr=False)
-    part_names: np.ndarray = field(repr=False)
-    part_classes: np.ndarray = field(repr=False)
-    part_maps: np.ndarray = field(repr=False)
-
-
-def explain_class(estimator, class_, X) -> ClassExplanation:
-    """Tell which parts speak for a class, on average over images.
-
-    Parameters
-    ----------
-    estimator : fitted classifier
-        As in `explain`.
-    class_ : label
-    X : images, or array for ``backbone="precomputed"``
-        The images to average over, for instance those of the class.
-
-    Returns
-    -------
-    ClassExplanation
-
-    Raises
-    ------
-    NotFittedError
-        If the model, or a step of it, is not fitted.
-    ValueError
-        If `class_` is no class, or if the model has no parts or its classifier is not
-        linear.
-    """
-    readout = linear_readout(estimator)
-    parts = readout.parts
-    c = class_number(readout.classes, class_)
-    total, n = np.zeros(readout.coef.shape[1]), 0
-    for responses in parts._responses(X):
-        piece = parts._descriptors(responses)
-        total += piece.sum(axis=0, dtype=np.float64)
-        n += len(piece)
-    contributions = readout.coef[c] * total / n
-    bias = float(readout.intercept[c])
-    return ClassExplanation(
-        explained=readout.classes.tolist()[c],
-        n_images=n,
-        score=float(contributions.sum()) + bias,
-        bias=bias,
-        contributions=contributions,
-        weights=readout.coef[c],
-        order=np.argsort(-contributions, kind="stable"),
-        part_names=parts.get_feature_names_out(),
-        part_classes=parts.part_classes_,
-        part_maps=parts.part_maps_,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +33,7 @@ class PartGallery:
     images : int ndarray of shape (n,)
         Numbers of the images in X.
     responses : float32 ndarray of shape (n,)
-        Cosine of part and region.
+        Response of the part to the region.
     regions : int ndarray of shape (n,)
         Numbers of the regions in the grid of the part's map.
     boxes : float64 ndarray of shape (n, 4)
@@ -151,7 +61,8 @@ def part_gallery(
     part : int
     X : images, or array for ``backbone="precomputed"``
     n : int, default=8
-        How many; fewer where X has fewer. Of equal responses, the first images'.
+        Number of images; fewer where X has fewer. Among equal responses, earlier images
+        come first.
     apply_exif : bool, default=False
         True: boxes in pixels of the image as a viewer shows it, with its EXIF
         orientation applied; False: as it is stored.
@@ -162,16 +73,32 @@ def part_gallery(
 
     Raises
     ------
-    NotFittedError
+    sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it has no parts, n is no number above 0, or `part` is several.
+        If it has no parts, if `n` is not a whole number above 0, or if `part` is more
+        than one number.
     IndexError
         If there is no such part.
+    skdpnet.images.ImageError
+        Names the first item of X that is no readable image.
 
     See Also
     --------
-    part_galleries : Of several parts, seeing the images once.
+    part_galleries : The galleries of several parts, in one pass over the images.
+    best_regions : The region of every image that each part responds to most.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetTransformer, part_gallery
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> parts = DPNetTransformer(
+    ...     "precomputed", n_parts_per_class=1, max_epochs=0, random_state=0
+    ... ).fit(X, y)
+    >>> gallery = part_gallery(parts, 2, X, n=5)
+    >>> gallery.name, gallery.images.shape
+    ('2_part0', (5,))
     """
     if np.ndim(part) != 0:
         raise ValueError(f"part must be one number, got {part!r}: see part_galleries.")
@@ -189,39 +116,56 @@ def part_galleries(
     parts : int, array-like of int, bool array-like of shape (P,), or None
         None: all.
     estimator, X, n, apply_exif
-        As in `part_gallery`, which also tells the errors.
+        As in `part_gallery`.
 
     Returns
     -------
     list of PartGallery
         In the order of `parts`.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError, ValueError, IndexError
+        As `part_gallery`.
+    TypeError
+        If `parts` holds anything but whole numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetTransformer, part_galleries
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> parts = DPNetTransformer(
+    ...     "precomputed", n_parts_per_class=1, max_epochs=0, random_state=0
+    ... ).fit(X, y)
+    >>> [gallery.name for gallery in part_galleries(parts, None, X, n=3)]
+    ['0_part0', '1_part0', '2_part0']
     """
     fitted, _ = find_parts(estimator)
+    images = images_of(fitted, X)
     numbers = part_numbers(parts, len(fitted.part_maps_))
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"n must be a whole number above 0, got {n!r}.")
-    best = _Strongest(n, len(numbers))
-    for responses in fitted._responses(X):
-        best.add(*_of_parts(fitted.part_maps_, responses, numbers))
+    best = _StrongestImages(check_whole("n", n, 1), len(numbers))
+    for responses in fitted.iter_responses(X if images is None else images):
+        best.add(*_strongest_of_parts(fitted.part_maps_, responses, numbers))
     names = fitted.get_feature_names_out()
     galleries = []
     for k, p in enumerate(numbers):
-        images, regions = best.images[:, k], best.regions[:, k]
+        image_numbers, regions = best.images[:, k], best.regions[:, k]
         boxes = fitted.grids_[fitted.part_maps_[p]].boxes()[regions]
         galleries.append(
             PartGallery(
                 part=int(p),
                 name=str(names[p]),
-                images=images,
+                images=image_numbers,
                 responses=best.responses[:, k],
                 regions=regions,
-                boxes=in_pixels(fitted, X, boxes, images, apply_exif),
+                boxes=boxes_in_pixels(images, boxes, image_numbers, apply_exif),
             )
         )
     return galleries
 
 
-class _Strongest:
+class _StrongestImages:
     """The n largest responses of each of k parts so far, and where they are."""
 
     def __init__(self, n: int, k: int):
@@ -247,16 +191,16 @@ class _Strongest:
         self.regions = keep(np.concatenate([self.regions, regions]))
 
 
-def _of_parts(
+def _strongest_of_parts(
     part_maps: np.ndarray, responses: Sequence[torch.Tensor], numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maxima over the regions and where they are, (n', k), of some parts alone."""
     shape = len(responses[0]), len(numbers)
     maxima, regions = np.empty(shape, np.float32), np.empty(shape, np.intp)
-    for i, own in enumerate(responses):
-        here = part_maps[numbers] == i
-        columns = numbers[here] - np.searchsorted(part_maps, i)
-        found = own[:, :, torch.from_numpy(columns).to(own.device)].max(dim=1)
-        maxima[:, here] = found.values.cpu().numpy()
-        regions[:, here] = found.indices.cpu().numpy()
+    for i, of_map in enumerate(responses):
+        on_map = part_maps[numbers] == i
+        columns = numbers[on_map] - np.searchsorted(part_maps, i)
+        best = of_map[:, :, torch.from_numpy(columns).to(of_map.device)].max(dim=1)
+        maxima[:, on_map] = best.values.cpu().numpy()
+        regions[:, on_map] = best.indices.cpu().numpy()
     return maxima, regions

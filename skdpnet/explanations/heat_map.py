@@ -1,4 +1,4 @@
-"""Heat maps: what regions carry, shared out over the cells of a map."""
+"""Heat maps: values of regions, spread over the cells of a map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["over_cells", "region_shares", "resample"]
 
 
 def region_shares(responses: np.ndarray, beta: float | None) -> np.ndarray:
-    """How much each region decides each part's maximum.
+    """Return how much each region decides each part's maximum.
 
     Of the soft maximum ``b_p = (1/β) log mean_r exp(β S_pr)`` these are the
     derivatives ``∂b_p/∂S_pr = exp(β S_pr) / Σ_r exp(β S_pr)``. The hard maximum is
@@ -53,9 +53,9 @@ def over_cells(values: np.ndarray, grid: RegionGrid) -> np.ndarray:
     start = 0
     for height, width in grid.windows:
         steps = grid.height - height + 1, grid.width - width + 1
-        own = values[start : start + steps[0] * steps[1]].reshape(steps)
-        out += convolve2d(own, np.full((height, width), 1 / (height * width)))
-        start += own.size
+        of_scale = values[start : start + steps[0] * steps[1]].reshape(steps)
+        out += convolve2d(of_scale, np.full((height, width), 1 / (height * width)))
+        start += of_scale.size
     return out
 
 
@@ -83,9 +83,9 @@ def resample(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _overlaps(n_from: int, n_to: int) -> np.ndarray:
-    """Share of each of n_from equal steps within each of n_to, (n_to, n_from)."""
+    """Return the share of each of n_from equal steps in each of n_to steps."""
     # In units of 1 / (n_from n_to), in which all edges are whole numbers.
-    given = np.arange(n_from) * n_to
-    wanted = np.arange(n_to)[:, None] * n_from
-    end = np.minimum(given + n_to, wanted + n_from)
-    return np.maximum(0, end - np.maximum(given, wanted)) / n_to
+    starts_from = np.arange(n_from) * n_to
+    starts_to = np.arange(n_to)[:, None] * n_from
+    ends = np.minimum(starts_from + n_to, starts_to + n_from)
+    return np.maximum(0, ends - np.maximum(starts_from, starts_to)) / n_to

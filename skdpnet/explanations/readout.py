@@ -1,8 +1,9 @@
-"""What a fitted model makes of its parts: the linear classifier that decides."""
+"""How a fitted model turns its parts' descriptor into scores of classes."""
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,42 +11,175 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base.map_estimator import PartEstimator
+from skdpnet.base.part_estimator import PartEstimator
 
 __all__ = [
+    "EstimatorReadout",
     "LinearReadout",
+    "Readout",
     "find_parts",
     "linear_readout",
+    "read_model",
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class LinearReadout:
-    """Parts, and the linear classifier on the descriptor that they give.
+class Readout(ABC):
+    """The scores that a model gives classes, and what each part contributes to them.
 
     Attributes
     ----------
-    parts : fitted PartEstimator
     classes : ndarray of shape (C,)
         Labels.
-    coef : float64 ndarray of shape (C, P)
-    intercept : float64 ndarray of shape (C,)
-        The logits are ``parts.transform(X) @ coef.T + intercept``.
     """
 
-    parts: Any
+    classes: np.ndarray
+
+    @abstractmethod
+    def scores(self, descriptors: np.ndarray) -> np.ndarray:
+        """Score each class.
+
+        Parameters
+        ----------
+        descriptors : float64 ndarray of shape (n, P)
+            As the parts' `transform` returns them.
+
+        Returns
+        -------
+        float64 ndarray of shape (n, C)
+            The predicted class has the largest score.
+        """
+
+    @abstractmethod
+    def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return what each part contributes to the score of a class.
+
+        Parameters
+        ----------
+        descriptors : float64 ndarray of shape (n, P)
+        class_number : int
+            An index into `classes`.
+
+        Returns
+        -------
+        float64 ndarray of shape (n, P)
+            The part of the score that they do not add up to is the bias.
+        """
+
+    def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return the part of a class's score that no part contributes, (n,)."""
+        total = self.contributions(descriptors, class_number).sum(axis=1)
+        return self.scores(descriptors)[:, class_number] - total
+
+    def weights(self, class_number: int) -> np.ndarray | None:
+        """Return what one unit of each part adds to a class's score, (P,).
+
+        None where the contributions are not proportional to the descriptor.
+        """
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class LinearReadout(Readout):
+    """A linear classifier on the descriptor, ``descriptor @ coef.T + intercept``.
+
+    The contributions of the parts and the intercept add up to the score.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (C,)
+    coef : float64 ndarray of shape (C, P)
+    intercept : float64 ndarray of shape (C,)
+    """
+
     classes: np.ndarray
     coef: np.ndarray
     intercept: np.ndarray
 
+    def scores(self, descriptors: np.ndarray) -> np.ndarray:
+        """Return the logits, (n, C)."""
+        return descriptors @ self.coef.T + self.intercept
+
+    def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return ``V_cp · b_p`` for each part p of each image, (n, P)."""
+        return descriptors * self.coef[class_number]
+
+    def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return the class's intercept, (n,)."""
+        return np.full(len(descriptors), self.intercept[class_number])
+
+    def weights(self, class_number: int) -> np.ndarray:
+        """Return the class's row of V, (P,)."""
+        return self.coef[class_number]
+
+
+@dataclass(frozen=True, eq=False)
+class EstimatorReadout(Readout):
+    """The decision of an estimator that gives its contributions itself.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (C,)
+    estimator : fitted classifier
+        Has ``class_scores(descriptors)``, of shape (n, C), and
+        ``contributions(descriptors, class_number)``, of shape (n, P); its docstring
+        says what they conserve.
+    """
+
+    classes: np.ndarray
+    estimator: Any
+
+    def scores(self, descriptors: np.ndarray) -> np.ndarray:
+        """Return the estimator's `class_scores`, (n, C)."""
+        return np.asarray(self.estimator.class_scores(descriptors), np.float64)
+
+    def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return the estimator's `contributions`, (n, P)."""
+        return np.asarray(
+            self.estimator.contributions(descriptors, class_number), np.float64
+        )
+
+
+def read_model(estimator) -> tuple[PartEstimator, Readout]:
+    """Split a fitted model into its parts and its decision on their descriptor.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        See `skdpnet.explain`. One that has methods `class_scores` and `contributions`
+        is read by them (`EstimatorReadout`), any other as a linear classifier
+        (`linear_readout`).
+
+    Returns
+    -------
+    parts : fitted PartEstimator
+    readout : Readout
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the model, or a step of it, is not fitted.
+    ValueError
+        If it has no parts, or if its decision is neither linear nor its own to explain.
+    """
+    parts, steps = find_parts(estimator)
+    final = steps[-1] if steps else parts
+    if hasattr(final, "contributions") and hasattr(final, "class_scores"):
+        check_is_fitted(final)
+        if len(steps) > 1:
+            raise ValueError(
+                f"{type(final).__name__} explains its decision on the parts' own "
+                f"descriptor; leave {type(steps[0]).__name__} between them out."
+            )
+        return parts, EstimatorReadout(final.classes_, final)
+    return parts, _read_linear(parts, steps)
+
 
 def linear_readout(estimator) -> LinearReadout:
-    """Read a fitted model as parts and one linear classifier on their descriptor.
+    """Read a fitted model's decision as one linear classifier on the descriptor.
 
     Standardisation between parts and classifier is folded into the classifier, which
     changes no logit. Where a classifier of two classes has one row of coefficients,
@@ -62,20 +196,83 @@ def linear_readout(estimator) -> LinearReadout:
 
     Raises
     ------
-    NotFittedError
+    sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
         If it has no parts, or if what follows them is not linear.
     """
-    parts, rest = find_parts(estimator)
-    *between, final = rest or [parts]
-    needed = ("coef_", "intercept_", "classes_", "decision_function")
+    return _read_linear(*find_parts(estimator))
+
+
+def find_parts(estimator) -> tuple[PartEstimator, list]:
+    """Split a fitted model into its parts and the steps that follow them.
+
+    Parameters
+    ----------
+    estimator : PartEstimator, Pipeline that starts with one, or fitted search of such
+
+    Returns
+    -------
+    parts : fitted PartEstimator
+    steps : list of estimators
+        Pipelines and searches in the pipeline are split likewise.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If a search, or the parts, are not fitted.
+    ValueError
+        If there are no parts, or if they are not the first step.
+    """
+    first, *steps = [*_leaves(estimator)] or [estimator]
+    if not isinstance(first, PartEstimator):
+        kind = type(first).__name__
+        if any(isinstance(step, PartEstimator) for step in steps):
+            raise ValueError(
+                f"{kind} comes before the parts. Pass the steps from the parts on, "
+                "estimator[1:], with the output of the steps before them as the data."
+            )
+        raise ValueError(
+            f"{type(estimator).__name__} has no parts. Pass a DPNetClassifier, or a "
+            "Pipeline of DPNetTransformer or SoftAssignParts and a linear classifier."
+        )
+    check_is_fitted(first)
+    return first, steps
+
+
+def _leaves(estimator) -> Iterator:
+    """Yield the estimators that data pass through, in order."""
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            yield from _leaves(step)
+    elif _is_search(estimator):
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "best_estimator_"):
+            raise ValueError(
+                f"{type(estimator).__name__} was fitted with refit=False, which leaves "
+                "no model that could be explained."
+            )
+        yield from _leaves(estimator.best_estimator_)
+    elif estimator is not None and not isinstance(estimator, str):  # "passthrough"
+        yield estimator
+
+
+def _is_search(estimator) -> bool:
+    """Return whether an estimator is a search over parameters (GridSearchCV)."""
+    # scikit-learn has no public base class of its searches and of those of other
+    # packages, and attributes such as `refit` are those of LogisticRegressionCV too.
+    return any(cls.__name__ == "BaseSearchCV" for cls in type(estimator).__mro__)
+
+
+def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:
+    *between, final = steps or [parts]
     if not is_classifier(final):
         raise ValueError(
             f"{type(final).__name__} names no class, so there is no decision to "
             "explain; put parts and a linear classifier into a Pipeline."
         )
     check_is_fitted(final)
+    needed = ("coef_", "intercept_", "classes_", "decision_function")
     if not all(hasattr(final, name) for name in needed):
         raise _not_linear(final)
     coef = final.coef_.toarray() if issparse(final.coef_) else final.coef_
@@ -88,60 +285,7 @@ def linear_readout(estimator) -> LinearReadout:
     coef = coef * scale
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]), np.append(-intercept, intercept)
-    return LinearReadout(parts, final.classes_, coef, intercept)
-
-
-def find_parts(estimator) -> tuple[Any, list]:
-    """Take a fitted model apart into its parts and the steps that follow them.
-
-    Parameters
-    ----------
-    estimator : PartEstimator, Pipeline that starts with one, or fitted search of such
-
-    Returns
-    -------
-    parts : fitted PartEstimator
-    rest : list of estimators
-        Pipelines and searches in the pipeline are taken apart likewise.
-
-    Raises
-    ------
-    NotFittedError
-        If a search, or the parts, are not fitted.
-    ValueError
-        If there are no parts, or if they are not the first step.
-    """
-    first, *rest = [*_leaves(estimator)] or [estimator]
-    if not isinstance(first, PartEstimator):
-        kind = type(first).__name__
-        if any(isinstance(step, PartEstimator) for step in rest):
-            raise ValueError(
-                f"{kind} comes before the parts. Pass the steps from the parts on, "
-                "estimator[1:], with the output of the steps before them as the data."
-            )
-        raise ValueError(
-            f"{type(estimator).__name__} has no parts. Pass a DPNetClassifier, or a "
-            "Pipeline of DPNetTransformer or SoftAssignParts and a linear classifier."
-        )
-    check_is_fitted(first)
-    return first, rest
-
-
-def _leaves(estimator) -> Iterator:
-    """Yield the estimators that data pass through, in order."""
-    if isinstance(estimator, BaseSearchCV):
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "best_estimator_"):
-            raise ValueError(
-                f"{type(estimator).__name__} was fitted with refit=False, which leaves "
-                "no model that could be explained."
-            )
-        yield from _leaves(estimator.best_estimator_)
-    elif isinstance(estimator, Pipeline):
-        for _, step in estimator.steps:
-            yield from _leaves(step)
-    elif estimator is not None and not isinstance(estimator, str):  # "passthrough"
-        yield estimator
+    return LinearReadout(final.classes_, coef, intercept)
 
 
 def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,9 +305,9 @@ def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndar
 
 
 def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> None:
-    """Refuse a classifier whose coefficients do not tell its decision."""
-    # Some have coefficients of pairs of classes (SVC), in the same shape where there
-    # are three classes: only the decision itself tells.
+    """Refuse a classifier whose decision is not the one of its coefficients."""
+    # SVC has coefficients for pairs of classes, in the same shape where there are three
+    # classes: only a comparison of decisions shows which they are.
     probe = np.random.default_rng(0).normal(size=(1, coef.shape[1]))
     n_rows = 1 if len(final.classes_) == 2 else len(final.classes_)
     if len(coef) not in (n_rows, len(final.classes_)):
@@ -173,8 +317,8 @@ def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> None:
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         decided = np.ravel(final.decision_function(probe))
     expected = np.ravel(probe @ coef.T + intercept)
-    scale = 1e-4 * np.abs(expected).max(initial=1e-30)
-    if decided.shape != expected.shape or np.abs(decided - expected).max() > scale:
+    tolerance = 1e-4 * np.abs(expected).max(initial=1e-30)
+    if decided.shape != expected.shape or np.abs(decided - expected).max() > tolerance:
         raise _not_linear(final)
 
 

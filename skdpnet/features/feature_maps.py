@@ -1,4 +1,4 @@
-"""Images -> feature maps of a frozen backbone, batch by batch, through the cache."""
+"""Feature maps of a frozen backbone, computed batch by batch, through the cache."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdpnet.backbones.loading import Backbone, load_backbone
 from skdpnet.features.extraction import Extractor
-from skdpnet.images.collection import as_images
+from skdpnet.images.collection import Images, as_images
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
+from skdpnet.utils.devices import extraction_dtype, resolve_device
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
-__all__ = ["FeatureMaps", "allocate", "resolve_device", "separate"]
+__all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
 
-# Part of the cache's address: to be raised when what the network is given, or how it
-# is changed for speed (`skdpnet.backbones.batchnorm_folding`), changes.
+# Part of the cache's address. It must change whenever the network's input changes, or
+# the way in which the network is modified for speed
+# (`skdpnet.backbones.batchnorm_folding`).
 _PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
 
 # Constraints of the parameters that say how maps are extracted, which all estimators
@@ -45,15 +46,16 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         a module or callable from ImageNet-normalised images N×3×S×S to maps
         N×D×H×W, or a tuple of several.
     strides : sequence of int, default=None
-        Of a named backbone: its last map of each of these strides (pixels of the
-        input a cell), finest first; those that it has no map of are left out. None,
-        and for networks whose maps all have one stride: its last map.
+        For a named backbone, which maps it gives: its last map of each of these strides
+        (pixels of the input per cell), finest first; strides that it has no map of are
+        left out. None, and for networks whose maps all have the same stride: its last
+        map alone.
     image_size : int, default=None
         Side in pixels of the square that each image is resized and cropped to;
         None: the backbone's usual one.
     batch_size : int, default=32
-        Images that are decoded and go through the network together; a CPU's cores
-        take them a few at a time.
+        Images that are decoded and go through the network together; on a CPU the
+        network takes them a few at a time.
     device : str, default="auto"
         ``"auto"`` (a GPU where there is one), or any of torch's device names.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
@@ -62,18 +64,19 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         AMX), and moves maps by about 4 % of their norm.
         Maps are kept in float16, and in float32 for ``precision="float32"``.
     num_workers : int, default=2
-        Threads that read and decode images, on a GPU ahead of the network; 0: none.
+        Threads that read and decode images, on a GPU ahead of the network; 0: images
+        are decoded in the calling thread.
     memory : str or path, default=None
-        Folder that keeps the maps, so that no image goes through the same network
-        twice; keyed by the image's content. None: nothing is kept. Also where the
-        temporary file of an array goes that is too large for the memory.
+        Folder that keeps the maps, by the content of the images, so that no image goes
+        through the same network twice. An array of maps that is too large for the
+        computer's memory goes to a temporary file in it. None: nothing is kept.
     verbose : int, default=0
-        1 or more: a progress bar.
+        1 or more: a progress bar is shown.
 
     Attributes
     ----------
     map_shapes_ : tuple of (H, W, D)
-        Shape of each map of an image, known after the first `transform`.
+        Shape of each map of an image.
 
     Examples
     --------
@@ -113,7 +116,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y=None) -> FeatureMaps:
-        """Check the parameters and the images' headers; nothing is learned.
+        """Check the parameters and the images' headers, and find the shapes of maps.
+
+        Nothing is learned: one image goes through the network.
 
         Parameters
         ----------
@@ -124,11 +129,45 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            For unusable parameters, and for a network that gives no finite maps.
+        skdpnet.images.ImageError
+            Names the first item that is no readable image.
+        skdpnet.exceptions.BackboneUnavailableError
+            If the weights of the backbone can be neither found nor downloaded.
         """
         check_parameters(self)
-        as_images(X).check()
-        self.fitted_ = True
+        images = as_images(X)
+        images.check()
+        (maps,) = self._iter_checked(images.take([0]))
+        self.map_shapes_ = tuple(one_map.shape[1:] for one_map in maps)
         return self
+
+    def fit_transform(self, X, y=None) -> np.ndarray:
+        """Compute the feature maps, and keep their shapes.
+
+        Parameters
+        ----------
+        X : images
+            As in `fit`.
+        y : ignored
+
+        Returns
+        -------
+        ndarray of shape (n, H, W, D), or structured array of shape (n,)
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError, skdpnet.images.ImageError
+            As `fit` and `transform`.
+        """
+        maps = self.transform(X)
+        self.map_shapes_ = tuple(one_map.shape[1:] for one_map in separate(maps))
+        return maps
 
     def transform(self, X) -> np.ndarray:
         """Compute the feature maps.
@@ -136,7 +175,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images
-            List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
+            As in `fit`.
 
         Returns
         -------
@@ -145,71 +184,76 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             temporary file, in `memory` where that is given, where it would take over
             a quarter of the free memory (see `skdpnet.storage.large_arrays.allocate`).
             Where the backbone gives several maps: a structured array of shape (n,),
-            its fields ``"map0"``, ``"map1"``, … of shape (n, H, W, D).
+            with the fields ``"map0"``, ``"map1"``, … of shape (n, H, W, D).
 
         Raises
         ------
-        ImageError
-            Names the first item that is no readable image, before the network
-            sees any where its header tells, else when its batch is decoded.
+        ValueError
+            For unusable parameters, and for a network that gives no finite maps.
+        skdpnet.images.ImageError
+            Names the first item that is no readable image: before the network sees
+            any where its header says so, otherwise when its batch is decoded.
         """
-        check_is_fitted(self)
-        n, done = len(as_images(X)), 0
-        out = np.empty(0)
-        for piece in self.iter_maps(X):
-            if done == 0:
-                out = allocate(*_row_type(n, piece), self.memory)
-            for own, maps in zip(separate(out), piece, strict=True):
-                own[done : done + len(maps)] = maps
-            done += len(piece[0])
-        self.map_shapes_ = tuple(one.shape[1:] for one in separate(out))
+        images = as_images(X)
+        out, n_done = np.empty(0), 0
+        for batch in self.iter_maps(images):
+            if n_done == 0:
+                out = allocate(*_array_type(len(images), batch), self.memory)
+            for array, maps in zip(separate(out), batch, strict=True):
+                array[n_done : n_done + len(maps)] = maps
+            n_done += len(batch[0])
         return out
 
     def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Compute the feature maps of a few images at a time, in X's order.
 
-        What is in memory does not grow with the number of images. Needs no `fit`.
+        What is in memory does not grow with the number of images. The object need not
+        be fitted.
 
         Parameters
         ----------
         X : images
-            List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
+            As in `fit`.
 
         Returns
         -------
         iterator of list of ndarray of shape (n', H, W, D)
-            One array for each map of the backbone; of the next n' images, at most
-            `batch_size`. Types as from `transform`.
+            One array for each map of the backbone, with the next n' images, at most
+            `batch_size`. Their dtype is that of `transform`.
 
         Raises
         ------
-        ImageError
-            As `transform`; for headers, and for parameters a ValueError, at once.
+        ValueError, skdpnet.images.ImageError
+            As `transform`; for unusable parameters and headers already when it is
+            called, before the first maps are asked for.
         """
         check_parameters(self)
         images = as_images(X)
+        images.check()
+        return self._iter_checked(images)
+
+    def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
+        """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
         strides = None if self.strides is None else tuple(map(int, self.strides))
         backbone = load_backbone(self.backbone, self.image_size, device, strides)
-        compute = _compute_dtype(self.precision, device)
+        compute = extraction_dtype(self.precision, device)
         keep = torch.float32 if self.precision == "float32" else torch.float16
         store = self._open_store(backbone, compute, keep)
-        images.check()
         extractor = Extractor(
             images, backbone, device, compute, keep, self.batch_size, self.num_workers
         )
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
 
     def _run(
-        self, extractor: Extractor, store: ArrayStore | None, n: int, title: str
+        self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str
     ) -> Iterator[list[np.ndarray]]:
-        bar = tqdm(total=n, desc=title, unit="image", disable=not self.verbose)
+        bar = tqdm(total=n_images, desc=title, unit="image", disable=not self.verbose)
         with extractor, bar:
-            for piece in (
-                extractor.read_or_compute(store) if store else (extractor.compute())
-            ):
-                bar.update(len(piece[0]))
-                yield piece
+            batches = extractor.read_or_compute(store) if store else extractor.compute()
+            for batch in batches:
+                bar.update(len(batch[0]))
+                yield batch
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -225,9 +269,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         if not backbone.fingerprint:
             raise ValueError(
                 f"the maps of backbone {backbone.name!r} cannot be kept in memory="
-                f"{str(self.memory)!r}: a function does not tell when it "
-                "changes. Write it as a torch.nn.Module whose state is in parameters, "
-                "buffers or attributes that pickle, or use memory=None."
+                f"{str(self.memory)!r}: there is no way to see whether a "
+                "function has changed. Write it as a torch.nn.Module whose state is in "
+                "parameters, buffers or attributes that pickle, or use memory=None."
             )
         identity = {
             "backbone": backbone.fingerprint,
@@ -240,50 +284,18 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return ArrayStore(self.memory, identity)
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn ``"auto"`` or a device's name into a torch device.
-
-    ``"cuda"`` becomes the GPU that is the current one now, by its number, so that a
-    network that was kept is never taken for one on another GPU.
-
-    Raises
-    ------
-    ValueError
-        For a name torch does not know, or a GPU that is not there.
-    """
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
-            'device="auto" takes a GPU where there is one and the CPU otherwise.'
-        ) from error
-    if resolved.type == "cuda" and resolved.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return resolved
-
-
-def _compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    if precision == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return getattr(torch, precision)
-
-
 def separate(maps: np.ndarray) -> list[np.ndarray]:
-    """Take apart what `FeatureMaps.transform` gives: one array (n, …) a map."""
+    """Split what `FeatureMaps.transform` returns into one array (n, …) for each map."""
     if maps.dtype.names is None:
         return [maps]
     return [maps[name] for name in maps.dtype.names]
 
 
-def _row_type(n: int, piece: Sequence[np.ndarray]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of the array for n images whose maps are like some."""
-    if len(piece) == 1:
-        return (n, *piece[0].shape[1:]), piece[0].dtype
-    fields = [(f"map{i}", one.dtype, one.shape[1:]) for i, one in enumerate(piece)]
-    return (n,), np.dtype(fields)
+def _array_type(
+    n_images: int, batch: Sequence[np.ndarray]
+) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and dtype of the array for all images, from one batch's maps."""
+    if len(batch) == 1:
+        return (n_images, *batch[0].shape[1:]), batch[0].dtype
+    fields = [(f"map{i}", maps.dtype, maps.shape[1:]) for i, maps in enumerate(batch)]
+    return (n_images,), np.dtype(fields)

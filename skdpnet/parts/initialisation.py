@@ -1,23 +1,19 @@
-"""What learning starts from: clusters as parts, and the scale of their maxima."""
+"""First parts: the centres of clusters of each class's region descriptors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
 
-from skdpnet.parts.dpnet.model import PartModel
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, sample_regions
 from skdpnet.storage.large_arrays import MapRows
 
-__all__ = ["cluster_parts", "moments", "training_maxima", "standardise"]
+__all__ = ["cluster_parts"]
 
-_IMAGES_AT_ONCE = 64
-_MAX_REGIONS_A_CLASS = 3_000
+# Bounds on the time of a clustering, which only has to find a start for learning.
+_MAX_REGIONS_PER_CLASS = 3_000
 _MAX_ITERATIONS = 20
 
 
@@ -30,13 +26,13 @@ def cluster_parts(
     n_parts_per_class: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
-    """Centres of a k-means clustering of each class's region descriptors.
+    """Cluster each class's region descriptors by k-means; the centres are its parts.
 
     Parameters
     ----------
     maps : WhitenedMaps of n images
     whitening : Whitening
-        The one that made `maps`.
+        The whitening of the maps.
     y : int ndarray of shape (n,)
         Class of each image, in 0 … n_classes - 1.
     n_classes : int
@@ -47,23 +43,23 @@ def cluster_parts(
     Returns
     -------
     float32 ndarray of shape (n_classes * n_parts_per_class, D)
-        Unit rows; part p belongs to class ``p // n_parts_per_class``. Where a class
-        has fewer distinct regions than parts, or none, directions drawn at random
-        fill its places.
+        Unit rows; part p belongs to class ``p // n_parts_per_class``. A class with
+        fewer distinct regions than parts, or without images, has random directions as
+        its remaining parts.
     """
     depth = maps.cells.shape[-1]
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
     parts = parts.astype(np.float32)
     for label in range(n_classes):
-        mine = y == label
-        if not mine.any():
+        in_class = y == label
+        if not in_class.any():
             continue
         regions = sample_regions(
-            MapRows(maps.cells, np.flatnonzero(mine)),
-            maps.lengths[mine],
+            MapRows(maps.cells, np.flatnonzero(in_class)),
+            maps.lengths[in_class],
             whitening,
             grid,
-            _MAX_REGIONS_A_CLASS,
+            _MAX_REGIONS_PER_CLASS,
             random_state,
         )
         n_distinct = len(np.unique(regions.round(4), axis=0))
@@ -75,48 +71,7 @@ def cluster_parts(
             random_state=random_state.randint(np.iinfo(np.int32).max),
         ).fit(regions)
         centres = clustering.cluster_centers_
-        # The centre of opposite regions is no direction; the random one stays.
-        usable = np.linalg.norm(centres, axis=1) > 1e-6
-        parts[label, : len(centres)][usable] = centres[usable]
+        # Opposite regions have a centre of about zero, which is not a direction.
+        has_direction = np.linalg.norm(centres, axis=1) > 1e-6
+        parts[label, : len(centres)][has_direction] = centres[has_direction]
     return normalize(parts.reshape(-1, depth))
-
-
-def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
-    """Standardise a model's descriptor on the maxima of its training set.
-
-    Parameters
-    ----------
-    model : PartModel
-        Changed in place; its logits stay.
-    maxima : float32 ndarray of shape (n, P)
-
-    Returns
-    -------
-    float32 ndarray of shape (n, P)
-        The descriptors of the training set.
-    """
-    mean, std = (torch.from_numpy(x).to(model.shift) for x in moments(maxima))
-    model.standardise(mean, std)
-    return (maxima - model.shift.cpu().numpy()) * model.scale.cpu().numpy()
-
-
-def training_maxima(
-    model: PartModel, maps: Sequence[Sequence], device: torch.device
-) -> np.ndarray:
-    """Maxima b of all parts on a training set, float32 ndarray (n, P).
-
-    The maps are the fields of each `WhitenedMaps`, arrays or tensors.
-    """
-    out = []
-    for start in range(0, len(maps[0][0]), _IMAGES_AT_ONCE):
-        piece = slice(start, start + _IMAGES_AT_ONCE)
-        inputs = [[torch.as_tensor(a[piece]).to(device) for a in one] for one in maps]
-        with torch.inference_mode():
-            out.append(model.maxima(inputs).cpu().numpy())
-    return np.concatenate(out)
-
-
-def moments(maxima: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each part's maxima, float32 ndarrays (P,)."""
-    exact = maxima.astype(np.float64)
-    return exact.mean(0).astype(np.float32), exact.std(0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Whether the fitted attributes that a file tells of belong together."""
+"""Checks that the fitted attributes in a model file belong together."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 
-__all__ = ["check_maps", "check_net", "check_parts"]
+__all__ = [
+    "check_array",
+    "check_map_shapes",
+    "check_part_layout",
+    "check_parts_per_map",
+    "check_whitenings",
+]
 
 Shapes = tuple[tuple[int, ...], ...]
 
 
-def check_maps(shapes: Any) -> None:
-    """Check what the maps' shapes may be.
+def check_map_shapes(shapes: Any) -> None:
+    """Check the shapes of an image's feature maps.
 
     Parameters
     ----------
-    shapes : tuple of tuples
+    shapes : tuple of tuples of int
         Of each map (H, W, D), (R, D) or (D,).
 
     Raises
@@ -35,91 +41,27 @@ def check_maps(shapes: Any) -> None:
     )
 
 
-def check_parts(fitted: dict[str, Any]) -> None:
-    """Check the attributes of an estimator that has parts, against one another.
-
-    Parameters
-    ----------
-    fitted : dict of str to value
-        All that `PartEstimator` documents; of coef_ and intercept_ (C, P), (C,) and of
-        shift_ and scale_ (P,), those that the estimator has.
-
-    Raises
-    ------
-    ValueError
-        Names what does not fit.
-    """
-    shapes, depths = fitted["map_shapes_"], _check_layout(fitted)
-    classes, owners, places = (
-        fitted[key] for key in ("classes_", "part_classes_", "part_maps_")
-    )
-    n_classes, n_parts = len(classes), len(owners)
-    _expect(
-        isinstance(classes, np.ndarray) and classes.ndim == 1 and n_classes > 1,
-        "classes_ does not hold two classes or more",
-    )
-    _expect_numbers("part_classes_", owners, n_parts, n_classes)
-    _expect_numbers("part_maps_", places, n_parts, len(shapes))
-    _expect(
-        bool((np.diff(places) >= 0).all()) and len(np.unique(places)) == len(shapes),
-        "part_maps_ does not go map by map",
-    )
-    expected = {
-        "parts_": (n_parts, max(depths)),
-        "coef_": (n_classes, n_parts),
-        "intercept_": (n_classes,),
-        "shift_": (n_parts,),
-        "scale_": (n_parts,),
-    }
-    for key in expected.keys() & fitted.keys():
-        _expect_shape(key, fitted[key], expected[key])
-
-
-def check_net(state: dict[str, Any], fitted: dict[str, Any]) -> None:
-    """Check what the net computes with, against checked attributes.
+def check_part_layout(state: dict[str, Any]) -> None:
+    """Check the attributes that every `PartEstimator` has, against one another.
 
     Parameters
     ----------
     state : dict of str to value
-        parts and offsets, of each map (P', K) and (K,), weight (C, P), bias (C,),
-        shift and scale (P,).
-    fitted : dict of str to value
+        With ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_``, and
+        ``map_shapes_``, which `check_map_shapes` has checked.
 
     Raises
     ------
     ValueError
-        Names what does not fit.
+        Says what does not fit.
     """
-    counts = np.bincount(fitted["part_maps_"])
-    depths = [own.projection.shape[1] for own in fitted["whitenings_"]]
-    for own, offset, count, depth in zip(
-        state["parts"], state["offsets"], counts, depths, strict=True
-    ):
-        _expect_shape("the net's parts", own, (int(count), depth))
-        _expect_shape("the net's offset", offset, (depth,))
-    _expect_shape("the net's weight", state["weight"], fitted["coef_"].shape)
-    _expect_shape("the net's bias", state["bias"], fitted["intercept_"].shape)
-    for key in ("shift", "scale"):
-        _expect_shape(f"the net's {key}", state[key], fitted["part_classes_"].shape)
-
-
-def _check_layout(fitted: dict[str, Any]) -> list[int]:
-    """Check whitenings and grids against the maps; return each map's depth K."""
-    shapes, depths = fitted["map_shapes_"], []
-    whitenings, grids = fitted["whitenings_"], fitted["grids_"]
+    shapes, grids, classes = state["map_shapes_"], state["grids_"], state["classes_"]
     _expect(
-        len(whitenings) == len(grids) == len(shapes),
-        f"there are {len(shapes)} maps, but {len(whitenings)} whitenings and "
-        f"{len(grids)} grids",
+        isinstance(grids, list) and len(grids) == len(shapes),
+        f"grids_ does not hold a grid for each of {len(shapes)} maps",
     )
-    for whitening, grid, shape in zip(whitenings, grids, shapes, strict=True):
-        _expect(isinstance(whitening, Whitening), "whitenings_ holds something else")
+    for grid, shape in zip(grids, shapes, strict=True):
         _expect(isinstance(grid, RegionGrid), "grids_ holds something else")
-        depths.append(whitening.projection.shape[-1])
-        _expect_shape("a whitening's mean", whitening.mean, shape[-1:])
-        _expect_shape(
-            "a whitening's projection", whitening.projection, (shape[-1], depths[-1])
-        )
         height, width = (*shape[:-1], 1, 1)[:2]
         _expect(
             (grid.height, grid.width) == (height, width)
@@ -127,10 +69,88 @@ def _check_layout(fitted: dict[str, Any]) -> list[int]:
             and all(1 <= h <= height and 1 <= w <= width for h, w in grid.windows),
             f"{str(grid)[:80]} does not fit a map of shape {shape}",
         )
+    _expect(
+        isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) > 1,
+        "classes_ does not hold two classes or more",
+    )
+    part_classes, part_maps = state["part_classes_"], state["part_maps_"]
+    n_parts = len(part_classes) if isinstance(part_classes, np.ndarray) else 0
+    _expect_integers("part_classes_", part_classes, n_parts, -1, len(classes))
+    _expect_integers("part_maps_", part_maps, n_parts, 0, len(shapes))
+    _expect(bool((np.diff(part_maps) >= 0).all()), "part_maps_ does not go map by map")
+
+
+def check_parts_per_map(state: dict[str, Any]) -> list[int]:
+    """Check that each feature map has parts, and count them.
+
+    Parameters
+    ----------
+    state : dict of str to value
+        That `check_part_layout` has checked.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If a map has none.
+    """
+    counts = np.bincount(state["part_maps_"], minlength=len(state["map_shapes_"]))
+    _expect(bool((counts > 0).all()), "part_maps_ leaves a map without parts")
+    return counts.tolist()
+
+
+def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
+    """Check the whitening of each feature map's region descriptors.
+
+    Parameters
+    ----------
+    whitenings : list of Whitening
+    shapes : tuple of tuples of int
+        That `check_map_shapes` has checked.
+
+    Returns
+    -------
+    list of int
+        Dimensions K of each map's whitened descriptors.
+
+    Raises
+    ------
+    ValueError
+        Says what does not fit.
+    """
+    _expect(
+        isinstance(whitenings, list) and len(whitenings) == len(shapes),
+        f"whitenings_ does not hold a whitening for each of {len(shapes)} maps",
+    )
+    depths = []
+    for whitening, shape in zip(whitenings, shapes, strict=True):
+        _expect(isinstance(whitening, Whitening), "whitenings_ holds something else")
+        depths.append(whitening.projection.shape[-1])
+        check_array("a whitening's mean", whitening.mean, shape[-1:])
+        check_array(
+            "a whitening's projection", whitening.projection, (shape[-1], depths[-1])
+        )
     return depths
 
 
-def _expect_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+def check_array(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Check an array of real numbers.
+
+    Parameters
+    ----------
+    name : str
+        How the message calls it.
+    array : ndarray
+    shape : tuple of int
+
+    Raises
+    ------
+    ValueError
+        If it is no such array, empty, or of another shape.
+    """
     _expect(
         isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size > 0,
         f"{name} is no array of real numbers",
@@ -138,14 +158,16 @@ def _expect_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
     _expect(array.shape == shape, f"{name} has shape {array.shape}, not {shape}")
 
 
-def _expect_numbers(name: str, array: Any, length: int, below: int) -> None:
+def _expect_integers(
+    name: str, array: Any, length: int, least: int, below: int
+) -> None:
     _expect(
         isinstance(array, np.ndarray)
         and array.dtype.kind == "i"
         and array.shape == (length,)
         and length > 0
-        and bool((array >= 0).all() and (array < below).all()),
-        f"{name} does not hold {length} numbers from 0 to {below - 1}",
+        and bool((array >= least).all() and (array < below).all()),
+        f"{name} does not hold {length} numbers from {least} to {below - 1}",
     )
 
 

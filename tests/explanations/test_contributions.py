@@ -25,7 +25,7 @@ from skdpnet import (
     explain_each,
     part_gallery,
 )
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 N = 100
 SVM = LinearSVC(random_state=0)
@@ -138,7 +138,7 @@ def test_folded_standardisation_weighs_the_transformer_s_own_numbers(data):
     b, scaler = model[0].transform(X[3:4])[0], model[1]
     np.testing.assert_allclose(why.descriptor, b, rtol=1e-5, atol=1e-6)
     row = model[-1].coef_[-1] / scaler.scale_
-    np.testing.assert_allclose(why.coef[-1], row, rtol=1e-5)
+    np.testing.assert_allclose(why.readout.coef[-1], row, rtol=1e-5)
     sign = 1 if y[3] == model.classes_[-1] else -1
     if len(model.classes_) == 2:
         np.testing.assert_allclose(why.contributions, sign * row * b, rtol=1e-4)

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from skdpnet import DPNetClassifier, SoftAssignParts, best_regions, explain
-from tests.parts.dpnet.test_several_maps import SETTINGS, two_maps
+from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 
 
 def cosines(parts, maps, i):

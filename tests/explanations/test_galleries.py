@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-import skdpnet.base.map_estimator
+import skdpnet.base.part_estimator
+import skdpnet.parts.soft_assign.feature_map
 import skdpnet.parts.soft_assign.sinkhorn
 from skdpnet import (
     DPNetClassifier,
@@ -26,8 +27,7 @@ from skdpnet import (
     part_galleries,
     part_gallery,
 )
-from tests.parts.dpnet.test_estimators import quick
-from tests.parts.dpnet.test_several_maps import SETTINGS, two_maps
+from tests.parts.dpnet.made_maps import SETTINGS, quick, two_maps
 
 SVM = LinearSVC(random_state=0)
 
@@ -46,9 +46,10 @@ def fitted(request):
     images = two_maps(40, seed=1)[0]
     with pytest.MonkeyPatch.context() as patch:
         few = 2**13
-        patch.setattr(skdpnet.base.map_estimator, "_RESPONSE_BYTES", few)
-        patch.setattr(skdpnet.parts.soft_assign.sinkhorn, "_PIECE_BYTES", few)
-        n_pieces = sum(1 for _ in parts._responses(images))
+        patch.setattr(skdpnet.base.part_estimator, "_RESPONSE_BYTES", few)
+        patch.setattr(skdpnet.parts.soft_assign.sinkhorn, "PIECE_BYTES", few)
+        patch.setattr(skdpnet.parts.soft_assign.feature_map, "PIECE_BYTES", few)
+        n_pieces = sum(1 for _ in parts.iter_responses(images))
         assert n_pieces > 3
         yield model, parts, images
 
@@ -63,7 +64,7 @@ def test_a_class_is_explained_by_means_over_images(fitted):
     assert told.score == pytest.approx(np.mean([why.score for why in each]), abs=1e-5)
     assert told.score == pytest.approx(model.decision_function(X)[:, 1].mean(), 1e-4)
     assert told.contributions.sum() + told.bias == pytest.approx(told.score)
-    np.testing.assert_array_equal(told.weights, each[0].coef[1])
+    np.testing.assert_array_equal(told.weights, each[0].readout.coef[1])
     assert (np.diff(told.contributions[told.order]) <= 0).all()
     assert sorted(told.order) == list(range(15))
     assert (told.explained, told.n_images, told.bias) == (1, 40, each[0].bias)
@@ -137,7 +138,7 @@ def test_bad_requests_are_told(fitted):
         with pytest.raises(IndexError, match="there is no part .* numbers 0 to 14"):
             part_gallery(model, p, X)
     for n in (0, -3, 2.5, True, None):
-        with pytest.raises(ValueError, match="n must be a whole number above 0"):
+        with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
             part_gallery(model, 0, X, n)
     with pytest.raises(ValueError, match="5 is none of the 3 classes; they are 0, 1"):
         explain_class(model, 5, X)

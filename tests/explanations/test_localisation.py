@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skdpnet import DPNetClassifier, best_regions
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 
 def test_the_best_region_is_where_the_class_s_cell_was_put():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skdpnet import DPNetClassifier
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ from skdpnet import (
     best_regions,
 )
 from skdpnet.exceptions import ModelFileError
-from tests.parts.dpnet.test_estimators import part_maps
-from tests.parts.dpnet.test_several_maps import two_maps
+from tests.parts.dpnet.made_maps import part_maps, two_maps
 
 SETTINGS = {
     "backbone": "precomputed",
@@ -301,9 +300,25 @@ def test_labels_without_a_form_in_the_file_are_told(fitted, tmp_path):
 def test_unfitted_and_unknown_estimators_are_told(estimator, fitted, tmp_path):
     with pytest.raises(NotFittedError, match="is not fitted yet"):
         clone(estimator).save(tmp_path / "model")
+    # load would take a namesake for the package's estimator.
+    namesake = type(type(estimator).__name__, (type(estimator),), {})
+    with pytest.raises(TypeError, match="cannot be saved: load would take it for"):
+        namesake("precomputed").save(tmp_path / "model")
+
+
+@ALL
+def test_estimators_from_elsewhere_are_loaded_where_their_class_is_passed(
+    estimator, fitted, tmp_path
+):
+    X, y, _ = fitted
     own = type("Own", (type(estimator),), {})
-    with pytest.raises(TypeError, match="Own cannot be saved"):
-        own("precomputed").save(tmp_path / "model")
+    model = own(**estimator.get_params()).fit(X, y)
+    model.save(tmp_path / "model")
+    with pytest.raises(ModelFileError, match="unknown class 'Own'.*estimators="):
+        skdpnet.load(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model", estimators=[own])
+    assert type(loaded) is own
+    same(loaded.transform(X), model.transform(X))
 
 
 def test_a_fit_that_was_interrupted_is_told(fitted, tmp_path):

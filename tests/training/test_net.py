@@ -9,8 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import skdpnet
 from skdpnet import DPNetClassifier
-from skdpnet.training.net import Objective, PartNet
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from skdpnet.parts.dpnet.objective import Objective
+from skdpnet.training.net import ObjectiveNet
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 WEIGHTS = {
     "orthogonality_weight": 1.0,
@@ -33,7 +34,7 @@ class Counted(TorchDispatchMode):
 
 def test_the_terms_of_a_step_are_fetched_together(monkeypatch):
     fetched = []
-    plain = PartNet.get_loss
+    plain = ObjectiveNet.get_loss
 
     def get_loss(self, *args, **kwargs):
         with Counted(torch.ops.aten._local_scalar_dense.default) as counted:
@@ -41,7 +42,7 @@ def test_the_terms_of_a_step_are_fetched_together(monkeypatch):
         fetched.append(counted.calls)
         return loss
 
-    monkeypatch.setattr(PartNet, "get_loss", get_loss)
+    monkeypatch.setattr(ObjectiveNet, "get_loss", get_loss)
     X, y, _ = part_maps(90)
     model = quick(DPNetClassifier, max_epochs=1, **WEIGHTS).fit(X, y)
     assert len(fetched) == 2 and max(fetched) <= 1
@@ -56,12 +57,13 @@ def test_the_terms_of_a_step_are_fetched_together(monkeypatch):
 
 def test_the_owners_of_parts_move_to_a_device_once():
     owner = torch.arange(3)
-    objective = Objective(owner, 0.1, 0.1, 0.0, 0.0, 1.0, "absolute")
+    weights = {"orthogonality": 0.0, "assignment": 0.0, "specificity": 1.0}
+    objective = Objective(owner, weights, 0.1, 0.1, "absolute")
     v = torch.ones(3, 3, device="meta")
     moves = []
     for _ in range(3):
         with Counted(torch.ops.aten._to_copy.default) as counted:
-            objective.specificity(v)
+            objective.classifier_penalty(v)
         moves.append(counted.calls)
     assert moves[0] > moves[1] == moves[2]
 

@@ -11,7 +11,7 @@ import torch
 
 import skdpnet
 from skdpnet import DPNetClassifier
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 N_STEPS = 3  # an epoch of 150 images has so many
 
@@ -69,7 +69,7 @@ def test_partial_fit_that_breaks_off_leaves_one_model(train, error, calls, tmp_p
         model.partial_fit(X, y)
     module = model.net_.module_
     assert not module.training
-    parts = module.maps[0].parts.detach().numpy()
+    parts = module.map_parts[0].parts.detach().numpy()
     unit = parts / np.linalg.norm(parts, axis=1, keepdims=True)
     np.testing.assert_allclose(model.parts_, unit, atol=1e-6)
     np.testing.assert_array_equal(model.coef_, module.classifier.weight.detach())

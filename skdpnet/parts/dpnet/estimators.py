@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.explanations.contributions import explain
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.parts.dpnet.learner import PartLearner
-from skdpnet.utils.docstrings import with_parameters
+from skdpnet.parts.dpnet.parameters import with_parameters
 
 __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
@@ -31,6 +30,12 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
     Attributes
     ----------
     {attributes}
+
+    See Also
+    --------
+    DPNetTransformer : The same parts as features for another classifier.
+    SoftAssignParts : Parts that are learned without gradients.
+    skdpnet.explain : Which parts decided about an image.
 
     References
     ----------
@@ -59,7 +64,16 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         Returns
         -------
         ndarray of shape (n, C), or (n,) for two classes
-            The logits; for two classes the second's less the first's.
+            The logits; for two classes the second class's minus the first's.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
         logits = self._logits(X)
         if len(self.classes_) == 2:
@@ -67,7 +81,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         return logits
 
     def predict_proba(self, X) -> np.ndarray:
-        """Probability of each class: the softmax of the logits.
+        """Estimate the probability of each class: the softmax of the logits.
 
         Parameters
         ----------
@@ -76,12 +90,22 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
         Returns
         -------
-        ndarray of shape (n, C)
+        float64 ndarray of shape (n, C)
+            In the order of `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
         return softmax(self._logits(X).astype(np.float64), axis=1)
 
     def predict(self, X) -> np.ndarray:
-        """Name the most probable class of each image.
+        """Predict the most probable class of each image.
 
         Parameters
         ----------
@@ -91,6 +115,16 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         Returns
         -------
         ndarray of shape (n,)
+            Labels.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
         winners = self._logits(X).argmax(axis=1)
         return self.classes_[winners]
@@ -102,26 +136,31 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         ----------
         image : image, or array for ``backbone="precomputed"``
         class_ : label, default=None
-            None: the predicted one.
+            Class whose score is explained; None: the predicted one.
         apply_exif : bool, default=False
-            Boxes in pixels of the image as a viewer shows it, not as it is stored.
+            True: boxes are in pixels of the image as a viewer shows it, not as it is
+            stored.
 
         Returns
         -------
         Explanation
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+            As `skdpnet.explain`.
         """
         return explain(self, image, class_, apply_exif=apply_exif)
 
     def _logits(self, X) -> np.ndarray:
-        check_is_fitted(self)
         return self.transform(X) @ self.coef_.T + self.intercept_
 
 
 @with_parameters
 class DPNetTransformer(PartLearner):
-    """Describe images by learned parts, for a classifier of one's own.
+    """Describe images by learned parts, for another classifier to decide by.
 
-    Learns as `DPNetClassifier` does; `transform` gives the part-activation
+    It learns as `DPNetClassifier` does; `transform` returns the part-activation
     descriptor: each part's maximum response over the regions, standardised.
 
     Parameters
@@ -131,6 +170,11 @@ class DPNetTransformer(PartLearner):
     Attributes
     ----------
     {attributes}
+
+    See Also
+    --------
+    DPNetClassifier : Parts and classifier in one estimator.
+    GlobalFeatures : The descriptor without parts, to compare with.
 
     References
     ----------

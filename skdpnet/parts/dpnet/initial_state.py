@@ -1,4 +1,4 @@
-"""What learning starts from, worked out once for all fits that start alike."""
+"""Whitening and first parts, computed once for all fits that start alike."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ import numpy as np
 import torch
 
 from skdpnet.parts.initialisation import cluster_parts
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import MapRows
+from skdpnet.utils.batching import slices_of
 
-__all__ = ["Start", "can_share", "start_learning"]
+__all__ = ["InitialState", "can_share", "initial_state", "whiten_maps"]
 
-# To be raised when the same data would start otherwise than before.
+# Part of the address in the cache: to be raised whenever the same data would give
+# another initial state.
 _VERSION = 1
 _IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialState:
     """Whitening and first parts of each map.
 
     Parameters
@@ -40,19 +42,23 @@ class Start:
     parts: list[np.ndarray]
 
     def to_arrays(self) -> list[np.ndarray]:
-        """List the arrays, map by map."""
+        """Return the arrays, map by map."""
         each = zip(self.whitenings, self.parts, strict=True)
-        return [a for w, parts in each for a in (w.mean, w.projection, parts)]
+        return [
+            array
+            for whitening, parts in each
+            for array in (whitening.mean, whitening.projection, parts)
+        ]
 
     @classmethod
-    def from_arrays(cls, arrays: Sequence[np.ndarray]) -> Start:
-        """Undo `to_arrays`."""
+    def from_arrays(cls, arrays: Sequence[np.ndarray]) -> InitialState:
+        """Make an initial state from what `to_arrays` returned."""
         means, projections, parts = arrays[::3], arrays[1::3], arrays[2::3]
         whitenings = map(Whitening, means, projections)
         return cls(list(whitenings), list(parts))
 
 
-def start_learning(
+def initial_state(
     maps: Sequence[MapRows],
     labels: np.ndarray,
     n_classes: int,
@@ -64,11 +70,11 @@ def start_learning(
     device: torch.device,
     *,
     keep: bool,
-) -> tuple[Start, list[WhitenedMaps]]:
+) -> tuple[InitialState, list[WhitenedMaps]]:
     """Learn whitenings, whiten the training images, and cluster them into parts.
 
-    None of it depends on the constraints' weights, nor on how learning goes on: the
-    points of a search that differ in those start alike on each fold.
+    Nothing of it depends on the weights of the penalties or on how learning goes on,
+    so that the points of a search that differ in those start alike on each fold.
 
     Parameters
     ----------
@@ -79,30 +85,31 @@ def start_learning(
     grids : sequence of RegionGrid
         Of each map.
     shares : sequence of int
-        Parts a class on each map.
+        Parts of each class on each map.
     n_components : int or None
         See `fit_whitening`.
     random : RandomState
-        Left as it is after a start was worked out, found or not.
+        In the end it is in the state that computing leaves it in, whether the initial
+        state was computed or found in the cache.
     memory : str, path or None
-        Folder that keeps starts, and where large arrays go.
+        Folder that keeps initial states, and that large arrays go to.
     device : torch.device
         Where maps are whitened.
     keep : bool
-        Whether to look for a start in `memory`, and to keep it there; see `can_share`.
+        Whether to look for the initial state in `memory`, and to keep it there; see
+        `can_share`.
 
     Returns
     -------
-    start : Start
+    start : InitialState
     whitened : list of WhitenedMaps
         The training images.
     """
     store, key = None, ""
     if keep and memory is not None:
-        layout = [[grid.height, grid.width, *grid.windows] for grid in grids]
         identity = {
             "start": _VERSION,
-            "regions": layout,
+            "regions": [[grid.height, grid.width, *grid.windows] for grid in grids],
             "parts": list(map(int, shares)),
             "n_components": None if n_components is None else int(n_components),
             "n_classes": n_classes,
@@ -110,62 +117,85 @@ def start_learning(
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
         found = store.read(key)
         if found is not None:
-            *state, arrays = found[0], found[1], found[2:]
-            _set_state(random, *state)
-            start = Start.from_arrays(arrays)
-            return start, _whiten(start.whitenings, maps, grids, memory, device)
+            _set_generator_state(random, found[0], found[1])
+            state = InitialState.from_arrays(found[2:])
+            return state, whiten_maps(state.whitenings, maps, grids, memory, device)
 
     whitenings = [
-        fit_whitening(own, grid, n_components, random)
-        for own, grid in zip(maps, grids, strict=True)
+        fit_whitening(one_map, grid, n_components, random)
+        for one_map, grid in zip(maps, grids, strict=True)
     ]
-    whitened = _whiten(whitenings, maps, grids, memory, device)
+    whitened = whiten_maps(whitenings, maps, grids, memory, device)
     parts = [
-        cluster_parts(own, whitening, labels, n_classes, grid, share, random)
-        for own, whitening, grid, share in zip(
+        cluster_parts(one_map, whitening, labels, n_classes, grid, share, random)
+        for one_map, whitening, grid, share in zip(
             whitened, whitenings, grids, shares, strict=True
         )
     ]
-    start = Start(whitenings, parts)
+    state = InitialState(whitenings, parts)
     if store is not None:
-        store.write(key, [*_state(random), *start.to_arrays()])
-    return start, whitened
+        store.write(key, [*_generator_state(random), *state.to_arrays()])
+    return state, whitened
 
 
 def can_share(random_state) -> bool:
-    """Tell whether another fit may draw the same numbers: from a given seed only."""
+    """Return whether another fit may draw the same numbers: only if this is a seed."""
     return isinstance(random_state, Integral)
 
 
-def _whiten(whitenings, maps, grids, folder, device) -> list[WhitenedMaps]:
+def whiten_maps(
+    whitenings: Sequence[Whitening],
+    maps: Sequence[np.ndarray | MapRows],
+    grids: Sequence[RegionGrid],
+    folder: str | os.PathLike | None,
+    device: torch.device,
+) -> list[WhitenedMaps]:
+    """Whiten each feature map of some images.
+
+    Parameters
+    ----------
+    whitenings : sequence of Whitening
+    maps : sequence of ndarray or MapRows of shape (n, H, W, D)
+    grids : sequence of RegionGrid
+    folder : str, path or None
+        Where large arrays go.
+    device : torch.device
+        Where it is computed.
+
+    Returns
+    -------
+    list of WhitenedMaps
+    """
     each = zip(whitenings, maps, grids, strict=True)
-    return [whitening(own, grid, folder, device) for whitening, own, grid in each]
+    return [
+        whitening(one_map, grid, folder, device) for whitening, one_map, grid in each
+    ]
 
 
 def _digest(
     maps: Sequence[MapRows], labels: np.ndarray, random: np.random.RandomState
 ) -> str:
-    """Digest all that a start depends on besides the parameters."""
+    """Digest all that an initial state depends on besides the parameters."""
     digest = hashlib.blake2b(digest_size=16)
-    for own in maps:
-        digest.update(repr(own.shape).encode())
-    for array in (labels.astype(np.int64), *_state(random)):
+    for one_map in maps:
+        digest.update(repr(one_map.shape).encode())
+    for array in (labels.astype(np.int64), *_generator_state(random)):
         digest.update(np.ascontiguousarray(array).data)
-    for start in range(0, len(labels), _IMAGES_AT_ONCE):
-        for own in maps:
-            piece = own[start : start + _IMAGES_AT_ONCE]
-            digest.update(str(piece.dtype).encode())
-            digest.update(np.ascontiguousarray(piece).data)
+    for images in slices_of(len(labels), _IMAGES_AT_ONCE):
+        for one_map in maps:
+            batch = one_map[images]
+            digest.update(str(batch.dtype).encode())
+            digest.update(np.ascontiguousarray(batch).data)
     return digest.hexdigest()
 
 
-def _state(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Tell the generator's state, as the words of MT19937 and three more numbers."""
+def _generator_state(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return the generator's state: the words of MT19937 and three more numbers."""
     _, words, *rest = cast(tuple, random.get_state(legacy=True))
     return words, np.array(rest, dtype=np.float64)
 
 
-def _set_state(
+def _set_generator_state(
     random: np.random.RandomState, words: np.ndarray, rest: np.ndarray
 ) -> None:
     position, has_gauss, gauss = rest.tolist()

@@ -2,130 +2,54 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skdpnet.base.map_estimator import cut, places_of, stack_parts
-from skdpnet.features.feature_maps import resolve_device
-from skdpnet.parts.dpnet.describing import ModelParts
-from skdpnet.parts.dpnet.initial_state import can_share, start_learning
+from skdpnet.parts.dpnet.fitting import fit_classifier, seeded_generators
+from skdpnet.parts.dpnet.initial_state import can_share, initial_state, whiten_maps
 from skdpnet.parts.dpnet.model import PartModel
-from skdpnet.parts.initialisation import standardise, training_maxima
+from skdpnet.parts.dpnet.objective import PENALTIES, Objective
+from skdpnet.parts.dpnet.parameters import DPNetParameters
+from skdpnet.parts.dpnet.state import (
+    check_net_state,
+    history_from_state,
+    model_from_state,
+    net_state,
+)
+from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
+from skdpnet.parts.responses import soft_maximum
+from skdpnet.persistence.checks import (
+    check_array,
+    check_parts_per_map,
+    check_whitenings,
+)
+from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import fit_logistic, fit_svm
-from skdpnet.training.net import (
-    Objective,
-    PartNet,
-    UserInterrupt,
-    build_net,
-    keep_rates,
-    learning_dtype,
-)
+from skdpnet.training.net import ObjectiveNet, UserInterrupt, build_net, keep_rates
 from skdpnet.training.sample_weights import hold_out_some, sample_weights
-from skdpnet.utils.validation import Number, OneOf, check_labels, check_parameters
+from skdpnet.utils.batching import slices_of
+from skdpnet.utils.devices import learning_dtype, resolve_device
+from skdpnet.utils.validation import check_labels, check_parameters
 
 __all__ = ["PartLearner"]
 
 _LARGEST_SEED = np.iinfo(np.int32).max
+_IMAGES_AT_ONCE = 64
 
 
-class PartLearner(ModelParts):
+class PartLearner(DPNetParameters):
     """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **ModelParts._parameter_constraints,
-        "beta": [Number(0, above=True), None],
-        "orthogonality_weight": [Number(0)],
-        "assignment_weight": [Number(0)],
-        "specificity_weight": [Number(0)],
-        "assignment_temperature": [Number(0, above=True)],
-        "specificity_form": [OneOf(("absolute", "square", "signed"))],
-        "C": [Number(0, above=True)],
-        "ridge": [Number(0, above=True)],
-        "label_smoothing": [Number(0, below=1)],
-        "dropout": [Number(0, below=1)],
-        "max_epochs": [Number(0, whole=True)],
-        "lr": [Number(0, above=True)],
-        "classifier_lr": [Number(0, above=True)],
-        "batch_size": [Number(1, whole=True)],
-        "validation_fraction": [Number(0, above=True, below=1), None],
-        "n_iter_no_change": [Number(1, whole=True)],
-    }
-
-    def __init__(
-        self,
-        backbone: str | Callable = "efficientnet_lite0",
-        *,
-        strides: Sequence[int] | None = (16, 32),
-        image_size: int | None = None,
-        region_scales: Sequence[float] = (0.15, 0.3, 0.45),
-        n_parts_per_class: int = 20,
-        n_components: int | None = 256,
-        beta: float | None = 40.0,
-        orthogonality_weight: float = 0.0,
-        assignment_weight: float = 0.0,
-        assignment_temperature: float = 0.1,
-        specificity_weight: float = 0.0,
-        specificity_form: str = "absolute",
-        C: float = 1.0,
-        ridge: float = 0.0005,
-        label_smoothing: float = 0.1,
-        dropout: float = 0.2,
-        max_epochs: int = 10,
-        lr: float = 2e-3,
-        classifier_lr: float = 0.1,
-        batch_size: int = 64,
-        validation_fraction: float | None = None,
-        n_iter_no_change: int = 5,
-        class_weight: dict | str | None = None,
-        memory: str | os.PathLike | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        num_workers: int = 2,
-        callbacks: Sequence | None = None,
-        net_params: dict | None = None,
-        verbose: int = 0,
-        random_state=None,
-    ):
-        self.backbone = backbone
-        self.strides = strides
-        self.image_size = image_size
-        self.region_scales = region_scales
-        self.n_parts_per_class = n_parts_per_class
-        self.n_components = n_components
-        self.beta = beta
-        self.orthogonality_weight = orthogonality_weight
-        self.assignment_weight = assignment_weight
-        self.assignment_temperature = assignment_temperature
-        self.specificity_weight = specificity_weight
-        self.specificity_form = specificity_form
-        self.C = C
-        self.ridge = ridge
-        self.label_smoothing = label_smoothing
-        self.dropout = dropout
-        self.max_epochs = max_epochs
-        self.lr = lr
-        self.classifier_lr = classifier_lr
-        self.batch_size = batch_size
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.class_weight = class_weight
-        self.memory = memory
-        self.device = device
-        self.precision = precision
-        self.num_workers = num_workers
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.verbose = verbose
-        self.random_state = random_state
+    _fitted_attributes: ClassVar[tuple[str, ...]] = (
+        *DPNetParameters._fitted_attributes,
+        *("parts_", "whitenings_", "n_iter_", "coef_", "intercept_", "net_"),
+    )
 
     def fit(self, X, y, sample_weight=None):
         """Learn the parts and the classifier.
@@ -165,44 +89,52 @@ class PartLearner(ModelParts):
         Returns
         -------
         float32 ndarray of shape (n, P)
-        """
-        return self._describe(cut(self._learn(X, y, sample_weight)))
+            As from `transform`.
 
-    def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
-        """Set all fitted attributes; return the maps of X."""
-        self._forget()
-        check_parameters(self)
-        y = check_labels(self, X, y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two classes to tell apart; y "
-                f"has {len(self.classes_)} class: {self.classes_.tolist()}."
-            )
-        weights = sample_weights(X, y, sample_weight, self.class_weight)
-        maps = self._maps(X, reset=True)
-        train = self._start(maps, labels, weights, hold_out=True)
-        self._train(train, self.max_epochs)
-        # The net would keep the images held out, and take them into every pickle.
-        self.net_.train_split = None
-        decide = functools.partial(
-            fit_svm,
-            ridge=0.5 / (self.C * len(train)),
-            label_smoothing=self.label_smoothing,
-            penalty=self.net_.objective.penalty,
+        Raises
+        ------
+        ValueError, skdpnet.images.ImageError
+            As `fit`.
+        """
+        maps = self._learn(X, y, sample_weight)
+        return self._describe(
+            [one_map[images] for one_map in maps]
+            for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
         )
-        self._fit_classifier(self.net_.module_, train, decide)
-        self._read_off()
-        return maps
+
+    def transform(self, X) -> np.ndarray:
+        """Describe images by their parts.
+
+        Parameters
+        ----------
+        X : images, or array for ``backbone="precomputed"``
+            As in `fit`.
+
+        Returns
+        -------
+        float32 ndarray of shape (n, P)
+            The maximum of each part's response over the regions, standardised on the
+            training set (mean 0, variance 1/P).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
+        """
+        return super().transform(X)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn one epoch from a batch of images.
 
         The first call sets the whitening, the first parts and the scale of the
-        descriptor from its batch, so give it images of every class. Learning rates
-        do not decay, and the classifier is the one held small by `ridge`: `C` and
-        `max_epochs` play no part. A call that is interrupted keeps the steps that it
-        took.
+        descriptor from its batch, so that batch must hold images of every class.
+        Learning rates do not decay, and the classifier is the one held small by
+        `ridge`: `C` and `max_epochs` play no part. A call that is interrupted keeps
+        the steps that it took.
 
         Parameters
         ----------
@@ -214,12 +146,20 @@ class PartLearner(ModelParts):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if `classes` differs from that of the first call, or y holds
+            a label that is not among the classes.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
         check_parameters(self)
         y = check_labels(self, X, y)
-        first = not hasattr(self, "parts_")
-        if first:
-            self._forget()
+        is_first = not hasattr(self, "parts_")
+        if is_first:
+            self._reset()
             self.classes_ = np.unique(y if classes is None else classes)
             if len(self.classes_) < 2:
                 raise ValueError(
@@ -240,33 +180,89 @@ class PartLearner(ModelParts):
             )
         labels = np.searchsorted(self.classes_, y)
         weights = sample_weights(X, y, sample_weight, self.class_weight)
-        maps = self._maps(X, reset=first)
-        if first:
-            batch = self._start(maps, labels, weights, hold_out=False)
+        if is_first:
+            maps = self._all_maps(X, reset=True)
+            self.grids_ = self._region_grids()
+            train = self._start(maps, labels, weights, hold_out=False)
         else:
-            where = torch.device(self.net_.device)
-            batch = self._dataset(self._whitened(maps, where), labels, weights, where)
-            keep_rates(self.net_, self.lr, self.classifier_lr)
+            maps = self._all_maps(X, reset=False)
+            # Not `device_`: a model fitted on a GPU may go on where there is none.
+            device = torch.device(self.net_.device)
+            train = self._dataset(self._whiten(maps, device), labels, weights, device)
+            keep_rates(self.net_, [self.classifier_lr, self.lr])
         try:
-            self._train(batch, 1)
+            self._train(train, 1)
         finally:
-            # Steps that were taken before an interrupt stay: all must tell of them.
-            self._read_off()
+            # Steps taken before an interrupt stay, so the attributes must follow them.
+            self._set_learned()
         return self
 
-    def _start(self, maps, labels, weights, hold_out) -> MapDataset:
+    @property
+    def beta_(self) -> float | None:
+        """β of the soft maximum over the regions; None: the maximum is hard."""
+        return self.net_.module_.beta
+
+    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        """Compute the cosines of parts and regions; see `PartEstimator`."""
+        with torch.inference_mode():
+            return self.net_.module_.responses(self._whitened_tensors(maps))
+
+    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
+        """Compute standardised maxima over the regions; see `PartEstimator`."""
+        model = self.net_.module_
+        with torch.inference_mode():
+            maxima = [soft_maximum(on_map, model.beta) for on_map in responses]
+            return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
+
+    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
+        model = self.net_.module_
+        with torch.inference_mode():
+            maxima = model.maxima(self._whitened_tensors(maps))
+            return model.descriptor(maxima).cpu().numpy()
+
+    def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
+        """Whiten the maps of some images, as the part model takes them."""
+        device = torch.device(self.net_.device)
+        each = zip(self.whitenings_, maps, self.grids_, strict=True)
+        return [
+            whitening.tensors(one_map, grid, device)
+            for whitening, one_map, grid in each
+        ]
+
+    def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
+        """Set all fitted attributes; return the maps of X."""
+        maps, labels = self._begin_fit(X, y)
+        weights = sample_weights(
+            X, self.classes_[labels], sample_weight, self.class_weight
+        )
+        train = self._start(maps, labels, weights, hold_out=True)
+        self._train(train, self.max_epochs)
+        # The net would keep the images held out, and take them into every pickle.
+        self.net_.train_split = None
+        svm = functools.partial(
+            fit_svm,
+            ridge=0.5 / (self.C * len(train)),
+            label_smoothing=self.label_smoothing,
+            penalty=self._objective().classifier_penalty,
+        )
+        fit_classifier(self.net_.module_, train, self.device_, svm)
+        self._set_learned()
+        return maps
+
+    def _start(self, maps, labels, weights, *, hold_out: bool) -> MapDataset:
         """Set all that training starts from; return the training set."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
-        self.grids_ = self._grids()
-        shares = self._parts_a_map()
-        keep, held = np.flatnonzero(weights > 0), None
+        shares = share_parts(self.n_parts_per_class, len(maps))
+        train_rows, valid_rows = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
-            keep, held = hold_out_some(keep, labels, self.validation_fraction, random)
+            train_rows, valid_rows = hold_out_some(
+                train_rows, labels, self.validation_fraction, random
+            )
         n_classes = len(self.classes_)
-        start, whitened = start_learning(
-            [MapRows(one, keep) for one in maps],
-            labels[keep],
+        start, whitened = initial_state(
+            [MapRows(one_map, train_rows) for one_map in maps],
+            labels[train_rows],
             n_classes,
             self.grids_,
             shares,
@@ -277,58 +273,55 @@ class PartLearner(ModelParts):
             keep=can_share(self.random_state),
         )
         self.whitenings_ = start.whitenings
-        train = self._dataset(whitened, labels[keep], weights[keep], self.device_)
+        train = self._dataset(
+            whitened, labels[train_rows], weights[train_rows], self.device_
+        )
         valid = None
-        if held is not None:
-            rows = [MapRows(one, held) for one in maps]
+        if valid_rows is not None:
+            rows = [MapRows(one_map, valid_rows) for one_map in maps]
             valid = self._dataset(
-                self._whitened(rows, self.device_),
-                labels[held],
-                weights[held],
+                self._whiten(rows, self.device_),
+                labels[valid_rows],
+                weights[valid_rows],
                 self.device_,
             )
-
-        self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
+        self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
-        offsets = [whitening.offset for whitening in self.whitenings_]
-        # Kernels take Python's numbers, not NumPy's.
-        beta = None if self.beta is None else float(self.beta)
         model = PartModel.from_arrays(
-            start.parts, offsets, self.grids_, n_classes, beta, self.dropout
+            start.parts,
+            [whitening.offset for whitening in self.whitenings_],
+            self.grids_,
+            n_classes,
+            # Kernels take Python's numbers, not NumPy's.
+            None if self.beta is None else float(self.beta),
+            self.dropout,
         ).to(self.device_)
-        self.net_ = self._net(model, decay=hold_out, valid=valid)
+        self.net_ = self._build_net(model, decay=hold_out, valid=valid)
         # A good classifier from the start protects good parts: gradients through a
         # random one would move them at once, in no useful direction.
-        begin = functools.partial(
-            fit_logistic, ridge=self.ridge, penalty=self.net_.objective.penalty
+        logistic = functools.partial(
+            fit_logistic,
+            ridge=self.ridge,
+            penalty=self._objective().classifier_penalty,
         )
-        self._fit_classifier(model, train, begin)
+        fit_classifier(model, train, self.device_, logistic)
         self.net_.initialize()
         return train
 
-    def _net(
+    def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
-    ) -> PartNet:
+    ) -> ObjectiveNet:
         """Build the net that trains a model as the parameters say."""
-        objective = Objective(
-            torch.from_numpy(self.part_classes_),
-            ridge=self.ridge,
-            label_smoothing=self.label_smoothing,
-            orthogonality_weight=self.orthogonality_weight,
-            assignment_weight=self.assignment_weight,
-            specificity_weight=self.specificity_weight,
-            specificity_form=self.specificity_form,
-        )
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
         model.kernels = self.precision != "float32"
         return build_net(
             model,
-            objective,
+            self._objective(),
             max_epochs=self.max_epochs,
             lr=self.lr,
-            classifier_lr=self.classifier_lr,
+            param_groups=[("classifier*", {"lr": self.classifier_lr})],
             batch_size=self.batch_size,
             decay=decay,
             valid=valid,
@@ -340,55 +333,67 @@ class PartLearner(ModelParts):
             seed=self._seed,
         )
 
+    def _objective(self) -> Objective:
+        """Return what learning minimises, as the parameters say."""
+        return Objective(
+            torch.from_numpy(self.part_classes_),
+            weights={name: getattr(self, f"{name}_weight") for name in PENALTIES},
+            ridge=self.ridge,
+            label_smoothing=self.label_smoothing,
+            specificity_form=self.specificity_form,
+        )
+
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
         dataset = MapDataset(whitened, labels, weights)
-        # A loader of the user's may have processes, which cannot reach a GPU's arrays.
+        # The user's loader may start processes, which cannot reach a GPU's arrays.
         return dataset if self.net_params else dataset.settle(device)
+
+    def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
+        return whiten_maps(self.whitenings_, maps, self.grids_, self.memory, device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
         if epochs == 0:
             return
-        with self._seeded(len(self.net_.history)):
+        seed, device = self._seed + len(self.net_.history), self.net_.device
+        with seeded_generators(seed, torch.device(device)):
             try:
                 self.net_.partial_fit(dataset, epochs=epochs)
             except UserInterrupt as interrupt:
                 raise KeyboardInterrupt from interrupt
 
-    def _fit_classifier(
-        self, model: PartModel, train: MapDataset, fit: Callable
-    ) -> None:
-        """Standardise the descriptor for the parts as they are, and fit V on it."""
-        maxima = training_maxima(model.eval(), train.maps, self.device_)
-        descriptor = standardise(model, maxima)
-        coef, intercept = fit(
-            descriptor, train.labels, train.weights, len(self.classes_)
-        )
-        with torch.no_grad():
-            model.classifier.weight.copy_(torch.from_numpy(coef))
-            model.classifier.bias.copy_(torch.from_numpy(intercept))
-
-    @contextlib.contextmanager
-    def _seeded(self, step: int) -> Iterator[None]:
-        """Seed the global generators that dropout draws from, then restore them."""
-        # Not `device_`: a model fitted on a GPU may go on learning where there is none.
-        device, seed = torch.device(self.net_.device), self._seed + step
-        others = [] if device.type == "cpu" else [device]
-        with torch.random.fork_rng(devices=others, device_type=device.type):
-            # torch.manual_seed would reach all devices' generators, not only these.
-            torch.default_generator.manual_seed(seed)
-            for own in others:
-                state = torch.Generator(own).manual_seed(seed).get_state()
-                torch.get_device_module(own).set_rng_state(state, own)
-            yield
-
-    def _read_off(self) -> None:
-        """Take the fitted attributes from the trained model."""
-        module = self.net_.module_.eval()
+    def _set_learned(self) -> None:
+        """Set the fitted attributes from the trained model."""
+        model = self.net_.module_.eval()
         self.history_ = self.net_.history
         self.n_iter_ = len(self.history_)
         with torch.no_grad():
             self.parts_ = stack_parts(
-                [own.cpu().numpy() for own in module.unit_parts()]
+                [on_map.cpu().numpy() for on_map in model.unit_parts()]
             )
-            self.coef_ = module.classifier.weight.cpu().numpy().copy()
-            self.intercept_ = module.classifier.bias.cpu().numpy().copy()
+            self.coef_ = model.classifier.weight.cpu().numpy().copy()
+            self.intercept_ = model.classifier.bias.cpu().numpy().copy()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "parts_")
+
+    def _get_fitted_state(self) -> dict[str, Any]:
+        state = super()._get_fitted_state()
+        return {**state, "net_": {**net_state(self.net_), "seed": self._seed}}
+
+    def _check_fitted_state(self, state: dict[str, Any]) -> None:
+        super()._check_fitted_state(state)
+        check_parts_per_map(state)
+        depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
+        n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
+        check_array("parts_", state["parts_"], (n_parts, max(depths)))
+        check_array("coef_", state["coef_"], (n_classes, n_parts))
+        check_array("intercept_", state["intercept_"], (n_classes,))
+        check_net_state(state["net_"], state, depths)
+
+    def _set_fitted_state(self, state: dict[str, Any]) -> None:
+        super()._set_fitted_state(state)
+        saved = state["net_"]
+        self.device_, self._seed = resolve_device(self.device), saved["seed"]
+        model = model_from_state(saved, self.grids_, self.device_)
+        self.net_ = self._build_net(model, decay=False, valid=None).initialize()
+        self.net_.history = self.history_ = history_from_state(saved)

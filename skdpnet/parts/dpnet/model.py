@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -13,7 +12,7 @@ from torch import nn
 
 from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.responses import part_responses
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["MapParts", "PartModel", "PartOutput"]
 
@@ -22,7 +21,7 @@ class PartOutput(NamedTuple):
     """What one pass gives: logits (N, C) and the assignment penalty, a scalar."""
 
     logits: torch.Tensor
-    unclaimed: torch.Tensor
+    assignment: torch.Tensor
 
 
 class MapParts(nn.Module):
@@ -50,13 +49,13 @@ class MapParts(nn.Module):
         self.register_buffer("offset", offset.clone())
 
     def unit_parts(self) -> torch.Tensor:
-        """Parts with unit rows, (P, K)."""
+        """Return the parts with unit rows, (P, K)."""
         return F.normalize(self.parts, dim=1)
 
     def responses(
         self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
     ) -> torch.Tensor:
-        """Part responses S of shape (N, R, P); see `part_responses`."""
+        """Return the responses S of shape (N, R, P); see `part_responses`."""
         return part_responses(
             cells, lengths, norms, self.offset, self.unit_parts(), self.grid
         )
@@ -72,7 +71,10 @@ class MapParts(nn.Module):
         dtype: torch.dtype | None = None,
         kernels: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maxima (N, P) of the responses, and their assignment; see `part_maxima`."""
+        """Return maxima (N, P) of the responses, and the assignment penalty.
+
+        See `skdpnet.parts.maxima.part_maxima`.
+        """
         return part_maxima(
             cells,
             lengths,
@@ -92,28 +94,28 @@ class PartModel(nn.Module):
 
     Parameters
     ----------
-    maps : sequence of MapParts
-        P parts in all.
+    map_parts : sequence of MapParts
+        The parts of each feature map, P in all.
     n_classes : int
     beta : float or None
-        Sharpness of the soft maximum; None: the hard maximum.
+        β of the soft maximum over the regions; None: the hard maximum.
     dropout : float in [0, 1)
         Share of the parts that the classifier does without in each training step.
 
     Attributes
     ----------
-    maps : ModuleList of MapParts
+    map_parts : ModuleList of MapParts
     classifier : torch.nn.Linear
         V and bias, on the descriptor.
     shift, scale : buffers of shape (P,)
-        The descriptor is ``(b - shift) * scale``; see `standardise`.
+        The descriptor is ``(b - shift) * scale``; see `set_standardisation`.
     assignment_temperature : float or None
-        Of the assignment penalty, a mean over the regions of all maps; None: `forward`
-        does not work it out.
+        Temperature of the assignment penalty, a mean over the regions of all maps;
+        None: `forward` does not compute it.
     learning_dtype : torch.dtype or None
-        Of the factors of the products in `forward`, in training mode alone.
+        dtype of the factors of matrix products in `forward`, in training mode alone.
     kernels : bool
-        Whether kernels may work out the maxima; both as `part_maxima` has them.
+        Whether Triton kernels may compute the maxima; both as in `part_maxima`.
     """
 
     shift: torch.Tensor
@@ -124,17 +126,17 @@ class PartModel(nn.Module):
 
     def __init__(
         self,
-        maps: Sequence[MapParts],
+        map_parts: Sequence[MapParts],
         n_classes: int,
         beta: float | None,
         dropout: float,
     ):
         super().__init__()
         self.beta = beta
-        self.maps = nn.ModuleList(maps)
-        n_parts = sum(len(own.parts) for own in maps)
+        self.map_parts = nn.ModuleList(map_parts)
+        n_parts = sum(len(on_map.parts) for on_map in map_parts)
         self.dropout = nn.Dropout(dropout)
-        # Its usual first weights would be drawn from torch's global generator.
+        # torch would draw the first weights from its global generator.
         self.classifier = nn.utils.skip_init(nn.Linear, n_parts, n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
@@ -151,80 +153,80 @@ class PartModel(nn.Module):
         beta: float | None,
         dropout: float,
     ) -> PartModel:
-        """Make a model of each map's parts (P', K), offset (K,) and grid."""
-        maps = [
-            MapParts(torch.from_numpy(own), grid, torch.from_numpy(offset))
-            for own, offset, grid in zip(parts, offsets, grids, strict=True)
+        """Make a model from each map's parts (P', K), offset (K,) and grid."""
+        map_parts = [
+            MapParts(torch.from_numpy(array), grid, torch.from_numpy(offset))
+            for array, offset, grid in zip(parts, offsets, grids, strict=True)
         ]
-        return cls(maps, n_classes, beta, dropout)
+        return cls(map_parts, n_classes, beta, dropout)
 
     def unit_parts(self) -> list[torch.Tensor]:
-        """Parts of each map with unit rows, (P, K)."""
-        return [own.unit_parts() for own in self._map_parts()]
+        """Return the parts of each map with unit rows, (P', K)."""
+        return [on_map.unit_parts() for on_map in self._map_parts()]
 
     def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
-        """Responses of each map's parts, (N, R, P), to the fields of `WhitenedMaps`."""
-        return [
-            own.responses(*one)
-            for own, one in zip(self._map_parts(), maps, strict=True)
-        ]
-
-    def maxima(self, maps: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
-        """Soft maxima b of the responses over the regions, (N, P)."""
-        each = zip(self._map_parts(), maps, strict=True)
-        return torch.cat(
-            [own.maxima(*one, beta=self.beta)[0] for own, one in each], dim=1
-        )
-
-    def descriptor(self, maxima: torch.Tensor) -> torch.Tensor:
-        """Part-activation descriptor (N, P): standardised maxima."""
-        return (maxima - self.shift) * self.scale
-
-    def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
-        """Return the logits of a batch, and how unclearly parts claim its regions.
+        """Return the responses of each map's parts, (N, R, P').
 
         Parameters
         ----------
-        maps : the fields of a `WhitenedMaps` for each map
+        maps : sequence of sequences of tensors
+            For each map the fields of a `WhitenedMaps`.
         """
-        n_regions = [own.grid.n_regions for own in self._map_parts()]
+        each = zip(self._map_parts(), maps, strict=True)
+        return [on_map.responses(*fields) for on_map, fields in each]
+
+    def maxima(self, maps: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
+        """Return the maxima b of the responses over the regions, (N, P)."""
+        each = zip(self._map_parts(), maps, strict=True)
+        return torch.cat(
+            [on_map.maxima(*fields, beta=self.beta)[0] for on_map, fields in each],
+            dim=1,
+        )
+
+    def descriptor(self, maxima: torch.Tensor) -> torch.Tensor:
+        """Return the part-activation descriptor (N, P): standardised maxima."""
+        return (maxima - self.shift) * self.scale
+
+    def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
+        """Return the logits of a batch and the assignment penalty.
+
+        Parameters
+        ----------
+        maps : sequence of sequences of tensors
+            For each map the fields of a `WhitenedMaps`.
+        """
+        n_regions = [on_map.grid.n_regions for on_map in self._map_parts()]
         dtype = self.learning_dtype if self.training else None
-        maxima, unclaimed = [], maps[0][0].new_zeros(())
-        for own, one, n in zip(self._map_parts(), maps, n_regions, strict=True):
-            found, penalty = own.maxima(
-                *one,
+        maxima, assignment = [], maps[0][0].new_zeros(())
+        for on_map, fields, n in zip(self._map_parts(), maps, n_regions, strict=True):
+            of_map, penalty = on_map.maxima(
+                *fields,
                 beta=self.beta,
                 temperature=self.assignment_temperature,
                 dtype=dtype,
                 kernels=self.kernels,
             )
-            maxima.append(found)
-            unclaimed = unclaimed + penalty * (n / sum(n_regions))
+            maxima.append(of_map)
+            assignment = assignment + penalty * (n / sum(n_regions))
         descriptor = self.dropout(self.descriptor(torch.cat(maxima, dim=1)))
-        return PartOutput(self.classifier(descriptor), unclaimed)
+        return PartOutput(self.classifier(descriptor), assignment)
 
     def _map_parts(self) -> list[MapParts]:
-        return [cast(MapParts, own) for own in self.maps]
+        return [cast(MapParts, on_map) for on_map in self.map_parts]
 
     @torch.no_grad()
-    def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Make the descriptor standardised where b has this mean and deviation.
-
-        Each number gets mean 0 and variance 1/P, so a descriptor's length is about 1
-        whatever the number of parts, and a linear classifier's regularisation keeps
-        its meaning. The classifier is changed with it: the logits stay as they were.
+    def set_standardisation(self, shift: torch.Tensor, scale: torch.Tensor) -> None:
+        """Give the descriptor another shift and scale; the logits stay as they were.
 
         Parameters
         ----------
-        mean, std : tensor of shape (P,)
-            A part whose response never varies (std 0) is switched off.
+        shift, scale : tensors of shape (P,)
+            See `skdpnet.parts.standardisation`. A part of scale 0 is switched off.
         """
-        varies = std > 1e-6
-        scale = torch.where(varies, 1 / std.clamp(min=1e-6), 0) / math.sqrt(len(mean))
         weight, bias = self.classifier.weight, self.classifier.bias
         per_response = weight * self.scale
-        # A constant part's share of the logit moves into the bias.
-        bias.add_(per_response @ (mean - self.shift))
-        weight.copy_(torch.where(varies, per_response / scale.clamp(min=1e-30), 0))
-        self.shift.copy_(mean)
+        # The share of the logit that a constant part has moves into the bias.
+        bias.add_(per_response @ (shift - self.shift))
+        weight.copy_(torch.where(scale > 0, per_response / scale.clamp(min=1e-30), 0))
+        self.shift.copy_(shift)
         self.scale.copy_(scale)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from skdpnet.base.map_estimator import PartEstimator, places_of, stack_parts
-from skdpnet.parts.initialisation import cluster_parts, moments
-from skdpnet.parts.maxima import part_maxima
-from skdpnet.parts.responses import part_responses
-from skdpnet.parts.soft_assign.sinkhorn import anneal, pieces, select_distinct
-from skdpnet.regions import RegionGrid
-from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
-from skdpnet.storage.large_arrays import allocate
-from skdpnet.utils.validation import Number, check_labels, check_parameters
+from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.parts.initialisation import cluster_parts
+from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
+from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
+from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
+from skdpnet.parts.standardisation import standardisation
+from skdpnet.persistence.checks import (
+    check_array,
+    check_parts_per_map,
+    check_whitenings,
+)
+from skdpnet.regions.whitening import fit_whitening
+from skdpnet.utils.validation import Number
 
 __all__ = ["SoftAssignParts"]
 
 # Cosine of whitened detectors above which they find the same regions.
 _MAX_COSINE = 0.7
-# A response that varies less over the training set is constant but for rounding.
-_LEAST_DEVIATION = 1e-6
 
 
 class SoftAssignParts(PartEstimator):
@@ -135,11 +135,17 @@ class SoftAssignParts(PartEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **PartEstimator._parameter_constraints,
+        "n_parts_per_class": [Number(1, whole=True)],
+        "n_components": [Number(1, whole=True), None],
         "n_candidates": [Number(1, whole=True), None],
         "n_rounds": [Number(1, whole=True)],
         "beta_start": [Number(0, above=True)],
         "beta_end": [Number(0, above=True)],
     }
+    _fitted_attributes: ClassVar[tuple[str, ...]] = (
+        *PartEstimator._fitted_attributes,
+        *("parts_", "whitenings_", "n_iter_", "shift_", "scale_"),
+    )
 
     def __init__(
         self,
@@ -161,9 +167,16 @@ class SoftAssignParts(PartEstimator):
         verbose: int = 0,
         random_state=None,
     ):
-        self.backbone = backbone
-        self.strides = strides
-        self.image_size = image_size
+        super().__init__(
+            backbone,
+            strides=strides,
+            image_size=image_size,
+            memory=memory,
+            device=device,
+            precision=precision,
+            num_workers=num_workers,
+            verbose=verbose,
+        )
         self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
         self.n_candidates = n_candidates
@@ -171,11 +184,6 @@ class SoftAssignParts(PartEstimator):
         self.n_rounds = n_rounds
         self.beta_start = beta_start
         self.beta_end = beta_end
-        self.memory = memory
-        self.device = device
-        self.precision = precision
-        self.num_workers = num_workers
-        self.verbose = verbose
         self.random_state = random_state
 
     def fit(self, X, y) -> SoftAssignParts:
@@ -202,7 +210,23 @@ class SoftAssignParts(PartEstimator):
         return self
 
     def fit_transform(self, X, y=None) -> np.ndarray:
-        """Fit and transform, computing the maps once."""
+        """Fit and transform, computing the maps once.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        float32 ndarray of shape (n, P)
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError, skdpnet.images.ImageError
+            As `fit`.
+        """
         return self._standardise(self._learn(X, y))
 
     def transform(self, X) -> np.ndarray:
@@ -219,22 +243,62 @@ class SoftAssignParts(PartEstimator):
             training set (mean 0, variance 1/P), so that a row's length is about 1
             and a linear classifier's ``C`` means the same for every number of parts.
             A part that responded alike to all training images gives 0.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or X is unusable.
+        skdpnet.images.ImageError
+            Names the first item of X that is no readable image.
         """
-        check_is_fitted(self)
-        return self._describe(self._pieces(X))
+        return super().transform(X)
 
-    def _descriptors(self, responses: list[torch.Tensor]) -> np.ndarray:
-        maxima = [own.amax(dim=1).numpy() for own in responses]
+    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        """Compute the cosines of parts and regions; see `PartEstimator`."""
+        return [
+            one_map.responses(detectors)
+            for one_map, detectors in self._whitened_with_parts(maps)
+        ]
+
+    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
+        """Compute standardised maxima over the regions; see `PartEstimator`."""
+        maxima = [on_map.amax(dim=1).numpy() for on_map in responses]
         return self._standardise(np.hstack(maxima))
-
-    @property
-    def _sharpness(self) -> None:
-        return None
 
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
-        self._forget()
-        check_parameters(self)
+        maps, labels = self._begin_fit(X, y)
+        n_candidates = self._check_candidates()
+        random = check_random_state(self.random_state)
+        shares = share_parts(self.n_parts_per_class, len(maps))
+        self.whitenings_, parts, maxima, rounds = [], [], [], []
+        for feature_map, grid, share in zip(maps, self.grids_, shares, strict=True):
+            whitening = fit_whitening(feature_map, grid, self.n_components, random)
+            of_map, maxima_of_map, n_rounds = self._learn_map(
+                WhitenedFeatureMap(
+                    whitening, grid, whitening(feature_map, grid, self.memory)
+                ),
+                labels,
+                share,
+                n_candidates * share // self.n_parts_per_class,
+                random,
+            )
+            self.whitenings_.append(whitening)
+            parts.append(of_map)
+            maxima.append(maxima_of_map)
+            rounds.append(n_rounds)
+        self.parts_ = stack_parts(parts)
+        self.part_classes_, self.part_maps_ = classes_and_maps(
+            shares, len(self.classes_)
+        )
+        self.n_iter_ = max(rounds)
+        b = np.hstack(maxima)
+        self.shift_, self.scale_ = standardisation(b)
+        return b
+
+    def _check_candidates(self) -> int:
         q = self.n_parts_per_class
         n_candidates = 3 * q if self.n_candidates is None else self.n_candidates
         if n_candidates < q:
@@ -242,47 +306,11 @@ class SoftAssignParts(PartEstimator):
                 f"n_candidates={n_candidates} leaves nothing to choose "
                 f"n_parts_per_class={q} parts from: it must be at least as large."
             )
-        y = check_labels(self, X, y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        n_classes = len(self.classes_)
-        if n_classes < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two classes to tell apart; y "
-                f"has {n_classes} class(es): {self.classes_.tolist()!r}."
-            )
-        maps = self._maps(X, reset=True)
-        random = check_random_state(self.random_state)
-        self.grids_ = self._grids()
-        shares = self._parts_a_map()
-        self.whitenings_, parts, maxima, rounds = [], [], [], []
-        for own, grid, share in zip(maps, self.grids_, shares, strict=True):
-            whitening = fit_whitening(own, grid, self.n_components, random)
-            learned, responded, n_rounds = self._learn_map(
-                _Map(whitening, grid, whitening(own, grid, self.memory)),
-                labels,
-                share,
-                n_candidates * share // q,
-                random,
-            )
-            self.whitenings_.append(whitening)
-            parts.append(learned)
-            maxima.append(responded)
-            rounds.append(n_rounds)
-        self.parts_ = stack_parts(parts)
-        self.part_classes_, self.part_maps_ = places_of(shares, n_classes)
-        self.n_iter_ = max(rounds)
-
-        b = np.hstack(maxima)
-        self.shift_, deviation = moments(b)
-        varies = deviation > _LEAST_DEVIATION
-        # A part that never varies is switched off rather than blown up.
-        length = np.where(varies, deviation, np.inf) * np.sqrt(len(deviation))
-        self.scale_ = (1 / length).astype(np.float32)
-        return b
+        return n_candidates
 
     def _learn_map(
         self,
-        one: _Map,
+        feature_map: WhitenedFeatureMap,
         labels: np.ndarray,
         n_parts: int,
         n_candidates: int,
@@ -291,95 +319,62 @@ class SoftAssignParts(PartEstimator):
         """Learn one map's parts: their detectors, maxima on X, and the rounds taken."""
         n_classes = len(self.classes_)
         candidates = cluster_parts(
-            one.whitened,
-            one.whitening,
+            feature_map.whitened,
+            feature_map.whitening,
             labels,
             n_classes,
-            one.grid,
+            feature_map.grid,
             n_candidates,
             random,
         )
-        maxima = one.maxima(candidates)
+        maxima = feature_map.maxima(candidates)
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
         parts, rounds = [], []
         for label in range(n_classes):
-            mine = labels == label
-            own = slice(label * n_candidates, (label + 1) * n_candidates)
-            merit = maxima[mine, own].mean(0) - maxima[~mine, own].mean(0)
-            first = candidates[own]
-            first = first[select_distinct(first, merit, n_parts, _MAX_COSINE)]
-            refined, n_rounds = anneal(one.regions(mine, self.memory), first, betas)
+            of_class = labels == label
+            numbers = slice(label * n_candidates, (label + 1) * n_candidates)
+            merit = maxima[of_class, numbers].mean(0) - maxima[~of_class, numbers].mean(
+                0
+            )
+            detectors = candidates[numbers]
+            chosen = select_distinct(detectors, merit, n_parts, _MAX_COSINE)
+            regions = feature_map.regions(of_class, self.memory)
+            refined, n_rounds = anneal(regions, detectors[chosen], betas)
             parts.append(refined)
             rounds.append(n_rounds)
         learned = np.concatenate(parts)
-        return learned, one.maxima(learned), max(rounds)
+        return learned, feature_map.maxima(learned), max(rounds)
 
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
-    def _respond(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
-        return [one.responses(parts) for one, parts in self._whitened(maps)]
-
-    def _activate(self, maps: list[np.ndarray]) -> np.ndarray:
-        maxima = [one.maxima(parts) for one, parts in self._whitened(maps)]
+    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
+        maxima = [
+            one_map.maxima(detectors)
+            for one_map, detectors in self._whitened_with_parts(maps)
+        ]
         return self._standardise(np.hstack(maxima))
 
-    def _whitened(self, maps: list[np.ndarray]) -> Iterator[tuple[_Map, np.ndarray]]:
-        """Yield each map of a few images, whitened, and the parts that live on it."""
-        for i, (given, whitening, grid) in enumerate(
+    def _whitened_with_parts(
+        self, maps: list[np.ndarray]
+    ) -> Iterator[tuple[WhitenedFeatureMap, np.ndarray]]:
+        """Yield each map of some images, whitened, and the parts that live on it."""
+        for i, (feature_map, whitening, grid) in enumerate(
             zip(maps, self.whitenings_, self.grids_, strict=True)
         ):
             depth = whitening.projection.shape[1]
-            parts = self.parts_[self.part_maps_ == i, :depth]
-            whitened = whitening(given, grid, self.memory)
-            yield _Map(whitening, grid, whitened), parts
+            detectors = self.parts_[self.part_maps_ == i, :depth]
+            whitened = whitening(feature_map, grid, self.memory)
+            yield WhitenedFeatureMap(whitening, grid, whitened), detectors
 
+    def _check_fitted_state(self, state: dict[str, Any]) -> None:
+        super()._check_fitted_state(state)
+        check_parts_per_map(state)
+        depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
+        n_parts = len(state["part_classes_"])
+        check_array("parts_", state["parts_"], (n_parts, max(depths)))
+        check_array("shift_", state["shift_"], (n_parts,))
+        check_array("scale_", state["scale_"], (n_parts,))
 
-@dataclass(frozen=True)
-class _Map:
-    """One feature map of some images, whitened, with the regions on it."""
-
-    whitening: Whitening
-    grid: RegionGrid
-    whitened: WhitenedMaps
-
-    def responses(self, parts: np.ndarray) -> torch.Tensor:
-        """Cosines (n, R, P) of the regions with parts, which have unit rows."""
-        cells, lengths, norms, offset = self._tensors(slice(None))
-        detectors = torch.from_numpy(parts)
-        return part_responses(cells, lengths, norms, offset, detectors, self.grid)
-
-    def maxima(self, parts: np.ndarray) -> np.ndarray:
-        """Maxima of the responses over the regions, (n, P)."""
-        n_images, detectors = len(self.whitened.cells), torch.from_numpy(parts)
-        out = np.empty((n_images, len(parts)), np.float32)
-        for piece in pieces(n_images, self.whitened.cells[0].size):
-            maxima, _ = part_maxima(
-                *self._tensors(piece), detectors, self.grid, beta=None
-            )
-            out[piece] = maxima.numpy()
-        return out
-
-    def regions(self, mine: np.ndarray, folder: str | os.PathLike | None) -> np.ndarray:
-        """Form the unit (or zero) descriptors of some images' regions, (n, R, K).
-
-        They are in a file in the folder where they are large; see `allocate`.
-        """
-        some = WhitenedMaps(*(array[mine] for array in self.whitened))
-        n, _, depth = some.cells.shape
-        out = allocate((n, self.grid.n_regions, depth), np.float32, folder)
-        for piece in pieces(n, self.grid.n_regions * depth):
-            few = WhitenedMaps(*(array[piece] for array in some))
-            # Cosines with the axes are the coordinates.
-            axes = np.eye(depth, dtype=np.float32)
-            out[piece] = _Map(self.whitening, self.grid, few).responses(axes).numpy()
-        return out
-
-    def _tensors(
-        self, piece: slice
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cells, lengths and norms of some images, and the offset."""
-        cells, lengths, norms = (
-            torch.from_numpy(np.asarray(array[piece])) for array in self.whitened
-        )
-        return cells, lengths, norms, torch.from_numpy(self.whitening.offset)
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "parts_")

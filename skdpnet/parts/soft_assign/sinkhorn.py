@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.preprocessing import normalize
 
-__all__ = ["anneal", "pieces", "select_distinct", "soft_assign"]
+from skdpnet.utils.batching import slices_within
+
+__all__ = ["PIECE_BYTES", "anneal", "select_distinct", "soft_assign"]
 
 # Share of the assignments that still moves when a round counts as the last.
 _LITTLE_CHANGE = 1e-3
-# Responses, or region descriptors, of this many bytes are held at once.
-_PIECE_BYTES = 128 * 2**20
+# Responses or region descriptors of some images take at most so many bytes.
+PIECE_BYTES = 128 * 2**20
 
 
 def soft_assign(
@@ -125,7 +125,7 @@ def select_distinct(
 def anneal(
     regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Assign the regions of a class's images and average them, by turns.
+    """Assign the regions of a class's images and average them, in turn.
 
     Parameters
     ----------
@@ -134,14 +134,14 @@ def anneal(
     detectors : float32 ndarray of shape (q, K)
         Unit rows.
     betas : ndarray
-        Sharpness of the assignment in each round.
+        β of the assignment in each round.
 
     Returns
     -------
     detectors : float32 ndarray of shape (q, K)
         Unit rows.
     n_rounds : int
-        Rounds that were made.
+        Rounds that were needed.
     """
     n_images, n_regions, _ = regions.shape
     assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
@@ -150,35 +150,16 @@ def anneal(
         n_rounds += 1
         sums = np.zeros_like(detectors)
         moved = 0.0
-        for piece in pieces(n_images, regions[0].size):
-            scores = detectors @ regions[piece].swapaxes(1, 2)
+        for images in slices_within(n_images, 4 * regions[0].size, PIECE_BYTES):
+            scores = detectors @ regions[images].swapaxes(1, 2)
             shares = soft_assign(scores, beta).astype(np.float32)
-            moved += float(np.abs(shares - assigned[piece]).sum()) / 2
-            assigned[piece] = shares
-            sums += (shares @ regions[piece]).sum(axis=0)
+            moved += float(np.abs(shares - assigned[images]).sum()) / 2
+            assigned[images] = shares
+            sums += (shares @ regions[images]).sum(axis=0)
         mass = assigned.sum(axis=(0, 2))
-        # Regions that cancel, or none at all, say nothing new about a part.
-        tells = np.linalg.norm(sums, axis=1) > 1e-6 * mass
-        detectors = np.where(tells[:, None], normalize(sums), detectors)
+        # Where the assigned regions cancel, or there are none, the detector stays.
+        has_direction = np.linalg.norm(sums, axis=1) > 1e-6 * mass
+        detectors = np.where(has_direction[:, None], normalize(sums), detectors)
         if moved <= _LITTLE_CHANGE * mass.sum():
             break
     return detectors, n_rounds
-
-
-def pieces(n_images: int, floats_an_image: int) -> Iterator[slice]:
-    """Cut images into pieces that are held in memory at once.
-
-    Parameters
-    ----------
-    n_images : int
-    floats_an_image : int
-        float32 numbers that each image needs.
-
-    Yields
-    ------
-    slice
-        At least one image, and no more than the memory for one piece holds.
-    """
-    at_once = max(1, _PIECE_BYTES // (4 * floats_an_image))
-    for start in range(0, n_images, at_once):
-        yield slice(start, start + at_once)

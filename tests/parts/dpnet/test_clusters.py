@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 
 from skdpnet import DPNetTransformer
 from skdpnet.datasets import make_part_images
-from skdpnet.features.feature_maps import resolve_device
+from skdpnet.utils.devices import resolve_device
 
 N_WORKERS = 2
 LONGEST_WAIT_SECONDS = 120

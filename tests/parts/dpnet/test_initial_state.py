@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV
 
 import skdpnet.parts.dpnet.initial_state
 from skdpnet import DPNetClassifier
-from tests.parts.dpnet.test_several_maps import two_maps
+from tests.parts.dpnet.made_maps import two_maps
 
 SETTINGS = {
     "backbone": "precomputed",

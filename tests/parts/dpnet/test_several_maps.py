@@ -17,32 +17,7 @@ from skdpnet import (
     SoftAssignParts,
     best_regions,
 )
-
-SETTINGS = {
-    "backbone": "precomputed",
-    "n_parts_per_class": 5,
-    "region_scales": (0.25, 0.5),
-    "random_state": 0,
-}
-
-
-def two_maps(n, seed=0):
-    """Noise; class 1 has a mark on the fine map, class 2 one on the coarse map."""
-    random = np.random.default_rng(seed)
-    kind = np.dtype([("map0", "f4", (8, 8, 14)), ("map1", "f4", (4, 4, 18))])
-    X = np.empty(n, kind)
-    X["map0"] = random.normal(size=(n, 8, 8, 14))
-    X["map1"] = random.normal(size=(n, 4, 4, 18))
-    y = np.arange(n) % 3
-    where = np.stack([random.integers(8, size=n), random.integers(8, size=n)], 1)
-    where[y == 2] //= 2
-    for i in range(n):
-        row, column = where[i]
-        if y[i] == 1:
-            X["map0"][i, row, column, 2] += 16
-        elif y[i] == 2:
-            X["map1"][i, row, column, 7] += 16
-    return X, y, where
+from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 
 
 @pytest.fixture(scope="module")
@@ -209,5 +184,5 @@ def test_extracted_maps_are_as_good_as_images(tmp_path, backbone):
 @pytest.mark.parametrize("strides", [(), "16", (0,), (1.5,), 16])
 def test_unusable_strides_are_told(strides):
     images = np.zeros((2, 32, 32, 3), np.uint8)
-    with pytest.raises(ValueError, match="strides must be None or a sequence"):
+    with pytest.raises(ValueError, match="strides must be a sequence of whole numbers"):
         FeatureMaps(strides=strides).fit(images)

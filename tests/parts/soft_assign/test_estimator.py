@@ -206,7 +206,7 @@ def test_fit_transform_is_fit_then_transform():
 def test_pieces_do_not_change_the_result(monkeypatch):
     X, y, _ = planted_images()
     whole = estimator().fit(X, y).transform(X)
-    monkeypatch.setattr("skdpnet.parts.soft_assign.sinkhorn._PIECE_BYTES", 1)
+    monkeypatch.setattr("skdpnet.parts.soft_assign.sinkhorn.PIECE_BYTES", 1)
     assert_allclose(estimator().fit(X, y).transform(X), whole, atol=1e-3)
 
 

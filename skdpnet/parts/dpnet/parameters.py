@@ -1,8 +1,16 @@
-"""The parameters that both DP-Net estimators have, documented once."""
+"""The parameters of both DP-Net estimators: documentation, bounds, constructor."""
 
 from __future__ import annotations
 
-__all__ = ["with_parameters"]
+import os
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.parts.dpnet.objective import PENALTIES
+from skdpnet.utils.validation import Number, OneOf
+
+__all__ = ["DPNetParameters", "with_parameters"]
 
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
@@ -114,6 +122,99 @@ ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
         The trained net; ``net_.module_`` is the part model.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only."""
+
+
+class DPNetParameters(PartEstimator):
+    """The constructor of `DPNetClassifier` and `DPNetTransformer`."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **PartEstimator._parameter_constraints,
+        **{f"{name}_weight": [Number(0)] for name in PENALTIES},
+        "n_parts_per_class": [Number(1, whole=True)],
+        "n_components": [Number(1, whole=True), None],
+        "beta": [Number(0, above=True), None],
+        "assignment_temperature": [Number(0, above=True)],
+        "specificity_form": [OneOf(("absolute", "square", "signed"))],
+        "C": [Number(0, above=True)],
+        "ridge": [Number(0, above=True)],
+        "label_smoothing": [Number(0, below=1)],
+        "dropout": [Number(0, below=1)],
+        "max_epochs": [Number(0, whole=True)],
+        "lr": [Number(0, above=True)],
+        "classifier_lr": [Number(0, above=True)],
+        "batch_size": [Number(1, whole=True)],
+        "validation_fraction": [Number(0, above=True, below=1), None],
+        "n_iter_no_change": [Number(1, whole=True)],
+    }
+
+    def __init__(
+        self,
+        backbone: str | Callable = "efficientnet_lite0",
+        *,
+        strides: Sequence[int] | None = (16, 32),
+        image_size: int | None = None,
+        region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        n_parts_per_class: int = 20,
+        n_components: int | None = 256,
+        beta: float | None = 40.0,
+        orthogonality_weight: float = 0.0,
+        assignment_weight: float = 0.0,
+        assignment_temperature: float = 0.1,
+        specificity_weight: float = 0.0,
+        specificity_form: str = "absolute",
+        C: float = 1.0,
+        ridge: float = 0.0005,
+        label_smoothing: float = 0.1,
+        dropout: float = 0.2,
+        max_epochs: int = 10,
+        lr: float = 2e-3,
+        classifier_lr: float = 0.1,
+        batch_size: int = 64,
+        validation_fraction: float | None = None,
+        n_iter_no_change: int = 5,
+        class_weight: dict | str | None = None,
+        memory: str | os.PathLike | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        num_workers: int = 2,
+        callbacks: Sequence | None = None,
+        net_params: dict | None = None,
+        verbose: int = 0,
+        random_state=None,
+    ):
+        super().__init__(
+            backbone,
+            strides=strides,
+            image_size=image_size,
+            memory=memory,
+            device=device,
+            precision=precision,
+            num_workers=num_workers,
+            verbose=verbose,
+        )
+        self.region_scales = region_scales
+        self.n_parts_per_class = n_parts_per_class
+        self.n_components = n_components
+        self.beta = beta
+        self.orthogonality_weight = orthogonality_weight
+        self.assignment_weight = assignment_weight
+        self.assignment_temperature = assignment_temperature
+        self.specificity_weight = specificity_weight
+        self.specificity_form = specificity_form
+        self.C = C
+        self.ridge = ridge
+        self.label_smoothing = label_smoothing
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.classifier_lr = classifier_lr
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.random_state = random_state
 
 
 def with_parameters(cls):

@@ -1,0 +1,122 @@
+"""Maps, regions or features that the user computed: checks, and their range."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import validate_data
+
+from skdpnet.utils.batching import slices_of
+
+__all__ = ["check_precomputed", "rescale_to_float32"]
+
+_DTYPES = [np.float32, np.float64, np.float16]
+# Images whose numbers are checked together: scikit-learn's check for NaN in float16
+# makes temporary arrays of a byte a number.
+_IMAGES_AT_ONCE = 64
+# Binary exponents of the largest number in an image's maps between which nothing needs
+# to be rescaled: about 1e-4 to 1e6. All of float16's large numbers lie between them,
+# and would lose their small neighbours if they were scaled.
+_LEAST_EXPONENT, _LARGEST_EXPONENT = -13, 20
+
+
+def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.ndarray]:
+    """Check arrays that take the place of images.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Messages name its class; its `n_features_in_` is set or compared.
+    X : array-like
+        Maps n×H×W×D, regions n×R×D or features n×D, or several maps as
+        `FeatureMaps.transform` gives them: a structured array with a field a map.
+    reset : bool
+        Whether the estimator is being fitted, so that `n_features_in_` is set.
+
+    Returns
+    -------
+    list of ndarray
+        One array for each map, with the number of dimensions that X has.
+
+    Raises
+    ------
+    ValueError
+        If X has other dimensions, an empty axis, NaN or infinite numbers, or another
+        number of features than in `fit`.
+    """
+    names = getattr(getattr(X, "dtype", None), "names", None)
+    if names is not None:
+        return [_check_field(estimator, X, name) for name in names]
+    if isinstance(X, (list, tuple)):
+        # How deeply lists are nested shows only in the array that is made of them.
+        X = check_array(X, dtype=None, allow_nd=True, ensure_2d=False)
+    if len(getattr(X, "shape", (1, 1))) < 3:
+        X = validate_data(
+            estimator, X, dtype=_DTYPES, reset=reset, ensure_all_finite=False
+        )
+        return [_check_finite(estimator, X, "X")]
+    X = check_array(
+        X, dtype=_DTYPES, allow_nd=True, estimator=estimator, ensure_all_finite=False
+    )
+    if X.ndim > 4:
+        raise ValueError(
+            'backbone="precomputed" takes maps n×H×W×D, regions n×R×D or features '
+            f"n×D, got an array of {X.ndim} dimensions."
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X has an empty axis: its shape is {X.shape}.")
+    if reset:
+        estimator.n_features_in_ = X.shape[-1]
+    return [_check_finite(estimator, X, "")]
+
+
+def _check_field(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarray:
+    """Check one map of a structured array."""
+    maps = X[name]
+    if maps.ndim != 4 or 0 in maps.shape:
+        raise ValueError(
+            f"field {name!r} of X must hold maps n×H×W×D, but its shape is "
+            f"{maps.shape}."
+        )
+    maps = check_array(
+        maps,
+        dtype=_DTYPES,
+        allow_nd=True,
+        estimator=estimator,
+        input_name=name,
+        ensure_all_finite=False,
+    )
+    return _check_finite(estimator, maps, name)
+
+
+def _check_finite(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarray:
+    """Check that all numbers are finite, some images at a time, and return X."""
+    for images in slices_of(len(X), _IMAGES_AT_ONCE):
+        assert_all_finite(
+            X[images], estimator_name=type(estimator).__name__, input_name=name
+        )
+    return X
+
+
+def rescale_to_float32(maps: np.ndarray) -> np.ndarray:
+    """Rescale images whose maps are very small or large; descriptors have no scale.
+
+    The squares of such numbers would leave the range of float32, or their differences
+    would fall below a tolerance.
+
+    Parameters
+    ----------
+    maps : float ndarray of shape (n, H, W, D)
+
+    Returns
+    -------
+    ndarray of shape (n, H, W, D)
+        `maps` itself where no image needs it. Images are multiplied by powers of two,
+        so that no digit changes.
+    """
+    largest = maps.max(axis=(1, 2, 3), keepdims=True)
+    peak = np.maximum(largest, -maps.min(axis=(1, 2, 3), keepdims=True))
+    _, exponent = np.frexp(peak)
+    exponent[(exponent >= _LEAST_EXPONENT) & (exponent <= _LARGEST_EXPONENT)] = 0
+    return np.ldexp(maps, -exponent) if exponent.any() else maps

@@ -1,0 +1,114 @@
+"""Steps of a fit that need only the part model: maxima, classifier, seeds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from skdpnet.parts.dpnet.model import PartModel
+from skdpnet.parts.standardisation import standardisation
+from skdpnet.training.dataset import MapDataset
+from skdpnet.utils.batching import slices_of
+
+__all__ = ["fit_classifier", "seeded_generators", "standardise", "training_maxima"]
+
+_IMAGES_AT_ONCE = 64
+
+ClassifierFit = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]
+]
+
+
+def fit_classifier(
+    model: PartModel, train: MapDataset, device: torch.device, fit: ClassifierFit
+) -> None:
+    """Standardise the descriptor for the parts as they are, and fit V on it.
+
+    Parameters
+    ----------
+    model : PartModel
+        Changed in place.
+    train : MapDataset
+    device : torch.device
+        Where the maxima are computed.
+    fit : callable
+        Takes descriptors (n, P), labels (n,), weights (n,) and the number of classes,
+        and returns coefficients (C, P) and intercepts (C,).
+    """
+    maxima = training_maxima(model.eval(), train.maps, device)
+    descriptors = standardise(model, maxima)
+    n_classes = len(model.classifier.bias)
+    coef, intercept = fit(descriptors, train.labels, train.weights, n_classes)
+    with torch.no_grad():
+        model.classifier.weight.copy_(torch.from_numpy(coef))
+        model.classifier.bias.copy_(torch.from_numpy(intercept))
+
+
+def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
+    """Standardise a model's descriptor on the maxima of its training set.
+
+    Parameters
+    ----------
+    model : PartModel
+        Changed in place; its logits stay.
+    maxima : float32 ndarray of shape (n, P)
+
+    Returns
+    -------
+    float32 ndarray of shape (n, P)
+        The descriptors of the training set.
+    """
+    shift, scale = standardisation(maxima)
+    tensors = (torch.from_numpy(array).to(model.shift) for array in (shift, scale))
+    model.set_standardisation(*tensors)
+    return (maxima - shift) * scale
+
+
+def training_maxima(
+    model: PartModel, maps: Sequence[Sequence], device: torch.device
+) -> np.ndarray:
+    """Compute the maxima b of all parts on a training set.
+
+    Parameters
+    ----------
+    model : PartModel
+    maps : sequence of sequences of arrays or tensors
+        For each map the fields of a `WhitenedMaps` of n images.
+    device : torch.device
+
+    Returns
+    -------
+    float32 ndarray of shape (n, P)
+    """
+    out = []
+    for images in slices_of(len(maps[0][0]), _IMAGES_AT_ONCE):
+        batch = [
+            [torch.as_tensor(array[images]).to(device) for array in fields]
+            for fields in maps
+        ]
+        with torch.inference_mode():
+            out.append(model.maxima(batch).cpu().numpy())
+    return np.concatenate(out)
+
+
+@contextlib.contextmanager
+def seeded_generators(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators that dropout draws from, and restore them at the end.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        Where the model is trained; generators of other devices are left alone.
+    """
+    other_devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices=other_devices, device_type=device.type):
+        # torch.manual_seed would seed the generators of all devices.
+        torch.default_generator.manual_seed(seed)
+        for other in other_devices:
+            state = torch.Generator(other).manual_seed(seed).get_state()
+            torch.get_device_module(other).set_rng_state(state, other)
+        yield

@@ -1,0 +1,169 @@
+"""Fitted attributes and parameters as JSON trees and named arrays, and back.
+
+Nothing in such a tree names code: JSON gives numbers, text and the few tagged kinds
+that `decode` lists.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.whitening import Whitening
+
+__all__ = ["Encoder", "UnsavableError", "decode"]
+
+_DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"),
+    *("uint64", "float16", "float32", "float64"),
+)
+_LAST_CODE_POINT = 0x10FFFF
+
+
+class UnsavableError(ValueError):
+    """A value has no form in the file."""
+
+
+class Encoder:
+    """Turns values into JSON trees and named arrays.
+
+    Attributes
+    ----------
+    tensors : dict of str to ndarray
+        The arrays met so far, C-contiguous.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, np.ndarray] = {}
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """Encode a value.
+
+        Parameters
+        ----------
+        value : None, bool, number, str, list, tuple, dict, array, Whitening, RegionGrid
+            Or any nesting of these; NumPy scalars keep their type.
+        name : str
+            Arrays within are called this, or this and a suffix.
+
+        Returns
+        -------
+        JSON value
+            What JSON lacks is an object of one key, its kind; see `decode`.
+
+        Raises
+        ------
+        UnsavableError
+        """
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, np.generic):
+            self._put(name, np.asarray(value))
+            return {"scalar": name}
+        if isinstance(value, float) and not np.isfinite(value):
+            return {"float": str(value)}
+        if isinstance(value, (int, float)):
+            return value
+        if isinstance(value, (list, tuple)):
+            items = [self(item, f"{name}.{i}") for i, item in enumerate(value)]
+            return {"tuple": items} if isinstance(value, tuple) else items
+        if isinstance(value, dict):
+            pairs = enumerate(value.items())
+            return {"dict": [self._pair(pair, name, i) for i, pair in pairs]}
+        if isinstance(value, np.ndarray):
+            return self._array(value, name)
+        if isinstance(value, Whitening):
+            mean = self(value.mean, f"{name}.mean")
+            return {"whitening": [mean, self(value.projection, f"{name}.projection")]}
+        if isinstance(value, RegionGrid):
+            windows = [[int(h), int(w)] for h, w in value.windows]
+            return {"grid": [int(value.height), int(value.width), windows]}
+        raise UnsavableError(f"objects of type {type(value).__name__} are not saved")
+
+    def _pair(self, pair: tuple[Any, Any], name: str, place: int) -> list:
+        key, value = pair
+        # Words tell more than numbers; other keys could make two names the same.
+        word = isinstance(key, str) and key.isidentifier()
+        inner = f"{name}.{key if word else place}"
+        return [self(key, f"{inner}/key"), self(value, inner)]
+
+    def _array(self, array: np.ndarray, name: str) -> Any:
+        if array.dtype.kind == "O" and all(isinstance(v, str) for v in array.flat):
+            return {"objects": array.tolist()}
+        if array.dtype.kind == "U" and array.ndim:
+            native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            # As code points: a width that JSON claimed would be memory for nothing.
+            codes = native.view(np.uint32).reshape(*array.shape, -1)
+            self._put(name, codes)
+            return {"text": name}
+        if array.flags.f_contiguous and not array.flags.c_contiguous:
+            # Matrix products round differently in the other memory layout.
+            self._put(name, array.T)
+            return {"transposed": name}
+        self._put(name, array)
+        return {"array": name}
+
+    def _put(self, name: str, array: np.ndarray) -> None:
+        if array.dtype.name not in _DTYPES:
+            raise UnsavableError(f"arrays of dtype {array.dtype} are not saved")
+        self.tensors[name] = np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """Turn what `Encoder` gave back into the value.
+
+    Parameters
+    ----------
+    tree : JSON value
+    tensors : dict of str to ndarray
+
+    Returns
+    -------
+    value
+        Arrays are copies.
+
+    Raises
+    ------
+    ValueError
+        If the tree is not one of `Encoder`'s, or names an array that is not there;
+        others of Python's own for trees that were made up.
+    """
+
+    def named(name: str) -> np.ndarray:
+        if name not in tensors:
+            raise ValueError(f"the tensor {name!r} is missing")
+        return tensors[name].copy()
+
+    match tree:
+        case None | bool() | int() | float() | str():
+            return tree
+        case list():
+            return [decode(item, tensors) for item in tree]
+        case {"tuple": list(items)}:
+            return tuple(decode(items, tensors))
+        case {"dict": list(items)}:
+            return dict(decode(items, tensors))
+        case {"float": "inf" | "-inf" | "nan" as text}:
+            return float(text)
+        case {"scalar": str(name)}:
+            return named(name)[()]
+        case {"array": str(name)}:
+            return named(name)
+        case {"transposed": str(name)}:
+            return named(name).T
+        case {"text": str(name)}:
+            codes = named(name)
+            if codes.dtype != np.uint32 or codes.max(initial=0) > _LAST_CODE_POINT:
+                raise ValueError(f"the tensor {name!r} holds no text")
+            return codes.view(f"U{codes.shape[-1]}")[..., 0]
+        case {"objects": list(texts)}:
+            return np.array([*map(str, texts)], dtype=object)
+        case {"whitening": [mean, projection]}:
+            return Whitening(decode(mean, tensors), decode(projection, tensors))
+        case {"grid": [int(height), int(width), list(windows)]}:
+            return RegionGrid(
+                height, width, tuple((int(h), int(w)) for h, w in windows)
+            )
+    raise ValueError(f"there is an entry of an unknown kind: {str(tree)[:80]}")
