@@ -1,9 +1,9 @@
-"""How good parts and explanations are, each measure with what chance would give.
+"""Measures of how good parts and explanations are, each with its value by chance.
 
-Where parts are found: `pointing_game`, `part_hits`, `part_purity`, `consistency` and
-`stability`, beside `random_regions`. What a decision rests on: `deletion_curve`,
-`insertion_curve`, `response_drop`, `parts_to_keep` and `parts_to_flip`. What parts
-repeat: `redundancy`.
+Localisation of parts: `pointing_game`, `part_hits`, `part_purity`, `consistency` and
+`stability`, compared with `random_regions`. Faithfulness to the decision:
+`deletion_curve`, `insertion_curve`, `response_drop`, `parts_to_keep` and
+`parts_to_flip`. Similarity of the parts to one another: `redundancy`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ __all__ = [
     "area_under",
     "consistency",
     "deletion_curve",
-    "resize_boxes",
     "insertion_curve",
     "mask_pixels",
     "part_hits",
@@ -43,6 +42,7 @@ __all__ = [
     "pointing_game",
     "random_regions",
     "redundancy",
+    "resize_boxes",
     "response_drop",
     "stability",
 ]

@@ -1,4 +1,4 @@
-"""Regions drawn blindly: what measures of places give by chance."""
+"""Regions drawn at random, from which localisation measures get their chance level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from skdpnet.regions import RegionGrid
 from skdpnet.utils.validation import check_whole
 
-__all__ = ["random_regions", "same_size"]
+__all__ = ["draw_same_size", "random_regions"]
 
 
 def random_regions(
@@ -23,33 +23,47 @@ def random_regions(
     part_maps: ArrayLike | None = None,
     like: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Draw regions blindly: what the measures of places give by chance.
+    """Draw regions at random, to find what a localisation measure gives by chance.
 
     Parameters
     ----------
     grids : sequence of RegionGrid
-        Regions of each map: an estimator's ``grids_``.
+        The regions of each feature map: an estimator's ``grids_``.
     n_images, n_parts : int
         n and P.
     random_state : int, RandomState or None, default=None
     part_maps : int array-like of shape (P,), default=None
-        Map of each part: each part's regions are drawn from its own map. None: from
-        the regions of all maps, all alike.
+        The feature map of each part, an estimator's ``part_maps_``: a part's regions
+        are drawn from its own map. None: they are drawn from the regions of all maps,
+        with equal probabilities.
     like : int array-like of shape (n, P), default=None
-        Numbers of regions in the parts' own maps, `BestRegions.regions`: the regions
-        drawn have the same sizes, so that only their places are by chance. Needs
-        `part_maps` where there are several maps.
+        Numbers of regions in the grids of the parts' own maps, such as
+        `BestRegions.regions`: the regions drawn have the same sizes, so that only
+        their positions are random. Needs `part_maps` if there are several maps.
 
     Returns
     -------
     float64 ndarray of shape (n, P, 4)
-        (left, top, right, bottom) in shares of the maps' sides;
-        `skdpnet.images.geometry.Geometry` brings them to an image's pixels.
+        (left, top, right, bottom) as shares of the map's sides;
+        `skdpnet.images.geometry.Geometry` converts them to an image's pixels.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, or there is no such map or region.
+
+    See Also
+    --------
+    skdpnet.best_regions : The regions that the parts respond to most.
+    pointing_game, part_hits : Localisation measures to compare with chance.
+
+    Examples
+    --------
+    >>> from skdpnet.metrics import random_regions
+    >>> from skdpnet.regions import RegionGrid
+    >>> grid = RegionGrid.from_scales(7, 7, (0.15, 0.45))
+    >>> random_regions([grid], n_images=10, n_parts=3, random_state=0).shape
+    (10, 3, 4)
     """
     random = check_random_state(random_state)
     n = check_whole("n_images", n_images, 0)
@@ -66,24 +80,24 @@ def random_regions(
         raise ValueError(
             f"part_maps must hold {p} numbers of maps, from 0 to {len(grids) - 1}."
         )
-    wanted = None if like is None else np.asarray(like)
-    if wanted is not None and wanted.shape != (n, p):
-        raise ValueError(f"like must have the shape ({n}, {p}), got {wanted.shape}.")
-    out = np.empty((n, p, 4))
+    examples = None if like is None else np.asarray(like)
+    if examples is not None and examples.shape != (n, p):
+        raise ValueError(f"like must have the shape ({n}, {p}), got {examples.shape}.")
+    drawn_boxes = np.empty((n, p, 4))
     for i, grid in enumerate(grids):
-        own = maps == i
-        if wanted is None:
-            drawn = random.randint(grid.n_regions, size=(n, int(own.sum())))
+        on_map = maps == i
+        if examples is None:
+            regions = random.randint(grid.n_regions, size=(n, int(on_map.sum())))
         else:
-            drawn = same_size(grid, wanted[:, own], random)
-        out[:, own] = grid.boxes()[drawn]
-    return out
+            regions = draw_same_size(grid, examples[:, on_map], random)
+        drawn_boxes[:, on_map] = grid.boxes()[regions]
+    return drawn_boxes
 
 
-def same_size(
+def draw_same_size(
     grid: RegionGrid, regions: np.ndarray, random: np.random.RandomState
 ) -> np.ndarray:
-    """Draw for each region one of its window's size, each place alike.
+    """Draw for each region another of the same size, all positions equally likely.
 
     Parameters
     ----------
@@ -94,7 +108,7 @@ def same_size(
     Returns
     -------
     int ndarray of the same shape
-        May by chance be the same regions.
+        A region that is drawn may happen to be the original one.
 
     Raises
     ------

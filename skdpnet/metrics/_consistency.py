@@ -1,4 +1,4 @@
-"""Whether a part means the same in all images, and under noise."""
+"""Whether a part shows the same true part in all images, and under noise."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skdpnet.metrics._validation import mask
+from skdpnet.metrics._validation import check_mask
 
 __all__ = ["add_noise", "consistency", "stability"]
 
-# Of red, green and blue, 0 to 1: what networks for ImageNet divide by.
+# Standard deviations of red, green and blue over ImageNet, for a range from 0 to 1:
+# the normalisation that networks for ImageNet expect divides by them.
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
@@ -21,7 +22,7 @@ def consistency(
     active: ArrayLike | None = None,
     threshold: float = 0.8,
 ) -> np.ndarray:
-    """Tell which parts show the same true part in most images.
+    """Return which parts show the same true part in most images.
 
     A part is consistent if there is a true part that lies in its box in at least
     `threshold` of the images in which that true part is visible.
@@ -29,8 +30,9 @@ def consistency(
     Parameters
     ----------
     hits : bool array-like of shape (n, P, K)
-        See `part_hits`.
+        Which of the K true parts each part's box contains, see `part_hits`.
     visible : bool array-like of shape (n, K)
+        Which true parts are visible in each image.
     active : bool array-like of shape (n, P), default=None
         Which images count for which part; None: all. See the notes.
     threshold : float in (0, 1], default=0.8
@@ -38,22 +40,27 @@ def consistency(
     Returns
     -------
     bool ndarray of shape (P,)
-        Its mean is the score. False for a part that no image counts for. By chance:
-        that of the hits of `random_regions`.
+        Its mean is the score. A part for which no image counts is not consistent. For
+        the chance level, pass the hits of `random_regions`.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, or the threshold is outside (0, 1].
 
+    See Also
+    --------
+    stability : Whether parts keep their true parts when images get noise.
+    part_purity : A graded measure, on the images of largest response.
+
     Notes
     -----
-    In [1]_ a part belongs to one class, and the class's test images count:
+    In [1]_ each part belongs to one class, and only that class's test images count:
     ``active = y[:, None] == part_classes``, with boxes of 72×72 of 224×224 pixels
-    (`resize_boxes`). Parts that classes share have no class of their own. For those,
-    let the images count in which a part is present, such as ``transform(X) > 0``.
-    This conditions on what the model answers instead of on the truth: such scores are
-    not to be put beside those of the paper.
+    (`resize_boxes`). Parts that several classes share belong to none of them. For such
+    parts, count the images in which a part is present, such as ``transform(X) > 0``.
+    This depends on the model's output instead of the labels, so such scores cannot be
+    compared with those of the paper.
 
     References
     ----------
@@ -67,49 +74,54 @@ def consistency(
     >>> consistency(hits, [[True], [True]])
     array([ True, False])
     """
-    hits = mask("hits", hits, (None, None, None))
+    hits = check_mask("hits", hits, (None, None, None))
     n, n_parts, n_true = hits.shape
-    visible = mask("visible", visible, (n, n_true))
-    counts = _active(active, (n, n_parts))
+    visible = check_mask("visible", visible, (n, n_true))
+    counts = _check_active(active, (n, n_parts))
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}.")
-    found = (hits & visible[:, None] & counts[:, :, None]).sum(0)
-    seen = counts.T.astype(np.intp) @ visible.astype(np.intp)
-    return ((seen > 0) & (found / np.maximum(1, seen) >= threshold)).any(1)
+    n_hits = (hits & visible[:, None] & counts[:, :, None]).sum(0)
+    n_visible = counts.T.astype(np.intp) @ visible.astype(np.intp)
+    often = n_hits / np.maximum(1, n_visible) >= threshold
+    return ((n_visible > 0) & often).any(1)
 
 
 def stability(
     hits: ArrayLike, hits_again: ArrayLike, *, active: ArrayLike | None = None
 ) -> float:
-    """Measure how often parts show the same true parts when images get noise.
+    """Measure how often parts show the same true parts after images get noise.
 
     Parameters
     ----------
     hits : bool array-like of shape (n, P, K)
-        See `part_hits`.
+        Which of the K true parts each part's box contains, see `part_hits`.
     hits_again : bool array-like of shape (n, P, K)
-        Of the same images with noise, see `add_noise`.
+        The hits in the same images with noise, see `add_noise`.
     active : bool array-like of shape (n, P), default=None
         Which pairs of image and part count, as in `consistency`; None: all.
 
     Returns
     -------
     float
-        Share of the pairs that hit the same of all K true parts. A pair that hits
-        none counts as stable if it hits none again, so that boxes on the background
-        are stable: see it beside `consistency`. By chance: that of two draws of
-        `random_regions`.
+        Share of the pairs whose hits are the same for all K true parts. A pair without
+        any hit counts as stable if it has none again, so boxes on the background are
+        stable: report it together with `consistency`. For the chance level, pass the
+        hits of two draws of `random_regions`.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, or no pair counts.
 
+    See Also
+    --------
+    consistency : Whether parts show the same true part in all images.
+
     References
     ----------
     Q. Huang et al., "Evaluation and Improvement of Interpretability for
-    Self-Explainable Part-Prototype Networks", ICCV 2023. There a class's own
-    parts count in its images, see `consistency`.
+    Self-Explainable Part-Prototype Networks", ICCV 2023. There only the parts of an
+    image's own class count, see `consistency`.
 
     Examples
     --------
@@ -117,9 +129,9 @@ def stability(
     >>> stability([[[True, False]], [[True, True]]], [[[True, False]], [[True, False]]])
     0.5
     """
-    hits = mask("hits", hits, (None, None, None))
-    again = mask("hits_again", hits_again, hits.shape)
-    counts = _active(active, hits.shape[:2])
+    hits = check_mask("hits", hits, (None, None, None))
+    again = check_mask("hits_again", hits_again, hits.shape)
+    counts = _check_active(active, hits.shape[:2])
     if not counts.any():
         raise ValueError("no pair of image and part counts: none is active.")
     return float((hits == again).all(2)[counts].mean())
@@ -140,8 +152,8 @@ def add_noise(
         RGB.
     sigma : float, default=0.2
         Standard deviation of the normal noise, in units of the pixels' standard
-        deviations over ImageNet (0.229, 0.224, 0.225 of the range): networks see it
-        so, after normalisation.
+        deviations over ImageNet (0.229, 0.224 and 0.225 of the range), which is the
+        scale of the normalised images that networks take.
     clip : float, default=0.25
         The noise is clipped to ±clip, in the same units.
     random_state : int, RandomState or None, default=None
@@ -154,11 +166,24 @@ def add_noise(
     Raises
     ------
     ValueError
-        If the images are not of that shape and dtype, or sigma or clip is negative.
+        If the images do not have that shape and dtype, or sigma or clip is negative.
+
+    See Also
+    --------
+    stability : The measure that compares the parts with and without noise.
 
     References
     ----------
-    Q. Huang et al., as in `stability`, which has no rounding.
+    Q. Huang et al., as in `stability`, who do not round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdpnet.metrics import add_noise
+    >>> grey = np.full((1, 2, 3), 128, np.uint8)
+    >>> noisy = add_noise(grey, random_state=0)
+    >>> noisy.shape, bool(abs(noisy.astype(int) - 128).max() <= 15)
+    ((1, 2, 3), True)
     """
     pixels = np.asarray(images)
     if pixels.dtype != np.uint8 or pixels.ndim < 3 or pixels.shape[-1] != 3:
@@ -171,14 +196,18 @@ def add_noise(
             raise ValueError(f"{name} must be 0 or more, got {value!r}.")
     random = check_random_state(random_state)
     unit = 255 * np.array(_IMAGENET_STD)
-    out = np.empty_like(pixels)
-    # One image at a time: the noise of all would take eight times their memory.
-    every = pixels.reshape(-1, *pixels.shape[-3:])
-    for image, noisy in zip(every, out.reshape(every.shape), strict=True):
+    noisy_pixels = np.empty(pixels.shape, np.uint8)
+    # The noise is drawn image by image: that of all images at once would take eight
+    # times their memory.
+    batch = pixels.reshape(-1, *pixels.shape[-3:])
+    noisy_batch = noisy_pixels.reshape(batch.shape)
+    for image, noisy in zip(batch, noisy_batch, strict=True):
         noise = random.normal(scale=sigma, size=image.shape).clip(-clip, clip)
         noisy[:] = np.rint(image + noise * unit).clip(0, 255)
-    return out
+    return noisy_pixels
 
 
-def _active(active: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ones(shape, bool) if active is None else mask("active", active, shape)
+def _check_active(active: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
+    if active is None:
+        return np.ones(shape, bool)
+    return check_mask("active", active, shape)

@@ -1,4 +1,4 @@
-"""How well regions agree with known parts."""
+"""How well regions agree with the true parts of the images."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdpnet.metrics._validation import finite, mask
+from skdpnet.metrics._validation import check_finite, check_mask
 from skdpnet.utils.validation import check_whole
 
 __all__ = [
-    "resize_boxes",
     "part_hits",
     "part_purity",
     "pointing_game",
+    "resize_boxes",
 ]
 
 
 def pointing_game(boxes: ArrayLike, targets: Sequence[ArrayLike]) -> np.ndarray:
-    """Tell for each image whether a box points at one of its targets.
+    """Return for each image whether a box points at one of its targets.
 
-    A box points at a target in which its centre lies.
+    A box points at a target that contains the box's centre.
 
     Parameters
     ----------
     boxes : array-like of shape (n, 4)
-        (left, top, right, bottom), one an image.
+        (left, top, right, bottom), a box for each image.
     targets : sequence of n array-likes of shape (k_i, 4)
-        True boxes of each image, in the same pixels; there may be none.
+        True boxes of each image, in the same pixels; k_i may be 0.
 
     Returns
     -------
     bool ndarray of shape (n,)
-        Its mean is the pointing game's score. By chance: that of `random_regions`,
-        about the share of the image that the targets cover.
+        Its mean is the score of the pointing game. For the chance level, pass boxes
+        of `random_regions`: it is about the share of the image that the targets cover.
 
     Raises
     ------
     ValueError
         If the numbers of boxes and of images differ.
+
+    See Also
+    --------
+    part_hits : Which true parts the boxes of many parts contain.
+    random_regions : Boxes by chance.
 
     References
     ----------
@@ -65,33 +70,41 @@ def pointing_game(boxes: ArrayLike, targets: Sequence[ArrayLike]) -> np.ndarray:
 
 
 def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
-    """Tell which known parts lie in the box of which part, in each image.
+    """Return which true parts the box of each learned part contains, in each image.
 
-    The base of `part_purity`, `consistency` and `stability`.
+    `part_purity`, `consistency` and `stability` are computed from these hits.
 
     Parameters
     ----------
     boxes : array-like of shape (n, P, 4)
         (left, top, right, bottom) of each part's region in each image.
     truths : array-like of shape (n, K, 2) or (n, K, 4)
-        Points (x, y) or boxes of K true parts, in the same pixels; of a box its
-        centre counts. NaN in all numbers of a true part that is not visible.
+        Points (x, y) or boxes of K true parts, in the same pixels; a box stands for
+        its centre. All numbers of a true part that is not visible are NaN.
 
     Returns
     -------
     bool ndarray of shape (n, P, K)
-        Whether the true part's point is in the box, edges included; False where it
-        is not visible.
+        Whether the true part's point lies in the box or on its edge; False where the
+        true part is not visible.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, a box has NaN or a true part has some.
+        If the shapes do not fit, a box holds NaN, or only some numbers of a true part
+        are NaN.
+
+    See Also
+    --------
+    part_purity, consistency, stability : Measures on these hits.
+    resize_boxes : Give all boxes the same size first.
+    random_regions : Boxes by chance.
 
     Notes
     -----
-    A larger box hits more. The papers therefore give all boxes one size, see
-    `resize_boxes`; the comparison with `random_regions` of the same sizes needs none.
+    A larger box hits more. The papers therefore give all boxes the same size, see
+    `resize_boxes`; a comparison with `random_regions` of the same sizes is fair
+    without that.
 
     Examples
     --------
@@ -100,7 +113,7 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
     >>> part_hits([[[0, 0, 4, 4]]], [[[1, 3], [5, 3], [np.nan, np.nan]]])
     array([[[ True, False, False]]])
     """
-    boxes = _boxes(boxes, 3)
+    boxes = _check_boxes(boxes, 3)
     truths = np.asarray(truths, dtype=np.float64)
     if truths.ndim != 3 or truths.shape[2] not in (2, 4):
         raise ValueError(
@@ -109,8 +122,8 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
         )
     if len(boxes) != len(truths):
         raise ValueError(f"boxes of {len(boxes)} images but truths of {len(truths)}.")
-    known = np.isfinite(truths)
-    unclear = np.argwhere(~known.all(2) & ~np.isnan(truths).all(2))
+    finite = np.isfinite(truths)
+    unclear = np.argwhere(~finite.all(2) & ~np.isnan(truths).all(2))
     if len(unclear):
         i, k = unclear[0].tolist()
         raise ValueError(
@@ -120,41 +133,47 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
     x, y = np.moveaxis(truths.reshape(*truths.shape[:2], -1, 2).mean(2), 2, 0)
     x, y = x[:, None], y[:, None]
     left, top, right, bottom = (edge[..., None] for edge in np.moveaxis(boxes, 2, 0))
-    # Comparisons with NaN are False.
+    # Comparisons with NaN are False, so what is not visible is never hit.
     return (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
 
 
 def part_purity(
     hits: ArrayLike, visible: ArrayLike, responses: ArrayLike, n_top: int = 10
 ) -> np.ndarray:
-    """Measure how far each part means one true part.
+    """Measure how exclusively each part stands for one true part.
 
-    Of the images that a part responds to most, the share in which a true part is
-    in its box, of those in which that true part is visible; for the true part of
-    which it is largest.
+    Take the images that a part responds to most and, for each true part, those of
+    them in which it is visible: the share of these in which the part's box contains
+    it. The purity is the largest of these shares over the true parts.
 
     Parameters
     ----------
     hits : bool array-like of shape (n, P, K)
-        See `part_hits`.
+        Which of the K true parts each part's box contains, see `part_hits`.
     visible : bool array-like of shape (n, K)
+        Which true parts are visible in each image.
     responses : array-like of shape (n, P)
         Largest response of each part in each image.
     n_top : int, default=10
-        How many images of each part count; all, where there are fewer. Of equal
-        responses, the first images'.
+        How many images count for each part; if there are fewer, all of them do. Among
+        equal responses the first images are taken.
 
     Returns
     -------
     float64 ndarray of shape (P,)
-        0 where the images of a part show no true part. By chance: that of the same
-        responses with the hits of `random_regions`. It is well above the share of one
-        true part's hits, as the best of K counts.
+        0 for a part whose images show no true part. For the chance level, pass the
+        hits of `random_regions` with the same responses. It is well above the share
+        of images in which a single true part is hit, as the best of K counts.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or n_top is no number above 0.
+        If the shapes do not fit, a response is not finite, or n_top is not a whole
+        number of at least 1.
+
+    See Also
+    --------
+    consistency : Whether parts show the same true part in all images.
 
     References
     ----------
@@ -169,38 +188,49 @@ def part_purity(
     >>> part_purity(hits, [[True, True]] * 3, [[0.9], [0.2], [0.5]], n_top=2)
     array([1.])
     """
-    hits = mask("hits", hits, (None, None, None))
+    hits = check_mask("hits", hits, (None, None, None))
     n, n_parts, n_true = hits.shape
-    visible = mask("visible", visible, (n, n_true))
-    responses = finite("responses", responses, 2)
+    visible = check_mask("visible", visible, (n, n_true))
+    responses = check_finite("responses", responses, 2)
     if responses.shape != (n, n_parts):
         raise ValueError(
             f"responses must have the shape ({n}, {n_parts}), got {responses.shape}."
         )
     n_top = check_whole("n_top", n_top, 1)
     top = np.argsort(-responses, axis=0, kind="stable")[:n_top]
-    seen = visible[top]  # (n_top, P, K)
-    found = seen & hits[top, np.arange(n_parts)]
-    return (found.sum(0) / np.maximum(1, seen.sum(0))).max(axis=1, initial=0.0)
+    visible_in_top = visible[top]  # (n_top, P, K)
+    hits_in_top = visible_in_top & hits[top, np.arange(n_parts)]
+    shares = hits_in_top.sum(0) / np.maximum(1, visible_in_top.sum(0))
+    return shares.max(axis=1, initial=0.0)
 
 
 def resize_boxes(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
-    """Give boxes one size, around their centres.
+    """Replace boxes by squares of a fixed size around their centres.
 
-    For measures that larger boxes would win: `part_purity` in its paper has boxes of
-    32/224, `consistency` of 72/224 of the network's square.
+    For measures that larger boxes would win: the paper of `part_purity` has boxes of
+    32/224 of the side of the network's square input, that of `consistency` of 72/224.
 
     Parameters
     ----------
     boxes : array-like of shape (..., 4)
         (left, top, right, bottom).
     side : float, or array-like that broadcasts to the boxes' leading axes
-        In units of the boxes; one number an image has the shape (n, 1).
+        In units of the boxes. A side for each image has the shape (n, 1).
 
     Returns
     -------
     float64 ndarray of shape (..., 4)
-        They may reach over the image's edges.
+        They may extend beyond the image.
+
+    Raises
+    ------
+    ValueError
+        If the boxes have no last axis of length 4, are not finite or end before they
+        begin, or a side is not a finite number above 0.
+
+    See Also
+    --------
+    part_hits : Which true parts boxes contain.
 
     Examples
     --------
@@ -208,7 +238,7 @@ def resize_boxes(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
     >>> resize_boxes([[10, 10, 30, 50]], 8)
     array([[16., 26., 24., 34.]])
     """
-    boxes = _boxes(boxes, np.ndim(boxes))
+    boxes = _check_boxes(boxes, np.ndim(boxes))
     half = np.asarray(side, dtype=np.float64) / 2
     if not np.isfinite(half).all() or (half <= 0).any():
         raise ValueError(f"side must be above 0, got {side!r}.")
@@ -217,16 +247,16 @@ def resize_boxes(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:
     return np.concatenate([centres - half, centres + half], axis=-1)
 
 
-def _boxes(values: ArrayLike, ndim: int) -> np.ndarray:
-    boxes = finite("boxes", values, ndim)
+def _check_boxes(values: ArrayLike, ndim: int) -> np.ndarray:
+    boxes = check_finite("boxes", values, ndim)
     if ndim == 0 or boxes.shape[-1] != 4:
         raise ValueError(
             "boxes need a last axis of length 4 (left, top, right, bottom), got the "
             f"shape {boxes.shape}."
         )
-    inside_out = np.argwhere((boxes[..., 2:] < boxes[..., :2]).any(-1))
-    if len(inside_out):
-        where = tuple(inside_out[0].tolist())
+    inverted = np.argwhere((boxes[..., 2:] < boxes[..., :2]).any(-1))
+    if len(inverted):
+        where = tuple(inverted[0].tolist())
         raise ValueError(
             f"the box {boxes[where].tolist()} at {where} ends before it begins: boxes "
             "are (left, top, right, bottom)."

@@ -1,4 +1,4 @@
-"""Faithfulness: cover the region that a part was found in, and see it respond less."""
+"""Faithfulness: cover a part's region and measure how far its response falls."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skdpnet.backbones.loading import load_backbone
-from skdpnet.explanations.contributions import best_regions
+from skdpnet.explanations.localisation import best_regions
 from skdpnet.explanations.readout import find_parts
-from skdpnet.features.feature_maps import resolve_device
 from skdpnet.images.collection import as_images
-from skdpnet.metrics._chance import same_size
+from skdpnet.metrics._chance import draw_same_size
+from skdpnet.utils.batching import slices_within
+from skdpnet.utils.devices import resolve_device
 from skdpnet.utils.validation import part_numbers
 
 __all__ = ["ResponseDrop", "response_drop"]
 
-# Covered images go through the network in pieces of about this many bytes.
-_BYTES = 1 << 27
+# Covered images go through the network in batches of at most this many bytes.
+_BATCH_BYTES = 1 << 27
 # Standard deviation of the blur, as a share of the covered box's side.
 _SIGMA = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class ResponseDrop:
-    """What parts respond less by when a region is covered.
+    """How far responses of parts fall when a region of the image is covered.
 
     Attributes
     ----------
     best : float64 ndarray of shape (n, k)
-        Response before less response after, cosines, with the part's best region
-        covered.
+        Response (a cosine) in the original image minus response in the image in which
+        the part's best region is covered.
     random : float64 ndarray of shape (n, k)
-        With another region covered, drawn by chance.
+        The same with a random region of that size covered instead.
     before : float64 ndarray of shape (n, k)
-        The responses in the images as they are.
+        The responses in the original images.
     """
 
     best: np.ndarray
@@ -51,7 +52,7 @@ class ResponseDrop:
 
     @property
     def mean_random(self) -> float:
-        """Mean of `random`: what chance gives."""
+        """Mean of `random`: the chance level."""
         return float(self.random.mean())
 
 
@@ -62,24 +63,26 @@ def response_drop(
     *,
     random_state: int | np.random.RandomState | None = None,
 ) -> ResponseDrop:
-    """Cover the region a part was found in, and see how far its response falls.
+    """Cover each part's best region and measure how far the part's response falls.
 
-    A box that shows what a part responds to is one without which the part responds
-    less. In the square that the network sees, the pixels of the box give way to a blur
-    of those around it, by normalised convolution [1]_, and the largest response in the
-    whole image is taken again: it falls little where the part is elsewhere too.
+    If a box shows what a part responds to, the part must respond less without it. In
+    the square image that the network takes, the pixels of the box are replaced by a
+    blur of those around it, by normalised convolution [1]_. Then the part's largest
+    response in the whole image is computed again. It falls little if what the part
+    responds to is elsewhere in the image as well.
 
     Parameters
     ----------
     estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
-        Or a Pipeline that starts with one, or a fitted search of these. Nothing is
-        kept in its `memory` of the covered images.
+        Or a Pipeline that starts with one, or a fitted search over these. Feature maps
+        of covered images are not stored in its `memory`.
     X : images
+        As the estimator's `transform` takes them.
     parts : int array-like of shape (n, k)
-        Numbers of k parts of each image, such as those of largest contribution.
+        Numbers of k parts for each image, such as those of largest contribution.
     random_state : int, RandomState or None, default=None
-        Draws the regions to compare with: of the same size on the same map, each
-        place alike, the best region's own among them.
+        Draws the regions to compare with: of the same size and on the same feature
+        map, all positions equally likely, that of the best region included.
 
     Returns
     -------
@@ -90,17 +93,21 @@ def response_drop(
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it has no parts or takes precomputed features, or `parts` has not the shape
-        (n, k).
+        If the estimator has no parts or takes precomputed features, or `parts` does
+        not hold whole numbers in the shape (n, k).
     IndexError
         If there is no such part.
     skdpnet.images.ImageError
         If an image cannot be read.
 
+    See Also
+    --------
+    skdpnet.best_regions : The regions that are covered.
+    deletion_curve : How the score falls as the pixels of a heat map are removed.
+
     Notes
     -----
-    2·n·k images go through the network. That boxes need such a test is shown in
-    [2]_.
+    2·n·k images go through the network. [2]_ shows why boxes need such a test.
 
     References
     ----------
@@ -108,90 +115,108 @@ def response_drop(
        1993.
     .. [2] R. Xu-Darme et al., "Sanity Checks for Patch Visualisation in
        Prototype-Based Image Classification", CVPR Workshops 2023 (arXiv 2302.08508).
+
+    Examples
+    --------
+    >>> from skdpnet import DPNetClassifier
+    >>> from skdpnet.datasets import make_part_images
+    >>> from skdpnet.metrics import response_drop
+    >>> birds = make_part_images(8, n_classes=2, image_size=64, random_state=0)
+    >>> model = DPNetClassifier(
+    ...     image_size=64, n_parts_per_class=2, max_epochs=0, random_state=0
+    ... ).fit(birds.images, birds.target)
+    >>> drop = response_drop(model, birds.images[:2], [[0, 1], [0, 1]], random_state=0)
+    >>> drop.best.shape, drop.random.shape
+    ((2, 2), (2, 2))
     """
     fitted, _ = find_parts(estimator)
-    if fitted._takes_features():
+    if fitted.is_precomputed:
         raise ValueError(
             "response_drop covers regions of images, but this estimator takes "
             "precomputed features: fit one on images."
         )
     images = as_images(X)
-    asked = _checked(parts, len(images), len(fitted.part_maps_))
-    found = best_regions(fitted, X)
+    numbers = _check_parts(parts, len(images), len(fitted.part_maps_))
+    original = best_regions(fitted, X)
     rows = np.arange(len(images))[:, None]
-    before = found.responses[rows, asked].astype(np.float64)
+    before = original.responses[rows, numbers].astype(np.float64)
     random = check_random_state(random_state)
-    boxes = _boxes(fitted, asked, found.regions[rows, asked], random)
-    # The covered images are seen once: the folder of maps is no place for them.
-    forgetful = copy.copy(fitted)
-    forgetful.memory = None
-    n_covered = boxes.shape[1] * boxes.shape[2]
+    boxes = _boxes(fitted, numbers, original.regions[rows, numbers], random)
+    # Each covered image is used once, so its feature maps are not worth storing.
+    without_memory = copy.copy(fitted)
+    without_memory.memory = None
+    n_copies = boxes.shape[1] * boxes.shape[2]
     size = _input_size(fitted)
-    at_once = max(1, _BYTES // max(1, n_covered * 3 * size**2))
     after = np.empty(boxes.shape[:-1])
-    for start in range(0, len(images), at_once):
-        some = range(start, min(start + at_once, len(images)))
-        covered = np.concatenate(
-            [_covered(images.network_input(i, size)[0], boxes[i]) for i in some]
-        )
-        if len(covered):
-            responses = best_regions(forgetful, covered).responses
-            responses = responses.reshape(len(some), 2, -1, responses.shape[1])
-            own = asked[some.start : some.stop, None, :, None]
-            found_again = np.take_along_axis(responses, own, axis=3)
-            after[some.start : some.stop] = found_again[..., 0]
+    if n_copies:
+        for batch in slices_within(len(images), n_copies * 3 * size**2, _BATCH_BYTES):
+            covered = np.concatenate(
+                [
+                    _covered(images.network_input(i, size)[0], boxes[i])
+                    for i in range(batch.start, batch.stop)
+                ]
+            )
+            responses = best_regions(without_memory, covered).responses
+            responses = responses.reshape(*after[batch].shape, -1)
+            columns = numbers[batch, None, :, None]
+            after[batch] = np.take_along_axis(responses, columns, axis=3)[..., 0]
     drops = before[:, None] - after
     return ResponseDrop(drops[:, 0], drops[:, 1], before)
 
 
-def _checked(parts: ArrayLike, n: int, n_parts: int) -> np.ndarray:
-    """Numbers of parts, (n, k)."""
-    given = np.asarray(parts)
-    if given.ndim != 2 or len(given) != n:
+def _check_parts(parts: ArrayLike, n: int, n_parts: int) -> np.ndarray:
+    """Return the numbers of the parts, (n, k)."""
+    numbers = np.asarray(parts)
+    if numbers.ndim != 2 or len(numbers) != n:
         raise ValueError(
             f"parts must have the shape ({n}, k), k parts of each image, got "
-            f"{given.shape}."
+            f"{numbers.shape}."
         )
-    if given.dtype.kind not in "iu":
-        raise ValueError(f"parts must hold whole numbers, got dtype {given.dtype}.")
-    return part_numbers(given, n_parts).reshape(given.shape)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"parts must hold whole numbers, got dtype {numbers.dtype}.")
+    return part_numbers(numbers, n_parts).reshape(numbers.shape)
 
 
 def _boxes(
-    fitted, asked: np.ndarray, regions: np.ndarray, random: np.random.RandomState
+    fitted, numbers: np.ndarray, regions: np.ndarray, random: np.random.RandomState
 ) -> np.ndarray:
-    """Boxes (n, 2, k, 4), in shares of the square: the best, and some of their size."""
-    boxes = np.empty((len(asked), 2, asked.shape[1], 4))
-    maps = fitted.part_maps_[asked]
+    """Return the boxes to cover, (n, 2, k, 4), as shares of the square image's sides.
+
+    The second axis has the best region and a random region of its size.
+    """
+    boxes = np.empty((len(numbers), 2, numbers.shape[1], 4))
+    maps = fitted.part_maps_[numbers]
     for i, grid in enumerate(fitted.grids_):
         row, column = np.nonzero(maps == i)
-        own = regions[row, column]
-        boxes[row, 0, column] = grid.boxes()[own]
-        boxes[row, 1, column] = grid.boxes()[same_size(grid, own, random)]
+        best = regions[row, column]
+        boxes[row, 0, column] = grid.boxes()[best]
+        boxes[row, 1, column] = grid.boxes()[draw_same_size(grid, best, random)]
     return boxes
 
 
 def _covered(square: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Copy a square image (m, s, s, 3), each time with one of the boxes covered."""
+    """Return copies (m, s, s, 3) of a square image, each with one box covered."""
     edges = np.rint(boxes.reshape(-1, 4) * len(square)).astype(int)
     copies = np.repeat(square[None], len(edges), axis=0)
     for copied, (left, top, right, bottom) in zip(copies, edges, strict=True):
-        copied[top:bottom, left:right] = _surroundings(
+        copied[top:bottom, left:right] = _blurred_surroundings(
             square, slice(top, bottom), slice(left, right)
         )
     return copies
 
 
-def _surroundings(square: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """Blur what is around a box into it: nothing of its own pixels remains."""
+def _blurred_surroundings(
+    square: np.ndarray, rows: slice, columns: slice
+) -> np.ndarray:
+    """Return a box filled with the blur of the pixels outside it only."""
     outside = np.ones(square.shape[:2])
     outside[rows, columns] = 0
     if not outside.any():
         return np.rint(square.mean(axis=(0, 1)))
-    # A Gaussian whose centre may be anywhere in the box still reaches out of it.
+    # Wide enough that a Gaussian centred anywhere in the box extends beyond it.
     sigma = _SIGMA * min(rows.stop - rows.start, columns.stop - columns.start)
-    place = np.arange(len(square))
-    blur = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+    position = np.arange(len(square))
+    blur = np.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     down, across = blur[rows], blur[columns].T
     weights = down @ outside @ across
     colours = down @ np.moveaxis(square * outside[..., None], 2, 0) @ across
@@ -199,8 +224,9 @@ def _surroundings(square: np.ndarray, rows: slice, columns: slice) -> np.ndarray
 
 
 def _input_size(fitted) -> int:
-    """Side in pixels of the square that the estimator's network sees."""
-    strides = None if fitted.strides is None else tuple(map(int, fitted.strides))
-    device = resolve_device(fitted.device)
-    backbone = load_backbone(fitted.backbone, fitted.image_size, device, strides)
+    """Return the side in pixels of the square image that the network takes."""
+    extractor = fitted.feature_maps()
+    strides = None if extractor.strides is None else tuple(map(int, extractor.strides))
+    device = resolve_device(extractor.device)
+    backbone = load_backbone(extractor.backbone, extractor.image_size, device, strides)
     return backbone.image_size

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdpnet.metrics._validation import finite
+from skdpnet.metrics._validation import check_finite
+from skdpnet.utils.batching import slices_within
 
 __all__ = ["parts_to_flip", "parts_to_keep"]
 
-# Sums of some images are in memory at a time: as many of these numbers, 32 MB.
-_AT_ONCE = 1 << 22
+# The partial sums of a batch of images take at most this many bytes.
+_BATCH_BYTES = 1 << 25
 
 
 def parts_to_keep(
@@ -24,27 +25,27 @@ def parts_to_keep(
 ) -> np.ndarray:
     """Count the parts that are enough for a decision.
 
-    All parts but these are as present as in an average training image, where the
-    descriptor is 0. Parts are kept in the order of their contribution to what the
-    predicted class's score is larger by than the runner-up's, largest first, until
-    the predicted class has a larger score than every other.
+    All other parts are set to 0 in the descriptor, which is their value in an average
+    training image. Parts are kept in the order of their contribution to the difference
+    between the scores of the predicted class and of the runner-up, the largest first,
+    until the predicted class has a larger score than every other class.
 
     Parameters
     ----------
     coef : array-like of shape (C, P)
     intercept : array-like of shape (C,)
-        The scores are ``descriptors @ coef.T + intercept``, as
-        `skdpnet.explanations.readout.linear_readout` gives them.
+        The scores are ``descriptors @ coef.T + intercept``, with the coefficients of
+        `skdpnet.explanations.readout.linear_readout`.
     descriptors : array-like of shape (n, P)
     order : int array-like of shape (n, P), default=None
-        Another order of each image's parts, such as one by chance:
+        Another order of each image's parts. For the chance level, pass a random one:
         ``np.argsort(random.random(descriptors.shape))``.
 
     Returns
     -------
     int ndarray of shape (n,)
-        0 where the bias alone gives the class. There may be smaller sets of parts
-        that are enough, which do not come first in this order.
+        0 where the bias alone decides for the predicted class. A smaller set of parts
+        may be enough if it does not come first in this order.
 
     Raises
     ------
@@ -54,27 +55,24 @@ def parts_to_keep(
 
     See Also
     --------
-    parts_to_flip : How many must go for the decision to change.
+    parts_to_flip : How many parts must be removed to change the decision.
 
     Notes
     -----
     Compare the sufficient parts of R. Hesse et al., "FunnyBirds: A Synthetic Vision
-    Dataset for a Part-Based Analysis of Explainable AI Methods", ICCV 2023; here no
-    image is redrawn: the parts are the model's own.
+    Dataset for a Part-Based Analysis of Explainable AI Methods", ICCV 2023. Here the
+    parts are those of the model, and no image is redrawn.
 
     Examples
     --------
-    >>> from skdpnet.metrics import parts_to_flip, parts_to_keep
-    >>> coef, intercept = [[2, 1, 1], [0, 0, 0]], [-1, 0]
-    >>> parts_to_keep(coef, intercept, [[1, 1, 1]])
+    >>> from skdpnet.metrics import parts_to_keep
+    >>> parts_to_keep([[2, 1, 1], [0, 0, 0]], [-1, 0], [[1, 1, 1]])
     array([1])
-    >>> parts_to_flip(coef, intercept, [[1, 1, 1]])
-    array([2])
     """
     counts = []
-    for sums in _cumulated(coef, intercept, descriptors, order, removed=False):
-        wins = sums > 0
-        # Of equal scores, which no number of parts tells apart, all parts are kept.
+    for margins in _margins(coef, intercept, descriptors, order, removed=False):
+        wins = margins > 0
+        # Where scores are equal to the end, no number of parts decides: all are kept.
         wins[:, -1] = True
         counts.append(wins.argmax(axis=1))
     return np.concatenate([np.empty(0, np.intp), *counts])
@@ -87,32 +85,46 @@ def parts_to_flip(
     *,
     order: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Count the parts without which a decision changes.
+    """Count the parts whose removal changes a decision.
 
-    Parts are set to what they are in an average training image, where the
-    descriptor is 0, in the order of `parts_to_keep`, until the predicted class no
-    longer has a larger score than every other.
+    Parts are set to 0 in the descriptor, which is their value in an average training
+    image, in the order of `parts_to_keep`, until the predicted class no longer has a
+    larger score than every other class.
 
     Parameters
     ----------
     coef, intercept, descriptors, order
-        As in `parts_to_keep`, which also tells the errors.
+        As in `parts_to_keep`.
 
     Returns
     -------
     int ndarray of shape (n,)
-        From 1; P + 1 where none does: the bias alone, and all on the way to it, gives
-        the class.
+        At least 1; P + 1 where the decision does not change even without any part.
+
+    Raises
+    ------
+    ValueError
+        As in `parts_to_keep`.
+
+    See Also
+    --------
+    parts_to_keep : How many parts are enough for the decision.
+
+    Examples
+    --------
+    >>> from skdpnet.metrics import parts_to_flip
+    >>> parts_to_flip([[2, 1, 1], [0, 0, 0]], [-1, 0], [[1, 1, 1]])
+    array([2])
     """
     counts = []
-    for sums in _cumulated(coef, intercept, descriptors, order, removed=True):
-        lost = sums[:, 1:] <= 0
+    for margins in _margins(coef, intercept, descriptors, order, removed=True):
+        lost = margins[:, 1:] <= 0
         n_parts = lost.shape[1]
         counts.append(np.where(lost.any(1), 1 + lost.argmax(1), n_parts + 1))
     return np.concatenate([np.empty(0, np.intp), *counts])
 
 
-def _cumulated(
+def _margins(
     coef: ArrayLike,
     intercept: ArrayLike,
     descriptors: ArrayLike,
@@ -120,34 +132,35 @@ def _cumulated(
     *,
     removed: bool,
 ) -> Iterator[np.ndarray]:
-    """Yield what the predicted class leads all others by, (n', P + 1).
+    """Yield the predicted class's margin over all others, (n', P + 1), batch by batch.
 
-    Of some images at a time; with the first 0, 1, … P parts alone, or without these.
+    Column k is the margin with the first k parts alone, or without them if `removed`.
     """
-    V, bias, b, chosen = _checked(coef, intercept, descriptors, order)
+    V, bias, b, orders = _checked(coef, intercept, descriptors, order)
     n_classes, n_parts = V.shape
-    at_once = max(1, _AT_ONCE // ((n_parts + 1) * n_classes))
-    for start in range(0, len(b), at_once):
-        own = b[start : start + at_once]
-        scores = own @ V.T + bias
-        rows = np.arange(len(own))
+    bytes_per_image = 8 * (n_parts + 1) * n_classes
+    for batch in slices_within(len(b), bytes_per_image, _BATCH_BYTES):
+        descriptor = b[batch]
+        scores = descriptor @ V.T + bias
+        rows = np.arange(len(descriptor))
         predicted = scores.argmax(axis=1)
-        if chosen is None:
+        if orders is None:
             scores[rows, predicted] = -np.inf
-            leads = (V[predicted] - V[scores.argmax(axis=1)]) * own
-            first = np.argsort(-leads, axis=1, kind="stable")
+            differences = (V[predicted] - V[scores.argmax(axis=1)]) * descriptor
+            ranked = np.argsort(-differences, axis=1, kind="stable")
         else:
-            first = chosen[start : start + at_once]
-        # Without parts is summed from the end, so that the bias alone is left exactly.
-        first = first[:, ::-1] if removed else first
-        sums = np.empty((len(own), n_parts + 1, n_classes))
+            ranked = orders[batch]
+        # Removal is summed up from the last part, so that without any part exactly the
+        # bias remains.
+        ranked = ranked[:, ::-1] if removed else ranked
+        sums = np.empty((len(descriptor), n_parts + 1, n_classes))
         sums[:, 0] = bias
-        sums[:, 1:] = V.T[first]
-        sums[:, 1:] *= np.take_along_axis(own, first, axis=1)[..., None]
+        sums[:, 1:] = V.T[ranked]
+        sums[:, 1:] *= np.take_along_axis(descriptor, ranked, axis=1)[..., None]
         np.cumsum(sums, axis=1, out=sums)
-        of_class = sums[rows, :, predicted]
+        predicted_sums = sums[rows, :, predicted]
         sums[rows, :, predicted] = -np.inf
-        margins = of_class - sums.max(axis=2)
+        margins = predicted_sums - sums.max(axis=2)
         yield margins[:, ::-1] if removed else margins
 
 
@@ -157,8 +170,9 @@ def _checked(
     descriptors: ArrayLike,
     order: ArrayLike | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    V, b = finite("coef", coef, 2), finite("descriptors", descriptors, 2)
-    bias = finite("intercept", intercept, 1)
+    V = check_finite("coef", coef, 2)
+    b = check_finite("descriptors", descriptors, 2)
+    bias = check_finite("intercept", intercept, 1)
     if len(V) < 2 or V.shape[1] == 0:
         raise ValueError(
             "coef must have a row for each of at least two classes, and a column for "
@@ -174,9 +188,9 @@ def _checked(
         )
     if order is None:
         return V, bias, b, None
-    chosen, every = np.asarray(order), np.arange(b.shape[1])
-    if chosen.shape != b.shape or (np.sort(chosen, axis=1) != every).any():
+    orders, parts = np.asarray(order), np.arange(b.shape[1])
+    if orders.shape != b.shape or (np.sort(orders, axis=1) != parts).any():
         raise ValueError(
             f"order must have the shape {b.shape} and hold each part once a row."
         )
-    return V, bias, b, chosen
+    return V, bias, b, orders

@@ -1,4 +1,4 @@
-"""Checks that the measures share: shapes, finite numbers, masks."""
+"""Checks that the measures share: shapes, finite numbers, boolean masks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+__all__ = ["check_finite", "check_mask"]
 
-def finite(name: str, values: ArrayLike, ndim: int) -> np.ndarray:
-    """Return a float64 array of so many axes, none of whose values is NaN or inf."""
+
+def check_finite(name: str, values: ArrayLike, ndim: int) -> np.ndarray:
+    """Return the values as a float64 array; it must be finite and have `ndim` axes."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got the shape {array.shape}.")
@@ -19,15 +21,16 @@ def finite(name: str, values: ArrayLike, ndim: int) -> np.ndarray:
     return array
 
 
-def mask(name: str, values: ArrayLike, shape: Sequence[int | None]) -> np.ndarray:
-    """Return a bool array of a shape, of which None leaves an axis free."""
+def check_mask(name: str, values: ArrayLike, shape: Sequence[int | None]) -> np.ndarray:
+    """Return the values as a bool array of a shape, in which None allows any length."""
     array = np.asarray(values)
     fits = array.ndim == len(shape) and all(
-        wanted in (None, got) for wanted, got in zip(shape, array.shape, strict=True)
+        expected in (None, length)
+        for expected, length in zip(shape, array.shape, strict=True)
     )
     if not fits:
-        wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise ValueError(f"{name} must have the shape ({wanted}), got {array.shape}.")
+        expected = ", ".join("any" if side is None else str(side) for side in shape)
+        raise ValueError(f"{name} must have the shape ({expected}), got {array.shape}.")
     if array.dtype != bool:
         raise ValueError(f"{name} must hold True and False, got dtype {array.dtype}.")
     return array

@@ -1,4 +1,4 @@
-"""Deletion and insertion by hand, on images of few pixels and on photographs."""
+"""Deletion and insertion, on images of few pixels and on photographs."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ import pytest
 from skdpnet import metrics
 
 
-def shares_left(images):
-    """Share of white among the pixels."""
+def share_of_white(images):
+    """Score an image by its share of white pixels."""
     return images.mean(axis=(1, 2, 3)) / 255
 
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 
 
-def test_pixels_go_in_the_order_of_the_heat():
+def test_pixels_are_replaced_in_the_order_of_the_heat():
     heat = np.random.default_rng(0).permutation(64).reshape(8, 8)
     deleted = metrics.mask_pixels(WHITE, heat, 4, blank=0)
     inserted = metrics.mask_pixels(WHITE, heat, 4, blank=0, insertion=True)
     assert deleted.shape == inserted.shape == (5, 8, 8, 3)
     assert deleted.dtype == inserted.dtype == np.uint8
     for step in range(5):
-        taken = heat >= 64 - 16 * step
-        np.testing.assert_array_equal(deleted[step] == 0, np.stack([taken] * 3, -1))
+        replaced = heat >= 64 - 16 * step
+        np.testing.assert_array_equal(deleted[step] == 0, np.stack([replaced] * 3, -1))
         np.testing.assert_array_equal(inserted[step], 255 - deleted[step])
 
 
-def test_curves_and_their_area():
+def test_curves_and_their_areas():
     image = np.zeros((10, 10, 3), np.uint8)
     image[:2] = 255  # a fifth of the image
     heat = np.repeat([[2.0], [1.0]], [2, 8], axis=0)
-    good = metrics.deletion_curve(shares_left, image, heat, blank=0)
+    good = metrics.deletion_curve(share_of_white, image, heat, blank=0)
     np.testing.assert_allclose(good, 0.2 - np.minimum(0.1 * np.arange(11), 0.2))
     assert metrics.area_under(good) == pytest.approx(0.2 * 0.2 / 2)
-    bad = metrics.deletion_curve(shares_left, image, -heat, blank=0)
+    bad = metrics.deletion_curve(share_of_white, image, -heat, blank=0)
     assert metrics.area_under(bad) == pytest.approx(0.2 * 0.8 + 0.2 * 0.2 / 2)
-    found = metrics.insertion_curve(shares_left, image, heat, n_steps=5, blank=0)
-    np.testing.assert_allclose(found, [0, 0.2, 0.2, 0.2, 0.2, 0.2])
-    assert metrics.area_under(found) == pytest.approx(0.2 * 0.9)
+    inserted = metrics.insertion_curve(share_of_white, image, heat, n_steps=5, blank=0)
+    np.testing.assert_allclose(inserted, [0, 0.2, 0.2, 0.2, 0.2, 0.2])
+    assert metrics.area_under(inserted) == pytest.approx(0.2 * 0.9)
 
 
-def test_area_is_of_the_unit_interval():
+def test_the_area_is_over_the_unit_interval():
     assert metrics.area_under([3, 3]) == 3
     assert metrics.area_under([3] * 8) == pytest.approx(3)
     assert metrics.area_under([0, 0, 1]) == 0.25
@@ -52,9 +52,9 @@ def test_area_is_of_the_unit_interval():
         metrics.area_under([1, np.inf])
 
 
-def test_heat_is_interpolated_between_the_cells_middles():
-    # Of two cells the pixels' values are 1, 0.875, 0.625, 0.375, 0.125, 0 and so on:
-    # whole columns go one after the other.
+def test_heat_is_interpolated_between_the_centres_of_the_cells():
+    # With two cells the pixels' values are 1, 0.875, 0.625, 0.375, 0.125, 0 and so on:
+    # whole columns are replaced one after the other.
     image = np.full((6, 8, 3), 255, np.uint8)
     for heat, order in (([[1, 0]], [2, 3, 4, 5]), ([[0, 1]], [5, 4, 3, 2])):
         deleted = metrics.mask_pixels(image, heat, 8, blank=0)
@@ -63,14 +63,14 @@ def test_heat_is_interpolated_between_the_cells_middles():
             assert gone.sum() == step and gone[column]
 
 
-def test_large_heat_maps_are_averaged_not_sampled():
+def test_heat_maps_finer_than_the_image_are_averaged_not_sampled():
     heat = np.zeros((64, 64))
-    heat[8:16, 25] = 1  # far from the middle of pixel (1, 3)
+    heat[8:16, 25] = 1  # far from the centre of pixel (1, 3)
     first = metrics.mask_pixels(WHITE, heat, 64, blank=0)[1]
     assert np.argwhere((first == 0).all(-1)).tolist() == [[1, 3]]
 
 
-def test_where_heat_is_equal_the_order_is_coarse_and_by_chance():
+def test_where_heat_is_equal_the_order_is_coarse_and_random():
     random = np.random.default_rng(0)
     half, edges = [], []
     for _ in range(100):
@@ -83,26 +83,26 @@ def test_where_heat_is_equal_the_order_is_coarse_and_by_chance():
         assert gone.sum() == 512
         half.append(gone)
         edges.append((gone[:, 1:] != gone[:, :-1]).mean())
-    # No place goes before others: nine standard deviations of a mean of 100.
+    # No place is preferred: nine standard deviations of a mean of 100.
     assert np.abs(np.mean(half, axis=0) - 0.5).max() < 0.45
     assert np.mean(half, axis=0).std() == pytest.approx(0.05, abs=0.015)
-    # Neighbours mostly go together; strewn pixels would differ half of the time.
+    # Neighbours mostly go together; scattered pixels would differ half of the time.
     assert np.mean(edges) < 0.2
 
 
-def test_one_cell_says_nothing_of_the_order():
+def test_a_single_cell_leaves_the_order_random():
     image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     gone = (metrics.mask_pixels(image, [[3.0]], 2, blank=255)[1] == 255).all(-1)
     assert 100 < gone[:16].sum() < 412
 
 
-def test_heat_comes_before_chance():
+def test_the_random_order_only_breaks_ties():
     image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     heat = np.zeros((8, 8))
     heat[2:6, 2:6] = 5
     quarter = (metrics.mask_pixels(image, heat, 4, blank=255)[1] == 255).all(-1)
     assert quarter[9:23, 9:23].all()
-    # The next go anywhere around it, on all sides.
+    # The next pixels are anywhere around it, on all sides.
     gone = (metrics.mask_pixels(image, heat, 2, blank=255)[1] == 255).all(-1) & ~quarter
     for side in (gone[:8], gone[24:], gone[:, :8], gone[:, 24:]):
         assert side.any() and not side.all()
@@ -119,7 +119,7 @@ def test_only_the_order_of_the_heat_matters():
         )
 
 
-def test_the_usual_blank_is_the_image_without_its_parts(photographs):
+def test_the_default_blank_is_the_image_without_its_parts(photographs):
     from PIL import Image
 
     image = np.asarray(Image.open(photographs[0][0]))
@@ -137,7 +137,7 @@ def test_the_usual_blank_is_the_image_without_its_parts(photographs):
     )
 
 
-def test_a_blank_may_be_a_colour_or_a_image():
+def test_a_blank_may_be_a_colour_or_an_image():
     colour = metrics.mask_pixels(WHITE, [[1.0]], 1, blank=(1, 2, 3))[1]
     assert (colour == [1, 2, 3]).all()
     other = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
@@ -160,12 +160,12 @@ def test_a_blank_may_be_a_colour_or_a_image():
         ({"blank": 256}, "between 0 and 255"),
         ({"blank": np.nan}, "between 0 and 255"),
         ({"blank": [1, 2]}, "blank must be a number, a colour"),
-        ({"score": lambda images: [1.0]}, "returned 1 of 11 numbers"),
+        ({"score": lambda images: [1.0]}, "returned 1 numbers for 11 images"),
         ({"score": lambda images: [np.nan] * 11}, "what score returned holds nan"),
     ],
 )
-def test_curves_tell_what_is_wrong(changed, message):
-    given = {"score": shares_left, "image": WHITE, "heat": [[1.0]]} | changed
+def test_curves_reject_invalid_arguments(changed, message):
+    arguments = {"score": share_of_white, "image": WHITE, "heat": [[1.0]]} | changed
     for curve in (metrics.deletion_curve, metrics.insertion_curve):
         with pytest.raises(ValueError, match=message):
-            curve(**given)
+            curve(**arguments)
