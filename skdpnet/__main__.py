@@ -1,4 +1,4 @@
-"""The command line: ``python -m skdpnet``; see `skdpnet.cli`."""
+"""The command line, ``python -m skdpnet``; see `skdpnet.cli`."""
 
 from __future__ import annotations
 

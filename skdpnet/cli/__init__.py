@@ -1,8 +1,9 @@
 """The command line: ``python -m skdpnet fit``, ``predict``, ``explain``, ``report``.
 
-Results go to standard output, progress and notes to standard error. One module a
-command; each says in its help which keys its JSON has. Nothing heavy is imported
-before a command runs, so that help and usage errors come at once.
+Results go to standard output; progress bars and notes go to standard error. Each
+command has a module of its own, whose help documents the keys of its JSON output. The
+modules import NumPy, torch and the like only when a command runs, so that help and
+usage errors appear at once.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Sequence
 
 from skdpnet import __version__
 from skdpnet.cli import demo, explain, fit, predict, report
-from skdpnet.cli.errors import as_sentence
+from skdpnet.cli.errors import as_message
 
 __all__ = ["main"]
 
-# What a shell gives for a program that a signal ended: 128 and the signal's number.
-_INTERRUPTED, _BROKEN_PIPE = 130, 141
+# The exit status of a shell for a program that a signal ended is 128 plus the number of
+# the signal: SIGINT and SIGPIPE.
+_INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,53 +30,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Parameters
     ----------
-    arguments : sequence of str, optional
-        Default: those that the program was started with.
+    arguments : sequence of str, default=None
+        None: the arguments that the program was started with.
 
     Returns
     -------
     int
-        Exit status: 0; 1 for an error, told in one line on standard error; 2 for
-        wrong usage, which mostly ends in SystemExit; 130 after Ctrl-C; 141 if nobody
-        reads the output any more.
+        Exit status. 0: success. 1: an error, described in one line on standard error.
+        2: no command was named. 130: interrupted by Ctrl-C. 141: the reader of the
+        output closed it.
 
     Raises
     ------
     SystemExit
-        After help, version and usage errors, as argparse does.
+        By argparse, after help and version with status 0, and after usage errors with
+        status 2.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # File names may hold what the terminal cannot show, and even no text.
+            # File names may hold characters that the terminal cannot show, and bytes
+            # that are not text.
             stream.reconfigure(errors="backslashreplace")
     parser = _parser()
-    chosen = parser.parse_args(arguments)
-    if chosen.command is None:
+    args = parser.parse_args(arguments)
+    if args.command is None:
         parser.print_help(sys.stderr)
         return 2
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            chosen.run(chosen)
+            args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        _end_output()
+        _discard_output()
         return _BROKEN_PIPE
     except Exception as error:
-        sentence = as_sentence(error)
-        if sentence is None:
+        message = as_message(error)
+        if message is None:
             raise
-        _end_output()
-        print(f"error: {sentence}", file=sys.stderr)
+        _discard_output()
+        print(f"error: {message}", file=sys.stderr)
         return 1
     return 0
 
 
-def _end_output() -> None:
-    """Drop what standard output cannot take: Python would try again when it ends."""
+def _discard_output() -> None:
+    """Discard unwritten output if it cannot be written; Python would try at its end."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -82,16 +86,16 @@ def _end_output() -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    """Show a warning in one line, without the code that it came from."""
+    """Print a warning as a single line, without the code that raised it."""
     print(f"warning: {' '.join(str(message).splitlines())}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
-    started_as = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    program = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     parser = argparse.ArgumentParser(
-        prog="skdpnet" if started_as == "skdpnet" else "python -m skdpnet",
-        description="Classify images by learned parts, and see which parts decided.",
-        epilog="Each command explains itself: COMMAND --help.",
+        prog="skdpnet" if program == "skdpnet" else "python -m skdpnet",
+        description="Classify images by learned parts, and show which parts decided.",
+        epilog="Run COMMAND --help for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"skdpnet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

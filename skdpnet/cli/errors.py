@@ -1,4 +1,4 @@
-"""Which exceptions are sentences for the user, and which are bugs."""
+"""Which exceptions are messages for the user, and which are bugs."""
 
 from __future__ import annotations
 
@@ -6,49 +6,50 @@ import re
 import traceback
 from pathlib import Path
 
-__all__ = ["CommandError", "as_sentence"]
+__all__ = ["CommandError", "as_message"]
 
 _PACKAGE = Path(__file__).parents[1]
-# An item's number says nothing where images are named on a command line.
+# The number of an item in X, which means nothing to a user who named image files.
 _ITEM = re.compile(r"^item \d+ \((['\"].*['\"])\): ")
 
 
 class CommandError(Exception):
-    """A command cannot be carried out; the message says why and what to do."""
+    """A command cannot be carried out; the message says why, and what to do."""
 
 
-def as_sentence(error: Exception) -> str | None:
-    """Put an error in one line for the user of the command line.
+def as_message(error: Exception) -> str | None:
+    """Describe an error in one line for the user of the command line.
 
-    A sentence for the user is a `CommandError`, what the operating system says, and
-    what a ``raise`` statement in skdpnet says. All else that goes wrong, NumPy's
-    ValueErrors among it, is a bug.
+    Messages for the user are those of a `CommandError`, of the operating system, and of
+    ``raise`` statements in skdpnet. Any other exception is a bug, for example a
+    ValueError that NumPy raised.
 
     Parameters
     ----------
     error : Exception
-        With its traceback.
+        An exception that was raised, with its traceback.
 
     Returns
     -------
     str or None
-        None: the error is a bug, whose traceback is wanted.
+        None: the error is a bug, and its traceback should be shown.
     """
     if isinstance(error, OSError) and error.strerror:
-        named = f"{error.filename}: " if error.filename else ""
-        text = named + error.strerror
-    elif isinstance(error, (CommandError, OSError)) or _is_ours(error):
+        prefix = f"{error.filename}: " if error.filename else ""
+        text = prefix + error.strerror
+    elif isinstance(error, (CommandError, OSError)) or _raised_by_skdpnet(error):
         text = str(error)
     else:
         return None
     return _ITEM.sub(r"\1: ", " ".join(text.splitlines()))
 
 
-def _is_ours(error: Exception) -> bool:
+def _raised_by_skdpnet(error: Exception) -> bool:
+    """Return whether a ``raise`` statement of this package raised the error."""
     if not isinstance(error, (ValueError, RuntimeError, ImportError)):
         return False
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return False
-    within = Path(frames[-1].filename).is_relative_to(_PACKAGE)
-    return within and (frames[-1].line or "").startswith("raise ")
+    in_package = Path(frames[-1].filename).is_relative_to(_PACKAGE)
+    return in_package and (frames[-1].line or "").startswith("raise ")

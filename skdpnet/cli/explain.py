@@ -1,4 +1,4 @@
-"""``explain``: which parts decided about an image, drawn and in numbers."""
+"""``explain``: which parts decided an image's class, as a figure and in numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import check_output, label_of, load_classifier, show
-from skdpnet.cli.options import add_command, add_common_options, whole
+from skdpnet.cli.options import add_command, add_common_options, whole_number
 from skdpnet.cli.predict import check_images
 
 if TYPE_CHECKING:
@@ -18,56 +18,61 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _DETAILS = """\
-Draws the image with the parts that speak for the class, and prints what each adds
-to the class's score:
+Draws the image with the parts that speak for the class, and prints the
+contribution of each part to the score of the class:
 
   python -m skdpnet explain flowers.skdpnet rose.jpg -o why.png
   python -m skdpnet explain flowers.skdpnet rose.jpg -o why.pdf --against tulip
 
-Boxes are left, top, right, bottom in pixels of the image as a viewer shows it. The
-score is the sum of what all parts add, and the bias; of two classes it is by how much
-the first one's is larger.
+The score is the sum of the contributions of all parts, and the bias. With
+--against it is the difference between the scores of the two classes. Boxes are
+left, top, right, bottom in pixels of the image as a viewer shows it.
 
---json: {path, predicted, class, against, score, bias, parts, other_parts, output};
-parts is a list of {name, contribution, response, box}, the largest contribution first;
-other_parts is what all parts that are not listed add together.
+--json: {path, predicted, class, against, score, bias, parts, other_parts,
+output}; parts is a list of {name, contribution, response, box}, the largest
+contribution first; other_parts is the sum of the contributions of all other
+parts.
 """
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command.
+    """Add the command to the program's parser.
 
     Parameters
     ----------
-    commands : what `ArgumentParser.add_subparsers` gave
+    commands : argparse._SubParsersAction
+        The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
-        commands, "explain", "show which parts decided about an image", _DETAILS
+        commands, "explain", "show which parts decided the class of an image", _DETAILS
     )
-    parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
+    parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
     parser.add_argument("image", metavar="IMAGE", help="image file")
     parser.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="FILE",
-        help="figure; its suffix says the format: .png, .pdf, .svg, .jpg ...",
+        help="file for the figure; its suffix sets the format: .png, .pdf, .svg, .jpg, "
+        "...",
     )
     parser.add_argument(
         "--class",
         dest="class_",
         metavar="NAME",
-        help="explain this class (default: the predicted one)",
+        help="class to explain (default: the predicted class)",
     )
     parser.add_argument(
-        "--against", metavar="NAME", help="explain why the class and not this one"
+        "--against",
+        metavar="NAME",
+        help="explain the difference from the score of this class",
     )
     parser.add_argument(
         "--parts",
-        type=whole(1),
+        type=whole_number(1),
         default=5,
         metavar="N",
-        help="number of parts, at most (default: 5)",
+        help="show at most N parts (default: 5)",
     )
     add_common_options(parser)
     parser.set_defaults(run=_run)
@@ -77,7 +82,7 @@ def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
     _check_format(args.output)
     check_images([args.image])
-    # One image needs no bar.
+    # A progress bar over a single image is useless.
     model = load_classifier(args, args.memory).set_params(verbose=0)
     class_ = None if args.class_ is None else label_of(model, args.class_)
     against = None if args.against is None else label_of(model, args.against)
@@ -93,20 +98,20 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _check_format(path: str) -> None:
-    """Check that a figure can be written in the format of a file's suffix."""
+    """Check that figures can be written in the format that a file's suffix names."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib.backend_bases import FigureCanvasBase
 
-    # PGF needs a TeX installation.
-    known = sorted({*FigureCanvasBase.get_supported_filetypes()} - {"pgf"})
+    # PGF is left out because it needs a TeX installation.
+    suffixes = sorted({*FigureCanvasBase.get_supported_filetypes()} - {"pgf"})
     suffix = os.path.splitext(path)[1]
-    if suffix[1:].lower() not in known:
+    if suffix[1:].lower() not in suffixes:
         has = f"the suffix {suffix!r}" if suffix else "no suffix"
         raise CommandError(
-            f"{path} has {has}, but figures are written as {', '.join(known)}: name "
-            "the file so"
+            f"{path} has {has}, but figures are written as {', '.join(suffixes)}: "
+            "give the file one of these suffixes"
         )
 
 
@@ -137,12 +142,12 @@ def _document(display: ExplanationDisplay, args: argparse.Namespace) -> dict[str
 def _lines(
     document: dict[str, Any], summands: Sequence[tuple[str, float]]
 ) -> list[str]:
-    asked = str(document["class"])
+    explained = str(document["class"])
     if document["against"] is not None:
-        asked += f" rather than {document['against']}"
+        explained += f" rather than {document['against']}"
     lines = [
         f"Predicted: {document['predicted']}",
-        f"Score of {asked}: {document['score']:+.2f}, which is",
+        f"Score of {explained}: {document['score']:+.2f}, the sum of",
     ]
     width = max(len(name) for name, _ in summands)
     parts = document["parts"]

@@ -1,4 +1,4 @@
-"""``fit``: learn a model from class folders, and measure it on what was left out."""
+"""``fit``: learn a model from class folders, and measure it on held-out images."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skdpnet import __version__
-from skdpnet.cli.errors import CommandError, as_sentence
+from skdpnet.cli.errors import CommandError, as_message
 from skdpnet.cli.io import check_output, fingerprints, list_classes, note, show
 from skdpnet.cli.options import (
     add_command,
     add_common_options,
     fraction,
     weight,
-    whole,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -25,30 +25,34 @@ __all__ = ["add_parser"]
 
 _LARGEST_SEED = 2**32 - 1
 _DETAILS = """\
-DIR holds one folder a class, whose name is the class's:
+DIR holds a folder for each class; the folder's name is the name of the class:
 
   python -m skdpnet fit flowers/ -o flowers.skdpnet
 
-A fifth of each class is left out of learning, and accuracy is measured on it. The
-model remembers the content of the images that it learned from, so that `report`
-knows them again, whatever they are called then.
+By default a fifth of the images of each class is held out, and the accuracy is
+measured on them. The model stores digests of the images that it learned from,
+so that `report` recognises them even if they are renamed.
 
---json: {model, classes, n_train, n_test, accuracy, seconds}; accuracy is a share, null
-where nothing was left out; seconds are those of learning, feature maps included.
+--json: {model, classes, n_train, n_test, accuracy, seconds}; accuracy is a
+share, or null if no image is held out; seconds is the time for learning,
+including feature maps.
 """
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command.
+    """Add the command to the program's parser.
 
     Parameters
     ----------
-    commands : what `ArgumentParser.add_subparsers` gave
+    commands : argparse._SubParsersAction
+        The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
         commands, "fit", "learn a model from folders of images", _DETAILS
     )
-    parser.add_argument("images", metavar="DIR", help="folder with a folder a class")
+    parser.add_argument(
+        "images", metavar="DIR", help="folder with a folder for each class"
+    )
     parser.add_argument(
         "-o", "--output", required=True, metavar="MODEL", help="file for the model"
     )
@@ -57,47 +61,47 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=fraction,
         default=0.2,
         metavar="SHARE",
-        help="share of each class that is left out to test on (default: 0.2); "
-        "0: learn from all",
+        help="share of each class that is held out for testing; 0 learns from all "
+        "images (default: 0.2)",
     )
     parser.add_argument(
         "--seed",
-        type=whole(0, _LARGEST_SEED),
+        type=whole_number(0, _LARGEST_SEED),
         default=0,
         metavar="N",
-        help="of what is left out, and of learning (default: 0)",
+        help="random seed of the held-out images and of learning (default: 0)",
     )
     parser.add_argument(
         "--image-size",
-        type=whole(8),
+        type=whole_number(8),
         metavar="PIXELS",
-        help="side of the square that the network sees (default: its usual one, 224 "
-        "for efficientnet_lite0)",
+        help="side of the square that images are resized to (default: the network's "
+        "usual size, 224 for efficientnet_lite0)",
     )
     parser.add_argument(
         "--backbone",
         default="efficientnet_lite0",
         metavar="NAME",
-        help="efficientnet_lite0 (default), resnet50, vgg19 or timm/NAME",
+        help="network: efficientnet_lite0 (default), resnet50, vgg19 or timm/NAME",
     )
     parser.add_argument(
         "--parts-per-class",
-        type=whole(1),
+        type=whole_number(1),
         default=20,
         metavar="N",
-        help="default: 20",
+        help="number of parts of each class (default: 20)",
     )
-    for name, what in [
-        ("orthogonality", "parts that resemble one another"),
-        ("assignment", "regions that no part clearly claims"),
-        ("specificity", "classes that decide by parts of other classes"),
+    for name, target in [
+        ("orthogonality", "similarities between parts"),
+        ("assignment", "ambiguous assignments of regions to parts"),
+        ("specificity", "the use of other classes' parts"),
     ]:
         parser.add_argument(
             f"--{name}",
             type=weight,
             default=0.0,
             metavar="WEIGHT",
-            help=f"of the penalty on {what} (default: 0)",
+            help=f"weight of the penalty on {target} (default: 0)",
         )
     add_common_options(parser)
     parser.set_defaults(run=_run)
@@ -108,8 +112,8 @@ def _run(args: argparse.Namespace) -> None:
     paths, labels = list_classes(args.images)
     if len(set(labels)) < 2:
         raise CommandError(
-            f"{args.images} has one class folder, {labels[0]!r}: a model tells two "
-            "classes or more apart"
+            f"{args.images} has only one class folder, {labels[0]!r}: a model needs at "
+            "least two classes"
         )
     import numpy as np
 
@@ -117,9 +121,9 @@ def _run(args: argparse.Namespace) -> None:
     from skdpnet.images.collection import as_images
 
     as_images(paths).check()
-    y, prints = np.array(labels), np.array(fingerprints(paths))
-    left_out = _leave_out(prints, y, args.test_fraction, args.seed)
-    train, test = np.flatnonzero(~left_out), np.flatnonzero(left_out)
+    y, digests = np.array(labels), np.array(fingerprints(paths))
+    held_out = _hold_out(digests, y, args.test_fraction, args.seed)
+    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     model = DPNetClassifier(
         args.backbone,
         image_size=args.image_size,
@@ -132,19 +136,19 @@ def _run(args: argparse.Namespace) -> None:
         verbose=int(not args.quiet),
         random_state=args.seed,
     )
-    _rehearse(model, [paths[train[0]]])
+    _check_settings(model, paths[train[0]])
     note(
         args,
-        f"{len(train)} images of {len(np.unique(y))} classes to learn from, "
-        f"{len(test)} left out to test on.",
+        f"Learning {len(np.unique(y))} classes from {len(train)} images; "
+        f"{len(test)} images are held out for testing.",
     )
     seconds = -time.perf_counter()
     model.fit([paths[i] for i in train], y[train])
     seconds += time.perf_counter()
-    # The next one to use the model asks for bars if wanted.
+    # Whether there are progress bars concerns this run, not the saved model.
     model.set_params(verbose=0)
     model.notes_ = {
-        "training_images": sorted(set(prints[train].tolist())),
+        "training_images": sorted(set(digests[train].tolist())),
         "test_fraction": args.test_fraction,
         "seed": args.seed,
         "skdpnet_version": __version__,
@@ -169,9 +173,9 @@ def _run(args: argparse.Namespace) -> None:
 def _lines(document: dict[str, Any]) -> list[str]:
     accuracy = document["accuracy"]
     measured = (
-        "Accuracy not measured: no image was left out."
+        "Accuracy not measured: no image was held out."
         if accuracy is None
-        else f"Accuracy on the {document['n_test']} images left out: {accuracy:.1%}"
+        else f"Accuracy on {document['n_test']} held-out images: {accuracy:.1%}"
     )
     return [
         f"Learned {len(document['classes'])} classes from {document['n_train']} "
@@ -181,67 +185,61 @@ def _lines(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def _leave_out(
-    prints: np.ndarray, y: np.ndarray, share: float, seed: int
+def _hold_out(
+    digests: np.ndarray, y: np.ndarray, share: float, seed: int
 ) -> np.ndarray:
-    """Choose images to test on, the same ones whatever the files are called.
+    """Choose the images to test on, regardless of their file names.
 
-    Copies of an image stay together, lest one be learned and another tested on. A
-    class of several images leaves out one at least, and never all.
+    Copies of an image stay together, so that no test image is a copy of a training
+    image. Of a class with several images, at least one is held out, and never all.
 
     Parameters
     ----------
-    prints : str ndarray of shape (n,)
-        Contents of the images.
+    digests : str ndarray of shape (n,)
+        Digests of the images' contents.
     y : str ndarray of shape (n,)
     share : float
+        Share of each class to hold out.
     seed : int
 
     Returns
     -------
     bool ndarray of shape (n,)
+        Whether each image is held out.
     """
     import numpy as np
 
     random = np.random.default_rng(seed)
-    distinct, first = np.unique(prints, return_index=True)
+    distinct, first = np.unique(digests, return_index=True)
     chosen: list[str] = []
     for name in np.unique(y):
-        own = distinct[y[first] == name]
-        n = round(share * len(own))
+        of_class = distinct[y[first] == name]
+        n = round(share * len(of_class))
         if share > 0:
-            n = min(max(n, 1), len(own) - 1)
-        chosen += random.permutation(own)[: max(n, 0)].tolist()
-    return np.isin(prints, chosen)
+            n = min(max(n, 1), len(of_class) - 1)
+        chosen += random.permutation(of_class)[: max(n, 0)].tolist()
+    return np.isin(digests, chosen)
 
 
-def _rehearse(model: Any, paths: Sequence[str]) -> None:
-    """Take one image through the network: what cannot work fails now, not later."""
-    from skdpnet import FeatureMaps
-
-    maps = FeatureMaps(
-        model.backbone,
-        strides=model.strides,
-        image_size=model.image_size,
-        device=model.device,
-        memory=model.memory,
-    ).fit(paths)
-    maps.transform(paths)
-    n_maps = len(maps.map_shapes_)
+def _check_settings(model: Any, path: str) -> None:
+    """Compute the feature maps of an image, so that unusable settings fail early."""
+    (maps,) = model.feature_maps().set_params(verbose=0).iter_maps([path])
+    n_maps = len(maps)
     if model.n_parts_per_class < n_maps:
         raise CommandError(
             f"--parts-per-class {model.n_parts_per_class} is too few: {model.backbone} "
-            f"has {n_maps} feature maps, and each needs a part a class"
+            f"has {n_maps} feature maps, and each needs a part for each class"
         )
 
 
 def _accuracy(model: Any, paths: Sequence[str], y: np.ndarray, saved: str) -> float:
+    """Measure the accuracy of a model that is already saved in a file."""
     from skdpnet.images import ImageError
 
     try:
         return float((model.predict(paths) == y).mean())
     except ImageError as error:
         raise CommandError(
-            f"the model is saved in {saved}, but its accuracy cannot be told: "
-            f"{as_sentence(error)}"
+            f"the model is saved in {saved}, but its accuracy cannot be measured: "
+            f"{as_message(error)}"
         ) from error

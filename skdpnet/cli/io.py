@@ -1,4 +1,4 @@
-"""What commands read and write: models, class folders, output files, results."""
+"""Input and output of the commands: models, class folders, output files, results."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ __all__ = [
     "show",
 ]
 
-_LEARNED = {"train", "training"}
-_SETS = _LEARNED | {"val", "valid", "validation", "test", "testing"}
+# Names, in lower case, of folders that hold subsets of a data set.
+_TRAINING_SETS = {"train", "training"}
+_SUBSETS = _TRAINING_SETS | {"val", "valid", "validation", "test", "testing"}
 
 
 def note(args: argparse.Namespace, text: str) -> None:
-    """Tell what is going on, on standard error, unless that is not wanted.
+    """Print a note on standard error, unless the option ``--quiet`` is set.
 
     Parameters
     ----------
     args : argparse.Namespace
+        Its attribute `quiet` is used.
     text : str
     """
     if not args.quiet:
@@ -40,14 +42,16 @@ def note(args: argparse.Namespace, text: str) -> None:
 
 
 def show(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
-    """Print the result: as JSON or as text.
+    """Print a result on standard output, as JSON or as text.
 
     Parameters
     ----------
     args : argparse.Namespace
+        Its attribute `json` is used.
     document : JSON value
+        The result.
     lines : iterable of str
-        The text.
+        The same result as text.
     """
     if args.json:
         lines = [json.dumps(document, indent=2, allow_nan=False)]
@@ -56,7 +60,7 @@ def show(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
 
 
 def check_output(path: str) -> None:
-    """Check that a file can be written, before the work that it is for.
+    """Check that a file can be written, before its content is computed.
 
     Parameters
     ----------
@@ -65,13 +69,14 @@ def check_output(path: str) -> None:
     Raises
     ------
     CommandError
+        If the path is a folder, or its folder is missing or cannot be written to.
     """
     folder = os.path.dirname(path) or os.curdir
     if os.path.isdir(path):
-        raise CommandError(f"{path} is a folder: name a file in it to write to")
+        raise CommandError(f"{path} is a folder: name a file in it")
     if not os.path.isdir(folder):
         raise CommandError(
-            f"there is no folder {folder} to write {os.path.basename(path)} in: make "
+            f"there is no folder {folder} to write {os.path.basename(path)} to: create "
             "it first"
         )
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -82,7 +87,7 @@ def check_output(path: str) -> None:
 
 
 def list_classes(folder: str) -> tuple[list[str], list[str]]:
-    """List the images of a folder with one sub-folder a class.
+    """List the images of a folder that has a sub-folder for each class.
 
     Parameters
     ----------
@@ -91,28 +96,36 @@ def list_classes(folder: str) -> tuple[list[str], list[str]]:
     Returns
     -------
     paths : list of str
+        Paths of the images.
     labels : list of str
-        Name of the class folder of each.
+        Name of the class folder of each image.
 
     Raises
     ------
-    CommandError, ValueError, OSError
+    CommandError
+        If there is no such folder, or its sub-folders seem to be subsets instead of
+        classes.
+    ValueError, OSError
+        As `skdpnet.datasets.load_image_folder`.
     """
     from skdpnet.datasets import load_image_folder
 
     if not os.path.exists(folder):
         raise CommandError(
             f"there is no folder {folder}; relative paths start at the working "
-            f"directory, {os.getcwd()}"
+            f"directory {os.getcwd()}"
         )
     if not os.path.isdir(folder):
-        raise CommandError(f"{folder} is no folder: name the one of the class folders")
-    paths, y, names = load_image_folder(folder)
-    if {name.lower() for name in names} <= _SETS:
-        one = next((name for name in names if name.lower() in _LEARNED), names[0])
         raise CommandError(
-            f"the folders in {folder} ({', '.join(names)}) seem to be sets of "
-            f"images, not classes: name one of them, {os.path.join(folder, one)}"
+            f"{folder} is not a folder: name the folder that holds the class folders"
+        )
+    paths, y, names = load_image_folder(folder)
+    if {name.lower() for name in names} <= _SUBSETS:
+        training_sets = [name for name in names if name.lower() in _TRAINING_SETS]
+        example = os.path.join(folder, [*training_sets, *names][0])
+        raise CommandError(
+            f"the folders in {folder} ({', '.join(names)}) seem to be subsets of "
+            f"the images, not classes: name one of them, such as {example}"
         )
     return paths, [names[label] for label in y]
 
@@ -138,14 +151,14 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
 
 
 def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
-    """Load the model ``args.model``, one that names the classes of images.
+    """Load the model ``args.model``, which must be a classifier of images.
 
     Parameters
     ----------
     args : argparse.Namespace
-        With model, device and quiet.
+        Its attributes `model`, `device` and `quiet` are used.
     memory : str, path or None
-        Folder that keeps feature maps.
+        Folder that stores feature maps.
 
     Returns
     -------
@@ -154,7 +167,7 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
     Raises
     ------
     CommandError
-        If it is another estimator, or one of given features.
+        If it is another estimator, or was fitted on precomputed features.
     OSError, ValueError
         As `skdpnet.load`.
     """
@@ -163,19 +176,19 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
     model = skdpnet.load(args.model, memory=memory, device=args.device)
     if not isinstance(model, skdpnet.DPNetClassifier):
         raise CommandError(
-            f"{args.model} holds a {type(model).__name__}, which names no classes: "
-            "name a model that `fit` or a DPNetClassifier saved"
+            f"{args.model} holds a {type(model).__name__}, which predicts no classes: "
+            "name a file that `fit` wrote or a DPNetClassifier saved"
         )
-    if model.backbone == "precomputed":
+    if model.is_precomputed:
         raise CommandError(
             f"the model in {args.model} was fitted on features, not on images: name "
-            "one that sees images"
+            "a model that was fitted on images"
         )
     return model.set_params(verbose=int(not args.quiet))
 
 
 def label_of(model: Any, name: str) -> Any:
-    """Find the class that a name on the command line or of a folder means.
+    """Find the class that a text on the command line or a folder's name stands for.
 
     Parameters
     ----------
@@ -185,16 +198,17 @@ def label_of(model: Any, name: str) -> Any:
     Returns
     -------
     label
-        Of the model's own kind: a model that was not fitted by `fit` may have numbers.
+        An element of ``model.classes_``; a model that was not fitted by the command
+        `fit` may have numbers for labels.
 
     Raises
     ------
     ValueError
-        If there is no such class; the message names close ones.
+        If there is no such class; the message suggests similar ones.
     """
     from skdpnet.utils.validation import class_number
 
-    spelled = {str(label): label for label in model.classes_.tolist()}
-    if name not in spelled:
+    labels = {str(label): label for label in model.classes_.tolist()}
+    if name not in labels:
         class_number(model.classes_, name)
-    return spelled[name]
+    return labels[name]

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the kinds of values options take."""
+"""Options that several commands have, and the types of the options' values."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import argparse
 import math
 from collections.abc import Callable
 
-__all__ = ["add_command", "add_common_options", "fraction", "weight", "whole"]
+__all__ = [
+    "add_command",
+    "add_common_options",
+    "fraction",
+    "weight",
+    "whole_number",
+]
 
 
 def add_command(
     commands: argparse._SubParsersAction, name: str, help: str, details: str
 ) -> argparse.ArgumentParser:
-    """Add a command.
+    """Add a command to the program's parser.
 
     Parameters
     ----------
-    commands : what `ArgumentParser.add_subparsers` gave
+    commands : argparse._SubParsersAction
+        The result of `ArgumentParser.add_subparsers`.
     name : str
     help : str
-        One line.
+        A single line.
     details : str
-        Shown at the end of the command's help, as it is.
+        Printed unchanged at the end of the command's help.
 
     Returns
     -------
     argparse.ArgumentParser
+        The parser of the command.
     """
     return commands.add_parser(
         name,
@@ -38,7 +46,7 @@ def add_command(
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of all commands that use a model.
+    """Add the options that all commands with a model have.
 
     Parameters
     ----------
@@ -47,35 +55,39 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         metavar="DIR",
-        help="folder that keeps feature maps from one command to the next, so that no "
-        "image goes through the network twice",
+        help="folder that stores feature maps for later commands, so that no image "
+        "goes through the network twice",
     )
     parser.add_argument(
         "--device",
         default="auto",
         metavar="NAME",
-        help="cpu, cuda, ...; default: a GPU where there is one",
+        help="cpu, cuda, ... (default: a GPU if there is one)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON document instead of text"
+        "--json", action="store_true", help="print a JSON document instead of text"
     )
     parser.add_argument(
-        "--quiet", action="store_true", help="no progress bars and no notes"
+        "--quiet", action="store_true", help="print no progress bars and no notes"
     )
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Make the kind of an option that takes whole numbers.
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Make the type of an option that takes whole numbers.
+
+    `skdpnet.utils.validation.check_whole` is the same for values that are no text; it
+    is not used here because importing scikit-learn would delay usage errors.
 
     Parameters
     ----------
     least : int
     most : int, default=None
-        None: no bound.
+        The largest number that is allowed; None: there is no such bound.
 
     Returns
     -------
     callable, str -> int
+        Raises `argparse.ArgumentTypeError` for any other text.
     """
 
     def convert(text: str) -> int:
@@ -94,7 +106,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def weight(text: str) -> float:
-    """Convert a weight: a number of at least 0.
+    """Convert the weight of a penalty, a finite number of at least 0.
 
     Parameters
     ----------
@@ -103,6 +115,10 @@ def weight(text: str) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
     """
     value = _number(text)
     if not 0 <= value < math.inf:
@@ -113,7 +129,7 @@ def weight(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """Convert a share that leaves something: at least 0 and below 1.
+    """Convert a share of at least 0 and below 1.
 
     Parameters
     ----------
@@ -122,6 +138,10 @@ def fraction(text: str) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
     """
     value = _number(text)
     if not 0 <= value < 1:
@@ -132,6 +152,7 @@ def fraction(text: str) -> float:
 
 
 def _number(text: str) -> float:
+    """Convert a text to a number; NaN, which no range includes, if it is none."""
     try:
         return float(text)
     except ValueError:

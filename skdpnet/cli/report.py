@@ -1,4 +1,4 @@
-"""``report``: a page that shows a model's classes, parts and decisions."""
+"""``report``: a page with the classes, parts and decisions of a model."""
 
 from __future__ import annotations
 
@@ -24,44 +24,51 @@ from skdpnet.cli.options import add_command, add_common_options
 __all__ = ["add_parser"]
 
 _DETAILS = """\
-DIR holds one folder a class, as for `fit`; folders of some of the classes will do:
+DIR holds a folder for each class, as for `fit`; some classes may be missing:
 
   python -m skdpnet report flowers.skdpnet flowers/ -o flowers.html
 
-The images that the model learned from are known by their content and illustrate its
-parts; all others are test images, whose decisions the page shows and counts.
+Images that the model learned from are recognised by their content, and
+illustrate the parts. All others are test images: the page shows the decisions
+about them, and the accuracy.
 
---json: {path, accuracy, n_test, bytes}; accuracy is a share, bytes the page's size.
+--json: {path, accuracy, n_test, bytes}; accuracy is a share, bytes the size of
+the page.
 """
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command.
+    """Add the command to the program's parser.
 
     Parameters
     ----------
-    commands : what `ArgumentParser.add_subparsers` gave
+    commands : argparse._SubParsersAction
+        The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
-        commands, "report", "write a page on a model and its decisions", _DETAILS
+        commands, "report", "write a page about a model and its decisions", _DETAILS
     )
-    parser.add_argument("model", metavar="MODEL", help="file that `fit` wrote")
-    parser.add_argument("images", metavar="DIR", help="folder with a folder a class")
+    parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
+    parser.add_argument(
+        "images", metavar="DIR", help="folder with a folder for each class"
+    )
     parser.add_argument(
         "-o",
         "--output",
         default="report.html",
         metavar="FILE",
-        help="the page (default: report.html)",
+        help="file for the page (default: report.html)",
     )
     parser.add_argument(
         "--train",
-        metavar="DIR",
-        help="class folders whose images illustrate the parts, instead of the "
-        "training images among DIR's",
+        metavar="FOLDER",
+        help="folder with class folders whose images illustrate the parts (default: "
+        "the training images in DIR)",
     )
     parser.add_argument(
-        "--title", metavar="TEXT", help="of the page (default: the model's file name)"
+        "--title",
+        metavar="TEXT",
+        help="title of the page (default: the model's file name)",
     )
     add_common_options(parser)
     parser.set_defaults(run=_run)
@@ -70,61 +77,64 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
     paths, folders = list_classes(args.images)
-    shown = None if args.train is None else list_classes(args.train)[0]
+    illustrations = None if args.train is None else list_classes(args.train)[0]
     with contextlib.ExitStack() as stack:
-        # The page looks at images again and again, the network should once.
+        # The page needs the feature maps of an image several times, but the image
+        # should go through the network only once.
         memory = args.memory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix="skdpnet-", ignore_cleanup_errors=True)
         )
         model = load_classifier(args, memory)
         labels = _labels(model, folders, args)
-        learned = _learned_from(model, paths, args)
-        test = [i for i, known in enumerate(learned) if not known]
+        is_training = _are_training_images(model, paths, args)
+        test = [i for i, learned in enumerate(is_training) if not learned]
         if not test:
             raise CommandError(
                 f"{args.model} learned from all {len(paths)} images in "
                 f"{args.images}, so there is none to test it on: name a folder with "
-                "others, or fit with a --test-fraction above 0"
+                "other images, or fit with a --test-fraction above 0"
             )
-        if shown is None:
-            shown = [path for path, known in zip(paths, learned, strict=True) if known]
-        if not shown:
-            shown = [paths[i] for i in test]
+        if illustrations is None:
+            pairs = zip(paths, is_training, strict=True)
+            illustrations = [path for path, learned in pairs if learned]
+        if not illustrations:
+            illustrations = [paths[i] for i in test]
             note(
                 args,
-                f"No training image in {args.images}: test images illustrate the "
-                "parts; --train DIR names others.",
+                f"There is no training image in {args.images}: test images illustrate "
+                "the parts. Name others with --train.",
             )
-        _write(args, model, shown, [paths[i] for i in test], [labels[i] for i in test])
+        X_test, y_test = [paths[i] for i in test], [labels[i] for i in test]
+        _write(args, model, illustrations, X_test, y_test)
 
 
 def _labels(model: Any, names: Sequence[str], args: argparse.Namespace) -> list[Any]:
-    """Turn names of class folders into the model's own labels."""
-    found = {}
+    """Convert names of class folders to labels of the model."""
+    labels = {}
     for name in dict.fromkeys(names):
         try:
-            found[name] = label_of(model, name)
+            labels[name] = label_of(model, name)
         except ValueError as error:
             raise CommandError(
-                f"{os.path.join(args.images, name)} is no folder of a class of "
-                f"{args.model}: {error}"
+                f"{os.path.join(args.images, name)} is not the folder of a class "
+                f"of {args.model}: {error}"
             ) from error
-    return [found[name] for name in names]
+    return [labels[name] for name in names]
 
 
-def _learned_from(
+def _are_training_images(
     model: Any, paths: Sequence[str], args: argparse.Namespace
 ) -> list[bool]:
-    """Tell of each image whether the model learned from it, by its content."""
+    """Return for each image whether the model learned from it, by its content."""
     notes = getattr(model, "notes_", {})
     if "training_images" not in notes:
         note(
             args,
-            f"{args.model} does not tell which images it learned from: all in "
+            f"{args.model} does not say which images it learned from: all images in "
             f"{args.images} are taken for test images.",
         )
-    known = set(notes.get("training_images", ()))
-    return [one in known for one in fingerprints(paths)]
+    learned = set(notes.get("training_images", ()))
+    return [fingerprint in learned for fingerprint in fingerprints(paths)]
 
 
 def _write(
@@ -134,6 +144,7 @@ def _write(
     X_test: list[str],
     labels: list[Any],
 ) -> None:
+    """Write the page, and print the accuracy."""
     import numpy as np
 
     from skdpnet.reporting import report

@@ -1,0 +1,59 @@
+"""Model files that the commands cannot use, and the JSON that they print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import skdpnet
+from tests.cli.commands import SETTINGS, error_of
+
+
+def test_unusable_model_files_are_rejected(
+    model_file, training_images, tmp_path, capsys
+):
+    output = error_of(["predict", tmp_path / "no", training_images[0]], capsys)
+    assert f"there is no file {tmp_path / 'no'}" in output
+    damaged = tmp_path / "damaged"
+    data = bytearray(Path(model_file).read_bytes())
+    data[-100] ^= 1
+    damaged.write_bytes(data)
+    output = error_of(["predict", damaged, training_images[0]], capsys)
+    assert f"{damaged} is damaged" in output
+    damaged.write_bytes(data[:1000])
+    assert f"{damaged} is damaged" in error_of(
+        ["explain", damaged, training_images[0], "-o", tmp_path / "a.png"], capsys
+    )
+    output = error_of(["predict", training_images[0], training_images[0]], capsys)
+    assert "is not a model that skdpnet saved" in output
+    output = error_of(
+        ["predict", model_file, training_images[0], "--device", "none"], capsys
+    )
+    assert "device='none'" in output
+
+
+def test_models_that_do_not_classify_images_are_rejected(
+    training_images, tmp_path, capsys
+):
+    labels = [path.parent.name for path in training_images]
+    file = tmp_path / "transformer"
+    skdpnet.DPNetTransformer(**SETTINGS).fit(training_images, labels).save(file)
+    output = error_of(["predict", file, training_images[0]], capsys)
+    assert "holds a DPNetTransformer, which predicts no classes" in output
+    features = np.random.default_rng(0).normal(size=(8, 5))
+    precomputed = skdpnet.DPNetClassifier("precomputed", max_epochs=1, random_state=0)
+    precomputed.fit(features, labels).save(file)
+    output = error_of(["predict", file, training_images[0]], capsys)
+    assert "fitted on features, not on images" in output
+
+
+def test_json_can_hold_any_file_name(capsys):
+    import argparse
+
+    from skdpnet.cli.io import show
+
+    document = {"path": "k\u0101k\u0101p\u014d\n\udcff \"'"}
+    show(argparse.Namespace(json=True), document, ["not this"])
+    assert json.loads(capsys.readouterr().out) == document

@@ -1,0 +1,30 @@
+"""What importing the package costs, and the names that it offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import skdpnet
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    script = (
+        "import sys, skdpnet; "
+        "heavy = {'torch', 'sklearn', 'matplotlib', 'timm'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(skdpnet.__all__) - {"__version__"}))
+def test_every_public_name_is_there_and_documented(name):
+    assert getattr(skdpnet, name).__doc__
+    assert name in dir(skdpnet)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'DPNet'"):
+        skdpnet.DPNet  # noqa: B018
