@@ -24,7 +24,7 @@ import math
 
 import torch
 
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["SMALL_BETA", "cosine_factors", "part_responses", "soft_maximum"]
 

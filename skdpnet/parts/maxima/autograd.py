@@ -25,7 +25,7 @@ from skdpnet.parts.maxima.projection_first import ProjectionFirst
 from skdpnet.parts.maxima.reductions import log_mean_exp, summed_entropy
 from skdpnet.parts.maxima.threads import available_threads, run_in_threads
 from skdpnet.parts.responses import cosine_factors
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_of
 
 __all__ = ["choose_order", "part_maxima"]

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_within
 
 __all__ = ["fused_gradient", "fused_maxima", "usable"]

@@ -6,7 +6,7 @@ import torch
 
 from skdpnet.losses import assignment
 from skdpnet.parts.responses import part_responses, soft_maximum
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["plain_maxima"]
 

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from skdpnet.parts.maxima.buffers import Buffers
 from skdpnet.parts.responses import cosine_factors
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["PoolingOrder", "Tensors"]
 

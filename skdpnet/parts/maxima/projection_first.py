@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from skdpnet.parts.maxima.pooling_order import PoolingOrder, Tensors
-from skdpnet.regions import RegionGrid
+from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["ProjectionFirst"]
 
