@@ -1,8 +1,8 @@
-"""Drawing what the parts found: matplotlib Displays, in scikit-learn's manner.
+"""Figures of explanations: matplotlib Displays, as in scikit-learn.
 
-Each is made by ``from_estimator`` and drawn by ``plot``. They take whatever
-`skdpnet.explain` takes: a `DPNetClassifier`, or a Pipeline of parts and a linear
-classifier.
+Each Display is made by ``from_estimator`` and drawn by ``plot``. They take the same
+models as `skdpnet.explain`: a `DPNetClassifier`, a Pipeline of parts and a linear
+classifier, or a classifier that gives the contributions of its parts itself.
 """
 
 from skdpnet.display._best_regions import BestRegionsDisplay

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
 
 from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
-from skdpnet.display._images import ShownImage, check_images
+from skdpnet.display._images import ShownImage, parts_on_images
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, text_as_is, wrap
 from skdpnet.explanations.contributions import explain_each
@@ -21,7 +21,7 @@ from skdpnet.images.collection import as_images
 __all__ = ["BestRegionsDisplay", "draw_regions"]
 
 _MAX_COLUMNS = 4
-# Of a panel, in inches.
+# Width, least width and largest height of a panel, in inches.
 _WIDTH, _NARROWEST, _TALLEST = 3.2, 2.4, 5.2
 
 
@@ -33,24 +33,49 @@ class BestRegionsDisplay:
 
     Parameters
     ----------
-    images : list of ShownImage
-    explanations : list of Explanation
-        With boxes in upright pixels.
-    y : list of labels or None
+    images : list of n ShownImage
+    explanations : list of n Explanation
+        Their boxes are in pixels of the upright images.
+    y : list of n labels, default=None
         True classes.
-    n_parts : int
-        Parts shown in each image, at most.
+    n_parts : int, default=3
+        Largest number of parts shown in each image.
 
     Attributes
     ----------
-    boxes : list of ndarray of shape (k, 4)
+    boxes : list of n ndarrays of shape (k, 4)
         (left, top, right, bottom) in pixels of each image, strongest part first.
-    contributions : list of ndarray of shape (k,)
-        What each of those parts adds to the class's logit.
-    part_names : list of list of str
-    titles : list of str
+    contributions : list of n ndarrays of shape (k,)
+        What each of those parts adds to the class's score.
+    part_names : list of n lists of str
+    titles : list of n str
     figure_ : matplotlib Figure
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of shape (n_rows, n_columns) of matplotlib Axes
+
+    See Also
+    --------
+    skdpnet.best_regions : The regions of all parts.
+    ExplanationDisplay : The whole explanation of one image.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skdpnet import DPNetClassifier
+    >>> from skdpnet.datasets import make_part_images
+    >>> from skdpnet.display import BestRegionsDisplay
+    >>> birds = make_part_images(8, n_classes=2, image_size=64, random_state=0)
+    >>> model = DPNetClassifier(
+    ...     nn.AvgPool2d(8),  # mean colours, in place of a network
+    ...     image_size=64,
+    ...     n_parts_per_class=2,
+    ...     max_epochs=0,
+    ...     random_state=0,
+    ... ).fit(birds.images, birds.target)
+    >>> display = BestRegionsDisplay.from_estimator(
+    ...     model, birds.images[:3], birds.target[:3], n_parts=2
+    ... ).plot()
+    >>> display.axes_.shape
+    (1, 3)
     """
 
     images: list[ShownImage]
@@ -66,16 +91,16 @@ class BestRegionsDisplay:
 
     def __post_init__(self) -> None:
         tops = [why.top_parts(self.n_parts) for why in self.explanations]
-        both = list(zip(self.explanations, tops, strict=True))
-        self.boxes = [why.boxes[top] for why, top in both]
-        self.contributions = [why.contributions[top] for why, top in both]
+        pairs = list(zip(self.explanations, tops, strict=True))
+        self.boxes = [why.boxes[top] for why, top in pairs]
+        self.contributions = [why.contributions[top] for why, top in pairs]
         self.part_names = [
-            [str(name) for name in why.part_names[top]] for why, top in both
+            [str(name) for name in why.part_names[top]] for why, top in pairs
         ]
         self.titles = [headline(why) for why in self.explanations]
         for i, top in enumerate(tops):
             if len(top) == 0:
-                self.titles[i] += "\nno part found speaks for it"
+                self.titles[i] += "\nno present part speaks for it"
         for i, label in enumerate([] if self.y is None else self.y):
             right = label == self.explanations[i].predicted
             self.titles[i] += "\n(right)" if right else f"\n(wrong: is {label})"
@@ -94,7 +119,7 @@ class BestRegionsDisplay:
         y : array-like of labels, default=None
             True classes; the titles then say whether the prediction is right.
         n_parts : int, default=3
-            Parts shown in each image; fewer where fewer speak for the class.
+            Number of parts shown in each image; fewer where fewer speak for the class.
 
         Returns
         -------
@@ -102,33 +127,47 @@ class BestRegionsDisplay:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
+            If the model, or a step of it, is not fitted.
         ValueError
-            Of a model of precomputed features, and where X and y differ in length.
+            If the model cannot be explained (`skdpnet.explain`), if it was fitted on
+            precomputed features, which have no images, if X and y differ in length,
+            or if `n_parts` is below 1.
+        TypeError
+            If `n_parts` is not a whole number.
         skdpnet.images.ImageError
+            If an image cannot be read; the message names it.
         """
-        check_images(estimator, cls.__name__)
+        parts_on_images(estimator, cls.__name__)
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
-        labels = None if y is None else column_or_1d(y)
-        if labels is not None:
-            check_consistent_length(X, labels)
-        explanations = list(explain_each(estimator, X, apply_exif=True))
-        opened = as_images(X)
-        images = [ShownImage.of(opened.load(i)) for i in range(len(opened))]
-        true = None if labels is None else labels.tolist()
-        return cls(images, explanations, true, n_parts)
+        images = as_images(X)
+        labels = None
+        if y is not None:
+            labels = column_or_1d(y).tolist()
+            check_consistent_length(images, labels)
+        return cls(
+            explanations=list(explain_each(estimator, images, apply_exif=True)),
+            images=[ShownImage.of(images.load(i)) for i in range(len(images))],
+            y=labels,
+            n_parts=n_parts,
+        )
 
     def plot(self, ax=None) -> BestRegionsDisplay:
-        """Draw one panel an image, the boxes numbered from the strongest part.
+        """Draw one panel an image, with boxes numbered from the strongest part.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            The panels take its place; None: a new figure.
+            Axes that the panels replace; None: a new figure.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `ax` is not part of a grid.
         """
         n = len(self.images)
         columns = min(n, _MAX_COLUMNS)
@@ -152,8 +191,9 @@ class BestRegionsDisplay:
         return self
 
     def _heights(self, columns: int) -> np.ndarray:
-        """Height in inches of each row, with its text."""
-        shapes = [height / width for width, height in (p.size for p in self.images)]
+        """Return the height in inches of each row, including its text."""
+        sizes = [image.size for image in self.images]
+        shapes = [height / width for width, height in sizes]
         tallest = [
             max(shapes[start : start + columns])
             for start in range(0, len(shapes), columns)

@@ -1,4 +1,4 @@
-"""Parts on an image: boxes, also where several lie in one place, and their numbers."""
+"""Parts on an image: their boxes, even if several coincide, and their numbers."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from skdpnet.display._colours import part_colours
 from skdpnet.display._text import shorten, signed
+from skdpnet.utils.colours import part_colours
 
 __all__ = ["badge_places", "badges", "draw_boxes", "part_legend"]
 
-# Between the centres of two numbers, as a share of the image's longer side.
-_APART = 0.09
+# Least distance of the centres of two numbers, as a share of the image's longer side.
+_DISTANCE = 0.09
 
 
 def draw_boxes(axes, boxes: np.ndarray) -> None:
     """Draw the frames of some boxes, the first on top.
 
-    Those of the same place share one frame, whose dashes have their colours in turn.
+    Equal boxes share one frame, whose dashes have their colours in turn.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def badge_places(
     Parameters
     ----------
     boxes : ndarray of shape (n, 4)
-        (left, top, right, bottom), in the order in which they choose.
+        (left, top, right, bottom) in pixels. Earlier boxes choose first.
     size : (int, int)
         Width and height of the image.
     centred : bool, default=False
@@ -70,10 +70,10 @@ def badge_places(
     Returns
     -------
     float64 ndarray of shape (n, 2)
-        (x, y) of the numbers' centres. Of a box without a free place, the one
-        that is farthest from other numbers.
+        (x, y) of the numbers' centres. In a box without a free place, the place that
+        is farthest from other numbers.
     """
-    apart = _APART * max(size)
+    distance = _DISTANCE * max(size)
     sides = np.array(size)
     shares = np.array([0.0, 1.0, 0.5, 0.25, 0.75])
     across, down = np.meshgrid(shares, shares)
@@ -83,21 +83,24 @@ def badge_places(
         grid = grid[np.argsort(order, kind="stable")]
     taken = np.empty((0, 2))
     for box in boxes:
-        # Inside the frame; outside of one that would disappear below its number.
-        inset = apart / 2 if (box[2:] - box[:2]).min() > 0.8 * apart else -apart / 2
+        # The number is inside the frame, unless it would hide the frame.
+        fits = (box[2:] - box[:2]).min() > 0.8 * distance
+        inset = distance / 2 if fits else -distance / 2
         start, end = box[:2] + inset, box[2:] - inset
         places = start + grid * np.maximum(0, end - start)
-        places = np.clip(places, apart / 2, np.maximum(apart / 2, sides - apart / 2))
+        places = np.clip(
+            places, distance / 2, np.maximum(distance / 2, sides - distance / 2)
+        )
         distances = np.linalg.norm(places[:, None] - taken[None], axis=-1)
         nearest = distances.min(axis=1, initial=np.inf)
-        free = np.flatnonzero(nearest >= apart)
+        free = np.flatnonzero(nearest >= distance)
         chosen = free[0] if len(free) else nearest.argmax()
         taken = np.vstack([taken, places[chosen]])
     return taken
 
 
 def badges(axes, places: np.ndarray) -> None:
-    """Write 1, 2, ... at some places, in the colours of the boxes.
+    """Write 1, 2, ... at some places, on the colours of the boxes.
 
     Parameters
     ----------
@@ -117,7 +120,7 @@ def badges(axes, places: np.ndarray) -> None:
             ha="center",
             va="center",
             color="black",
-            # The strongest on top.
+            # The strongest part's number is on top.
             zorder=5 - rank / 100,
             bbox={"facecolor": colour, "edgecolor": "black", "pad": 1.5},
         )
@@ -131,21 +134,21 @@ def part_legend(
     Parameters
     ----------
     axes : matplotlib Axes
-        With the image.
+        The image is drawn on it.
     names : sequence of n names
     contributions : ndarray of shape (n,)
-        To the score; written behind the names.
+        Contributions to the score, written behind the names.
     width : int
-        Characters that fit into a line.
-    unseen : matplotlib Patch or None
-        What marks the places that the network did not see, if any.
+        Number of characters that fit into a line.
+    unseen : matplotlib Patch, default=None
+        As `mark_unseen` returns it.
     """
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor=c, edgecolor="black") for c in part_colours(len(names))]
     labels = [
-        f"{rank + 1}  {shorten(name, max(8, width - 15))}  {added}"
-        for rank, (name, added) in enumerate(
+        f"{rank + 1}  {shorten(name, max(8, width - 15))}  {contribution}"
+        for rank, (name, contribution) in enumerate(
             zip(names, signed(contributions), strict=True)
         )
     ]

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.display._colours import diverging
 from skdpnet.display._layout import lay_out
 from skdpnet.display._text import shorten, text_as_is
-from skdpnet.explanations.readout import linear_readout
+from skdpnet.explanations.readout import read_model
 from skdpnet.utils.validation import class_number
 
 __all__ = ["ClassPartMatrixDisplay"]
 
 _FONT = 7.0
+# Not the name of a class, which may be "shared".
+_SHARED = "(shared)"
 
 
 @dataclass
@@ -27,19 +30,25 @@ class ClassPartMatrixDisplay:
 
     Parameters
     ----------
-    weights : ndarray of shape (C, P)
+    weights : ndarray of shape (n_classes, n_parts)
         V_cp.
     class_names : list of str
-        Of the rows.
+        Names of the rows.
     part_names : list of str
-        Of the columns.
+        Names of the columns.
     owners : list of str
-        Class that each column's part was learned for; those of one follow another.
+        The class that each column's part was learned for, ``"(shared)"`` for a part
+        that classes share. The columns of one owner are adjacent.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
     ax_ : matplotlib Axes
+
+    See Also
+    --------
+    ParticipationDisplay : The parts' mean contributions to one class, also where the
+        decision has no weights.
 
     Examples
     --------
@@ -73,7 +82,9 @@ class ClassPartMatrixDisplay:
         estimator : fitted classifier
             As `skdpnet.explain` takes it.
         classes : sequence of labels, default=None
-            Rows, and whose parts the columns are; None: all.
+            Classes of the rows. The columns are the parts that were learned for them,
+            and those shared parts that have a weight other than 0 for one of them.
+            None: all classes and parts.
 
         Returns
         -------
@@ -81,34 +92,40 @@ class ClassPartMatrixDisplay:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
+            If the model, or a step of it, is not fitted.
         ValueError
-            If the model's classifier is not linear, if there is no such class, and if
-            `classes` is empty.
+            If the model's decision is not linear in the descriptor and so has no
+            weights, if there is no such class, if `classes` is empty, or if no part
+            belongs to them.
         """
         if classes is not None and len(classes) == 0:
             raise ValueError("classes is empty: name some, or pass None for all.")
-        readout = linear_readout(estimator)
-        labels, part_classes = readout.classes.tolist(), readout.parts.part_classes_
-        learned_for = readout.parts.classes_[part_classes].tolist()
+        parts, readout = read_model(estimator)
+        labels = readout.classes.tolist()
         if classes is None:
             rows = list(range(len(labels)))
-            # Parts come map by map; those of one class belong together here.
-            columns = np.argsort(part_classes, kind="stable").tolist()
         else:
             rows = [class_number(readout.classes, label) for label in classes]
-            columns = [
-                p
-                for label in classes
-                for p, own in enumerate(learned_for)
-                if own == label
-            ]
-        names = readout.parts.get_feature_names_out()
+        weights = []
+        for c in rows:
+            row = readout.weights(c)
+            if row is None:
+                raise ValueError(
+                    "the decision of this model is not linear in the parts' responses, "
+                    "so it has no weights to draw; ParticipationDisplay shows the "
+                    "parts' mean contributions instead."
+                )
+            weights.append(row)
+        columns = _columns(parts, classes, np.abs(weights).max(axis=0) > 0)
+        if len(columns) == 0:
+            raise ValueError(f"no part belongs to the classes {list(classes or [])}.")
+        names, owners = parts.get_feature_names_out(), _owners(parts)
         return cls(
-            readout.coef[np.ix_(rows, columns)],
+            np.stack(weights)[:, columns],
             [str(labels[c]) for c in rows],
             [str(names[p]) for p in columns],
-            [str(learned_for[p]) for p in columns],
+            [owners[p] for p in columns],
         )
 
     def plot(self, ax=None) -> ClassPartMatrixDisplay:
@@ -117,7 +134,7 @@ class ClassPartMatrixDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: of a new figure.
+            Axes to draw on; None: those of a new figure.
 
         Returns
         -------
@@ -139,7 +156,7 @@ class ClassPartMatrixDisplay:
             vmax=limit,
             origin="upper",
             aspect="auto",
-            # Many columns are averaged where they share pixels; few keep sharp edges.
+            # Columns are averaged where several share a pixel; few keep sharp edges.
             interpolation="nearest" if max(cells / pixels) < 0.5 else "antialiased",
         )
         bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
@@ -150,40 +167,75 @@ class ClassPartMatrixDisplay:
         return self
 
     def _ticks(self) -> None:
-        """Name as many rows and columns as can be read."""
+        """Name as many rows and columns as there is room for."""
         box = self.ax_.get_window_extent()
-        tall, wide = (72 * side / self.figure_.dpi for side in (box.height, box.width))
-        every = _step(len(self.class_names), tall)
+        height, width = (72 * side / self.figure_.dpi for side in box.size[::-1])
+        every = _step(len(self.class_names), height)
         places = np.arange(len(self.class_names))[::every]
         names = [shorten(self.class_names[c], 30) for c in places]
         self.ax_.set_yticks(places, names, fontsize=_FONT)
         self.ax_.set_ylabel("class" + _skipped(every), fontsize=9)
-        self._part_ticks(wide)
+        self._part_ticks(width)
 
-    def _part_ticks(self, wide: float) -> None:
+    def _part_ticks(self, width: float) -> None:
+        """Name the columns, by their parts or by their owners, on a width in points."""
         owners = np.array(self.owners)
         starts = [0, *(np.flatnonzero(owners[1:] != owners[:-1]) + 1)]
         edges = np.array([*starts, len(self.owners)])
-        if _step(len(self.part_names), wide) == 1:
+        if _step(len(self.part_names), width) == 1:
             places, names = np.arange(len(self.part_names)), self.part_names
             label = "part"
         else:
-            every = _step(len(starts), wide)
+            every = _step(len(starts), width)
             places = ((edges[:-1] + edges[1:] - 1) / 2)[::every]
             names = [self.owners[p] for p in starts[::every]]
             label = "parts, by the class they were learned for" + _skipped(every)
         short = [shorten(name, 24) for name in names]
         needed = max(map(len, short)) * 0.65 * _FONT
-        turn = 0 if needed < wide / len(short) else 90
-        self.ax_.set_xticks(places, short, fontsize=_FONT, rotation=turn)
+        rotation = 0 if needed < width / len(short) else 90
+        self.ax_.set_xticks(places, short, fontsize=_FONT, rotation=rotation)
         self.ax_.set_xlabel(label, fontsize=9)
-        if _step(3 * len(starts), wide) == 1:
+        if _step(3 * len(starts), width) == 1:
             for edge in edges[1:-1]:
                 self.ax_.axvline(edge - 0.5, color="0.6", linewidth=0.5)
 
 
+def _columns(
+    parts: PartEstimator, classes: Sequence | None, in_use: np.ndarray
+) -> list[int]:
+    """Return the parts of some classes, class by class, and then the shared ones.
+
+    Parameters
+    ----------
+    parts : PartEstimator
+    classes : sequence of labels, or None
+        None: all, in the order of the parts' classes.
+    in_use : bool ndarray of shape (P,)
+        Whether a shared part belongs to the columns of `classes`.
+    """
+    part_classes = parts.part_classes_
+    shared = part_classes < 0
+    if classes is None:
+        # Parts are numbered map by map, but here those of one class are adjacent.
+        order = np.argsort(part_classes, kind="stable")
+        return [*order[~shared[order]].tolist(), *np.flatnonzero(shared).tolist()]
+    learned_for = parts.classes_.tolist()
+    return [
+        p
+        for label in classes
+        for p, c in enumerate(part_classes.tolist())
+        if c >= 0 and learned_for[c] == label
+    ] + np.flatnonzero(shared & in_use).tolist()
+
+
+def _owners(parts: PartEstimator) -> list[str]:
+    """Return the name of the class that each part was learned for."""
+    names = parts.classes_.tolist()
+    return [str(names[c]) if c >= 0 else _SHARED for c in parts.part_classes_.tolist()]
+
+
 def _step(n: int, points: float) -> int:
-    """Tell which of n equal steps can be named on so many points: each one, or 2nd."""
+    """Return k such that every k-th of n equal steps on so many points can be named."""
     return max(1, -int(-(n * 1.3 * _FONT) // points))
 
 

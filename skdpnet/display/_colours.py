@@ -1,22 +1,17 @@
-"""Colours that colour-blind people can tell apart, for signs and for parts."""
+"""Colours of signs, as matplotlib takes them."""
 
 from __future__ import annotations
-
-from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["AGAINST", "FOR", "diverging", "part_colours", "sign_colours"]
+from skdpnet.utils.colours import AGAINST, FOR
 
-# Okabe and Ito's: two, about equally light, for what speaks for and against a class,
-# and the rest to tell parts apart.
-FOR, AGAINST = "#D55E00", "#0072B2"
-_PARTS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7")
+__all__ = ["diverging", "sign_colours"]
 
 
 def diverging(strength: float = 1.0):
-    """Make a map of colours from against over white to for.
+    """Make a colour map from AGAINST over white to FOR.
 
     Parameters
     ----------
@@ -36,7 +31,7 @@ def diverging(strength: float = 1.0):
 
 
 def sign_colours(values: ArrayLike) -> list[str]:
-    """Choose each value's colour by its sign.
+    """Return the colour of each value's sign.
 
     Parameters
     ----------
@@ -47,17 +42,3 @@ def sign_colours(values: ArrayLike) -> list[str]:
     list of str
     """
     return [FOR if value >= 0 else AGAINST for value in np.ravel(values)]
-
-
-def part_colours(n: int) -> list[str]:
-    """Choose the colours of n parts; they repeat, which is why parts have numbers.
-
-    Parameters
-    ----------
-    n : int
-
-    Returns
-    -------
-    list of str
-    """
-    return list(islice(cycle(_PARTS), n))

@@ -11,12 +11,13 @@ from sklearn.utils import check_scalar
 
 from skdpnet.display._best_regions import draw_regions
 from skdpnet.display._boxes import badge_places, badges, part_legend
-from skdpnet.display._colours import part_colours, sign_colours
+from skdpnet.display._colours import sign_colours
 from skdpnet.display._heat_map import draw_heat, explain_one
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.explanation import Explanation
+from skdpnet.utils.colours import part_colours
 
 __all__ = ["ExplanationDisplay"]
 
@@ -31,20 +32,45 @@ class ExplanationDisplay:
     ----------
     image : ShownImage
     explanation : Explanation
-        With boxes in upright pixels.
-    n_parts : int
-        Parts that are shown one by one, at most.
+        Its boxes are in pixels of the upright image.
+    n_parts : int, default=5
+        Largest number of parts that are shown one by one.
 
     Attributes
     ----------
     parts : int ndarray of shape (k,)
-        Those parts: they speak most for the class.
+        Numbers of those parts, which speak most for the class.
     summands : list of (str, float)
-        What adds up to the score: those parts; all others, by whether they are found
-        (more present than in an average training image) and speak for it; the bias.
+        What adds up to the score: those parts; the sums of all others, by whether
+        they are present (respond more than in an average training image) and by
+        whether they speak for the class; and the bias.
     figure_ : matplotlib Figure
     axes_ : ndarray of shape (3,) of matplotlib Axes
         Regions, heat map, contributions.
+
+    See Also
+    --------
+    skdpnet.explain : The numbers that are drawn.
+    BestRegionsDisplay : The regions of several images.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skdpnet import DPNetClassifier
+    >>> from skdpnet.datasets import make_part_images
+    >>> from skdpnet.display import ExplanationDisplay
+    >>> birds = make_part_images(8, n_classes=2, image_size=64, random_state=0)
+    >>> model = DPNetClassifier(
+    ...     nn.AvgPool2d(8),  # mean colours, in place of a network
+    ...     image_size=64,
+    ...     n_parts_per_class=2,
+    ...     max_epochs=0,
+    ...     random_state=0,
+    ... ).fit(birds.images, birds.target)
+    >>> display = ExplanationDisplay.from_estimator(model, birds.images[0]).plot()
+    >>> score = sum(value for _, value in display.summands)
+    >>> bool(abs(score - display.explanation.score) < 1e-6)
+    True
     """
 
     image: ShownImage
@@ -63,18 +89,18 @@ class ExplanationDisplay:
         ]
         rest = np.ones(len(why.contributions), bool)
         rest[self.parts] = False
-        found, adds = why.descriptor > 0, why.contributions > 0
-        takes = why.contributions < 0
-        more = "more found" if len(self.parts) else "found"
-        for some, told in (
-            (found & adds, f"{more}, for it"),
-            (~found & adds, "absent, for it"),
-            (found & takes, "found, against it"),
-            (~found & takes, "absent, against it"),
+        present = why.descriptor > 0
+        speaks_for, speaks_against = why.contributions > 0, why.contributions < 0
+        more = "more present" if len(self.parts) else "present"
+        for group, description in (
+            (present & speaks_for & rest, f"{more}, for it"),
+            (~present & speaks_for & rest, "absent, for it"),
+            (present & speaks_against & rest, "present, against it"),
+            (~present & speaks_against & rest, "absent, against it"),
         ):
-            if (some & rest).any():
-                total = float(why.contributions[some & rest].sum())
-                self.summands.append((f"{(some & rest).sum()} {told}", total))
+            if group.any():
+                total = float(why.contributions[group].sum())
+                self.summands.append((f"{group.sum()} {description}", total))
         self.summands.append(("bias", why.bias))
 
     @classmethod
@@ -91,9 +117,9 @@ class ExplanationDisplay:
         class_ : label, default=None
             None: the predicted class.
         against : label, default=None
-            Another class: the figure then tells why `class_` and not this one.
+            Another class: the figure then explains why `class_` and not this one.
         n_parts : int, default=5
-            Parts that are shown; fewer where fewer speak for the class.
+            Number of parts that are shown; fewer where fewer speak for the class.
 
         Returns
         -------
@@ -101,11 +127,16 @@ class ExplanationDisplay:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
+            If the model, or a step of it, is not fitted.
         ValueError
-            Of a class that there is not, of two classes that are one, and of a model
-            of precomputed features.
+            If there is no such class, if `against` is the explained class, if the
+            model cannot be explained (`skdpnet.explain`), if it was fitted on
+            precomputed features, which have no images, or if `n_parts` is below 1.
+        TypeError
+            If `n_parts` is not a whole number.
         skdpnet.images.ImageError
+            If the image cannot be read.
         """
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
         return cls(
@@ -118,16 +149,21 @@ class ExplanationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            The panels take its place; None: a new figure.
+            Axes that the panels replace; None: a new figure.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `ax` is not part of a grid.
         """
         why = self.explanation
         shape = self.image.size[1] / self.image.size[0]
-        tall = float(np.clip(3.6 * shape, 3.0, 5.5))
-        self.figure_, place, (width, height) = new_place(ax, (13.5, tall + 0.9))
+        panel_height = float(np.clip(3.6 * shape, 3.0, 5.5))
+        self.figure_, place, (width, height) = new_place(ax, (13.5, panel_height + 0.9))
         if width > 1.6 * height:
             regions, heat, bars = place.subplots(1, 3)
         else:
@@ -137,13 +173,13 @@ class ExplanationDisplay:
         boxes = why.boxes[self.parts]
         draw_regions(regions, self.image, boxes)
         regions.set_title(
-            "the strongest parts" if len(boxes) else "no part found speaks for it",
+            "the strongest parts" if len(boxes) else "no present part speaks for it",
             fontsize=10,
         )
         unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map())
         badges(heat, badge_places(boxes, self.image.size, centred=True))
         heat.set_title("what speaks for and against it", fontsize=10)
-        # The parts themselves are listed beside the bars.
+        # The legend has no parts: they are listed beside the bars.
         part_legend(heat, [], np.empty(0), 0, unseen)
         self._bars(bars)
         place.suptitle(wrap(headline(why), fitting(0.95 * width, 12)), fontsize=12)
@@ -159,7 +195,7 @@ class ExplanationDisplay:
         labels = [shorten(name, 28) for name in names]
         axes.set_yticks(rows, labels, fontsize=9)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        # Room for the numbers on either side, also where nothing speaks against.
+        # Leave room for the numbers on either side, even if all bars have one sign.
         axes.use_sticky_edges = False
         axes.margins(x=0.18)
         axes.axvline(0, color="0.3", linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Where in an image the score of a class comes from."""
+"""Heat maps: where in an image the score of a class comes from."""
 
 from __future__ import annotations
 
@@ -9,50 +9,76 @@ import numpy as np
 from scipy.ndimage import zoom
 
 from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
-from skdpnet.display._colours import AGAINST, FOR, diverging
-from skdpnet.display._images import ShownImage, check_images, mark_unseen, one_image
+from skdpnet.display._colours import diverging
+from skdpnet.display._images import ShownImage, mark_unseen, parts_on_images
 from skdpnet.display._layout import lay_out
 from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
-from skdpnet.explanations.contributions import explain
+from skdpnet.explanations.contributions import batch_of_one, explain_each
 from skdpnet.explanations.explanation import Explanation
+from skdpnet.images.collection import as_images
+from skdpnet.utils.colours import AGAINST, FOR
 from skdpnet.utils.validation import part_numbers
 
 __all__ = ["HeatMapDisplay", "draw_heat", "explain_one"]
 
 _STRONGEST_TINT = 0.85
 _N_MARKED = 3
-# Sides of the image in a figure of its own, in inches.
+# Sides of the image in a new figure, in inches: of the longer side, and the least of
+# width and height.
 _LONGEST, _SHORTEST = 5.0, (3.6, 2.4)
-# Side of the smoothed map, in steps: more than the eye tells apart.
-_STEPS = 480
+# Side of the smoothed map in pixels, finer than the eye resolves.
+_SMOOTH_SIDE = 480
 
 
 @dataclass
 class HeatMapDisplay:
-    """An image with its heat map: what speaks for a class where, and what against.
+    """An image with its heat map: where something speaks for a class, or against it.
 
-    Made by `from_estimator`. The image is grey; colour means a contribution. The
-    map is smoothed between the cells' centres, which is for the eye: the cells
+    Made by `from_estimator`. The image is grey; colour is a contribution. For the eye,
+    the map is interpolated between the centres of the cells; the values of the cells
     themselves are in `heat`. What the network did not see is hatched.
 
     Parameters
     ----------
     image : ShownImage
     explanation : Explanation
-        With boxes in upright pixels.
+        Its boxes are in pixels of the upright image.
     part : int, default=None
-        Part whose map is drawn; None: all parts'.
+        Part whose heat map is drawn; None: all parts.
 
     Attributes
     ----------
     heat : float64 ndarray of shape (H, W)
         In units of the logit, for each cell of the square
         ``explanation.heat_map_box``.
-    marked : int ndarray
-        The parts numbered in the figure: those that speak most for the class; with
-        `part`, that one.
+    marked : int ndarray of shape (k,)
+        The parts that have numbers in the figure: `part`, or those that speak most
+        for the class.
     figure_ : matplotlib Figure
     ax_ : matplotlib Axes
+
+    See Also
+    --------
+    skdpnet.explain : The numbers that are drawn.
+    ExplanationDisplay : The heat map beside regions and contributions.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skdpnet import DPNetClassifier
+    >>> from skdpnet.datasets import make_part_images
+    >>> from skdpnet.display import HeatMapDisplay
+    >>> birds = make_part_images(8, n_classes=2, image_size=64, random_state=0)
+    >>> model = DPNetClassifier(
+    ...     nn.AvgPool2d(8),  # mean colours, in place of a network
+    ...     image_size=64,
+    ...     n_parts_per_class=2,
+    ...     max_epochs=0,
+    ...     random_state=0,
+    ... ).fit(birds.images, birds.target)
+    >>> display = HeatMapDisplay.from_estimator(model, birds.images[0]).plot()
+    >>> display.heat.shape
+    (8, 8)
     """
 
     image: ShownImage
@@ -68,7 +94,7 @@ class HeatMapDisplay:
         if self.part is None:
             self.marked = self.explanation.top_parts(_N_MARKED)
         else:
-            self.marked = part_numbers(self.part, len(self.explanation.weights))
+            self.marked = part_numbers(self.part, len(self.explanation.contributions))
 
     @classmethod
     def from_estimator(
@@ -84,9 +110,9 @@ class HeatMapDisplay:
         class_ : label, default=None
             None: the predicted class.
         against : label, default=None
-            Another class: the map then tells why `class_` and not this one.
+            Another class: the heat map then explains why `class_` and not this one.
         part : int, default=None
-            Part whose contribution is shown; None: all parts'.
+            Part whose contribution is shown; None: all parts.
 
         Returns
         -------
@@ -94,13 +120,16 @@ class HeatMapDisplay:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
+            If the model, or a step of it, is not fitted.
         ValueError
-            Of a class that there is not, of two classes that are one, and of a model
-            of precomputed features.
+            If there is no such class, if `against` is the explained class, if the
+            model cannot be explained (`skdpnet.explain`), or if it was fitted on
+            precomputed features, which have no images.
         IndexError
             If there is no such part.
         skdpnet.images.ImageError
+            If the image cannot be read.
         """
         return cls(*explain_one(estimator, image, class_, against, cls.__name__), part)
 
@@ -110,7 +139,7 @@ class HeatMapDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: of a new figure.
+            Axes to draw on; None: those of a new figure.
 
         Returns
         -------
@@ -121,9 +150,9 @@ class HeatMapDisplay:
         if ax is None:
             longest = max(self.image.size)
             sides = (_LONGEST * side / longest for side in self.image.size)
-            room, tall = np.maximum(list(sides), _SHORTEST)
+            room, height = np.maximum(list(sides), _SHORTEST)
             lines = self._title(room).count("\n") + 2 + len(self.marked)
-            size = room + 1.2, tall + 0.5 + 0.21 * lines
+            size = room + 1.2, height + 0.5 + 0.21 * lines
             _, ax = plt.subplots(figsize=size, layout="constrained")
         else:
             room = ax.get_window_extent().width / ax.figure.figure.dpi
@@ -164,17 +193,23 @@ def explain_one(
     -------
     image : ShownImage
     explanation : Explanation
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+        As `HeatMapDisplay.from_estimator`.
     """
-    check_images(estimator, display)
-    why = explain(estimator, image, class_, apply_exif=True)
+    parts = parts_on_images(estimator, display)
+    images = as_images(batch_of_one(parts, image))
+    (why,) = explain_each(estimator, images, class_, apply_exif=True)
     if against is not None:
         if against == why.explained:
             raise ValueError(
-                f"against={against!r} is the class that is explained itself; name "
-                "another one."
+                f"against={against!r} is the class that is explained; name another "
+                "class."
             )
         why = why.difference(against)
-    return one_image(estimator, image), why
+    return ShownImage.of(images.load(0)), why
 
 
 def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
@@ -185,21 +220,21 @@ def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
     axes : matplotlib Axes
     image : ShownImage
     box : ndarray of shape (4,)
-        (left, top, right, bottom) of what the map covers.
+        (left, top, right, bottom) of what the heat map covers, in pixels.
     heat : ndarray of shape (H, W)
 
     Returns
     -------
     matplotlib Patch or None
-        For a legend: what is not seen, if any.
+        As `mark_unseen` returns it.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgb
 
     image.draw(axes, grey=True)
     limit = np.abs(heat).max() or 1.0
-    factors = [max(1, _STEPS // side) for side in heat.shape]
-    # Linear: nothing but the cells' own values makes an extremum or turns a sign.
+    factors = [max(1, _SMOOTH_SIDE // side) for side in heat.shape]
+    # Linear interpolation adds no extremum and changes no sign at a cell's centre.
     smooth = zoom(heat, factors, order=1, mode="nearest", grid_mode=True)
     tints = np.empty((*smooth.shape, 4))
     tints[..., :3] = np.where(smooth[..., None] >= 0, to_rgb(FOR), to_rgb(AGAINST))
@@ -211,7 +246,7 @@ def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
     width, height = image.size
     axes.set(xlim=(0, width), ylim=(height, 0))
     unseen = mark_unseen(axes, image.size, box)
-    # Tints on white are what the colours of the bar are.
+    # The bar shows the tints on white.
     scale = ScalarMappable(Normalize(-limit, limit), diverging(_STRONGEST_TINT))
     bar = axes.figure.colorbar(
         scale, ax=axes, shrink=0.85, pad=0.02, anchor=(0, 1), panchor=False

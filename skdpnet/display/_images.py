@@ -1,4 +1,4 @@
-"""Images of any size on axes: whole, undistorted, in their own pixels."""
+"""Images of any size on axes: whole, undistorted, with their pixels as the unit."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from skdpnet.explanations.contributions import batch_of_one
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.readout import find_parts
-from skdpnet.images.collection import as_images
 
-__all__ = ["ShownImage", "check_images", "crop", "mark_unseen", "one_image"]
+__all__ = ["ShownImage", "mark_unseen", "parts_on_images"]
 
-# More than a panel shows; keeps a dozen photographs of a camera small in memory.
+# Longer than a panel is on a screen; keeps a dozen large photographs small in memory.
 _LONGEST_SIDE = 1600
-# How dark the grey image below a heat map may be, so that tints show on black too.
+# Darkest level of the grey image below a heat map, so that tints show on black too.
 _DARKEST = 50
 
 
@@ -29,7 +28,7 @@ class ShownImage:
     Attributes
     ----------
     pixels : uint8 ndarray of shape (h, w, 3)
-        Of a large image, fewer than it has.
+        For a large image, fewer pixels than it has.
     size : (int, int)
         Width and height of the image itself, in whose pixels boxes are given.
     """
@@ -39,33 +38,32 @@ class ShownImage:
 
     @classmethod
     def of(cls, image: Image.Image) -> ShownImage:
-        """Take an image, making a large one small.
+        """Convert an image, reducing a large one.
 
         Parameters
         ----------
         image : PIL.Image.Image
-            Upright and RGB, as ``as_images(X).load(i)`` of
-            `skdpnet.images.collection` gives it.
+            Upright and RGB, as `skdpnet.images.collection.Images.load` returns it.
 
         Returns
         -------
         ShownImage
         """
         shrink = _LONGEST_SIDE / max(image.size)
-        small = image
+        reduced = image
         if shrink < 1:
             width, height = (max(1, round(shrink * side)) for side in image.size)
-            small = image.resize((width, height), reducing_gap=2.0)
-        return cls(np.array(small), image.size)
+            reduced = image.resize((width, height), reducing_gap=2.0)
+        return cls(np.array(reduced), image.size)
 
     def draw(self, axes, *, grey: bool = False) -> None:
-        """Show the image; the axes' units are then its pixels, from the upper left.
+        """Draw the image; the axes' units are then its pixels, from the upper left.
 
         Parameters
         ----------
         axes : matplotlib Axes
         grey : bool, default=False
-            Without colours, and with its dark parts lightened.
+            True: without colours, and with its dark parts lightened.
         """
         pixels = self.pixels
         if grey:
@@ -82,69 +80,37 @@ class ShownImage:
             extent=(0, width, height, 0),
         )
         axes.set_axis_off()
-        # Titles in line, whatever the shapes of the images beside it.
+        # Titles are then in line, whatever the shapes of the images beside it.
         axes.set_anchor("N")
 
 
-def check_images(estimator, display: str) -> None:
-    """Refuse a model that was fitted on features, of which there are no images.
+def parts_on_images(estimator, display: str) -> PartEstimator:
+    """Return a model's parts; refuse a model fitted on features, which has no images.
 
     Parameters
     ----------
     estimator : fitted classifier
     display : str
-        Name of what wants images.
+        Name of the Display, for the message.
+
+    Returns
+    -------
+    PartEstimator
 
     Raises
     ------
-    NotFittedError
+    sklearn.exceptions.NotFittedError
+        If the model, or a step of it, is not fitted.
     ValueError
+        If the model has no parts or was fitted on features.
     """
-    if find_parts(estimator)[0]._takes_features():
+    parts, _ = find_parts(estimator)
+    if parts.is_precomputed:
         raise ValueError(
             f"{display} draws images, and this model was fitted on "
             'backbone="precomputed", which has none: fit one on images.'
         )
-
-
-def one_image(estimator, image) -> ShownImage:
-    """Read the image of which `skdpnet.explain` takes `image`.
-
-    Parameters
-    ----------
-    estimator : fitted classifier
-    image : image, or list or batch of one
-
-    Returns
-    -------
-    ShownImage
-    """
-    batch = batch_of_one(find_parts(estimator)[0], image)
-    return ShownImage.of(as_images(batch).load(0))
-
-
-def crop(image: Image.Image, box: ArrayLike) -> ShownImage:
-    """Cut a box out of an image.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-    box : array-like of shape (4,)
-        (left, top, right, bottom) in pixels; widened to whole ones.
-
-    Returns
-    -------
-    ShownImage
-    """
-    left, top, right, bottom = np.asarray(box, np.float64)
-    # A region ends on a pixel's edge up to rounding errors.
-    edges = (
-        max(0, int(np.floor(left + 1e-6))),
-        max(0, int(np.floor(top + 1e-6))),
-        min(image.width, int(np.ceil(right - 1e-6))),
-        min(image.height, int(np.ceil(bottom - 1e-6))),
-    )
-    return ShownImage.of(image.crop(edges))
+    return parts
 
 
 def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
@@ -153,16 +119,17 @@ def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
     Parameters
     ----------
     axes : matplotlib Axes
-        With the image.
+        The image is drawn on it.
     size : (int, int)
         Width and height of the image.
     seen : array-like of shape (4,)
-        (left, top, right, bottom) of what it saw, in pixels.
+        (left, top, right, bottom) of what the network saw, in pixels.
 
     Returns
     -------
     matplotlib Patch or None
-        For a legend; None if it saw all.
+        One of the hatched rectangles, for a legend; None if the network saw all of
+        the image.
     """
     from matplotlib.patches import Rectangle
 
@@ -173,10 +140,10 @@ def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
         (0, top, left, bottom),
         (right, top, width, bottom),
     ]
-    marked = None
+    hatched = None
     for x, y, x_end, y_end in strips:
         if x_end - x > 0 and y_end - y > 0:
-            marked = Rectangle(
+            hatched = Rectangle(
                 (x, y),
                 x_end - x,
                 y_end - y,
@@ -185,5 +152,5 @@ def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
                 hatch="///",
                 linewidth=0,
             )
-            axes.add_patch(marked)
-    return marked
+            axes.add_patch(hatched)
+    return hatched

@@ -1,4 +1,4 @@
-"""Where a Display draws: in a figure of its own, or in the place of given axes."""
+"""Where a Display draws: in a new figure, or in place of axes that the user passes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["lay_out", "new_place"]
 
 
 def lay_out(ax):
-    """Give the figure of some axes a layout engine, lest text overlap or be cut.
+    """Set a layout engine for the figure of some axes: no text overlaps or is cut off.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def lay_out(ax):
     Returns
     -------
     matplotlib Figure
-        With the engine that it has, or else the constrained one.
+        An engine that it has already is kept; otherwise it gets the constrained one.
     """
     figure = ax.figure.figure
     if figure.get_layout_engine() is None:
@@ -26,12 +26,12 @@ def lay_out(ax):
 
 
 def new_place(ax, figsize: tuple[float, float]) -> tuple[Any, Any, tuple[float, float]]:
-    """Make room for several panels: a new figure, or the place of some axes.
+    """Make room for several panels: in a new figure, or in place of some axes.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        The panels take its place.
+        Axes that the panels replace; None: a new figure.
     figsize : (float, float)
         Width and height in inches of a new figure.
 
@@ -39,14 +39,14 @@ def new_place(ax, figsize: tuple[float, float]) -> tuple[Any, Any, tuple[float, 
     -------
     figure : matplotlib Figure
     place : matplotlib Figure or SubFigure
-        Where to add the panels.
+        The panels are to be added to it.
     size : (float, float)
-        Its width and height in inches, as far as is known before the layout.
+        Width and height of `place` in inches, estimated before the layout.
 
     Raises
     ------
     ValueError
-        If the axes are in no grid.
+        If the axes are not part of a grid.
     """
     import matplotlib.pyplot as plt
 
@@ -62,6 +62,6 @@ def new_place(ax, figsize: tuple[float, float]) -> tuple[Any, Any, tuple[float, 
     figure = lay_out(ax)
     ax.set_axis_off()
     place = ax.figure.add_subfigure(spec)
-    # The labels of axes beside it take some of the room.
+    # The labels of neighbouring axes take some of the room.
     width, height = (0.8 * side / figure.dpi for side in place.bbox.size)
     return figure, place, (width, height)

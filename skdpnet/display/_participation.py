@@ -1,4 +1,4 @@
-"""How much each part takes part in a class."""
+"""How much each part contributes to a class."""
 
 from __future__ import annotations
 
@@ -12,30 +12,48 @@ from sklearn.utils import check_scalar
 from skdpnet.display._colours import sign_colours
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
-from skdpnet.explanations.galleries import ClassExplanation, explain_class
+from skdpnet.explanations.class_explanation import ClassExplanation, explain_class
 
 __all__ = ["ParticipationDisplay"]
 
 
 @dataclass
 class ParticipationDisplay:
-    """Bars of the parts' weights for a class and of their mean contributions.
+    """Bars of the parts' mean contributions to a class and of their weights for it.
 
     Made by `from_estimator`.
 
     Parameters
     ----------
     explanation : ClassExplanation
-    n_parts : int
-        Rows, at most.
+    n_parts : int, default=15
+        Largest number of rows.
 
     Attributes
     ----------
-    parts : int ndarray
-        The parts shown, largest mean contribution first.
+    parts : int ndarray of shape (k,)
+        Numbers of the parts shown, largest mean contribution first.
     figure_ : matplotlib Figure
-    axes_ : ndarray of shape (2,) of matplotlib Axes
-        Mean contributions, weights.
+    axes_ : ndarray of shape (2,) or (1,) of matplotlib Axes
+        Mean contributions, and weights where the decision is linear.
+
+    See Also
+    --------
+    skdpnet.explain_class : The numbers that are drawn.
+    ClassPartMatrixDisplay : The weights of all parts for all classes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdpnet import DPNetClassifier
+    >>> from skdpnet.display import ParticipationDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=False)
+    >>> model = DPNetClassifier(
+    ...     "precomputed", n_parts_per_class=2, random_state=0
+    ... ).fit(X, y)
+    >>> display = ParticipationDisplay.from_estimator(model, 0, X[y == 0]).plot()
+    >>> len(display.parts)
+    6
     """
 
     explanation: ClassExplanation
@@ -59,9 +77,9 @@ class ParticipationDisplay:
             As `skdpnet.explain` takes it.
         class_ : label
         X : images, or array for ``backbone="precomputed"``
-            What to average over, for instance the images of the class.
+            The images to average over, for instance those of the class.
         n_parts : int, default=15
-            Parts shown: those of the largest mean contribution.
+            Number of parts shown: those of the largest mean contribution.
 
         Returns
         -------
@@ -69,10 +87,15 @@ class ParticipationDisplay:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
+            If the model, or a step of it, is not fitted.
         ValueError
-            If there is no such class.
+            If there is no such class, if the model cannot be explained
+            (`skdpnet.explain`), or if `n_parts` is below 1.
+        TypeError
+            If `n_parts` is not a whole number.
         skdpnet.images.ImageError
+            If an image cannot be read; the message names it.
         """
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
         return cls(explain_class(estimator, class_, X), n_parts)
@@ -83,19 +106,23 @@ class ParticipationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            The panels take its place; None: a new figure.
+            Axes that the panels replace; None: a new figure.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `ax` is not part of a grid.
         """
-        told, rows = self.explanation, np.arange(len(self.parts))
+        why, rows = self.explanation, np.arange(len(self.parts))
+        panels = {"mean contribution to the score": why.contributions[self.parts]}
+        if why.weights is not None:
+            panels["weight"] = why.weights[self.parts]
         self.figure_, place, (room, _) = new_place(ax, (8.5, 1.6 + 0.27 * len(rows)))
-        self.axes_ = place.subplots(1, 2, sharey=True)
-        panels = {
-            "mean contribution to the score": told.contributions[self.parts],
-            "weight": told.weights[self.parts],
-        }
+        self.axes_ = place.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (label, values) in zip(self.axes_, panels.items(), strict=True):
             axes.barh(rows, values, color=sign_colours(values), height=0.75)
             axes.bar_label(axes.containers[0], signed(values), padding=3, fontsize=8)
@@ -107,7 +134,7 @@ class ParticipationDisplay:
             axes.tick_params(axis="y", length=0)
             axes.spines[["top", "right", "left"]].set_visible(False)
         width = fitting(room / 4, 9)
-        names = [shorten(told.part_names[p], width) for p in self.parts]
+        names = [shorten(why.part_names[p], width) for p in self.parts]
         self.axes_[0].set_yticks(rows, names, fontsize=9)
         self.axes_[0].set_ylim(len(rows) - 0.4, -0.6)
         place.suptitle(wrap(self._title(), fitting(room, 11)), fontsize=11)
@@ -115,15 +142,16 @@ class ParticipationDisplay:
         return self
 
     def _title(self) -> str:
-        """Tell whose parts these are, and what the mean score is made of."""
-        told = self.explanation
-        shown = told.contributions[self.parts].sum()
-        others = len(told.contributions) - len(self.parts)
-        left = told.contributions.sum() - shown
-        score, shown, left, bias = signed([told.score, shown, left, told.bias])
-        n = told.n_images
+        """Name the class, and split its mean score into these parts and the rest."""
+        why = self.explanation
+        shown = why.contributions[self.parts].sum()
+        n_others = len(why.contributions) - len(self.parts)
+        others = why.contributions.sum() - shown
+        score, shown, others, bias = signed([why.score, shown, others, why.bias])
+        n = why.n_images
         return (
-            f"How parts take part in {shorten(told.explained, 60)}, mean of {n} "
+            f"Contributions of parts to {shorten(why.explained, 60)}, mean of {n} "
             f"image{'s' if n > 1 else ''}\n"
-            f"score {score}: these parts {shown}, {others} others {left}, bias {bias}"
+            f"score {score}: these parts {shown}, {n_others} others {others}, "
+            f"bias {bias}"
         )

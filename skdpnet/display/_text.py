@@ -1,4 +1,4 @@
-"""Text that stays legible, whatever the names of the classes."""
+"""Text of figures that stays legible, whatever the names of the classes are."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from skdpnet.explanations.explanation import Explanation
 
 __all__ = ["fitting", "headline", "shorten", "signed", "text_as_is", "wrap"]
 
-# Mean width of DejaVu Sans's characters, in units of the font's size.
+# Mean width of the characters of DejaVu Sans, in units of the font size.
 _CHARACTER = 0.6
 
 
 def text_as_is(artist) -> None:
-    """Have all text drawn as it is written: names may hold ``$`` and ``_``.
+    """Turn mathematical typesetting off: names may contain ``$`` and ``_``.
 
     Parameters
     ----------
     artist : matplotlib Artist
-        Axes or figure; the text in it is changed.
+        Axes or figure, all of whose text is changed.
     """
     from matplotlib.text import Text
 
@@ -33,34 +33,36 @@ def text_as_is(artist) -> None:
 
 
 def fitting(inches: float, fontsize: float) -> int:
-    """Count the characters that fit into a width.
+    """Return the number of characters that fit into a width.
 
     Parameters
     ----------
-    inches, fontsize : float
-        Width, and size of the font in points.
+    inches : float
+        Width.
+    fontsize : float
+        Size of the font in points.
 
     Returns
     -------
     int
-        8 at least.
+        At least 8.
     """
     return max(8, int(72 * inches / (_CHARACTER * fontsize)))
 
 
 def shorten(name: Any, width: int) -> str:
-    """Leave out the middle of a long name: its end holds the part's number.
+    """Leave out the middle of a long name, whose end is the number of the part.
 
     Parameters
     ----------
     name : label
     width : int
-        Number of characters that are left, at most.
+        Largest number of characters of the result.
 
     Returns
     -------
     str
-        In one line.
+        One line.
     """
     text = " ".join(str(name).split())
     if len(text) <= width:
@@ -76,6 +78,7 @@ def wrap(text: str, width: int) -> str:
     ----------
     text : str
     width : int
+        Largest number of characters of a line.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def wrap(text: str, width: int) -> str:
     for number, line in enumerate(text.split("\n")):
         if number:
             lines.append("")
-        # Names of files have underscores where others have spaces.
+        # Names that come from files have underscores in place of spaces.
         for piece in re.split(r"(?<=[\s_-])", line):
             if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
                 lines.append("")
@@ -106,7 +109,7 @@ def signed(values: ArrayLike) -> list[str]:
     Returns
     -------
     list of str
-        All with the same number of decimals.
+        All have the same number of decimals.
     """
     numbers = np.ravel(np.asarray(values, np.float64))
     largest = np.abs(numbers).max(initial=0.0)
@@ -117,7 +120,7 @@ def signed(values: ArrayLike) -> list[str]:
 
 
 def headline(why: Explanation) -> str:
-    """Say in a line or two which decision is explained.
+    """Return a title of one or two lines that says which decision is explained.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """What a report says, as numbers: no pixels and no HTML.
 
-C classes, P parts; classes are numbers into the model's list of labels.
+C classes, P parts. A class is a number here, its position among the model's labels.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.contributions import explain_each
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.explanations.galleries import PartGallery, part_galleries
-from skdpnet.explanations.readout import LinearReadout
+from skdpnet.explanations.readout import Readout, read_model
+from skdpnet.images.collection import Images
 from skdpnet.reporting.selection import InTurn
 
 __all__ = ["Contents", "Decision", "ExplainedImage", "Row", "gather"]
@@ -34,9 +36,9 @@ class Row:
     part : int
     contribution : float
     present : bool
-        Whether it responds more than in an average training image.
+        Whether the part responds more than in an average training image.
     box : float64 ndarray of shape (4,)
-        Its best region, in pixels of the upright image.
+        The region that the part responds to most, in pixels of the upright image.
     """
 
     part: int
@@ -47,18 +49,18 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """An `Explanation` cut down to what a page shows of it.
+    """An `Explanation`, cut down to what a page shows of it.
 
     ``sum of the rows' contributions + rest + bias = score``.
 
     Attributes
     ----------
     explained, against : int or None
-        Classes; `against` is None but for a difference.
+        Classes; `against` is None except for a difference.
     rows_for : list of Row
         Parts whose presence speaks for the class, largest contribution first.
     rows_against : list of Row
-        Parts with the most negative contributions; of a difference, parts whose
+        Parts with the most negative contributions; for a difference, parts whose
         presence speaks for the other class.
     rest : float
         What the `n_rest` other parts contribute together.
@@ -82,18 +84,20 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class ExplainedImage:
-    """An image of the test set.
+    """A test image with the model's decision about it.
 
     Attributes
     ----------
     number : int
-        Its place in X_test.
+        Its position in X_test.
     true, predicted : int
+        Classes.
     scores : float64 ndarray of shape (C,)
     why : Decision
-        About the score of the predicted class.
+        Explains the score of the predicted class.
     difference : Decision or None
-        Why the predicted and not the true class; None where they are the same.
+        Explains why the predicted class and not the true one; None where they are
+        the same.
     """
 
     number: int
@@ -103,47 +107,58 @@ class ExplainedImage:
     why: Decision
     difference: Decision | None
 
+    def decisions(self) -> list[Decision]:
+        """Return `why`, and `difference` if there is one."""
+        return [self.why, *([self.difference] if self.difference else [])]
+
     def parts(self) -> list[int]:
-        """List the parts that the tables name, each once."""
-        decisions = [self.why, *([self.difference] if self.difference else [])]
-        rows = [row for own in decisions for row in own.rows_for + own.rows_against]
+        """Return the numbers of the parts in the tables, each once."""
+        rows = [
+            row
+            for decision in self.decisions()
+            for row in decision.rows_for + decision.rows_against
+        ]
         return list(dict.fromkeys(row.part for row in rows))
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a report says.
+    """Everything that a report says.
 
     Attributes
     ----------
-    labels : list
-        Of the C classes.
+    labels : list of C labels
     counts : int ndarray of shape (C, C)
         Confusion matrix: rows are true classes, columns predicted ones.
-    coef : float64 ndarray of shape (C, P)
-    intercept : float64 ndarray of shape (C,)
+    weights : float64 ndarray of shape (C, P), or None
+        None where the model's decision is not linear in the descriptor.
     participation : float64 ndarray of shape (C, P)
         Mean contribution of each part to each class's score over the test images
-        of that class; 0 for classes without any.
+        of that class; 0 for classes without test images.
+    biases : float64 ndarray of shape (C,)
+        Mean bias of each class's score over the same images.
     class_parts : list of lists of int
-        Of each class, the parts whose presence speaks for it on average, largest
-        mean contribution first; for a class without test images by weight.
+        For each class, the parts whose presence speaks for it on average, largest
+        mean contribution first. For a class without test images by weight, where
+        there are weights, and no parts where there are none.
     images : list of ExplainedImage
-        Those shown: wrong ones first, then class by class.
+        Those shown: first the wrongly classified ones, then the others, both class
+        by class.
     n_wrong : int
-        How many images of the whole test set are wrong.
+        How many images of the whole test set are wrongly classified.
     part_names : object ndarray of shape (P,)
     homes : int ndarray of shape (P,)
-        Class that each part is listed under: the one it was learned for.
+        Class that each part was learned for, under which it is listed; −1 for a part
+        that classes share.
     galleries : dict of int to PartGallery
-        Of all parts named anywhere, by number.
+        Galleries of all parts named anywhere, by the part's number.
     """
 
     labels: list[Any]
     counts: np.ndarray = field(repr=False)
-    coef: np.ndarray = field(repr=False)
-    intercept: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(repr=False)
     participation: np.ndarray = field(repr=False)
+    biases: np.ndarray = field(repr=False)
     class_parts: list[list[int]] = field(repr=False)
     images: list[ExplainedImage] = field(repr=False)
     n_wrong: int
@@ -151,12 +166,16 @@ class Contents:
     homes: np.ndarray = field(repr=False)
     galleries: dict[int, PartGallery] = field(repr=False)
 
+    @property
+    def use(self) -> np.ndarray:
+        """How much each class uses each part, (C, P): weights, or participation."""
+        return self.participation if self.weights is None else self.weights
+
 
 def gather(
     estimator,
-    readout: LinearReadout,
-    X_train,
-    X_test,
+    train: Images,
+    test: Images,
     truth: np.ndarray,
     *,
     n_parts: int,
@@ -171,19 +190,17 @@ def gather(
     ----------
     estimator : fitted classifier
         As `skdpnet.explain` takes it.
-    readout : LinearReadout
-        Of the same.
-    X_train, X_test : images
+    train, test : Images
     truth : int ndarray of shape (n,)
-        Classes of the images in X_test.
+        True classes of the test images.
     n_parts : int
-        Parts listed of each class.
+        Number of parts listed for each class.
     n_crops : int
-        Regions in each part's gallery.
+        Number of regions in each part's gallery.
     n_wrong : int
-        Wrong images kept, in turn from the classes.
+        Number of wrongly classified images kept, in turn from the classes.
     n_right : int
-        Right images kept of each class.
+        Number of rightly classified images kept of each class.
     verbose : int
         1 or more: progress bars.
 
@@ -191,83 +208,124 @@ def gather(
     -------
     Contents
     """
-    n_classes, n_all_parts = readout.coef.shape
+    parts, readout = read_model(estimator)
+    n_classes, n_all_parts = len(readout.classes), len(parts.part_maps_)
     counts = np.zeros((n_classes, n_classes), np.int64)
-    sums = np.zeros((n_classes, n_all_parts))
+    contributions = np.zeros((n_classes, n_all_parts))
+    biases = np.zeros(n_classes)
     wrong = InTurn(n_wrong)
     right = InTurn(n_right * n_classes, each=n_right)
-    bar = tqdm(
-        explain_each(estimator, X_test, apply_exif=True),
+    explanations = tqdm(
+        explain_each(estimator, test, apply_exif=True),
         desc="explaining X_test",
         total=len(truth),
         unit="image",
         disable=not verbose,
     )
-    for i, why in enumerate(bar):
+    for i, why in enumerate(explanations):
         true, predicted = int(truth[i]), int(why.scores.argmax())
         counts[true, predicted] += 1
-        sums[true] += why.descriptor
+        descriptors = why.descriptor[None]
+        contributions[true] += readout.contributions(descriptors, true)[0]
+        biases[true] += readout.biases(descriptors, true)[0]
         chosen = right if true == predicted else wrong
         place = chosen.place(true, i)
         if place is not None:
             chosen.keep(place, _image(i, true, predicted, why))
-    n_test = counts.sum(axis=1)
-    participation = readout.coef * sums / np.maximum(n_test, 1)[:, None]
+    n_images = counts.sum(axis=1)
+    participation = contributions / np.maximum(n_images, 1)[:, None]
+    weights = _weights(readout)
     class_parts = [
-        _speaking_for(readout.coef[c], participation[c], n_test[c] > 0)[:n_parts]
+        _parts_for(
+            None if weights is None else weights[c],
+            participation[c] if n_images[c] else None,
+        )[:n_parts]
         for c in range(n_classes)
     ]
     images = [
         image
         for chosen in (wrong, right)
-        for image in sorted(chosen.kept(), key=lambda own: (own.true, own.number))
+        for image in sorted(chosen.kept(), key=lambda image: (image.true, image.number))
     ]
-    named = [*class_parts, *(image.parts() for image in images)]
-    parts = sorted({part for own in named for part in own})
-    galleries = part_galleries(estimator, parts, X_train, n_crops, apply_exif=True)
+    lists_of_parts = [*class_parts, *(image.parts() for image in images)]
+    shown = sorted({part for numbers in lists_of_parts for part in numbers})
+    galleries = part_galleries(
+        parts, np.array(shown, np.intp), train, n_crops, apply_exif=True
+    )
     return Contents(
         labels=readout.classes.tolist(),
         counts=counts,
-        coef=readout.coef,
-        intercept=readout.intercept,
+        weights=weights,
         participation=participation,
+        biases=biases / np.maximum(n_images, 1),
         class_parts=class_parts,
         images=images,
         n_wrong=wrong.n_seen,
-        part_names=readout.parts.get_feature_names_out(),
-        homes=_homes(readout),
-        galleries=dict(zip(parts, galleries, strict=True)),
+        part_names=parts.get_feature_names_out(),
+        homes=_homes(
+            parts,
+            readout.classes.tolist(),
+            participation if weights is None else weights,
+        ),
+        galleries=dict(zip(shown, galleries, strict=True)),
     )
 
 
-def _speaking_for(
-    weights: np.ndarray, participation: np.ndarray, known: bool
+def _weights(readout: Readout) -> np.ndarray | None:
+    """Return the weights of all parts for all classes, (C, P), if there are any."""
+    weights = [readout.weights(c) for c in range(len(readout.classes))]
+    rows = [row for row in weights if row is not None]
+    return np.stack(rows) if len(rows) == len(weights) else None
+
+
+def _parts_for(
+    weights: np.ndarray | None, participation: np.ndarray | None
 ) -> list[int]:
-    """Parts of a class by mean contribution, those alone that speak by presence."""
-    size = participation if known else weights
-    order = np.argsort(-size, kind="stable")
-    return order[(weights[order] > 0) & (size[order] > 0)].tolist()
+    """List the parts whose presence speaks for a class, the strongest first.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (P,) or None
+        None where the decision has no weights.
+    participation : ndarray of shape (P,) or None
+        None where no image shows how much the parts contribute.
+    """
+    strength = weights if participation is None else participation
+    if strength is None:
+        return []
+    order = np.argsort(-strength, kind="stable")
+    speaks_for = strength[order] > 0
+    if weights is not None:
+        speaks_for &= weights[order] > 0
+    return order[speaks_for].tolist()
 
 
-def _homes(readout: LinearReadout) -> np.ndarray:
-    """Class of each part, as a number into the classifier's labels."""
-    numbers = {label: c for c, label in enumerate(readout.classes.tolist())}
-    strongest = readout.coef.argmax(axis=0)
-    learned = readout.parts.classes_[readout.parts.part_classes_].tolist()
-    # The classifier of a Pipeline may have been fitted with other labels.
-    pairs = zip(learned, strongest.tolist(), strict=True)
-    return np.array([numbers.get(label, other) for label, other in pairs])
+def _homes(parts: PartEstimator, labels: list, use: np.ndarray) -> np.ndarray:
+    """Return the class that each part was learned for; −1 for shared parts."""
+    numbers = {label: c for c, label in enumerate(labels)}
+    learned_for = parts.classes_.tolist()
+    # The classifier of a Pipeline may have been fitted with other labels than the
+    # parts, which are then listed under the class that uses them most.
+    main_users = use.argmax(axis=0).tolist()
+    return np.array(
+        [
+            -1 if c < 0 else numbers.get(learned_for[c], main_users[p])
+            for p, c in enumerate(parts.part_classes_.tolist())
+        ]
+    )
 
 
 def _image(number: int, true: int, predicted: int, why: Explanation) -> ExplainedImage:
     difference = None
     if true != predicted:
-        told = why.difference(why.classes.tolist()[true])
-        rows_for = told.top_parts(_ROWS_DIFFERENCE)
-        order = np.argsort(told.contributions, kind="stable")
-        other = (told.weights[order] < 0) & (told.contributions[order] < 0)
-        rows_against = order[other][:_ROWS_DIFFERENCE]
-        difference = _decision(told, predicted, true, rows_for, rows_against)
+        lead = why.difference(why.classes.tolist()[true])
+        order = np.argsort(lead.contributions, kind="stable")
+        speaks_against = lead.contributions[order] < 0
+        if lead.weights is not None:
+            speaks_against &= lead.weights[order] < 0
+        rows_for = lead.top_parts(_ROWS_DIFFERENCE)
+        rows_against = order[speaks_against][:_ROWS_DIFFERENCE]
+        difference = _decision(lead, predicted, true, rows_for, rows_against)
     rows_for = why.top_parts(_ROWS_FOR)
     order = np.argsort(why.contributions, kind="stable")
     rows_against = order[why.contributions[order] < 0][:_ROWS_AGAINST]
@@ -275,6 +333,7 @@ def _image(number: int, true: int, predicted: int, why: Explanation) -> Explaine
         number=number,
         true=true,
         predicted=predicted,
+        # A copy, so that an image does not keep the scores of its whole batch.
         scores=why.scores.copy(),
         why=_decision(why, predicted, None, rows_for, rows_against),
         difference=difference,
@@ -289,7 +348,7 @@ def _decision(
     rows_against: np.ndarray,
 ) -> Decision:
     def rows(parts: Iterable[int]) -> list[Row]:
-        # Copies, lest a box keep the arrays of the whole explanation.
+        # Copies, so that a box does not keep the arrays of the whole explanation.
         return [
             Row(
                 part=int(p),

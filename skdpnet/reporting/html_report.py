@@ -1,15 +1,15 @@
-"""`report`: from a fitted model and two sets of images to a file."""
+"""Writing a fitted model's report to a file."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from skdpnet.explanations.readout import LinearReadout, linear_readout
+from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.explanations.readout import read_model
 from skdpnet.images.collection import Images, as_images
 from skdpnet.images.containers import checked_items, is_path, path_text
 from skdpnet.reporting.contents import gather
@@ -120,19 +120,18 @@ def report(
         ("n_right", n_right, 0),
     ):
         check_whole(name, value, least)
-    readout = linear_readout(estimator)
-    if readout.parts._takes_features():
+    parts, readout = read_model(estimator)
+    if parts.is_precomputed:
         raise ValueError(
             "a report shows images, but the model was fitted on precomputed "
             'features: fit one with another backbone than "precomputed".'
         )
     train, test = _checked_images("X_train", X_train), _checked_images("X_test", X_test)
-    truth = _class_numbers(readout, y_test, len(test))
+    truth = _class_numbers(readout.classes, y_test, len(test))
     contents = gather(
         estimator,
-        readout,
-        X_train,
-        X_test,
+        train,
+        test,
         truth,
         n_parts=int(n_parts),
         n_crops=int(n_crops),
@@ -140,25 +139,26 @@ def report(
         n_right=int(n_right),
         verbose=verbose,
     )
-    numbers = [own.number for own in contents.images]
+    numbers = [image.number for image in contents.images]
     bitmaps = Bitmaps()
     images = shrink_images(test, numbers, bitmaps, verbose)
     crops = cut_crops(train, contents.galleries.values(), bitmaps, verbose)
-    text = render(
+    html = render(
         contents,
         Pixels(bitmaps.uris, images, crops, _file_names(X_test, numbers)),
         title=f"Report of {type(estimator).__name__}" if title is None else str(title),
-        model=_model_line(readout),
+        model=_model_line(parts),
         n_train=len(train),
         n_right_each=int(n_right),
     )
-    # Names of folders may hold bytes that are no text.
-    replace_file(file, text.encode(errors="replace"))
+    # Names of classes may come from names of folders, which may hold bytes that are
+    # no text.
+    replace_file(file, html.encode(errors="replace"))
     return file
 
 
 def _checked_images(name: str, X) -> Images:
-    """Check the images' headers, saying which of the two sets is meant."""
+    """Check the headers of images; errors say which of the two sets is meant."""
     try:
         images = as_images(X)
         images.check()
@@ -168,36 +168,38 @@ def _checked_images(name: str, X) -> Images:
     return images
 
 
-def _class_numbers(readout: LinearReadout, y, n: int) -> np.ndarray:
-    """Turn the labels of the test images into the model's numbers of them."""
+def _class_numbers(classes: np.ndarray, y, n: int) -> np.ndarray:
+    """Convert the labels of the n test images to positions in `classes`."""
     labels = column_or_1d(y).tolist()
     if len(labels) != n:
         raise ValueError(
             f"y_test must have a label for each image, but X_test has {n} and y_test "
             f"{len(labels)}."
         )
-    known = {label: c for c, label in enumerate(readout.classes.tolist())}
-    unknown = {label: i for i, label in reversed([*enumerate(labels)])}
-    unknown = {label: i for label, i in unknown.items() if label not in known}
-    if unknown:
-        first, i = min(unknown.items(), key=lambda pair: pair[1])
-        some = ", ".join(map(repr, [*known][:_LABELS_NAMED]))
-        more = ", …" if len(known) > _LABELS_NAMED else ""
+    numbers = {label: c for c, label in enumerate(classes.tolist())}
+    first_items: dict = {}
+    for i, label in enumerate(labels):
+        if label not in numbers:
+            first_items.setdefault(label, i)
+    if first_items:
+        first, i = next(iter(first_items.items()))
+        names = ", ".join(map(repr, [*numbers][:_LABELS_NAMED]))
+        more = ", …" if len(numbers) > _LABELS_NAMED else ""
+        plural = "s" if len(first_items) > 1 else ""
         raise ValueError(
-            f"y_test holds {len(unknown)} label{'s' * (len(unknown) > 1)} that the "
-            f"model does not know, first {first!r} (item {i}); it knows {some}{more}."
+            f"y_test holds {len(first_items)} label{plural} that the model does not "
+            f"know, first {first!r} (item {i}); it knows {names}{more}."
         )
-    return np.array([known[label] for label in labels], np.intp)
+    return np.array([numbers[label] for label in labels], np.intp)
 
 
 def _file_names(X, numbers: list[int]) -> dict[int, str]:
-    """Names, without their folders, of those images that are files."""
+    """Return the names, without folders, of those images that are files."""
     items = checked_items(X)
     return {i: Path(path_text(items[i])).name for i in numbers if is_path(items[i])}
 
 
-def _model_line(readout: LinearReadout) -> str:
-    parts: Any = readout.parts
+def _model_line(parts: PartEstimator) -> str:
     backbone = parts.backbone
     if not isinstance(backbone, str):
         backbone = getattr(backbone, "__name__", type(backbone).__name__)

@@ -1,4 +1,4 @@
-"""The template filled in: HTML with its style and its script inside."""
+"""Filling in the template: one HTML file with its style and its script inside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skdpnet import __version__
 from skdpnet.reporting.contents import Contents
-from skdpnet.reporting.views import Pixels, view
+from skdpnet.reporting.views import Pixels, template_values
 
 __all__ = ["render"]
 
@@ -35,9 +35,9 @@ def render(
     model : str
         One line about the model.
     n_train : int
-        How many images the crops were chosen from.
+        Number of images that the crops were chosen from.
     n_right_each : int
-        How many right images of a class are shown at most.
+        Largest number of rightly classified images shown of a class.
 
     Returns
     -------
@@ -51,19 +51,19 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = view(contents, pixels)
-    environment.filters["signed"] = _signed(shown["data"]["decimals"])
+    values = template_values(contents, pixels)
+    environment.filters["signed"] = _signed(values["data"]["decimals"])
     environment.filters["percent"] = _percent
     script = _asset("script.js")
     digest = hashlib.sha256(script.encode()).digest()
     return environment.get_template("page.html").render(
-        shown,
+        values,
         title=title,
         model=model,
         version=__version__,
         style=_asset("style.css"),
         script=script,
-        # No other script runs, whatever a class may be called.
+        # The browser then runs no other script, whatever a class may be called.
         script_hash=base64.b64encode(digest).decode(),
         n_train=n_train,
         n_right_each=n_right_each,
@@ -71,12 +71,12 @@ def render(
 
 
 def _asset(name: str) -> str:
-    own = files("skdpnet.reporting") / "templates" / name
-    return own.read_text(encoding="utf-8")
+    file = files("skdpnet.reporting") / "templates" / name
+    return file.read_text(encoding="utf-8")
 
 
 def _signed(decimals: int) -> Callable[[float], str]:
-    """Make a filter that writes a number with its sign; 0 has none."""
+    """Return a filter that writes a number with its sign; 0 has none."""
 
     def signed(value: float) -> str:
         text = f"{value:+.{decimals}f}"

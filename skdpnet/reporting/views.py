@@ -1,4 +1,4 @@
-"""What the template is told: plain lists and dicts, class by class, part by part."""
+"""What the template needs: the contents as plain lists and dicts, ready to be shown."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import numpy as np
 from skdpnet.reporting.contents import Contents, Decision, ExplainedImage
 from skdpnet.reporting.overlay import View, lay_out
 from skdpnet.reporting.thumbnails import cell_image, heat_image
+from skdpnet.utils.colours import AGAINST, FOR, PARTS, RIGHT, rgb
 
-__all__ = ["Pixels", "view"]
+__all__ = ["Pixels", "template_values"]
 
 # Confusion matrices of more classes are an image, not a table of numbers.
 _TABLE_CLASSES = 24
 _CONFUSIONS = 30
-_OTHER_CLASSES = 3
+# Classes listed beside a part of one class, beside a shared part, and with the scores
+# of an image.
+_OTHER_CLASSES, _SHARING_CLASSES, _BEST_CLASSES = 3, 12, 3
 _SHOWN_IN = 8
-# Okabe and Ito's vermilion, blue and bluish green, which colour-blind people can tell
-# apart: for, against and right. Wrong is vermilion too.
-_FOR, _AGAINST, _RIGHT = "#D55E00", "#0072B2", "#009E73"
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a page shows besides numbers.
+    """What a page shows besides text and numbers.
 
     Attributes
     ----------
     uris : list of str
-        ``data:`` addresses of all bitmaps.
+        ``data:`` URIs of all bitmaps.
     images : dict of int to (int, (int, int))
-        Of images of X_test: bitmap, and full width and height in pixels.
+        For images of X_test: the bitmap, and the full width and height in pixels.
     crops : dict of int to list of int
-        Of parts: bitmaps of their galleries.
+        For parts: the bitmaps of their galleries.
     file_names : dict of int to str
-        Of images of X_test that are files.
+        For those images of X_test that are files.
     """
 
     uris: list[str]
@@ -48,8 +48,8 @@ class Pixels:
     file_names: dict[int, str]
 
 
-def view(contents: Contents, pixels: Pixels) -> dict[str, Any]:
-    """Arrange contents as the template wants them.
+def template_values(contents: Contents, pixels: Pixels) -> dict[str, Any]:
+    """Arrange contents as the template needs them.
 
     Parameters
     ----------
@@ -61,30 +61,35 @@ def view(contents: Contents, pixels: Pixels) -> dict[str, Any]:
     dict of str to object
     """
     names = [_name(label) for label in contents.labels]
-    images = [_image(contents, pixels, own) for own in contents.images]
-    shown_in: dict[int, list[int]] = defaultdict(list)
-    of_class: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for own, told in zip(contents.images, images, strict=True):
-        for part in own.parts():
-            shown_in[part].append(own.number)
-        for c in sorted({own.true, own.predicted}):
-            of_class[c].append(told)
+    images = [_image(contents, pixels, image) for image in contents.images]
+    images_of_part: dict[int, list[int]] = defaultdict(list)
+    images_of_class: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for image, values in zip(contents.images, images, strict=True):
+        for part in image.parts():
+            images_of_part[part].append(image.number)
+        for c in sorted({image.true, image.predicted}):
+            images_of_class[c].append(values)
     return {
         "uris": pixels.uris,
+        "colours": {"for": FOR, "against": AGAINST, "right": RIGHT, "parts": PARTS},
         "names": names,
-        "n_parts": contents.coef.shape[1],
+        "linear": contents.weights is not None,
+        "n_parts": len(contents.part_names),
         "n_wrong": contents.n_wrong,
-        "n_wrong_shown": sum(own.true != own.predicted for own in contents.images),
+        "n_wrong_shown": sum(
+            image.true != image.predicted for image in contents.images
+        ),
         "counts": contents.counts,
         "matrix": _matrix_image(contents.counts),
         "table_classes": _TABLE_CLASSES,
         "summary": _summary(contents),
         "confusions": _confusions(contents),
-        "classes": [_class(contents, c, of_class[c]) for c in range(len(names))],
+        "classes": [_class(contents, c, images_of_class[c]) for c in range(len(names))],
         "parts": {
-            part: _part(contents, pixels, part, shown_in[part][:_SHOWN_IN])
+            part: _part(contents, pixels, part, images_of_part[part][:_SHOWN_IN])
             for part in contents.galleries
         },
+        "shared_parts": [p for p in contents.galleries if contents.homes[p] < 0],
         "images": images,
         "data": _data(contents, names),
     }
@@ -114,10 +119,11 @@ def _summary(contents: Contents) -> dict[str, Any]:
 def _matrix_image(counts: np.ndarray) -> str:
     """Draw a confusion matrix, one pixel a cell: right in green, wrong in vermilion."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    diagonal = range(len(counts))
     pixels = np.zeros((*counts.shape, 4), np.uint8)
-    pixels[..., :3] = list(bytes.fromhex(_FOR[1:]))
-    pixels[range(len(counts)), range(len(counts)), :3] = list(bytes.fromhex(_RIGHT[1:]))
-    # One image of many is to be seen, too.
+    pixels[..., :3] = rgb(FOR)
+    pixels[diagonal, diagonal, :3] = rgb(RIGHT)
+    # Even one image of many must be visible.
     pixels[..., 3] = np.where(counts > 0, 255 * (0.35 + 0.65 * share), 0)
     return cell_image(pixels)
 
@@ -129,8 +135,8 @@ def _confusions(contents: Contents) -> dict[str, Any]:
     pairs = np.argwhere(wrong)
     order = np.argsort(-wrong[tuple(pairs.T)], kind="stable")
     shown: dict[tuple[int, int], list[int]] = {}
-    for own in contents.images:
-        shown.setdefault((own.true, own.predicted), []).append(own.number)
+    for image in contents.images:
+        shown.setdefault((image.true, image.predicted), []).append(image.number)
     rows = [
         {
             "true": int(t),
@@ -147,11 +153,11 @@ def _confusions(contents: Contents) -> dict[str, Any]:
 def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str, Any]:
     row, column = contents.counts[c], contents.counts[:, c]
     listed = contents.class_parts[c]
-    own = [p for p in contents.galleries if contents.homes[p] == c]
+    learned_for = [p for p in contents.galleries if contents.homes[p] == c]
     taken_for = [int(p) for p in np.argsort(-row, kind="stable") if p != c and row[p]]
     mistaken = [int(t) for t in np.argsort(-column, kind="stable") if t != c]
     contributions = contents.participation[c]
-    total = float(contributions.sum())
+    total, bias = float(contributions.sum()), float(contents.biases[c])
     return {
         "n": int(row.sum()),
         "n_predicted": int(column.sum()),
@@ -161,12 +167,14 @@ def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str
         "taken_for": [(p, int(row[p])) for p in taken_for],
         "mistaken": [(t, int(column[t])) for t in mistaken if column[t]],
         "parts": _participation(contents, c, listed),
-        "others": _participation(contents, c, [p for p in own if p not in listed]),
+        "others": _participation(
+            contents, c, [p for p in learned_for if p not in listed]
+        ),
         "largest": float(np.abs(contributions[listed]).max(initial=0)),
         "rest": total - float(contributions[listed].sum()),
         "n_rest": len(contributions) - len(listed),
-        "bias": float(contents.intercept[c]),
-        "score": total + float(contents.intercept[c]),
+        "bias": bias,
+        "score": total + bias,
         "images": images,
     }
 
@@ -174,10 +182,11 @@ def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str
 def _participation(
     contents: Contents, c: int, parts: Sequence[int]
 ) -> list[dict[str, Any]]:
+    weights = contents.weights
     return [
         {
             "part": p,
-            "weight": float(contents.coef[c, p]),
+            "weight": None if weights is None else float(weights[c, p]),
             "contribution": float(contents.participation[c, p]),
             "at_home": bool(contents.homes[p] == c),
         }
@@ -191,85 +200,93 @@ def _part(
     # A long name is broken before its number, if anywhere.
     stem, dash, ending = _name(contents.part_names[p]).rpartition("_")
     gallery, home = contents.galleries[p], int(contents.homes[p])
-    weights = contents.coef[:, p]
-    also = [int(c) for c in np.argsort(-weights, kind="stable") if c != home]
+    use = contents.use[:, p]
+    users = [
+        int(c) for c in np.argsort(-use, kind="stable") if c != home and use[c] > 0
+    ]
+    most = _SHARING_CLASSES if home < 0 else _OTHER_CLASSES
     return {
         "stem": stem,
         "ending": dash + ending,
-        "home": home,
+        "home": home if home >= 0 else None,
         "crops": [
             {"bitmap": bitmap, "image": int(i), "response": float(response)}
             for bitmap, i, response in zip(
                 pixels.crops[p], gallery.images, gallery.responses, strict=True
             )
         ],
-        "also": [
-            (c, float(weights[c])) for c in also[:_OTHER_CLASSES] if weights[c] > 0
-        ],
+        # The classes, apart from its home, that the part speaks for.
+        "users": [(c, float(use[c])) for c in users[:most]],
+        "n_more_users": max(0, len(users) - most),
+        "all_users": users,
         "images": images,
     }
 
 
-def _image(contents: Contents, pixels: Pixels, own: ExplainedImage) -> dict[str, Any]:
-    bitmap, size = pixels.images[own.number]
+def _image(contents: Contents, pixels: Pixels, image: ExplainedImage) -> dict[str, Any]:
+    bitmap, size = pixels.images[image.number]
     view = View.of(size)
-    best = np.argsort(-own.scores, kind="stable")[:_OTHER_CLASSES].tolist()
-    decisions = [own.why, *([own.difference] if own.difference else [])]
+    best = np.argsort(-image.scores, kind="stable")[:_BEST_CLASSES].tolist()
     return {
-        "number": own.number,
-        "file": pixels.file_names.get(own.number),
-        "true": own.true,
-        "predicted": own.predicted,
+        "number": image.number,
+        "file": pixels.file_names.get(image.number),
+        "true": image.true,
+        "predicted": image.predicted,
         "bitmap": bitmap,
         "view": view,
         "scores": [
-            (c, float(own.scores[c]))
-            for c in best + ([] if own.true in best else [own.true])
+            (c, float(image.scores[c]))
+            for c in best + ([] if image.true in best else [image.true])
         ],
-        "decisions": [_decision(told, view) for told in decisions],
+        "decisions": [_decision(decision, view) for decision in image.decisions()],
     }
 
 
-def _decision(told: Decision, view: View) -> dict[str, Any]:
-    """Arrange a decision's rows and boxes; those of the other class have letters."""
-    marked = [(str(i + 1), "for", row) for i, row in enumerate(told.rows_for)]
-    unmarked = [("", "against", row) for row in told.rows_against]
-    if told.against is not None:
+def _decision(decision: Decision, view: View) -> dict[str, Any]:
+    """Arrange a decision's rows and boxes.
+
+    The boxes of the parts that speak for the class have numbers, those of the parts
+    that speak for the other class, in a difference, letters.
+    """
+    marked = [(str(i + 1), "for", row) for i, row in enumerate(decision.rows_for)]
+    unmarked = [("", "against", row) for row in decision.rows_against]
+    if decision.against is not None:
         unmarked = []
         marked += [
             (chr(ord("A") + i), "against", row)
-            for i, row in enumerate(told.rows_against)
+            for i, row in enumerate(decision.rows_against)
         ]
-    boxes = [row.box for _, _, row in marked]
-    frames = lay_out(view, boxes, [mark for mark, _, _ in marked])
-    rows = told.rows_for + told.rows_against
-    hottest = float(np.abs(told.heat_map).max()) or 1.0
-    left, top, right, bottom = told.heat_map_box * view.scale
+    frames = lay_out(
+        view, [row.box for _, _, row in marked], [mark for mark, _, _ in marked]
+    )
+    rows = decision.rows_for + decision.rows_against
+    hottest = float(np.abs(decision.heat_map).max()) or 1.0
+    left, top, right, bottom = decision.heat_map_box * view.scale
     return {
-        "explained": told.explained,
-        "against": told.against,
+        "explained": decision.explained,
+        "against": decision.against,
         "rows": [
-            {"mark": mark, "side": side, "row": row}
-            for mark, side, row in marked + unmarked
+            {"mark": mark, "side": side, "row": row, "rank": rank % len(PARTS)}
+            for rank, (mark, side, row) in enumerate(marked + unmarked)
         ],
         "frames": [
-            {"frame": frame, "side": side, "part": row.part, "rank": rank % 6}
+            {"frame": frame, "side": side, "part": row.part, "rank": rank % len(PARTS)}
             for rank, (frame, (_, side, row)) in enumerate(
                 zip(frames, marked, strict=True)
             )
         ],
         "largest": max((abs(row.contribution) for row in rows), default=0.0),
-        "rest": told.rest,
-        "n_rest": told.n_rest,
-        "bias": told.bias,
-        "score": told.score,
+        "rest": decision.rest,
+        "n_rest": decision.n_rest,
+        "bias": decision.bias,
+        "score": decision.score,
         "heat": {
             "x": left,
             "y": top,
             "width": right - left,
             "height": bottom - top,
-            "for": heat_image(told.heat_map / hottest, _FOR),
-            "against": heat_image(-told.heat_map / hottest, _AGAINST),
+            "for": heat_image(decision.heat_map / hottest, FOR),
+            "against": heat_image(-decision.heat_map / hottest, AGAINST),
         },
     }
 
@@ -278,6 +295,7 @@ def _data(contents: Contents, names: list[str]) -> dict[str, Any]:
     """Collect what the script needs to compare any two classes."""
     parts = list(contents.galleries)
     entries = np.argwhere(contents.counts)
+    weights = contents.weights
     return {
         "names": names,
         "decimals": _decimals(contents),
@@ -286,20 +304,22 @@ def _data(contents: Contents, names: list[str]) -> dict[str, Any]:
         ],
         "parts": parts,
         "classParts": contents.class_parts,
-        "weights": _packed(contents.coef[:, parts]),
+        "weights": None if weights is None else _packed(weights[:, parts]),
         "participation": _packed(contents.participation[:, parts]),
     }
 
 
 def _decimals(contents: Contents) -> int:
-    """Decimals that give the largest contribution shown three digits."""
-    shown = [row.contribution for own in contents.images for row in own.why.rows_for]
+    """Return the decimals that give the largest contribution shown three digits."""
+    shown = [
+        row.contribution for image in contents.images for row in image.why.rows_for
+    ]
     largest = max([*shown, float(contents.participation.max(initial=0))])
     return 2 if largest <= 0 else int(np.clip(2 - np.floor(np.log10(largest)), 1, 8))
 
 
 def _packed(values: np.ndarray) -> dict[str, Any]:
-    """Pack numbers as 16-bit steps: the text of all of them would be far longer."""
+    """Pack numbers as 16-bit steps, which take far fewer characters than decimals."""
     step = (float(np.abs(values).max(initial=0)) or 1.0) / np.iinfo(np.int16).max
     steps = np.round(values / step).astype("<i2")
     return {"step": step, "steps": base64.b64encode(steps.tobytes()).decode()}

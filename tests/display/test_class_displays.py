@@ -25,7 +25,7 @@ from tests.display.test_image_displays import (
     end_to_end,
     two_stages,
 )
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 matplotlib.use("agg")
 N_CLASSES = 3

@@ -29,8 +29,8 @@ from skdpnet.display import (
     PartGalleryDisplay,
     ParticipationDisplay,
 )
-from skdpnet.explanations.readout import linear_readout
-from tests.parts.dpnet.test_estimators import part_maps, quick
+from skdpnet.explanations.readout import read_model
+from tests.parts.dpnet.made_maps import part_maps, quick
 
 matplotlib.use("agg")
 
@@ -381,8 +381,8 @@ def test_matplotlib_is_imported_only_to_draw():
 def test_other_parts_are_summed_by_presence_and_side(model, photographs):
     paths, _ = photographs
     display = ExplanationDisplay.from_estimator(model, paths[0], n_parts=1)
-    readout = linear_readout(model)
-    b = readout.parts.transform(paths[:1])[0].astype(float)
+    parts, readout = read_model(model)
+    b = parts.transform(paths[:1])[0].astype(float)
     c = list(model.classes_).index(display.explanation.explained)
     added = readout.coef[c] * b
     rounding = 1e-5 * np.abs(added).sum()
@@ -392,7 +392,7 @@ def test_other_parts_are_summed_by_presence_and_side(model, photographs):
     assert sum(int(name.split()[0]) for name in named) == (added != 0).sum() - listed
     for told, some in {
         "absent, for it": (b < 0) & (added > 0),
-        "found, against it": (b > 0) & (added < 0),
+        "present, against it": (b > 0) & (added < 0),
         "absent, against it": (b < 0) & (added < 0),
     }.items():
         if some.any():

@@ -17,7 +17,7 @@
     return make("a", { class: "class", href: "#class-" + c }, make("bdi", {}, data.names[c]));
   }
 
-  /* Searching classes, and choosing right or wrong images. */
+  /* Search for classes, and choice of right or wrong images. */
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const plainNames = data.names.map(plain);
   const classed = all("[data-classes]");
@@ -29,15 +29,15 @@
     plainNames.forEach((name, c) => { if (name.includes(text)) wanted.add(String(c)); });
     const which = document.querySelector("[name=which]:checked").value;
     for (const node of classed) {
-      const found = node.dataset.classes.split(" ").some((c) => wanted.has(c));
-      const image = node.matches(".image") && which !== "all";
-      node.classList.toggle("filtered", !found || (image && !node.classList.contains(which)));
+      const matches = node.dataset.classes.split(" ").some((c) => wanted.has(c));
+      const limited = node.matches(".image") && which !== "all";
+      node.classList.toggle("filtered", !matches || (limited && !node.classList.contains(which)));
     }
-    const found = Array.from(wanted, Number);
-    const links = found.slice(0, 4).flatMap((c, k) => [k ? ", " : " ", classLink(c)]);
+    const matches = Array.from(wanted, Number);
+    const links = matches.slice(0, 4).flatMap((c, k) => [k ? ", " : " ", classLink(c)]);
     byId("found").replaceChildren(...(!text ? [] : [
-      found.length + " of " + data.names.length + (found.length ? ":" : ""), ...links,
-      found.length > 4 ? ", \u2026" : ""]));
+      matches.length + " of " + data.names.length + (matches.length ? ":" : ""), ...links,
+      matches.length > 4 ? ", \u2026" : ""]));
   }
 
   sought.addEventListener("input", filter);
@@ -59,7 +59,7 @@
   }
   window.addEventListener("hashchange", reveal);
 
-  /* Sorting the table of classes. */
+  /* The table of classes is sorted by a click on a head. */
   const rows = all("#class-table tbody tr");
   const heads = all("#class-table [data-sort]");
   for (const head of heads) {
@@ -80,7 +80,7 @@
     });
   }
 
-  /* A row of an image's table and its box light up together. */
+  /* A row of an image's table and its box are highlighted together. */
   function light(event) {
     const marked = event.target.closest("[data-mark]");
     const decision = marked && marked.closest(".decision");
@@ -98,9 +98,11 @@
     for (const box of all(".heat-switch")) box.checked = event.target.checked;
   });
 
-  /* Comparing two classes. */
+  /* The comparison of two classes. */
   const places = new Map(data.parts.map((part, k) => [part, k]));
+  /* Weights are missing where the model's decision is not linear. */
   const [weights, participation] = ["weights", "participation"].map((name) => {
+    if (!data[name]) return null;
     const bytes = Uint8Array.from(atob(data[name].steps), (letter) => letter.charCodeAt(0));
     const steps = new DataView(bytes.buffer);
     return (c, part) =>
@@ -142,12 +144,12 @@
     byId("comparison-summary").replaceChildren(
       ...(a === b ? ["Choose two different classes."] : [...sentence(a, b), "; ", ...sentence(b, a), "."]));
     document.querySelector("#comparison tbody").replaceChildren(...parts.map((part) => {
-      const own = byId("part-" + part);
-      const link = own.querySelector("a.part").cloneNode(true);
-      const crops = own.querySelector(".crops").cloneNode(true);
+      const entry = byId("part-" + part);
+      const link = entry.querySelector("a.part").cloneNode(true);
+      const crops = entry.querySelector(".crops").cloneNode(true);
       const cells = [a, b].map((c) => make("td", {},
-        bar(participation(c, part), largest), " " + signed(participation(c, part)), make("br"),
-        make("small", {}, "weight " + signed(weights(c, part)))));
+        bar(participation(c, part), largest), " " + signed(participation(c, part)),
+        ...(weights ? [make("br"), make("small", {}, "weight " + signed(weights(c, part)))] : [])));
       return make("tr", {}, make("th", { scope: "row" }, link, crops), ...cells);
     }));
   }
@@ -174,18 +176,18 @@
     const n = data.names.length;
     const cursor = matrix.querySelector(".cursor");
     const at = [0, 0];
-    const tell = () => {
+    const describe = () => {
       const [t, p] = at;
       cursor.hidden = false;
       Object.assign(cursor.style, {
         left: (100 * p) / n + "%", top: (100 * t) / n + "%", width: 100 / n + "%", height: 100 / n + "%",
       });
       const count = (counted.get(t + " " + p) || 0) + " of " + total[t] + " images of ";
-      const words = t === p
+      const description = t === p
         ? [count, classLink(t), " recognised"]
         : [count, classLink(t), " taken for ", classLink(p), " ",
           make("button", { type: "button", class: "compare", "data-pair": t + " " + p }, "compare")];
-      byId("cell").replaceChildren(...words);
+      byId("cell").replaceChildren(...description);
     };
     matrix.setAttribute("tabindex", "0");
     matrix.setAttribute("role", "application");
@@ -200,13 +202,13 @@
       moves[event.key].forEach((move, axis) => {
         at[axis] = Math.min(n - 1, Math.max(0, at[axis] + (cursor.hidden ? 0 : move)));
       });
-      tell();
+      describe();
     });
     const point = (event) => {
       const box = matrix.querySelector("img").getBoundingClientRect();
       const shares = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
       shares.forEach((share, axis) => { at[axis] = Math.min(n - 1, Math.max(0, Math.floor(share * n))); });
-      tell();
+      describe();
     };
     matrix.addEventListener("click", point);
     matrix.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") point(event); });
