@@ -96,5 +96,5 @@ def test_invalid_arguments_are_rejected(model_file, training_images, tmp_path, c
     output = error_of(
         [*start, tmp_path / "w.png", "--against", prediction["class"]], capsys
     )
-    assert "name another one" in output
+    assert "name another class" in output
     assert not list(tmp_path.iterdir())
