@@ -1,13 +1,13 @@
-"""Measure every stage against its floor on this machine, and against the plain way.
+"""Measure the time and memory of each stage, against its floor and plain code.
 
     python -m benchmarks.speed --data flowers17/train
     python -m benchmarks.speed --stages responses training --sizes birds
     python -m benchmarks.speed --table
 
-The floor is set by the operations and bytes that a stage cannot do without
-(`speed_counts`), at the rates that products and copies reach on this machine, timed in
-turn with the stage. Each measurement runs in processes of its own and is kept at once:
-a run that was stopped goes on where it was.
+The floor is the time that the operations and bytes which a stage cannot do without
+(`counts`) take at the rates of products and copies on this machine. These rates are
+timed in turn with the stage. Each measurement runs in new processes and is written at
+once, so that a stopped run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -44,17 +44,18 @@ STAGES = (
 _ON_IMAGES = ("reading", "backbone", "fit")
 _BETA = 40.0
 _FACTORS = (1, 2, 4, 8)
-# One scale more each time; the maps stay as they are.
+# The number of regions grows by a scale at a time, on the same maps.
 _SCALES = (*DEFAULT_SCALES, 0.6, 0.75, 0.9)
 _GROWN = ("parts", "plain", "plain from cells")
 _QUICK = 16
-# While this process is idle: threads that wait for one another make a little work of
-# others cost much.
+# Seconds for which the work of other processes is watched before a measurement, and the
+# share in % above which a warning is printed. Threads wait for the slowest of them, so
+# even little work of other processes slows them down much.
 _SECONDS_OF_OTHERS, _MOST_BUSY = 1.0, 10.0
 
 
-def keys(args: argparse.Namespace) -> Iterator[dict]:
-    """List what is measured.
+def measurement_keys(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield the keys of the measurements that the command line asks for.
 
     Parameters
     ----------
@@ -64,15 +65,15 @@ def keys(args: argparse.Namespace) -> Iterator[dict]:
     Yields
     ------
     dict
-        The key of each measurement but the machine's own.
+        The key of a measurement, for all stages but the machine.
     """
     common = {"device": args.device, **({"quick": True} if args.quick else {})}
     for stage in args.stages:
-        for key in _of_stage(stage, args):
+        for key in _stage_keys(stage, args):
             yield plain({"stage": stage, **key, **common})
 
 
-def _of_stage(stage: str, args: argparse.Namespace) -> Iterator[dict]:
+def _stage_keys(stage: str, args: argparse.Namespace) -> Iterator[dict]:
     if stage == "reading":
         yield {"data": _name(args.data), "images": args.images}
     elif stage == "backbone":
@@ -88,9 +89,9 @@ def _of_stage(stage: str, args: argparse.Namespace) -> Iterator[dict]:
         for shared in (False, True):
             yield {"data": _name(args.data), "shared": shared}
     elif stage == "growth":
-        yield from _grown(args)
+        yield from _growth_keys(args)
     elif stage != "machine":
-        # Explanations and whitening do not depend on how soft the maximum is.
+        # Explanations and whitening do not depend on β.
         betas = (None, _BETA) if stage in ("responses", "training") else (_BETA,)
         for name, components, beta in itertools.product(
             args.sizes, args.components, betas
@@ -98,21 +99,21 @@ def _of_stage(stage: str, args: argparse.Namespace) -> Iterator[dict]:
             size = _size(name, args)
             if components is not None:
                 components = min(components, size.depth)
-            size = size.but(components=components)
+            size = size.replace(components=components)
             yield {"size": name, "beta": beta, **dataclasses.asdict(size)}
 
 
 def _name(folder: Path) -> str:
-    """Name a folder of images without where it is on this machine."""
+    """Return the name of a folder of images without its path on this machine."""
     return "/".join(folder.resolve().parts[-2:])
 
 
 def _size(name: str, args: argparse.Namespace) -> Size:
     size = SIZES[name]
     if args.batch is not None:
-        size = size.but(images=args.batch)
+        size = size.replace(images=args.batch)
     if args.quick:
-        size = size.but(
+        size = size.replace(
             images=min(2, size.images),
             depth=size.depth // _QUICK,
             parts=size.parts // _QUICK,
@@ -121,19 +122,19 @@ def _size(name: str, args: argparse.Namespace) -> Size:
     return size
 
 
-def _grown(args: argparse.Namespace) -> Iterator[dict]:
-    """Grow images, parts and regions of the birds, one at a time."""
+def _growth_keys(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield keys where only the number of images, of parts or of regions grows."""
     birds = _size("birds", args)
     least = math.ceil(birds.images / max(_FACTORS))
-    grown: list[tuple[str, int, Size]] = []
+    sizes: list[tuple[str, int, Size]] = []
     for factor in _FACTORS:
-        grown.append(("images", factor, birds.but(images=least * factor)))
+        sizes.append(("images", factor, birds.replace(images=least * factor)))
         parts = birds.parts // max(_FACTORS) * factor
-        grown.append(("parts", factor, birds.but(parts=parts)))
+        sizes.append(("parts", factor, birds.replace(parts=parts)))
     for n in range(1, len(_SCALES) + 1):
-        grown.append(("regions", n, birds.but(scales=_SCALES[:n])))
+        sizes.append(("regions", n, birds.replace(scales=_SCALES[:n])))
     for stage, (axis, factor, size) in itertools.product(
-        ("responses", "training"), grown
+        ("responses", "training"), sizes
     ):
         yield {
             "of": stage, "axis": axis, "factor": factor, "size": "birds",
@@ -142,7 +143,7 @@ def _grown(args: argparse.Namespace) -> Iterator[dict]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is missing, keep it, print the tables.
+    """Measure what the output file lacks, and print the tables.
 
     Parameters
     ----------
@@ -156,8 +157,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(markdown(read_result(args.output)))
         return
     if args.quick and args.output.resolve() == parser.get_default("output"):
-        parser.error("--quick measures nothing worth keeping: name another --output")
-    command = shlex.join(["python", "-m", "benchmarks.speed", *_told(args)])
+        parser.error("--quick would replace real measurements: name another --output")
+    command = shlex.join(["python", "-m", "benchmarks.speed", *_command_words(args)])
     result = start_result(args.output, describe_machine(args.device), command)
     with tempfile.TemporaryDirectory() as temporary:
         local = {"memory": str(args.memory or temporary)}
@@ -175,14 +176,14 @@ def run(args: argparse.Namespace, result: dict, local: dict) -> None:
     args : Namespace
         The command line.
     result : dict
-        Changed in place.
+        Content of the output file; changed in place.
     local : dict
-        Folders of this machine, as `speed_run.measure` takes them.
+        Folders on this machine, as in `measurement.measure`.
     """
     if "machine" in args.stages and (args.again or "machine" not in result):
         result["machine"] = measure_machine(args.device, args.repeats, args.sizes)
         write_result(args.output, result)
-    bar = tqdm(list(keys(args)), unit="measurement")
+    bar = tqdm(list(measurement_keys(args)), unit="measurement")
     for key in bar:
         if find_row(result, key) is not None and not args.again:
             continue
@@ -194,8 +195,8 @@ def run(args: argparse.Namespace, result: dict, local: dict) -> None:
         put_row(args.output, result, {**row, "others_busy": busy})
 
 
-def _told(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the command line's words, without folders of this machine."""
+def _command_words(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the words of the command line, without paths of folders on this machine."""
     yield from ["--stages", *args.stages, "--sizes", *args.sizes]
     yield from ["--components", *map(str, args.components)]
     yield from ["--backbones", *args.backbones, "--precisions", *args.precisions]
@@ -219,8 +220,7 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     needed = [stage for stage in args.stages if stage in _ON_IMAGES]
     if needed and args.data is None:
         parser.error(
-            f"{', '.join(needed)} needs images: give --data, or name --stages "
-            "without it"
+            f"{', '.join(needed)} needs images: give --data, or choose other --stages"
         )
     if args.data is not None and not args.data.is_dir():
         parser.error(f"there is no folder {args.data}")
@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="class folders of images")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE",
-        help=f"of {', '.join(STAGES)} (default: all)")  # fmt: skip
+        help=f"any of {', '.join(STAGES)} (default: all)")  # fmt: skip
     add("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     add(
         "--components",
@@ -254,20 +254,18 @@ def _parser() -> argparse.ArgumentParser:
         choices=("float32", "bfloat16", "float16"),
         default=["float32", "bfloat16"],
     )
-    add("--batch", type=int, metavar="N", help="images of the sizes (default: 64)")
+    add("--batch", type=int, metavar="N", help="images per batch (default: 64)")
     add("--images", type=int, default=128, metavar="N",
-        help="that are read or go through networks (default: %(default)s)")  # fmt: skip
+        help="images for reading and backbone (default: %(default)s)")  # fmt: skip
     add("--repeats", type=int, default=5, metavar="N",
-        help="rounds, of which medians are taken (default: %(default)s)")  # fmt: skip
+        help="rounds, whose median is reported (default: %(default)s)")  # fmt: skip
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     add("--no-memory", action="store_true", help="do not measure peak memory")
-    add("--again", action="store_true", help="measure anew what is there already")
-    add("--quick", action="store_true", help="tiny sizes, to see that all runs")
-    add(
-        "--memory", type=Path, metavar="DIR", help="keeps the maps that fits learn from"
-    )
+    add("--again", action="store_true", help="repeat earlier measurements")
+    add("--quick", action="store_true", help="tiny sizes, to test the benchmark")
+    add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
     add("--output", type=Path, default=RESULTS / "speed.json")
-    add("--table", action="store_true", help="measure nothing, print --output's tables")
+    add("--table", action="store_true", help="only print the tables of --output")
     return parser
 
 

@@ -1,10 +1,10 @@
-"""Measure a training step alone, and beside processes that keep cores busy.
+"""Measure a training step alone, and while other processes keep cores busy.
 
     python -m benchmarks.speed.busy_cores
 
-Threads with pieces of their own, as `skdpnet.parts.maxima.threads` has them, against
-all threads on every operation, in turn, at the birds' size. Prints a Markdown table and
-writes JSON.
+Either each thread works on separate images, as `skdpnet.parts.maxima.threads` arranges
+it, or all threads share each operation. Both are timed in turn, at the size of the
+birds. Prints a Markdown table and writes JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.speed.map_stages import prepare_training
 from benchmarks.speed.sizes import SIZES
 
 _KINDS = {"hard": None, "soft (β = 40)": 40.0}
-_WAYS = {"pieces of their own": None, "all on each operation": 1}
+_MODES = {"pieces of their own": None, "all on each operation": 1}
 
 
 @contextlib.contextmanager
@@ -38,26 +38,27 @@ def busy(n: int) -> Iterator[None]:
     Parameters
     ----------
     n : int
-        Processes that count.
+        Number of busy processes.
     """
-    count = [sys.executable, "-c", "while True: pass"]
-    others = [subprocess.Popen(count) for _ in range(n)]
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(n)]
     try:
         yield
     finally:
-        for one in others:
-            one.kill()
-            one.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def step_seconds(step: Callable[[], object], n_threads: int | None) -> float:
-    """Take one step's time.
+    """Measure the seconds of a step.
 
     Parameters
     ----------
     step : callable
+        It takes no arguments.
     n_threads : int or None
-        With pieces of their own; None: as the package chooses.
+        Number of threads that work on separate images; None: the package's choice.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def step_seconds(step: Callable[[], object], n_threads: int | None) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print and save.
+    """Measure, print the table and write the results.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=RESULTS / "speed_busy.json")
     args = parser.parse_args(arguments)
-    size, cpu = SIZES["birds"].but(parts=args.parts), torch.device("cpu")
+    size, cpu = SIZES["birds"].replace(parts=args.parts), torch.device("cpu")
     rows = []
     for kind, beta in _KINDS.items():
         ways = prepare_training(size, {"beta": beta}, cpu).ways
@@ -99,27 +100,26 @@ def main(arguments: list[str] | None = None) -> None:
             way = ways[name]
             way.run()
             for n in args.others:
-                seconds: dict[str, list[float]] = {own: [] for own in _WAYS}
+                seconds: dict[str, list[float]] = {mode: [] for mode in _MODES}
                 with busy(n):
                     for _ in range(args.repeats):
-                        for own, n_threads in _WAYS.items():
-                            seconds[own].append(step_seconds(way.run, n_threads))
+                        for mode, n_threads in _MODES.items():
+                            seconds[mode].append(step_seconds(way.run, n_threads))
                 rows.append(
                     {"maximum": kind, "dtype": way.dtype, "others": n, **seconds}
                 )
-    columns = ["maximum", "products", "busy processes", *_WAYS, "ratio"]
+    columns = ["maximum", "products", "busy processes", *_MODES, "ratio"]
     print("| " + " | ".join(columns) + " |")
     print("| --- | --- |" + " ---: |" * (len(columns) - 2))
     for row in rows:
-        medians = [statistics.median(row[own]) for own in _WAYS]
+        medians = [f"{statistics.median(row[mode]):.3g} s" for mode in _MODES]
         cells = [row["maximum"], row["dtype"], row["others"]]
-        told = [f"{one:.3g} s" for one in medians]
         ratio = statistics.median(
-            b / a for a, b in zip(*(row[own] for own in _WAYS), strict=True)
+            b / a for a, b in zip(*(row[mode] for mode in _MODES), strict=True)
         )
-        print("| " + " | ".join(map(str, [*cells, *told, f"{ratio:.2g}"])) + " |")
-    told_of = {"machine": describe(cpu), "parts": args.parts, "rows": rows}
-    args.output.write_text(json.dumps(told_of, indent=1, ensure_ascii=False) + "\n")
+        print("| " + " | ".join(map(str, [*cells, *medians, f"{ratio:.2g}"])) + " |")
+    result = {"machine": describe(cpu), "parts": args.parts, "rows": rows}
+    args.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Operations and bytes of each stage as functions of sizes, and the floor they set.
+"""Operations and bytes of each stage as functions of its size, and its floor.
 
-Bytes are those that cannot be avoided: each input read once, each result written once,
-all that lies between kept in caches. A product of an m×k with a k×n matrix has 2mkn
-operations. Additions and exponentials are counted apart, as no processor does them at
-the rate of its products.
+Bytes are those that cannot be avoided: each input is read once and each result written
+once, and everything else stays in caches. The product of an m×k matrix and a k×n matrix
+has 2mkn operations. Additions and exponentials are counted separately, since no
+processor does them at the rate of products.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ __all__ = [
 ]  # fmt: skip
 
 _FLOAT = 4
-# Of Adam, for each number that is learned: two running means, their correction, the
-# step; it reads the number, its slope and both means, and writes all but the slope.
+# Adam's operations for each learned number: two running means, their corrections and
+# the step. It reads the number, its gradient and both means, and writes all but the
+# gradient.
 _ADAM_OPERATIONS = 12
 _ADAM_NUMBERS = 7
-# Of an 8×8 inverse cosine transform after Arai, Agui and Nakajima (1988): 29 additions
-# and 5 multiplications for each of 8 rows and 8 columns.
+# Operations a sample of an 8×8 inverse cosine transform after Arai, Agui and Nakajima
+# (1988): 29 additions and 5 multiplications for each of 8 rows and 8 columns.
 _COSINE_TRANSFORM = 16 * (29 + 5) / 64
-# Samples a pixel where colour has half the resolution of brightness, both ways.
+# Samples per pixel where colour has half the horizontal and vertical resolution.
 _SAMPLES = 1.5
-# From brightness and colour to red, green, blue: 4 multiplications and 4 additions.
+# Operations per pixel of the conversion to RGB: 4 multiplications and 4 additions.
 _COLOUR = 8
-# Pillow's bicubic filter reaches so far to both sides, in pixels of the smaller side.
+# Reach of Pillow's bicubic filter to each side, in pixels of the resized image.
 _BICUBIC_REACH = 2
 
 
 class Work(NamedTuple):
-    """What a computation cannot do without.
+    """The operations and bytes that a computation cannot do without.
 
     Attributes
     ----------
@@ -48,8 +49,9 @@ class Work(NamedTuple):
     additions : float
         Additions, multiplications and comparisons elsewhere.
     exponentials : float
+        Evaluations of the exponential function.
     bytes : float
-        Read from memory and written to it.
+        Bytes read from memory and written to it.
     """
 
     products: float = 0.0
@@ -58,23 +60,23 @@ class Work(NamedTuple):
     bytes: float = 0.0
 
     def __add__(self, other) -> Work:
-        """Return the work of one after the other."""
+        """Return the sum of the work of two computations."""
         return Work(*(a + b for a, b in zip(self, other, strict=True)))
 
     def times(self, n: float) -> Work:
-        """Return the work of n times this."""
-        return Work(*(n * own for own in self))
+        """Return the work of n such computations."""
+        return Work(*(n * amount for amount in self))
 
     def floor(self, rates: Mapping[str, float], dtype: str = "float32") -> float:
-        """Return the least seconds: all products at full rate, or all bytes moved.
+        """Return the seconds of the products, or of moving the bytes if this is longer.
 
         Parameters
         ----------
         rates : dict of str to float
-            Operations a second of products of each dtype, and bytes a second under
+            Operations per second of products, by dtype, and bytes per second of a
             ``"copy"``.
         dtype : str
-            Of the products.
+            The dtype of the products.
 
         Returns
         -------
@@ -90,15 +92,14 @@ class Work(NamedTuple):
         Parameters
         ----------
         rates : dict of str to float
-            As `floor` takes them, with additions and exponentials a second under
-            ``"additions"`` and ``"exponentials"``.
+            As in `floor`, with ``"additions"`` and ``"exponentials"`` per second.
         dtype : str
-            Of the products.
+            The dtype of the products.
 
         Returns
         -------
         float or None
-            None: the rates of additions and exponentials were not measured.
+            None if the rates of additions and exponentials were not measured.
         """
         if "additions" not in rates:
             return None
@@ -113,9 +114,9 @@ class Work(NamedTuple):
 def pooling_additions(size: Size) -> int:
     """Count the additions that sum one channel over all regions of one map.
 
-    A box filter is one of rows and one of columns, and each run is the sum of two that
-    are there: one addition each for every run. Nothing does with fewer unless windows
-    of several sizes share more.
+    A box filter is a filter of rows, then one of columns, and each sum of a row or
+    column is the sum of two that exist already. Fewer additions are possible only if
+    windows of several sizes share sums.
     """
     total = 0
     for height, width in size.grid.windows:
@@ -127,19 +128,21 @@ def pooling_additions(size: Size) -> int:
 
 
 def decoding(file_bytes: int, width: int, height: int) -> Work:
-    """Count reading a JPEG image and decoding all of it.
+    """Count reading a JPEG file and decoding it at full resolution.
 
     Parameters
     ----------
     file_bytes : int
+        Size of the file.
     width, height : int
-        Pixels of the file.
+        Size of the image in pixels.
 
     Returns
     -------
     Work
-        Without undoing the entropy code, which goes bit by bit. Decoders add whole
-        numbers of 16 bits, twice as many at once as the additions of a rate.
+        Without the entropy decoding, which works bit by bit. Decoders add integers of
+        16 bits, of which a processor adds twice as many at once as of the float32
+        numbers whose rate is measured.
     """
     operations = _SAMPLES * _COSINE_TRANSFORM + _COLOUR
     return Work(
@@ -148,19 +151,19 @@ def decoding(file_bytes: int, width: int, height: int) -> Work:
 
 
 def resizing(image_size: int, scale: float) -> Work:
-    """Count making the square that a network sees, by Pillow's bicubic filter.
+    """Count resizing an image to the network's input by Pillow's bicubic filter.
 
     Parameters
     ----------
     image_size : int
-        Side S of the square that comes out.
+        Side S of the resulting square in pixels.
     scale : float
-        Pixels of the image for one of the square's, at least 1.
+        Side of a pixel of the square in pixels of the image, at least 1.
 
     Returns
     -------
     Work
-        Rows first, of all lines that are seen; then columns.
+        The filter of the rows, then that of the columns, without cropped rows.
     """
     taps = 2 * _BICUBIC_REACH * scale
     side = image_size * scale
@@ -169,52 +172,55 @@ def resizing(image_size: int, scale: float) -> Work:
 
 
 def backbone(network: torch.nn.Module, images: int, image_size: int) -> Work:
-    """Count a network's pass over images.
+    """Count the forward pass of a network over images.
 
     Parameters
     ----------
     network : torch.nn.Module
         On any device.
     images : int
+        Number of images.
     image_size : int
-        Side S in pixels.
+        Side S of the images in pixels.
 
     Returns
     -------
     Work
-        Products and convolutions as PyTorch counts them; of the bytes the weights, the
-        images and the maps, as float32.
+        Products and convolutions as PyTorch counts them; the bytes of the weights, the
+        images and the maps in float32.
     """
     weights = [*network.parameters(), *network.buffers()]
     device = weights[0].device if weights else torch.device("cpu")
-    one = torch.zeros(1, 3, image_size, image_size, device=device)
+    image = torch.zeros(1, 3, image_size, image_size, device=device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        maps = network(one)
-    several = maps if isinstance(maps, (tuple, list)) else [maps]
-    a_image = one.numel() + sum(own.numel() for own in several)
-    weight = sum(own.numel() for own in weights)
+        output = network(image)
+    maps = output if isinstance(output, (tuple, list)) else [output]
+    per_image = image.numel() + sum(feature_map.numel() for feature_map in maps)
+    n_weights = sum(tensor.numel() for tensor in weights)
     return Work(
         products=images * counter.get_total_flops(),
-        bytes=_FLOAT * (weight + images * a_image),
+        bytes=_FLOAT * (n_weights + images * per_image),
     )
 
 
 def whitening(size: Size) -> Work:
-    """Count projecting all cells, and the norms of all regions before and after.
+    """Count the projection of all cells, and both norms of all regions.
 
-    Without whitening there is no projection, and one of the norms is the other.
+    The norms are those before and after whitening. Without whitening there is no
+    projection, and both norms are the same.
     """
-    n, moved = size.images, size.cells * size.depth
+    n, per_map = size.images, size.cells * size.depth
     norms = n * (pooling_additions(size) + 2 * size.regions)
     out = 2 * size.regions
     if size.components is None:
         return Work(
-            additions=norms * size.depth, bytes=_FLOAT * n * (moved + size.regions)
+            additions=norms * size.depth,
+            bytes=_FLOAT * n * (per_map + size.regions),
         )
     return Work(
-        products=2 * n * moved * size.components,
+        products=2 * n * per_map * size.components,
         additions=norms * (size.depth + size.components),
-        bytes=_FLOAT * (n * (moved + size.cells * size.components + out))
+        bytes=_FLOAT * (n * (per_map + size.cells * size.components + out))
         + _FLOAT * size.depth * size.components,
     )
 
@@ -222,9 +228,9 @@ def whitening(size: Size) -> Work:
 def responses(size: Size, beta: float | None) -> Work:
     """Count the maxima of all parts over the regions, from whitened cells.
 
-    The projection of all cells on the parts; sums over the regions; for each response
-    one multiplication, what the mean takes off, and the maximum or an exponential and
-    its sum.
+    They need the products of all cells with the parts, sums over the regions, and three
+    operations for each response: the division by the norm, the subtraction of the mean,
+    and either the maximum or the sum of exponentials.
     """
     n = size.images
     each = n * size.regions * size.parts
@@ -237,23 +243,22 @@ def responses(size: Size, beta: float | None) -> Work:
 
 
 def training(size: Size, beta: float | None) -> Work:
-    """Count a training step: responses, classifier, the way back, and Adam.
+    """Count a training step: responses, classifier, their gradients, and Adam.
 
-    The way back through soft maxima carries slopes to the cells and has a product as
-    large as the forward one; through hard ones it adds up one region's descriptor for
-    each part and image.
+    The gradient of soft maxima needs a product as large as that of the responses. The
+    gradient of hard maxima is a sum of one region's descriptor per part and image.
     """
     n, forward = size.images, responses(size, beta)
     learned = size.parts * (size.channels + size.classes)
     classifier = 3 * 2 * n * size.parts * size.classes
     if beta is None:
-        back = Work(
+        backward = Work(
             additions=n
             * size.channels
             * (2 * size.parts + pooling_additions(size) + size.regions)
         )
     else:
-        back = Work(
+        backward = Work(
             products=2 * n * size.cells * size.channels * size.parts,
             additions=n * size.parts * (pooling_additions(size) + 2 * size.regions),
         )
@@ -262,14 +267,15 @@ def training(size: Size, beta: float | None) -> Work:
         additions=_ADAM_OPERATIONS * learned,
         bytes=_FLOAT * (_inputs(size) + _ADAM_NUMBERS * learned),
     )
-    return forward + back + step
+    return forward + backward + step
 
 
 def defined_training(size: Size, beta: float | None) -> float:
-    """Count the products of a training step as its formulas have them.
+    """Count the products of a training step as defined by its formulas.
 
-    ``S = U Xᵀ`` over all regions, the gradient at U of its soft maxima, and the
-    classifier's, whatever a way saves or adds. A hard maximum's gradient is no product.
+    These are ``S = U Xᵀ`` over all regions, the gradient of the soft maxima with
+    respect to U, and the products of the classifier, whatever an implementation saves
+    or adds. The gradient of hard maxima is not a product.
     """
     responses = 2 * size.images * size.regions * size.channels * size.parts
     classifier = 3 * 2 * size.images * size.parts * size.classes
@@ -277,7 +283,7 @@ def defined_training(size: Size, beta: float | None) -> float:
 
 
 def explanation(size: Size) -> Work:
-    """Count all responses, kept, and the strongest region of each part."""
+    """Count all responses, which are written, and the best region of each part."""
     n = size.images
     each = n * size.regions * size.parts
     return Work(
@@ -288,9 +294,9 @@ def explanation(size: Size) -> Work:
 
 
 def plain_regions(size: Size) -> Work:
-    """Count the plain way to every region's descriptor: average, norm, whitening, norm.
+    """Count the plain code from maps to regions: average, norm, whitening, norm.
 
-    With what it cannot keep in caches: descriptors are written, read and written.
+    Descriptors of regions do not fit into caches: they are written, read and written.
     """
     n, rows = size.images, size.images * size.regions
     whitened = size.components is not None
@@ -303,9 +309,9 @@ def plain_regions(size: Size) -> Work:
 
 
 def plain_maxima(size: Size, beta: float | None) -> Work:
-    """Count the plain way from regions' descriptors to maxima: one product.
+    """Count the plain code from descriptors of regions to maxima.
 
-    With what it cannot keep in caches: responses are written and read.
+    Responses do not fit into caches: they are written and read.
     """
     n, rows = size.images, size.images * size.regions
     each = rows * size.parts
@@ -319,10 +325,10 @@ def plain_maxima(size: Size, beta: float | None) -> Work:
 
 
 def plain_learning(size: Size) -> Work:
-    """Count the way back from the maxima by automatic differentiation, and Adam.
+    """Count the gradients of the plain code by automatic differentiation, and Adam.
 
-    The slopes at the responses are as many as these, through hard maxima most of them
-    0, and their product with the regions is as large as the forward one.
+    There is a gradient for each response, though most are 0 with hard maxima, and their
+    product with the regions is as large as that of the responses.
     """
     n = size.images
     each = n * size.regions * size.parts
@@ -335,6 +341,6 @@ def plain_learning(size: Size) -> Work:
 
 
 def _inputs(size: Size) -> int:
-    """Numbers of whitened cells, both norms of all regions, and parts."""
-    a_image = size.cells * size.channels + 2 * size.regions
-    return size.images * a_image + size.parts * size.channels
+    """Return how many numbers whitened cells, norms of regions and parts have."""
+    per_image = size.cells * size.channels + 2 * size.regions
+    return size.images * per_image + size.parts * size.channels

@@ -1,4 +1,4 @@
-"""A fit with the defaults on cached maps: seconds, and where they go."""
+"""The time of a fit with default settings on cached maps, and of each of its stages."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ from benchmarks.speed.timing import peak_bytes
 from skdpnet import DPNetClassifier
 from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.datasets import load_image_folder
-from skdpnet.parts.dpnet import initial_state as starting
-from skdpnet.parts.dpnet import learner as learning
+from skdpnet.parts.dpnet import initial_state, learner
 from skdpnet.regions import whitening
 from skdpnet.training.net import PartNet
 
 __all__ = ["STAGES", "measure_fit", "timed"]
 
-# Stage -> the functions whose time it is, less that of other stages within.
+# The functions of each stage. The time of stages that run inside others counts once.
 STAGES: dict[str, list[tuple[object, str]]] = {
     "cached maps": [(MapEstimator, "_maps")],
     "whitening: sample": [(whitening, "sample_regions")],
     "whitening: axes": [(whitening, "_principal_axes")],
-    "whitening: apply": [(starting, "_whiten")],
-    "k-means": [(starting, "cluster_parts")],
-    "first classifier": [(learning, "fit_logistic")],
+    "whitening: apply": [(initial_state, "_whiten")],
+    "k-means": [(initial_state, "cluster_parts")],
+    "first classifier": [(learner, "fit_logistic")],
     "training": [(PartNet, "partial_fit")],
-    "final classifier": [(learning, "fit_svm")],
-    "maxima for the classifiers": [(learning, "training_maxima")],
+    "final classifier": [(learner, "fit_svm")],
+    "maxima for the classifiers": [(learner, "training_maxima")],
 }
 OTHER = "everything else"
 
 
 class _Clock:
-    """Seconds of each stage; of nested ones, the innermost is running."""
+    """A clock for each stage; where stages are nested, that of the innermost runs."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -67,17 +66,18 @@ class _Clock:
 
 @contextmanager
 def timed(stages: dict[str, list[tuple[object, str]]]) -> Iterator[dict[str, float]]:
-    """Take the time of stages inside the ``with`` block.
+    """Measure the seconds of stages inside the ``with`` block.
 
     Parameters
     ----------
     stages : dict of str to list of (object, str)
-        The functions of each stage, as attributes of what they are looked up in.
+        The functions of each stage, each as the object that it is looked up in and the
+        name of its attribute.
 
     Yields
     ------
     dict of str to float
-        Seconds of each that ran, without those of others within it.
+        Seconds of each stage that ran, without those of stages inside it.
     """
     clock = _Clock()
 
@@ -90,33 +90,34 @@ def timed(stages: dict[str, list[tuple[object, str]]]) -> Iterator[dict[str, flo
         return run
 
     with ExitStack() as patches, clock.stage(OTHER):
-        for name, places in stages.items():
-            for holder, attribute in places:
+        for name, functions in stages.items():
+            for holder, attribute in functions:
                 function = wrapped(name, getattr(holder, attribute))
                 patches.enter_context(patch.object(holder, attribute, function))
         yield clock.seconds
 
 
 def measure_fit(key: dict, repeats: int) -> dict:
-    """Fit several times, each from maps that the cache has.
+    """Fit several times on maps that are in the cache.
 
     Parameters
     ----------
     key : dict
-        ``data`` and ``memory``, folders; ``device``; ``shared``: whether the start
-        (whitening and first parts) is one that an earlier fit left in the cache.
+        ``data`` and ``memory``: folders; ``device``; ``shared``: whether fits find the
+        initial state (whitening and first parts) of an earlier fit in the cache.
     repeats : int
+        Number of fits.
 
     Returns
     -------
     dict
-        ``images``; ``seconds`` of each fit; ``stages``: medians of each one's
-        seconds; ``share`` of each in the median fit; ``peak_bytes``.
+        ``images``; ``seconds`` of each fit and their ``median``; ``stages``: medians of
+        the seconds of each stage; ``share`` of each stage in their sum; ``peak_bytes``.
     """
     paths, y, _ = load_image_folder(Path(key["data"]))
 
     def model() -> DPNetClassifier:
-        # A generator's numbers are this fit's own, so that no start is found.
+        # With a generator no fit can share its initial state through the cache.
         seed = 0 if key["shared"] else np.random.RandomState(0)
         return DPNetClassifier(
             memory=key["memory"], device=key["device"], random_state=seed
@@ -133,7 +134,8 @@ def measure_fit(key: dict, repeats: int) -> dict:
         stages.append(seconds)
     names = [*STAGES, OTHER]
     medians = {
-        name: statistics.median(own.get(name, 0.0) for own in stages) for name in names
+        name: statistics.median(seconds.get(name, 0.0) for seconds in stages)
+        for name in names
     }
     whole = sum(medians.values())
     return {
@@ -141,6 +143,6 @@ def measure_fit(key: dict, repeats: int) -> dict:
         "seconds": fits,
         "median": statistics.median(fits),
         "stages": medians,
-        "share": {name: own / whole for name, own in medians.items()},
+        "share": {name: median / whole for name, median in medians.items()},
         "peak_bytes": peak_bytes(lambda: model().fit(paths, y), device),
     }

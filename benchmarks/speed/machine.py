@@ -1,4 +1,4 @@
-"""What this machine can do: its rate of products, and of moving memory."""
+"""The rates of this machine: of products, additions, exponentials and copies."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ import torch
 
 from benchmarks.environment import environment
 from benchmarks.speed.sizes import SIZES
-from benchmarks.speed.timing import alternate
+from benchmarks.speed.timing import time_in_turn
 from skdpnet.utils.devices import learning_dtype
 
 __all__ = ["Reference", "describe", "products", "rates", "references"]
 
 _SIDE = 2048
-# Bytes of the array that is copied: no cache holds it, nor what it is copied to.
+# Bytes of the array that is copied, which must not fit into a cache.
 _COPIED = 128 * 2**20
 _COPIED_ON_GPU = 2 * 2**30
-# Numbers that two arrays of stay in a core's own cache.
+# Length of arrays of which two fit into the cache of a core.
 _IN_CACHE = 2**15
 
 
 class Reference(NamedTuple):
-    """A computation whose amount is known.
+    """A computation whose amount of work is known, to measure a rate with.
 
     Attributes
     ----------
     run : callable
+        Takes no arguments.
     amount : float
-        Operations, bytes or numbers.
+        Number of operations, bytes or results.
     """
 
     run: Callable[[], object]
@@ -42,7 +43,7 @@ class Reference(NamedTuple):
 
 
 def describe(device: torch.device) -> dict:
-    """Tell which machine this is.
+    """Describe the machine and its software.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def dtypes(device: torch.device) -> list[str]:
-    """Name the types whose products are measured here.
+    """Return the names of the dtypes whose products are measured on a device.
 
     Parameters
     ----------
@@ -91,9 +92,9 @@ def dtypes(device: torch.device) -> list[str]:
 
 
 def references(device: torch.device) -> dict[str, Reference]:
-    """Make the computations that rates are measured with.
+    """Return the computations that rates are measured with.
 
-    They are timed in turn with what is compared with them.
+    They are timed in turn with the stages, since rates vary with time.
 
     Parameters
     ----------
@@ -102,22 +103,24 @@ def references(device: torch.device) -> dict[str, Reference]:
     Returns
     -------
     dict of str to Reference
-        Products of each type by its name, ``"copy"`` (bytes read and written), and on
-        a CPU ``"additions"`` and ``"exponentials"`` of numbers in cache.
+        Products of each dtype under its name, ``"copy"`` (bytes read and written), and
+        on a CPU ``"additions"`` and ``"exponentials"`` of numbers in a cache.
     """
-    found = {
+    computations = {
         name: _product(_SIDE, _SIDE, _SIDE, name, device) for name in dtypes(device)
     }
     on_gpu = device.type == "cuda"
     source = torch.ones((_COPIED_ON_GPU if on_gpu else _COPIED) // 4, device=device)
     copy = torch.empty_like(source)
-    found["copy"] = Reference(lambda: copy.copy_(source), 2 * 4 * source.numel())
+    computations["copy"] = Reference(lambda: copy.copy_(source), 2 * 4 * source.numel())
     if not on_gpu:
         x = torch.rand(_IN_CACHE * torch.get_num_threads())
         out = torch.empty_like(x)
-        found["additions"] = Reference(lambda: torch.add(x, x, out=out), x.numel())
-        found["exponentials"] = Reference(lambda: torch.exp(x, out=out), x.numel())
-    return found
+        computations |= {
+            "additions": Reference(lambda: torch.add(x, x, out=out), x.numel()),
+            "exponentials": Reference(lambda: torch.exp(x, out=out), x.numel()),
+        }
+    return computations
 
 
 def _product(m: int, k: int, n: int, dtype: str, device: torch.device) -> Reference:
@@ -128,41 +131,41 @@ def _product(m: int, k: int, n: int, dtype: str, device: torch.device) -> Refere
 
 
 def rates(
-    known: dict[str, Reference], seconds: dict[str, list[float]]
+    computations: dict[str, Reference], seconds: dict[str, list[float]]
 ) -> dict[str, float]:
-    """Turn the seconds of references into rates.
+    """Convert the seconds of reference computations to rates.
 
     Parameters
     ----------
-    known : dict of str to Reference
+    computations : dict of str to Reference
     seconds : dict of str to list of float
-        As `alternate` gives them.
+        Seconds of each computation in each round, as `time_in_turn` returns them.
 
     Returns
     -------
     dict of str to float
-        A second: operations, bytes or numbers; medians.
+        Operations, bytes or results per second, by the median of the rounds.
     """
     return {
-        name: one.amount / statistics.median(seconds[name])
-        for name, one in known.items()
+        name: reference.amount / statistics.median(seconds[name])
+        for name, reference in computations.items()
     }
 
 
 def products(device: torch.device, repeats: int, names: Sequence[str]) -> list[dict]:
-    """Measure products of the shapes that the stages have.
+    """Measure the rates of products with the shapes of the stages.
 
     Parameters
     ----------
     device : torch.device
     repeats : int
     names : sequence of str
-        Of `SIZES`.
+        Names in `SIZES`.
 
     Returns
     -------
     list of dict
-        ``product``, ``shape`` (m, k, n), ``dtype``, operations a second as ``rate``.
+        ``product``, ``shape`` (m, k, n), ``dtype`` and ``rate``, in operations/s.
     """
     shapes = {"square": (_SIDE, _SIDE, _SIDE)}
     for name in names:
@@ -173,12 +176,13 @@ def products(device: torch.device, repeats: int, names: Sequence[str]) -> list[d
         shapes[f"{name}, cells with parts, no whitening"] = (
             rows, size.depth, size.parts,
         )  # fmt: skip
-    found = []
+    rows = []
     for name, shape in shapes.items():
-        known = {dtype: _product(*shape, dtype, device) for dtype in dtypes(device)}
-        seconds = alternate({k: one.run for k, one in known.items()}, repeats, device)
-        for dtype, rate in rates(known, seconds).items():
-            found.append(
-                {"product": name, "shape": shape, "dtype": dtype, "rate": rate}
-            )
-    return found
+        computations = {
+            dtype: _product(*shape, dtype, device) for dtype in dtypes(device)
+        }
+        runs = {dtype: reference.run for dtype, reference in computations.items()}
+        seconds = time_in_turn(runs, repeats, device)
+        for dtype, rate in rates(computations, seconds).items():
+            rows.append({"product": name, "shape": shape, "dtype": dtype, "rate": rate})
+    return rows

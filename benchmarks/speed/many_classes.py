@@ -1,11 +1,10 @@
-"""`partial_fit` at ImageNet's number of classes, on crops of a few photographs.
+"""Measure `partial_fit` with as many classes as ImageNet, on crops of photographs.
 
     python -m benchmarks.speed.many_classes --data flowers17 scene15 --work DIR
 
-Crops stand for images and groups of crops that look alike for classes, so accuracy
-means nothing here: time and memory are what is measured. Prints where they went and
-writes JSON. Crops and maps stay in the work folder; its maps are computed before the
-clock starts.
+Crops stand for images, and groups of similar crops stand for classes, so accuracy has
+no meaning: only time and memory are measured. Prints the seconds of each stage and
+writes JSON. Crops and maps stay in the work folder; computing the maps is not measured.
 """
 
 from __future__ import annotations
@@ -27,26 +26,27 @@ from benchmarks.speed.fit import STAGES, timed
 from benchmarks.speed.machine import describe
 from skdpnet import DPNetClassifier, GlobalFeatures
 
-# As ImageNet's images are often stored: more than the networks' 224.
+# The side of ImageNet's images as often stored, more than the 224 of the networks.
 _LONGER_SIDE = 400
 _SMALLEST_CROP = 0.6
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def write_crops(photographs: list[Path], n: int, folder: Path) -> list[str]:
-    """Write crops of photographs, as many of each one as of another.
+    """Write crops of photographs, equally many of each photograph.
 
     Parameters
     ----------
     photographs : list of Path
     n : int
+        Number of crops.
     folder : Path
-        Crops that are there are kept.
+        The folder of the crops; those that exist are kept.
 
     Returns
     -------
     list of n str
-        Their paths.
+        Paths of the crops.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -68,8 +68,10 @@ def write_crops(photographs: list[Path], n: int, folder: Path) -> list[str]:
     return paths
 
 
-def alike(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
-    """Put images into groups of one size, each halved along its largest variance.
+def group_similar(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
+    """Group similar images into groups of equal size.
+
+    Groups are divided into halves along the direction of their largest variance.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def alike(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
     Returns
     -------
     int ndarray of shape (n,)
-        In 0 … n_groups - 1.
+        Group of each image, from 0 to n_groups - 1.
     """
     groups = np.empty(len(descriptors), int)
 
@@ -88,9 +90,9 @@ def alike(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
         if last - first == 1:
             groups[rows] = first
             return
-        own = descriptors[rows] - descriptors[rows].mean(axis=0)
-        direction = np.linalg.svd(own[:1000], full_matrices=False)[2][0]
-        order, middle = np.argsort(own @ direction), (first + last) // 2
+        centred = descriptors[rows] - descriptors[rows].mean(axis=0)
+        direction = np.linalg.svd(centred[:1000], full_matrices=False)[2][0]
+        order, middle = np.argsort(centred @ direction), (first + last) // 2
         cut = len(rows) * (middle - first) // (last - first)
         halve(rows[order[:cut]], first, middle)
         halve(rows[order[cut:]], middle, last)
@@ -100,7 +102,7 @@ def alike(descriptors: np.ndarray, n_groups: int) -> np.ndarray:
 
 
 def measure(what: str, run: Callable[[], object]) -> dict:
-    """Run something once; tell seconds, those of its stages, and the peak so far."""
+    """Run a function once; return its seconds, by stage too, and the peak memory."""
     start = time.perf_counter()
     with timed(STAGES) as stages:
         run()
@@ -109,7 +111,7 @@ def measure(what: str, run: Callable[[], object]) -> dict:
     row = {
         "what": what,
         "seconds": round(seconds, 1),
-        "stages": {name: round(own, 1) for name, own in stages.items()},
+        "stages": {name: round(value, 1) for name, value in stages.items()},
         "peak_so_far_gib": round(peak / 2**30, 1),
     }
     print(json.dumps(row), flush=True)
@@ -117,20 +119,24 @@ def measure(what: str, run: Callable[[], object]) -> dict:
 
 
 def main() -> None:
-    """Measure the calls of `partial_fit`, descriptors, and a classifier of them."""
+    """Measure calls of `partial_fit`, predictions, and a classifier of descriptors."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.many_classes",
         description=__doc__.splitlines()[0],
     )
     parser.add_argument("--data", required=True, nargs="+", help="folders of images")
-    parser.add_argument("--work", required=True, type=Path, help="for crops and maps")
+    parser.add_argument(
+        "--work", required=True, type=Path, help="folder of crops and maps"
+    )
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--per-class", type=int, default=20, help="images of each")
+    parser.add_argument(
+        "--per-class", type=int, default=20, help="images of each class"
+    )
     parser.add_argument("--parts-per-class", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "many_classes.json")
     options = parser.parse_args()
-    found = (path for folder in options.data for path in Path(folder).rglob("*"))
-    photographs = sorted(path for path in found if path.suffix.lower() in _SUFFIXES)
+    files = (path for folder in options.data for path in Path(folder).rglob("*"))
+    photographs = sorted(path for path in files if path.suffix.lower() in _SUFFIXES)
     if not photographs:
         parser.error(f"no images in {', '.join(options.data)}")
 
@@ -141,7 +147,7 @@ def main() -> None:
         memory=memory, n_parts_per_class=options.parts_per_class, random_state=0
     )
     average = GlobalFeatures(memory=memory, strides=model.strides)
-    y = alike(average.fit_transform(paths), options.classes)
+    y = group_similar(average.fit_transform(paths), options.classes)
 
     svm = SGDClassifier(average=True, n_jobs=-1, random_state=0)
     rows = [
@@ -153,7 +159,7 @@ def main() -> None:
             lambda: svm.partial_fit(model.transform(paths), y, np.unique(y)),
         ),
     ]
-    told = {
+    result = {
         "machine": describe(torch.device("cpu")),
         "images": n,
         "photographs": len(photographs),
@@ -162,7 +168,7 @@ def main() -> None:
         "rows": rows,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(told, indent=1) + "\n")
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The stages on feature maps: whitening, responses, training, explanation.
+"""The stages on feature maps: whitening, responses, training and explanation.
 
-Each `prepare` makes the computations that are compared, ours and the plain ones, on
-the same made maps.
+For each stage a function prepares the computations that are compared: those of this
+package, and those of plain code (`plain`), on the same random maps.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ import torch
 
 from benchmarks.speed import counts, plain
 from benchmarks.speed.counts import Work
-from benchmarks.speed.sizes import Inputs, Size, make_inputs, on_device
+from benchmarks.speed.sizes import Inputs, Size, make_inputs, to_device
 from skdpnet import DPNetClassifier, best_regions, explain
 from skdpnet.parts.dpnet.model import PartModel
+from skdpnet.parts.dpnet.objective import Objective
 from skdpnet.parts.maxima import part_maxima
 from skdpnet.training.dataset import MapDataset
-from skdpnet.training.net import Objective, build_net
+from skdpnet.training.net import build_net
 from skdpnet.utils.devices import learning_dtype
 
-__all__ = ["PREPARE", "Prepared", "Way"]
+__all__ = ["PREPARE", "Comparison", "Way"]
 
-# Steps of an epoch that is timed through skorch.
+# Number of steps in the epoch that is timed through skorch.
 _STEPS = 8
-# Explanations cost the same whatever the classes, and a fit with few costs little.
+# Few classes: the cost of a fit grows with them, and that of explanations does not.
 _EXPLAINED_CLASSES = 10
 _LR, _CLASSIFIER_LR = 2e-3, 0.1
 
 
 class Way(NamedTuple):
-    """One way to do a stage.
+    """One way to compute a stage, with this package or with plain code.
 
     Attributes
     ----------
     run : callable
-        Without arguments.
+        It takes no arguments.
     work : Work
-        What it cannot do without.
+        The operations and bytes that it cannot do without.
     dtype : str
-        Of its products.
+        The dtype of its products.
     defined : float or None
-        Products of the stage as its formulas have them; None: not told apart.
+        Number of operations in the products of the stage's formulas; None: unknown.
     """
 
     run: Callable[[], Any]
@@ -52,17 +53,16 @@ class Way(NamedTuple):
     defined: float | None = None
 
 
-class Prepared(NamedTuple):
-    """The ways of a stage, and what is compared.
+class Comparison(NamedTuple):
+    """The ways of a stage, and which of them are compared.
 
     Attributes
     ----------
     ways : dict of str to Way
     pairs : list of (str, str)
-        Names of a way and of the one that it is compared with: how many times as long
-        the first takes is reported.
+        Names of two ways; the time of the first over that of the second is reported.
     notes : dict
-        What else there is to know.
+        Further results of the stage.
     """
 
     ways: dict[str, Way]
@@ -70,19 +70,19 @@ class Prepared(NamedTuple):
     notes: dict
 
 
-def prepare_whitening(size: Size, key: dict, device: torch.device) -> Prepared:
-    """Whitening of maps: cells and norms of regions against all regions' descriptors.
+def prepare_whitening(size: Size, key: dict, device: torch.device) -> Comparison:
+    """Prepare whitening: of cells and norms of regions, or of all descriptors.
 
-    It works on arrays, on the processor.
+    This package whitens NumPy arrays, on the CPU.
     """
     inputs, grid = make_inputs(size), size.grid
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
     work = counts.whitening(size)
-    return Prepared(
+    return Comparison(
         {
             "whitening": Way(lambda: inputs.whitening(inputs.maps, grid), work),
             "plain": Way(
-                _quiet(lambda: plain.describe(raw, boxes, whiten)),
+                _without_gradients(lambda: plain.describe(raw, boxes, whiten)),
                 counts.plain_regions(size),
             ),
         },
@@ -91,87 +91,89 @@ def prepare_whitening(size: Size, key: dict, device: torch.device) -> Prepared:
     )
 
 
-def prepare_responses(size: Size, key: dict, device: torch.device) -> Prepared:
-    """Maxima of all parts over the regions, without gradients."""
+def prepare_responses(size: Size, key: dict, device: torch.device) -> Comparison:
+    """Prepare the maxima of all parts over the regions, without gradients."""
     inputs, beta, grid = make_inputs(size), key["beta"], size.grid
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
-    cells, lengths, norms = on_device(inputs.whitened, device)
-    offset, parts = on_device([inputs.whitening.offset, inputs.parts], device)
+    cells, lengths, norms = to_device(inputs.whitened, device)
+    offset, parts = to_device([inputs.whitening.offset, inputs.parts], device)
     half, on_gpu = learning_dtype("auto", device), device.type == "cuda"
 
-    def ours(dtype: torch.dtype | None = None) -> torch.Tensor:
+    def package(dtype: torch.dtype | None = None) -> torch.Tensor:
         inputs = cells, lengths, norms, offset, parts, grid
         return part_maxima(*inputs, beta=beta, dtype=dtype, kernels=on_gpu)[0]
 
-    def from_maps():
-        own = on_device(inputs.whitening(inputs.maps, grid), device)
-        return part_maxima(*own, offset, parts, grid, beta=beta, kernels=on_gpu)[0]
+    def package_from_maps():
+        whitened = to_device(inputs.whitening(inputs.maps, grid), device)
+        return part_maxima(*whitened, offset, parts, grid, beta=beta, kernels=on_gpu)[0]
 
-    def plainly():
+    def plain_from_maps():
         return plain.maxima(plain.describe(raw, boxes, whiten), parts, beta)
 
-    def mildly():
+    def plain_from_cells():
         regions = plain.average(cells, lengths, offset, grid)
         return plain.maxima(regions, parts, beta)
 
-    work, given = counts.responses(size, beta), counts.plain_maxima(size, beta)
+    work, plain_work = counts.responses(size, beta), counts.plain_maxima(size, beta)
+    cells_work = counts.plain_regions(_whitened_size(size))
     ways = {
-        "parts": Way(ours, work),
-        "parts from maps": Way(from_maps, counts.whitening(size) + work),
-        "plain": Way(plainly, counts.plain_regions(size) + given),
-        "plain from cells": Way(mildly, counts.plain_regions(_of_cells(size)) + given),
+        "parts": Way(package, work),
+        "parts from maps": Way(package_from_maps, counts.whitening(size) + work),
+        "plain": Way(plain_from_maps, counts.plain_regions(size) + plain_work),
+        "plain from cells": Way(plain_from_cells, cells_work + plain_work),
     }
     pairs = [
         ("plain", "parts from maps"), ("plain", "parts"), ("plain from cells", "parts"),
     ]  # fmt: skip
     if half is not None:
         name = str(half).removeprefix("torch.")
-        ways[f"parts, {name}"] = Way(lambda: ours(half), work, name)
+        ways[f"parts, {name}"] = Way(lambda: package(half), work, name)
         pairs.append(("plain from cells", f"parts, {name}"))
-    found = {name: _quiet(way.run) for name, way in ways.items()}
+    runs = {name: _without_gradients(way.run) for name, way in ways.items()}
     notes = {
         "largest_difference": {
-            name: float((found[name]() - ours()).abs().max())
-            for name in (found if key.get("check") else ())
+            name: float((runs[name]() - package()).abs().max())
+            for name in (runs if key.get("check") else ())
         }
     }
-    return Prepared(
-        {name: way._replace(run=found[name]) for name, way in ways.items()},
+    return Comparison(
+        {name: way._replace(run=runs[name]) for name, way in ways.items()},
         pairs,
         notes,
     )
 
 
-def prepare_training(size: Size, key: dict, device: torch.device) -> Prepared:
-    """Take a training step: forward, backward, Adam."""
+def prepare_training(size: Size, key: dict, device: torch.device) -> Comparison:
+    """Prepare a training step: forward, backward and Adam."""
     inputs, beta = make_inputs(size), key["beta"]
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
-    fields = on_device(inputs.whitened, device)
-    offset, parts = on_device([inputs.whitening.offset, inputs.parts], device)
-    (labels,) = on_device([inputs.labels], device)
+    fields = to_device(inputs.whitened, device)
+    offset, parts = to_device([inputs.whitening.offset, inputs.parts], device)
+    (labels,) = to_device([inputs.labels], device)
     weights = torch.ones(size.images, device=device)
     work = counts.training(size, beta)
-    given = counts.plain_maxima(size, beta) + counts.plain_learning(size)
+    plain_work = counts.plain_maxima(size, beta) + counts.plain_learning(size)
     half = learning_dtype("auto", device)
     name = "float32" if half is None else str(half).removeprefix("torch.")
 
-    def ours(dtype: torch.dtype | None, **constraints: float):
+    def package(dtype: torch.dtype | None, **constraints: float):
         model, objective = _model(size, inputs, beta, device, **constraints)
         model.learning_dtype = dtype
-        optimizer = torch.optim.Adam(_rates(model))
+        optimizer = torch.optim.Adam(_parameter_groups(model))
         return lambda: _step(model, objective, optimizer, [fields], labels, weights)
 
     def plain_step(describe: Callable[[], torch.Tensor]):
         net = plain.PlainNet(parts, size.classes, beta).to(device)
-        optimizer = torch.optim.Adam(_rates(net))
+        optimizer = torch.optim.Adam(_parameter_groups(net))
         return lambda: plain.step(net, optimizer, describe(), labels)
 
     defined = counts.defined_training(size, beta)
-    ways = {"parts": Way(ours(half), work, name, defined)}
+    ways = {"parts": Way(package(half), work, name, defined)}
     if half is not None:
-        ways["parts, float32"] = Way(ours(None), work, defined=defined)
+        ways["parts, float32"] = Way(package(None), work, defined=defined)
     constraints = {"orthogonality": 0.1, "assignment": 0.1, "specificity": 0.1}
-    ways["parts, all constraints"] = Way(ours(half, **constraints), work, name, defined)
+    constrained = package(half, **constraints)
+    ways["parts, all constraints"] = Way(constrained, work, name, defined)
     kept: list[torch.Tensor] = []
 
     def describe() -> torch.Tensor:
@@ -185,30 +187,31 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Prepared:
     def average() -> torch.Tensor:
         return plain.average(*fields[:2], offset, size.grid)
 
-    for own, regions, before in (
+    for name, regions, regions_work in (
         ("plain", describe, counts.plain_regions(size)),
         ("plain, regions kept", describe_once, Work()),
-        ("plain from cells", average, counts.plain_regions(_of_cells(size))),
+        ("plain from cells", average, counts.plain_regions(_whitened_size(size))),
     ):
-        ways[own] = Way(plain_step(regions), before + given, defined=defined)
-    plains = [own for own in ways if own.startswith("plain")]
-    return Prepared(ways, [(own, "parts") for own in plains], {})
+        run, way_work = plain_step(regions), regions_work + plain_work
+        ways[name] = Way(run, way_work, defined=defined)
+    plain_names = [name for name in ways if name.startswith("plain")]
+    return Comparison(ways, [(name, "parts") for name in plain_names], {})
 
 
-def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
-    """One epoch through skorch, against the same steps in a bare loop."""
+def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
+    """Prepare an epoch through skorch, and the same steps in a bare loop."""
     inputs = make_inputs(size)
-    several = [np.concatenate([own] * _STEPS) for own in inputs.whitened]
+    repeated = [np.concatenate([field] * _STEPS) for field in inputs.whitened]
     labels = np.tile(inputs.labels, _STEPS)
     dataset = MapDataset(
-        [type(inputs.whitened)(*several)], labels, np.ones(len(labels), np.float32)
+        [type(inputs.whitened)(*repeated)], labels, np.ones(len(labels), np.float32)
     ).settle(device)
     model, objective = _model(size, inputs, key["beta"], device)
     model.learning_dtype = learning_dtype("auto", device)
     net = build_net(
         model,
         objective,
-        # Enough that the learning rates do not come to their end.
+        # More than are ever run, so that learning rates stay above 0.
         max_epochs=10_000,
         lr=_LR,
         classifier_lr=_CLASSIFIER_LR,
@@ -224,20 +227,20 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
     ).initialize()
     bare_model, bare_objective = _model(size, inputs, key["beta"], device)
     bare_model.learning_dtype = model.learning_dtype
-    optimizer = torch.optim.Adam(_rates(bare_model))
+    optimizer = torch.optim.Adam(_parameter_groups(bare_model))
 
     def bare() -> None:
         for batch in _batches(len(labels), size.images):
-            given, (own, weights) = dataset.__getitems__(batch)
-            maps = [[field.to(device) for field in one] for one in given["maps"]]
+            X, (y, weights) = dataset.__getitems__(batch)
+            maps = [[field.to(device) for field in fields] for fields in X["maps"]]
             _step(
                 bare_model, bare_objective, optimizer, maps,
-                own.to(device), weights.to(device),
+                y.to(device), weights.to(device),
             )  # fmt: skip
 
     work = counts.training(size, key["beta"]).times(_STEPS)
     dtype = str(model.learning_dtype or torch.float32).removeprefix("torch.")
-    return Prepared(
+    return Comparison(
         {
             "skorch": Way(lambda: net.partial_fit(dataset, epochs=1), work, dtype),
             "bare loop": Way(bare, work, dtype),
@@ -247,9 +250,9 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Prepared:
     )
 
 
-def prepare_explanation(size: Size, key: dict, device: torch.device) -> Prepared:
-    """Explain one image, given its map, against the descriptor alone."""
-    few = size.but(images=2 * _EXPLAINED_CLASSES)
+def prepare_explanation(size: Size, key: dict, device: torch.device) -> Comparison:
+    """Prepare the explanation of an image from its map, and its descriptor alone."""
+    few = size.replace(images=2 * _EXPLAINED_CLASSES)
     inputs = make_inputs(few)
     model = DPNetClassifier(
         "precomputed",
@@ -261,35 +264,36 @@ def prepare_explanation(size: Size, key: dict, device: torch.device) -> Prepared
         device=str(device),
         random_state=0,
     ).fit(inputs.maps, np.arange(len(inputs.maps)) % _EXPLAINED_CLASSES)
-    X, one = inputs.maps[:1], size.but(images=1, classes=_EXPLAINED_CLASSES)
-    raw, boxes, whiten = _plain_inputs(one, inputs, device)
-    (parts,) = on_device([model.parts_], device)
+    X, single = inputs.maps[:1], size.replace(images=1, classes=_EXPLAINED_CLASSES)
+    raw, boxes, whiten = _plain_inputs(single, inputs, device)
+    (parts,) = to_device([model.parts_], device)
     if whiten is not None:
-        # Fewer directions than asked for, where the few images span no more.
+        # The few images may span fewer dimensions than `components`.
         whiten = plain.whitening_of(model.whitenings_[0], 0, device)
-        one = one.but(components=model.parts_.shape[1])
+        single = single.replace(components=model.parts_.shape[1])
 
-    def plainly():
+    def plain_maxima():
         return (plain.describe(raw, boxes, whiten) @ parts.T).max(dim=1)
 
-    forward = counts.whitening(one) + counts.responses(one, key["beta"])
-    work = counts.whitening(one) + counts.explanation(one)
+    forward = counts.whitening(single) + counts.responses(single, key["beta"])
+    work = counts.whitening(single) + counts.explanation(single)
     ways = {
         "transform": Way(lambda: model.transform(X), forward),
         "best_regions": Way(lambda: best_regions(model, X), work),
         "explain": Way(lambda: explain(model, X), work),
         "explain and heat map": Way(lambda: explain(model, X).heat_map(), work),
-        "plain": Way(_quiet(plainly), work),
+        "plain": Way(_without_gradients(plain_maxima), work),
     }
-    ours = ("best_regions", "explain", "explain and heat map")
-    return Prepared(
+    explained = ("best_regions", "explain", "explain and heat map")
+    pairs = [(name, "transform") for name in explained]
+    return Comparison(
         ways,
-        [*((own, "transform") for own in ours), *(("plain", own) for own in ours)],
+        [*pairs, *(("plain", name) for name in explained)],
         {"classes": _EXPLAINED_CLASSES, "components": model.parts_.shape[1]},
     )
 
 
-PREPARE: dict[str, Callable[[Size, dict, torch.device], Prepared]] = {
+PREPARE: dict[str, Callable[[Size, dict, torch.device], Comparison]] = {
     "whitening": prepare_whitening,
     "responses": prepare_responses,
     "training": prepare_training,
@@ -298,13 +302,13 @@ PREPARE: dict[str, Callable[[Size, dict, torch.device], Prepared]] = {
 }
 
 
-def _quiet(run: Callable[[], Any]) -> Callable[[], Any]:
-    """Compute without gradients."""
+def _without_gradients(run: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a computation that records no gradients."""
     return torch.inference_mode()(run)
 
 
 def _plain_inputs(size: Size, inputs: Inputs, device: torch.device):
-    """Return maps as networks give them, boxes and whitening, for the plain way."""
+    """Return maps, boxes and whitening as `plain.describe` takes them."""
     maps = torch.from_numpy(inputs.maps[: size.images]).permute(0, 3, 1, 2)
     return (
         maps.contiguous().to(device),
@@ -313,9 +317,9 @@ def _plain_inputs(size: Size, inputs: Inputs, device: torch.device):
     )
 
 
-def _of_cells(size: Size) -> Size:
-    """Return the size of maps that are whitened already."""
-    return size.but(depth=size.channels, components=None)
+def _whitened_size(size: Size) -> Size:
+    """Return the size of the whitened maps."""
+    return size.replace(depth=size.channels, components=None)
 
 
 def _model(
@@ -327,7 +331,7 @@ def _model(
     assignment: float = 0.0,
     specificity: float = 0.0,
 ) -> tuple[PartModel, Objective]:
-    """Make what a fit with the defaults trains, and its objective."""
+    """Return the model that a fit with default settings trains, and its objective."""
     model = PartModel.from_arrays(
         [inputs.parts], [inputs.whitening.offset], [size.grid], size.classes, beta, 0.2
     ).to(device)
@@ -340,10 +344,12 @@ def _model(
     return model.train(), objective
 
 
-def _rates(net: torch.nn.Module) -> list[dict]:
+def _parameter_groups(net: torch.nn.Module) -> list[dict]:
     classifier = list(net.classifier.parameters())
     others = [
-        own for name, own in net.named_parameters() if not name.startswith("classifier")
+        parameter
+        for name, parameter in net.named_parameters()
+        if not name.startswith("classifier")
     ]
     return [
         {"params": classifier, "lr": _CLASSIFIER_LR},

@@ -1,4 +1,4 @@
-"""One measurement from its key: times side by side, then each way's peak memory."""
+"""One measurement: times of all ways of a stage, then the peak memory of each."""
 
 from __future__ import annotations
 
@@ -7,79 +7,79 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.speed import image_stages as speed_images
-from benchmarks.speed import map_stages as speed_maps
+from benchmarks.speed import image_stages, map_stages
 from benchmarks.speed.fit import measure_fit
 from benchmarks.speed.machine import describe, products, rates, references
-from benchmarks.speed.map_stages import Prepared
+from benchmarks.speed.map_stages import Comparison
 from benchmarks.speed.sizes import Size
 from benchmarks.speed.timing import (
-    Failed,
-    alternate,
+    MeasurementError,
     in_fresh_process,
+    median_ratio,
     peak_bytes,
-    ratio,
+    time_in_turn,
 )
 
 __all__ = ["measure", "measure_machine"]
 
-# Images of the run that loads libraries before peak memory is measured.
+# Number of images of a first run, which loads libraries.
 _FEW = 2
-# What a size takes in memory is the plain way's, where that is too much.
+# Ways with this prefix need the most memory, and are left out where it is too much.
 _PLAIN = "plain"
 
 
 def measure(key: dict, local: dict, repeats: int, memory: bool) -> dict:
-    """Measure a stage at one size, in processes of its own.
+    """Measure a stage at one size, in new processes.
 
     Parameters
     ----------
     key : dict
-        The stage, what else `prepare` wants, and ``device``.
+        ``stage``, ``device``, and what the stage's function in `PREPARE` needs.
     local : dict
-        Folders of this machine.
+        Folders on this machine, which are not part of the key.
     repeats : int
-        Rounds.
+        Number of rounds.
     memory : bool
-        Whether peak memory is measured too, in one more process a way.
+        Whether peak memory is measured too, in another new process for each way.
 
     Returns
     -------
     dict
-        ``key``; ``repeats``; of a fit what `measure_fit` gives; else ``rates``,
-        ``ways``, ``ratios`` and ``notes``. Ways that take more memory than there is
-        have an ``error`` in place of times.
+        ``key`` and ``repeats``; for a fit the entries of `measure_fit`; for other
+        stages ``rates``, ``ways``, ``ratios`` and ``notes``. Ways that need more memory
+        than there is have an ``error`` in place of times.
     """
     row = {"key": key, "repeats": repeats}
-    given = {**key, **local}
+    settings = {**key, **local}
     if key["stage"] == "fit":
-        return {**row, **in_fresh_process(measure_fit, given, repeats)}
+        return {**row, **in_fresh_process(measure_fit, settings, repeats)}
     try:
-        found = in_fresh_process(_times, given, repeats, False)
-    except Failed as failure:
-        # Rows say what cannot be done; what can is measured without it.
-        found = in_fresh_process(_times, given, repeats, True)
-        for way in found["ways"].values():
+        times = in_fresh_process(_times, settings, repeats, False)
+    except MeasurementError as failure:
+        # The plain ways get the error; the others are measured without them.
+        times = in_fresh_process(_times, settings, repeats, True)
+        for way in times["ways"].values():
             if "seconds" not in way:
                 way["error"] = str(failure)
-    for name, way in found["ways"].items():
+    for name, way in times["ways"].items():
         if memory and "seconds" in way:
             try:
-                way["peak_bytes"] = in_fresh_process(_peak, given, name)
-            except Failed as failure:
+                way["peak_bytes"] = in_fresh_process(_peak, settings, name)
+            except MeasurementError as failure:
                 way["peak_error"] = str(failure)
-    return {**row, **found}
+    return {**row, **times}
 
 
 def measure_machine(device: str, repeats: int, names: list[str]) -> dict:
-    """Measure what the machine can do, in a process of its own.
+    """Measure the rates of the machine, in a new process.
 
     Parameters
     ----------
     device : str
     repeats : int
+        Number of rounds.
     names : list of str
-        Sizes whose products are measured.
+        Names of the sizes whose products are measured.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def measure_machine(device: str, repeats: int, names: list[str]) -> dict:
 
 
 def describe_machine(device: str) -> dict:
-    """Tell which machine this is, from a process like those that measure."""
+    """Describe the machine, as a new process like those that measure sees it."""
     return in_fresh_process(_describe, device)
 
 
@@ -99,64 +99,70 @@ def _describe(device: str) -> dict:
 
 
 def _machine(device: str, repeats: int, names: list[str]) -> dict:
-    place = torch.device(device)
-    known = references(place)
-    seconds = alternate({k: one.run for k, one in known.items()}, repeats, place)
-    return {"rates": rates(known, seconds), "products": products(place, repeats, names)}
+    target = torch.device(device)
+    computations = references(target)
+    runs = {name: reference.run for name, reference in computations.items()}
+    seconds = time_in_turn(runs, repeats, target)
+    return {
+        "rates": rates(computations, seconds),
+        "products": products(target, repeats, names),
+    }
 
 
-def _prepare(key: dict) -> Prepared:
+def _prepare(key: dict) -> Comparison:
     device, stage = torch.device(key["device"]), key.get("of", key["stage"])
-    if stage in speed_images.PREPARE:
-        prepared = speed_images.PREPARE[stage](key, device)
+    if stage in image_stages.PREPARE:
+        comparison = image_stages.PREPARE[stage](key, device)
     else:
-        prepared = speed_maps.PREPARE[stage](Size.of(key), key, device)
+        comparison = map_stages.PREPARE[stage](Size.from_key(key), key, device)
     if "ways" not in key:
-        return prepared
-    ways = {name: prepared.ways[name] for name in key["ways"]}
-    pairs = [pair for pair in prepared.pairs if ways.keys() >= {*pair}]
-    return Prepared(ways, pairs, prepared.notes)
+        return comparison
+    ways = {name: comparison.ways[name] for name in key["ways"]}
+    pairs = [pair for pair in comparison.pairs if ways.keys() >= {*pair}]
+    return Comparison(ways, pairs, comparison.notes)
 
 
 def _times(key: dict, repeats: int, without_plain: bool) -> dict:
     device = torch.device(key["device"])
-    prepared = _prepare(key)
-    known = references(device)
+    comparison = _prepare(key)
+    computations = references(device)
     runs: dict[str, Callable] = {
         name: way.run
-        for name, way in prepared.ways.items()
+        for name, way in comparison.ways.items()
         if not (without_plain and name.startswith(_PLAIN))
     }
-    asked = {f"rate: {name}": one.run for name, one in known.items()}
-    seconds = alternate({**asked, **runs}, repeats, device)
-    found = rates(known, {name: seconds[f"rate: {name}"] for name in known})
+    rate_runs = {f"rate: {name}": ref.run for name, ref in computations.items()}
+    seconds = time_in_turn({**rate_runs, **runs}, repeats, device)
+    machine_rates = rates(
+        computations, {name: seconds[f"rate: {name}"] for name in computations}
+    )
     ways = {}
-    for name, way in prepared.ways.items():
-        own = {"dtype": way.dtype, "work": way.work._asdict()}
-        own["floor"] = way.work.floor(found, way.dtype)
-        own["in_turn"] = way.work.in_turn(found, way.dtype)
+    for name, way in comparison.ways.items():
+        row = {"dtype": way.dtype, "work": way.work._asdict()}
+        row["floor"] = way.work.floor(machine_rates, way.dtype)
+        row["in_turn"] = way.work.in_turn(machine_rates, way.dtype)
         if name in seconds:
             median = statistics.median(seconds[name])
-            own |= {"seconds": seconds[name], "median": median}
-            own["rate"] = way.work.products / median
+            row |= {"seconds": seconds[name], "median": median}
+            row["rate"] = way.work.products / median
             if way.defined is not None:
-                own["defined_rate"] = way.defined / median
-        ways[name] = own
+                row["defined_rate"] = way.defined / median
+        ways[name] = row
     ratios = {
-        f"{a} / {b}": ratio(seconds[a], seconds[b])
-        for a, b in prepared.pairs
+        f"{a} / {b}": median_ratio(seconds[a], seconds[b])
+        for a, b in comparison.pairs
         if a in seconds and b in seconds
     }
-    notes = dict(prepared.notes)
+    notes = dict(comparison.notes)
     if key.get("of", key["stage"]) == "responses":
         few = _prepare({**key, "images": _FEW, "check": True})
         notes |= few.notes
-    return {"rates": found, "ways": ways, "ratios": ratios, "notes": notes}
+    return {"rates": machine_rates, "ways": ways, "ratios": ratios, "notes": notes}
 
 
 def _peak(key: dict, name: str) -> int | None:
-    # What a library takes once, for itself, is nobody's peak.
+    # A first run, so that the peak has no memory that libraries allocate only once.
     few = min(_FEW, key.get("images", _FEW))
     _prepare({**key, "images": few}).ways[name].run()
-    prepared = _prepare(key)
-    return peak_bytes(prepared.ways[name].run, torch.device(key["device"]))
+    comparison = _prepare(key)
+    return peak_bytes(comparison.ways[name].run, torch.device(key["device"]))

@@ -1,12 +1,12 @@
-"""Peak memory of fits and descriptors: against the number of images, and in little.
+"""Measure peak memory of fits and descriptors, for many images and in little memory.
 
     python -m benchmarks.speed.memory --data flowers17/train
     python -m benchmarks.speed.memory --table
 
-The images of `--data` come again under other names until there are enough. First
-their number grows: peak memory should not, but for the descriptors themselves. Then the
-maps are several times what the process may take (RLIMIT_DATA, which counts memory that
-no file backs): a fit and its descriptors have to do with that.
+The images of `--data` are repeated under other names until there are enough. The case
+``flat`` increases their number: peak memory should grow by the descriptors alone. In
+the case ``larger`` the maps are several times as large as the memory that the process
+may use (RLIMIT_DATA, which limits memory that is not backed by a file).
 """
 
 from __future__ import annotations
@@ -31,26 +31,31 @@ from benchmarks.records import RESULTS
 from benchmarks.speed.image_stages import image_files
 from benchmarks.speed.measurement import describe_machine
 from benchmarks.speed.results import find_row, put_row, read_result, start_result
-from benchmarks.speed.timing import Failed, forget_peak, in_fresh_process, status_bytes
+from benchmarks.speed.timing import (
+    MeasurementError,
+    in_fresh_process,
+    reset_peak,
+    status_bytes,
+)
 from skdpnet import DPNetClassifier
 
 _MIB, _GIB = 2**20, 2**30
 _SECONDS_A_SAMPLE = 0.01
-# Enough to learn from where learning is not what is measured.
+# Number of images to fit on where the fit is not measured.
 _N_FITTED = 68
 _CELLS, _CHANNELS, _STRIDE = 14, 512, 16
 _NOTE = (
-    "Beyond what the process held before. Anonymous: memory that no file backs, "
-    "sampled every 10 ms; all: with files that are mapped, which the system takes back "
-    "when it needs room. Quarters: largest anonymous memory in each quarter of the "
-    "time. One run each."
+    "Memory beyond that of the process before. Anonymous: memory that is not backed by "
+    "a file, sampled every 10 ms; all: including mapped files, whose memory the system "
+    "can reclaim. Quarters: largest anonymous memory in each quarter of the time. One "
+    "run each."
 )
 
 
 class Patches(nn.Module):
-    """A network that costs little and gives maps as large as a real one's.
+    """A network of little cost with maps of usual size.
 
-    14×14×512 of an image of 224 pixels.
+    They are 14 × 14 × 512 for an image of 224 × 224 pixels.
     """
 
     def __init__(self):
@@ -70,18 +75,18 @@ class Patches(nn.Module):
 def many_images(
     folder: Path, data: Path, n: int, *, differ: bool
 ) -> tuple[list[str], np.ndarray]:
-    """Give images other names until there are n.
+    """Repeat images under other names until there are n.
 
     Parameters
     ----------
     folder : Path
-        Where they go.
+        The folder that they are written to.
     data : Path
-        Class folders.
+        Class folders of images.
     n : int
     differ : bool
-        True: copies, each with a number behind the image, which no decoder reads,
-        so that a cache takes them for different ones. False: links.
+        True: files are copies with a number after the image data, which no decoder
+        reads, so that a cache treats them as different images. False: they are links.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def many_images(
     labels : int ndarray of shape (n,)
     """
     paths, labels = image_files(data)
-    found = []
+    targets = []
     for i in range(n):
         source = Path(paths[i % len(paths)]).resolve()
         target = folder / f"{i:06}{source.suffix}"
@@ -99,25 +104,25 @@ def many_images(
                 file.write(i.to_bytes(4, "big"))
         else:
             target.symlink_to(source)
-        found.append(str(target))
-    return found, np.resize(labels, n)
+        targets.append(str(target))
+    return targets, np.resize(labels, n)
 
 
-class _Watch:
-    """Follows this process's memory while something runs."""
+class _MemorySampler:
+    """Sampler of this process's memory while a function runs."""
 
     def __init__(self) -> None:
         self._samples: list[tuple[float, int]] = []
-        self._over = threading.Event()
+        self._finished = threading.Event()
 
     def _sample(self) -> None:
-        while not self._over.is_set():
+        while not self._finished.is_set():
             self._samples.append((time.perf_counter(), status_bytes("RssAnon")))
-            self._over.wait(_SECONDS_A_SAMPLE)
+            self._finished.wait(_SECONDS_A_SAMPLE)
 
     def run(self, function: Callable[[], np.ndarray | None]) -> dict:
-        """Run a function of no arguments; return what it took."""
-        forget_peak()
+        """Run a function without arguments, and return its seconds and bytes."""
+        reset_peak()
         before, all_before = status_bytes("RssAnon"), status_bytes("VmRSS")
         thread = threading.Thread(target=self._sample)
         thread.start()
@@ -125,36 +130,37 @@ class _Watch:
         try:
             out = function()
         finally:
-            self._over.set()
+            self._finished.set()
             thread.join()
         seconds = time.perf_counter() - start
         quarters = [before] * 4
-        for at, own in self._samples:
-            place = min(3, int(4 * max(0.0, at - start) / seconds))
-            quarters[place] = max(quarters[place], own)
+        for moment, n_bytes in self._samples:
+            quarter = min(3, int(4 * max(0.0, moment - start) / seconds))
+            quarters[quarter] = max(quarters[quarter], n_bytes)
         return {
             "seconds": seconds,
             "anonymous": max(quarters) - before,
             "all": status_bytes("VmHWM") - all_before,
-            "quarters": [own - before for own in quarters],
+            "quarters": [n_bytes - before for n_bytes in quarters],
             "output": out.nbytes if isinstance(out, np.ndarray) else 0,
         }
 
 
 def flat(key: dict, data: str) -> dict:
-    """Measure one of the growing sets.
+    """Measure a fit or a transform with a number of images.
 
     Parameters
     ----------
     key : dict
-        ``what`` ("transform", "transform, memory=", "fit"), ``images``,
+        ``what`` ("transform", "transform, memory=" or "fit"), ``images``,
         ``image_size``.
     data : str
+        Class folders of images.
 
     Returns
     -------
     dict
-        What `_Watch.run` gives, and ``maps``, bytes of the maps of all images.
+        The entries of `_MemorySampler.run`, and ``maps``: bytes of all maps.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder, cached = Path(temporary), "memory" in key["what"]
@@ -163,34 +169,36 @@ def flat(key: dict, data: str) -> dict:
             image_size=key["image_size"], max_epochs=1, random_state=0
         )
         few = np.random.default_rng(0).permutation(len(X))[:_N_FITTED]
-        # What libraries take for themselves once is none of its memory.
+        # A first fit, since libraries allocate some memory only once.
         model.fit([X[i] for i in few], y[few])
         if key["what"] == "fit":
-            found = _Watch().run(lambda: model.fit(X, y) and None)
+            row = _MemorySampler().run(lambda: model.fit(X, y) and None)
         else:
             model.set_params(memory=folder / "maps" if cached else None)
-            found = _Watch().run(lambda: model.transform(X))
+            row = _MemorySampler().run(lambda: model.transform(X))
         shapes = model.map_shapes_
-    return found | {"maps": 2 * len(X) * sum(map(np.prod, shapes)).item()}
+    return row | {"maps": 2 * len(X) * sum(map(np.prod, shapes)).item()}
 
 
 def larger_than_memory(key: dict, data: str) -> dict:
-    """Fit and describe images whose maps are several times the allowed memory.
+    """Measure fit and transform with maps of several times the allowed memory.
 
     Parameters
     ----------
     key : dict
-        ``allowed``, bytes beyond what the process has at the start; ``times``.
+        ``allowed``: bytes beyond the memory of the process at the start; ``times``:
+        size of the maps in multiples of ``allowed``.
     data : str
+        Class folders of images.
 
     Returns
     -------
     dict
-        ``images``, ``maps``, and what `_Watch.run` gives of ``fit`` and
-        ``transform``.
+        ``images``; ``maps``: bytes of all maps; ``fit`` and ``transform``: the entries
+        of `_MemorySampler.run`.
     """
-    a_image = 2 * _CELLS**2 * _CHANNELS
-    n = -(-key["times"] * key["allowed"] // a_image)
+    map_bytes = 2 * _CELLS**2 * _CHANNELS
+    n = -(-key["times"] * key["allowed"] // map_bytes)
     with tempfile.TemporaryDirectory() as temporary:
         X, y = many_images(Path(temporary), Path(data), n, differ=False)
         model = DPNetClassifier(Patches(), max_epochs=1, random_state=0)
@@ -199,14 +207,14 @@ def larger_than_memory(key: dict, data: str) -> dict:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
         return {
             "images": n,
-            "maps": n * a_image,
-            "fit": _Watch().run(lambda: model.fit(X, y) and None),
-            "transform": _Watch().run(lambda: model.transform(X)),
+            "maps": n * map_bytes,
+            "fit": _MemorySampler().run(lambda: model.fit(X, y) and None),
+            "transform": _MemorySampler().run(lambda: model.transform(X)),
         }
 
 
-def keys(args: argparse.Namespace) -> Iterator[dict]:
-    """List what is measured."""
+def measurement_keys(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield the keys of the measurements that the command line asks for."""
     if "flat" in args.cases:
         for what in ("transform", "transform, memory=", "fit"):
             for n in args.counts:
@@ -222,12 +230,12 @@ def keys(args: argparse.Namespace) -> Iterator[dict]:
 
 
 def markdown(result: dict) -> str:
-    """Write measurements as tables.
+    """Return measurements as a Markdown table.
 
     Parameters
     ----------
     result : dict
-        As this script keeps it.
+        Content of the output file.
 
     Returns
     -------
@@ -253,22 +261,22 @@ def markdown(result: dict) -> str:
     return "\n".join([*lines, "", _NOTE])
 
 
-def _line(name: str, images: int, maps: int, found: dict) -> str:
-    quarters = ", ".join(f"{own / _MIB:.0f}" for own in found["quarters"])
-    mib = [maps, found["anonymous"], found["all"]]
+def _line(name: str, images: int, maps: int, usage: dict) -> str:
+    quarters = ", ".join(f"{n_bytes / _MIB:.0f}" for n_bytes in usage["quarters"])
+    sizes = [maps, usage["anonymous"], usage["all"]]
     cells = [
         name,
         str(images),
-        *(f"{own / _MIB:.0f}" for own in mib),
+        *(f"{n_bytes / _MIB:.0f}" for n_bytes in sizes),
         quarters,
-        f"{found['output'] / _MIB:.1f}",
-        f"{found['seconds']:.1f}",
+        f"{usage['output'] / _MIB:.1f}",
+        f"{usage['seconds']:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is missing, keep it, print the table.
+    """Measure what the output file lacks, and print the table.
 
     Parameters
     ----------
@@ -287,15 +295,15 @@ def main(arguments: list[str] | None = None) -> None:
     words += ["--allowed", str(args.allowed), "--times", str(args.times)]
     result = start_result(args.output, describe_machine("cpu"), shlex.join(words))
     if args.temporary is not None:
-        # Where the children's temporary files, which maps live in, go.
+        # The new processes write their temporary files here, which include the maps.
         os.environ["TMPDIR"] = str(args.temporary)
-    for key in tqdm(list(keys(args)), unit="measurement"):
+    for key in tqdm(list(measurement_keys(args)), unit="measurement"):
         if find_row(result, key) is not None and not args.again:
             continue
         function = flat if key["case"] == "flat" else larger_than_memory
         try:
             row = in_fresh_process(function, key, str(args.data))
-        except Failed as failure:
+        except MeasurementError as failure:
             row = {"error": str(failure)}
         put_row(args.output, result, {"key": key, **row})
     print(markdown(result))
@@ -314,31 +322,31 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=64,
         metavar="N",
-        help="of the growing sets: small, to take minutes (default: %(default)s)",
+        help="image size of the case flat (default: %(default)s)",
     )
     add(
         "--allowed",
         type=float,
         default=1.0,
         metavar="GIB",
-        help="memory for the larger set (default: %(default)s)",
+        help="memory of the case larger (default: %(default)s)",
     )
     add(
         "--times",
         type=int,
         default=4,
         metavar="N",
-        help="that the maps are as large as --allowed (default: %(default)s)",
+        help="size of the maps in multiples of --allowed (default: %(default)s)",
     )
     add(
         "--temporary",
         type=Path,
         metavar="DIR",
-        help="on a disk, with room for twice the maps (default: the system's)",
+        help="folder with room for twice the maps, on a disk (default: the system's)",
     )
-    add("--again", action="store_true", help="measure anew what is there already")
+    add("--again", action="store_true", help="repeat earlier measurements")
     add("--output", type=Path, default=RESULTS / "speed_memory.json")
-    add("--table", action="store_true", help="measure nothing, print --output's table")
+    add("--table", action="store_true", help="only print the table of --output")
     return parser
 
 

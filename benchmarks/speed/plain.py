@@ -1,7 +1,7 @@
-"""The plain way: describe every region, then one product with all parts.
+"""A plain implementation: compute the descriptor of each region, then one product.
 
-It is what one writes first, with torchvision's `roi_align` and PyTorch's automatic
-differentiation, and gives the same numbers as `skdpnet.parts.responses.part_maxima`.
+It is the code to write first, with torchvision's `roi_align` and PyTorch's automatic
+differentiation. Its results are those of `skdpnet.parts.maxima.part_maxima`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
-    """List the regions of n images as `roi_align` takes them.
+    """Return the boxes of all regions of n images, as `roi_align` needs them.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
     Returns
     -------
     float32 tensor of shape (n·R, 5)
-        Number of the image; left, top, right, bottom in cells.
+        Number of the image, then left, top, right and bottom in cells.
     """
     cells = torch.from_numpy(grid.cells[:, [1, 0, 3, 2]]).float()
     numbers = torch.arange(n).float().repeat_interleave(len(cells))
@@ -43,7 +43,7 @@ def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
 def describe(
     maps: torch.Tensor, boxes: torch.Tensor, whitening: list[torch.Tensor] | None
 ) -> torch.Tensor:
-    """Describe every region: RoI-align, unit length, whitening, unit length.
+    """Compute descriptors of regions: RoI-align, unit length, whitening, unit length.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def describe(
     -------
     tensor of shape (N, R, K)
     """
-    # Left to itself, it samples a region once a cell, in the cell's centre: their mean.
+    # With sampling_ratio=-1 each cell is sampled once, at its centre, and averaged.
     pooled = roi_align(maps, boxes, 1, sampling_ratio=-1, aligned=True)
     regions = F.normalize(pooled.flatten(1), dim=1)
     if whitening is not None:
@@ -68,7 +68,7 @@ def describe(
 def whitening_of(
     whitening: Whitening, components: int | None, device: torch.device
 ) -> list[torch.Tensor] | None:
-    """Take what `describe` wants of a whitening; None where nothing is whitened."""
+    """Return mean and projection of a whitening for `describe`; None: no whitening."""
     if components is None:
         return None
     arrays = whitening.mean, whitening.projection
@@ -78,14 +78,14 @@ def whitening_of(
 def average(
     cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
 ) -> torch.Tensor:
-    """Describe every region of whitened cells: average pooling, unit length.
+    """Compute descriptors of regions from whitened cells: average pooling, unit length.
 
     Parameters
     ----------
     cells : tensor of shape (N, H·W, K)
     lengths : tensor of shape (N, R)
     offset : tensor of shape (K,)
-        All as in `WhitenedMaps`.
+        `cells`, `lengths` and `offset` as in `WhitenedMaps`.
     grid : RegionGrid
 
     Returns
@@ -101,7 +101,7 @@ def average(
 def maxima(
     regions: torch.Tensor, parts: torch.Tensor, beta: float | None
 ) -> torch.Tensor:
-    """Take the maxima, soft or hard, of all responses.
+    """Compute the maxima, soft or hard, of all responses.
 
     Parameters
     ----------

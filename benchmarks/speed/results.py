@@ -1,4 +1,4 @@
-"""A file of measurements that grows row by row, all from one machine."""
+"""The JSON file of measurements on one machine, which grows row by row."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def read_result(path: Path) -> dict:
     Returns
     -------
     dict
-        ``environment``, ``commands``, ``rows`` and what else was put there.
+        ``environment``, ``commands``, ``rows``, and perhaps ``machine``.
 
     Raises
     ------
     SystemExit
-        Where there is none, or it is no JSON.
+        If the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -35,16 +35,16 @@ def read_result(path: Path) -> dict:
 
 
 def start_result(path: Path, environment: dict, command: str) -> dict:
-    """Begin a file of measurements, or go on with one.
+    """Return the content of a new file of measurements, or of one to continue.
 
     Parameters
     ----------
     path : Path
-        Need not be there.
+        The file may be missing.
     environment : dict
-        The machine and its versions.
+        The machine and its software.
     command : str
-        What measures from now on.
+        The command line of this run, which is added to ``commands``.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def start_result(path: Path, environment: dict, command: str) -> dict:
     Raises
     ------
     SystemExit
-        Where the file's measurements are of another machine or of other versions.
+        If the file has measurements of another machine or with other software.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     now = plain(environment)
@@ -61,10 +61,10 @@ def start_result(path: Path, environment: dict, command: str) -> dict:
         return {"environment": now, "commands": [command], "rows": []}
     result = read_result(path)
     then = result["environment"]
-    other = [k for k in now.keys() | then.keys() if now.get(k) != then.get(k)]
-    if other:
+    changed = [k for k in now.keys() | then.keys() if now.get(k) != then.get(k)]
+    if changed:
         raise SystemExit(
-            f"error: {path} was measured with another {', '.join(sorted(other))}; "
+            f"error: {path} was measured with another {', '.join(sorted(changed))}; "
             "name another --output"
         )
     if command not in result["commands"]:
@@ -73,29 +73,29 @@ def start_result(path: Path, environment: dict, command: str) -> dict:
 
 
 def find_row(result: dict, key: dict) -> dict | None:
-    """Find the measurement of a key; None where there is none."""
+    """Return the measurement with a key, or None."""
     return next((row for row in result["rows"] if row["key"] == plain(key)), None)
 
 
 def put_row(path: Path, result: dict, row: dict) -> None:
-    """Put a measurement in the place of an earlier one of its key, and write all.
+    """Add a measurement, or replace that of the same key, and write the file.
 
     Parameters
     ----------
     path : Path
     result : dict
-        Changed in place.
+        Content of the file; changed in place.
     row : dict
-        With its ``key``.
+        The measurement; its ``key`` identifies it.
     """
     row = plain(row)
-    others = [own for own in result["rows"] if own["key"] != row["key"]]
+    others = [other for other in result["rows"] if other["key"] != row["key"]]
     result["rows"] = [*others, row]
     write_result(path, result)
 
 
 def write_result(path: Path, result: dict) -> None:
-    """Write a file whole, or not at all: a run may be stopped at any time."""
+    """Write the file completely or not at all, since a run may be stopped."""
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")

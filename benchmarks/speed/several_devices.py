@@ -1,14 +1,14 @@
-"""What several devices bring: maps computed by all into one memory, and one fit on all.
+"""Measure maps that several devices compute into one cache, and a fit on all of them.
 
     python -m benchmarks.speed.several_devices --data flowers17/train \
         --devices cuda:0 cuda:1
     python -m benchmarks.speed.several_devices --data flowers17/train --devices cpu cpu
 
-One process a device. The first device alone, then all together, each time with an empty
-memory: every process computes the maps of its own share of the images. Then one
-process fits a model on the maps of all, and all together fit another. Without dropout,
-whose masks differ, the parts come out the same up to rounding. Prints a Markdown table
-and writes JSON.
+There is one process per device. The first device is measured alone, then all together,
+each time with an empty cache: every process computes the maps of its share of the
+images. Then one process fits a model on all maps, and all processes together fit
+another. There is no dropout, whose masks would differ, so both models have the same
+parts up to rounding. Prints a Markdown table and writes JSON.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from skdpnet.datasets import load_image_folder
 
 __all__ = ["AverageGradients", "OwnShare", "fill", "main", "own_share"]
 
-# What `transform` returns is held in memory: so many images' maps at once.
+# Number of images that are transformed at once, since their maps are returned in RAM.
 _IMAGES_AT_ONCE = 512
-# A process that is done first waits for the last.
+# The longest time that a process waits for the others.
 _LONGEST_WAIT = datetime.timedelta(days=1)
 
 
 def own_share(items: Sequence) -> Sequence:
-    """Take every n-th item for the k-th of n processes.
+    """Return the share of a process: every n-th item, for one of n processes.
 
     Parameters
     ----------
@@ -51,27 +51,27 @@ def own_share(items: Sequence) -> Sequence:
     Returns
     -------
     sequence
-        All items, where there are fewer than processes: none has nothing.
+        All items, if there are fewer items than processes, so that no share is empty.
     """
     n = dist.get_world_size()
     return items if len(items) < n else items[dist.get_rank() :: n]
 
 
 class OwnShare(DataLoader):
-    """Loader that gives a process its share of each batch.
+    """Loader of a process's share of each batch.
 
-    For ``net_params={"iterator_train": OwnShare}``; together the processes see the
-    batches that one would see alone.
+    It is passed as ``net_params={"iterator_train": OwnShare}``. The shares of all
+    processes are the batches of a single process.
 
     Parameters
     ----------
     dataset : Dataset
-    **settings
-        Of the `DataLoader`.
+    **params
+        Parameters of the `DataLoader`.
     """
 
-    def __init__(self, dataset: Dataset, **settings: Any):
-        super().__init__(_Shared(dataset), **settings)
+    def __init__(self, dataset: Dataset, **params: Any):
+        super().__init__(_Shared(dataset), **params)
 
 
 class _Shared(Dataset):
@@ -86,37 +86,37 @@ class _Shared(Dataset):
 
 
 class AverageGradients(Callback):
-    """Let all processes take the same steps, with the gradient of the whole batch.
+    """Average gradients over all processes, so that they take the same steps.
 
-    Each share counts by its number of images: the mean over the batch comes out
-    exactly, whether or not it divides evenly.
+    Shares are weighted by their numbers of images, which gives the gradient of the
+    whole batch, whether or not it divides evenly.
     """
 
     def on_train_begin(self, net, **kwargs):
-        """Begin with the first process's model; drop out other parts in each."""
+        """Copy the first process's model, and seed dropout differently in each."""
         for tensor in net.module_.state_dict().values():
             dist.broadcast(tensor, src=0)
         torch.manual_seed(torch.initial_seed() + dist.get_rank())
 
     def on_grad_computed(self, net, named_parameters, batch, **kwargs):
-        """Put the mean gradient in the place of this process's own."""
+        """Replace the gradient of this process by the mean gradient."""
         _, (labels, _) = batch
         gradients = [parameter.grad for parameter in net.module_.parameters()]
         count = gradients[0].new_tensor([len(labels)])
-        flat = torch.cat([*(count * own.flatten() for own in gradients), count])
+        flat = torch.cat([*(count * g.flatten() for g in gradients), count])
         dist.all_reduce(flat)
-        means = (flat[:-1] / flat[-1]).split([own.numel() for own in gradients])
-        for own, mean in zip(gradients, means, strict=True):
-            own.copy_(mean.view_as(own))
+        means = (flat[:-1] / flat[-1]).split([g.numel() for g in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
 
 def fill(extractor: FeatureMaps, paths: Sequence[str]) -> None:
-    """Compute maps into the extractor's memory, at a steady use of RAM.
+    """Compute maps into the extractor's cache, with a bounded use of RAM.
 
     Parameters
     ----------
     extractor : FeatureMaps
-        With `memory`.
+        Its parameter `memory` must be set.
     paths : sequence of str
     """
     for start in range(0, len(paths), _IMAGES_AT_ONCE):
@@ -127,7 +127,7 @@ def fill(extractor: FeatureMaps, paths: Sequence[str]) -> None:
 def measure(
     paths: np.ndarray, y: np.ndarray, devices: list[str], settings: dict
 ) -> dict:
-    """Fill an empty memory and fit, with one process a device.
+    """Fill an empty cache and fit, with one process per device.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ def measure(
     Returns
     -------
     dict
-        ``maps_seconds``; ``alone_seconds`` and ``together_seconds``, of a fit in one
-        process and in all, its maps read from the memory; ``parts_differ_by``, at most,
-        in any process.
+        ``maps_seconds``; ``alone_seconds`` and ``together_seconds``: of a fit in one
+        process and in all, with maps from the cache; ``parts_differ_by``: largest
+        difference between the parts of both fits in any process.
     """
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(
@@ -151,7 +151,7 @@ def measure(
         times = json.loads((Path(folder) / "times.json").read_text())
         alone = np.load(f"{folder}/alone.npy")
         parts = [np.load(f"{folder}/parts{rank}.npy") for rank in range(len(devices))]
-    differences = [float(np.abs(own - alone).max()) for own in parts]
+    differences = [float(np.abs(together - alone).max()) for together in parts]
     return {**times, "parts_differ_by": max(differences)}
 
 
@@ -163,7 +163,7 @@ def _work(
     devices: list[str],
     settings: dict,
 ) -> None:
-    """Do one process's work, and leave what it came to in the folder."""
+    """Measure in one of the processes, and write its results to the folder."""
     device = torch.device(devices[rank])
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -179,36 +179,36 @@ def _work(
     together = clone(alone).set_params(
         callbacks=[AverageGradients()], net_params={"iterator_train": OwnShare}
     )
-    given = alone.get_params()
-    names = FeatureMaps().get_params().keys() & given.keys() - {"batch_size"}
-    extractor = FeatureMaps(**{name: given[name] for name in names})
-    # The network is loaded before the clock starts.
+    params = alone.get_params()
+    names = FeatureMaps().get_params().keys() & params.keys() - {"batch_size"}
+    extractor = FeatureMaps(**{name: params[name] for name in names})
+    # Loads the network, whose time is not measured.
     clone(extractor).set_params(memory=None).fit_transform(paths[:1])
 
-    start = _when_all_are_here()
+    start = _time_at_barrier()
     fill(extractor, own_share(paths))
-    times = {"maps_seconds": _when_all_are_here() - start}
-    # A first fit takes longer, whoever does it.
+    times = {"maps_seconds": _time_at_barrier() - start}
+    # The first fit of a process takes longer, so it is not measured.
     clone(alone).set_params(max_epochs=1).fit(paths, y)
-    start = _when_all_are_here()
+    start = _time_at_barrier()
     if rank == 0:
         np.save(f"{folder}/alone.npy", alone.fit(paths, y).parts_)
-    middle = _when_all_are_here()
+    middle = _time_at_barrier()
     np.save(f"{folder}/parts{rank}.npy", together.fit(paths, y).parts_)
-    end = _when_all_are_here()
+    end = _time_at_barrier()
     times |= {"alone_seconds": middle - start, "together_seconds": end - middle}
     if rank == 0:
         Path(folder, "times.json").write_text(json.dumps(times))
     dist.destroy_process_group()
 
 
-def _when_all_are_here() -> float:
+def _time_at_barrier() -> float:
     dist.barrier()
     return time.perf_counter()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run with one device and with all; print and save."""
+    """Measure with one device and with all, print the table and write the results."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.several_devices",
         description=__doc__,
@@ -216,10 +216,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--data", required=True, help="folder of class folders")
     parser.add_argument(
-        "--devices", nargs="+", required=True, help="as torch names them, one a process"
+        "--devices", nargs="+", required=True, help="names of torch devices"
     )
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--precision", default="auto", help="float32 to compare parts")
+    parser.add_argument(
+        "--precision", default="auto", help="float32 to compare parts exactly"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "several_devices.json")
     options = parser.parse_args(arguments)
     paths, y, _ = load_image_folder(options.data)
@@ -236,16 +238,16 @@ def main(arguments: list[str] | None = None) -> None:
         runs.append(options.devices)
     rows = []
     for devices in runs:
-        found = measure(np.array(paths), y, devices, settings)
+        measured = measure(np.array(paths), y, devices, settings)
         rows.append(
             {
                 "devices": " ".join(devices),
                 "images": len(paths),
-                "maps, s": round(found["maps_seconds"], 1),
-                "images/s": round(len(paths) / found["maps_seconds"], 1),
-                "fit by one, s": round(found["alone_seconds"], 1),
-                "fit by all, s": round(found["together_seconds"], 1),
-                "parts differ by": float(f"{found['parts_differ_by']:.1e}"),
+                "maps, s": round(measured["maps_seconds"], 1),
+                "images/s": round(len(paths) / measured["maps_seconds"], 1),
+                "fit by one, s": round(measured["alone_seconds"], 1),
+                "fit by all, s": round(measured["together_seconds"], 1),
+                "parts differ by": float(f"{measured['parts_differ_by']:.1e}"),
             }
         )
     columns = list(rows[0])

@@ -1,4 +1,4 @@
-"""Sizes that speed is measured at, and made maps and parts of these sizes."""
+"""The sizes that speed is measured at, and random maps and parts of these sizes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import torch
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening
 
-__all__ = ["SIZES", "Inputs", "Size", "make_inputs", "on_device"]
+__all__ = ["SIZES", "Inputs", "Size", "make_inputs", "to_device"]
 
 DEFAULT_SCALES = (0.15, 0.3, 0.45)
 
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers that decide what a stage costs.
+    """The numbers that determine the cost of a stage.
 
     Parameters
     ----------
     images, height, width, depth : int
-        Maps are images × height × width × depth.
+        Shape (N, H, W, D) of the maps.
     components : int or None
-        Dimensions K after whitening; None: no whitening, K is the depth.
+        Number K of dimensions after whitening; None: no whitening, K is D.
     parts, classes : int
-        P and C.
+        Numbers P of parts and C of classes.
     scales : tuple of float
-        Of the regions, as `RegionGrid.from_scales` takes them.
+        Scales of the regions, as in `RegionGrid.from_scales`.
     """
 
     images: int
@@ -44,37 +44,37 @@ class Size:
     scales: tuple[float, ...] = DEFAULT_SCALES
 
     @classmethod
-    def of(cls, key: dict) -> Size:
-        """Read a size out of a measurement's key, which may hold more."""
+    def from_key(cls, key: dict) -> Size:
+        """Return the size in a measurement's key, which may have other entries too."""
         fields = {field.name: key[field.name] for field in dataclasses.fields(cls)}
         return cls(**{**fields, "scales": tuple(fields["scales"])})
 
-    def but(self, **changes) -> Size:
-        """Return this size with some numbers changed."""
+    def replace(self, **changes) -> Size:
+        """Return a copy with some numbers changed."""
         return dataclasses.replace(self, **changes)
 
     @cached_property
     def grid(self) -> RegionGrid:
-        """The regions."""
+        """The grid of regions."""
         return RegionGrid.from_scales(self.height, self.width, self.scales)
 
     @property
     def cells(self) -> int:
-        """Cells of a map, H·W."""
+        """Number of cells of a map, H·W."""
         return self.height * self.width
 
     @property
     def regions(self) -> int:
-        """Regions of a map, R."""
+        """Number R of regions of a map."""
         return self.grid.n_regions
 
     @property
     def channels(self) -> int:
-        """Channels K that parts live in."""
+        """Number K of dimensions of a part."""
         return self.depth if self.components is None else self.components
 
 
-# Batches of the estimators' default size.
+# The number of images is the estimators' default batch size.
 SIZES = {
     "flowers": Size(64, 7, 7, 1280, 256, 170, 17),
     "birds": Size(64, 14, 14, 2048, 256, 2000, 200),
@@ -83,12 +83,12 @@ SIZES = {
 
 
 class Inputs(NamedTuple):
-    """What the stages on maps start from.
+    """The inputs of the stages on maps.
 
     Attributes
     ----------
     maps : float32 ndarray of shape (N, H, W, D)
-        Not negative, as maps after a ReLU.
+        Not negative, like maps after a ReLU.
     whitening : Whitening
     whitened : WhitenedMaps
     parts : float32 ndarray of shape (P, K)
@@ -106,7 +106,7 @@ class Inputs(NamedTuple):
 def make_inputs(size: Size, seed: int = 0) -> Inputs:
     """Draw maps, a whitening, parts and labels at random.
 
-    No stage takes longer or shorter for what the numbers are.
+    The time of a stage does not depend on the values.
 
     Parameters
     ----------
@@ -142,6 +142,6 @@ def make_inputs(size: Size, seed: int = 0) -> Inputs:
     )
 
 
-def on_device(arrays, device: torch.device) -> list[torch.Tensor]:
-    """Put arrays on a device, in order."""
+def to_device(arrays, device: torch.device) -> list[torch.Tensor]:
+    """Copy arrays to a device as tensors, in the same order."""
     return [torch.from_numpy(np.asarray(array)).to(device) for array in arrays]

@@ -1,4 +1,4 @@
-"""Measurements of `speed.py` -> Markdown tables."""
+"""Markdown tables of the measurements of speed."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _TITLES = {
 }
 _DEFINED = "as defined, %"
 _NOTE = (
-    "Seconds are medians over the rounds, ratios medians of the rounds' ratios, for "
-    "which all ways were timed in turn. Operations: products that a way cannot do "
-    "without, as a share of what the measured rate (of a square product of the same "
-    "type, timed in turn) allows in the time taken. As defined: the same of the "
-    "products that the formulas have, S = U Xᵀ over all regions and its gradient, "
-    "whatever a way saves. Floor: share of the time taken "
-    "that the stage's products at that rate, or its bytes at the rate of a copy, would "
-    "take. In turn: the same for products, additions and exponentials one after the "
-    "other, these at the rates they have in cache. Peak: memory beyond the inputs, in "
-    "a process of its own."
+    "Seconds are medians over rounds, in each of which all ways were timed in turn; "
+    "ratios are medians of the ratios of each round. Operations: the time of the "
+    "products that a way cannot do without, at the measured rate of a square product "
+    "of the same type, as a share of the time taken. As defined: the same for the "
+    "products of the formulas, S = U Xᵀ over all regions and its gradient, whatever a "
+    "way saves. Floor: the time of the products that a way cannot do without, or of "
+    "its bytes at the rate of a copy where this is longer, as a share of the time "
+    "taken. In turn: the same for products, additions and exponentials one after the "
+    "other, the last two at their rates in cache. Peak: memory beyond the inputs, in a "
+    "new process."
 )
 
 
 def markdown(result: dict) -> str:
-    """Write measurements as tables, one a stage.
+    """Return measurements as Markdown tables, one for each stage.
 
     Parameters
     ----------
     result : dict
-        As `speed.py` keeps it.
+        Content of a results file.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def exponent(amounts: Sequence[float], values: Sequence[float]) -> float:
 
     Parameters
     ----------
-    amounts, values : sequences of floats > 0
+    amounts, values : sequences of positive floats
 
     Returns
     -------
@@ -98,7 +98,7 @@ def _caption(environment: dict) -> str:
 
 def _machine(machine: dict) -> str:
     rates = machine["rates"]
-    told = [
+    measured = [
         f"copy {rates['copy'] / 1e9:.1f} GB/s",
         *(
             f"{name} {rates[name] / 1e9:.2f} · 10⁹ numbers/s"
@@ -108,15 +108,15 @@ def _machine(machine: dict) -> str:
     ]
     rows = [
         [
-            one["product"],
-            " × ".join(map(str, one["shape"])),
-            one["dtype"],
-            f"{one['rate'] / 1e9:.0f}",
+            product["product"],
+            " × ".join(map(str, product["shape"])),
+            product["dtype"],
+            f"{product['rate'] / 1e9:.0f}",
         ]
-        for one in machine["products"]
+        for product in machine["products"]
     ]
     head = ["product", "m × k × n", "type", "10⁹ operations/s"]
-    return f"{'; '.join(told)}.\n\n{_table(head, 1, rows)}"
+    return f"{'; '.join(measured)}.\n\n{_table(head, 1, rows)}"
 
 
 def _ways(rows: list[dict]) -> str:
@@ -171,7 +171,7 @@ def _ratios(rows: list[dict]) -> str:
     lines = []
     for row in rows:
         for name, value in row["ratios"].items():
-            slow, fast = (row["ways"][own] for own in name.split(" / "))
+            slow, fast = (row["ways"][way] for way in name.split(" / "))
             peaks = slow.get("peak_bytes"), fast.get("peak_bytes")
             memory = f"{peaks[0] / peaks[1]:.2f}" if all(peaks) else ""
             lines.append([_label(row["key"]), name, f"{value:.2f}", memory])
@@ -181,10 +181,10 @@ def _ratios(rows: list[dict]) -> str:
 def _fits(rows: list[dict]) -> str:
     lines = []
     for row in rows:
-        start = "found in the cache" if row["key"]["shared"] else "worked out"
+        start = "from the cache" if row["key"]["shared"] else "computed"
         lines.append(
             [
-                f"{row['images']} images; start {start}",
+                f"{row['images']} images; initial state {start}",
                 f"{row['median']:.2f}",
                 "100",
             ]
@@ -200,14 +200,14 @@ def _growth(rows: list[dict]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         groups.setdefault((row["key"]["of"], row["key"]["axis"]), []).append(row)
-    for (stage, axis), own in groups.items():
-        for name in own[0]["key"]["ways"]:
-            done = [row for row in own if "seconds" in row["ways"][name]]
-            if len(done) < 2:
+    for (stage, axis), group in groups.items():
+        for name in group[0]["key"]["ways"]:
+            timed = [row for row in group if "seconds" in row["ways"][name]]
+            if len(timed) < 2:
                 continue
-            amounts = [_amount(row["key"]) for row in done]
-            seconds = [row["ways"][name]["median"] for row in done]
-            peaks = [row["ways"][name].get("peak_bytes") for row in done]
+            amounts = [_amount(row["key"]) for row in timed]
+            seconds = [row["ways"][name]["median"] for row in timed]
+            peaks = [row["ways"][name].get("peak_bytes") for row in timed]
             lines.append(
                 [
                     stage,
@@ -228,7 +228,7 @@ def _growth(rows: list[dict]) -> str:
 
 
 def _amount(key: dict) -> int:
-    """Return how much of what grows there is."""
+    """Return the number of images, parts or regions, whichever grows."""
     if key["axis"] != "regions":
         return key[key["axis"]]
     sides = {max(1, round(s * min(key["height"], key["width"]))) for s in key["scales"]}
@@ -237,8 +237,8 @@ def _amount(key: dict) -> int:
 
 def _label(key: dict) -> str:
     if "size" not in key:
-        own = [key.get("backbone", key["data"]), key.get("precision", "")]
-        return ", ".join(filter(None, own))
+        names = [key.get("backbone", key["data"]), key.get("precision", "")]
+        return ", ".join(filter(None, names))
     beta = "hard" if key["beta"] is None else f"β {key['beta']:g}"
     depth = f"K {key['components'] or key['depth']}"
     whitened = "" if key["components"] else ", no whitening"

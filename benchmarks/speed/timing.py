@@ -1,4 +1,4 @@
-"""How time and peak memory are measured: in turn, and in processes of their own."""
+"""Measurement of times, in turn, and of peak memory, in new processes."""
 
 from __future__ import annotations
 
@@ -21,123 +21,123 @@ import psutil
 import torch
 
 __all__ = [
-    "Failed", "alternate", "forget_peak", "in_fresh_process", "peak_bytes", "ratio",
-    "status_bytes", "synchronise",
+    "MeasurementError", "in_fresh_process", "median_ratio", "peak_bytes", "reset_peak",
+    "status_bytes", "synchronise", "time_in_turn",
 ]  # fmt: skip
 
-# Short computations are repeated to last so long, in seconds.
+# Short computations are repeated until they take this many seconds.
 _LEAST_SECONDS = 0.05
 # Share of the free memory that a measurement may take.
 _MEMORY_SHARE = 0.8
-# Linux's way to forget the largest amount of memory so far.
+# Writing 5 to this file of Linux resets the peak memory of the process.
 _CLEAR = Path("/proc/self/clear_refs")
 # The repository, in which the package of benchmarks is found.
 _ROOT = str(Path(__file__).parents[2])
 
 
-class Failed(RuntimeError):
-    """A measurement that came to no end, and why."""
+class MeasurementError(RuntimeError):
+    """A measurement that did not finish, for the reason in the message."""
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a device has done all it was asked for."""
+    """Wait until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def alternate(
-    ways: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device
+def time_in_turn(
+    runs: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Time several computations in turn, so that all see the same machine.
+    """Time computations in turn, so that the load of the machine is equal for all.
 
     Parameters
     ----------
-    ways : dict of str to callable
-        Each is called once before.
+    runs : dict of str to callable
+        The computations. Each is called once before the first round.
     repeats : int
-        Rounds.
+        Number of rounds.
     device : torch.device
-        Waited for before a clock is read.
+        The device of the computations.
 
     Returns
     -------
     dict of str to list of float
-        Seconds of each in each round.
+        Seconds of each computation in each round.
     """
     calls = {}
-    for name, way in ways.items():
-        first = _seconds(way, 1, device)
+    for name, run in runs.items():
+        first = _seconds(run, 1, device)
         calls[name] = max(1, math.ceil(_LEAST_SECONDS / max(first, 1e-6)))
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
-        for name, way in ways.items():
-            found[name].append(_seconds(way, calls[name], device))
-    return found
+        for name, run in runs.items():
+            seconds[name].append(_seconds(run, calls[name], device))
+    return seconds
 
 
-def _seconds(way: Callable[[], Any], calls: int, device: torch.device) -> float:
+def _seconds(run: Callable[[], Any], calls: int, device: torch.device) -> float:
     synchronise(device)
     start = time.perf_counter()
     for _ in range(calls):
-        way()
+        run()
     synchronise(device)
     return (time.perf_counter() - start) / calls
 
 
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """Median over the rounds of how many times as long one took as the other."""
+def median_ratio(slow: list[float], fast: list[float]) -> float:
+    """Return the median over the rounds of the ratio of two computations' seconds."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def peak_bytes(way: Callable[[], Any], device: torch.device) -> int | None:
-    """Measure the most memory that a computation holds beyond what was held before.
+def peak_bytes(run: Callable[[], Any], device: torch.device) -> int | None:
+    """Measure the peak memory of a computation, beyond the memory in use before it.
 
     Parameters
     ----------
-    way : callable
+    run : callable
+        The computation; it takes no arguments.
     device : torch.device
-        Whose memory is measured.
+        The device whose memory is measured.
 
     Returns
     -------
     int or None
-        None: this system does not tell.
+        None if the system does not report peak memory.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        way()
+        run()
         synchronise(device)
         return torch.cuda.max_memory_allocated(device) - before
     if not _CLEAR.exists():
         return None
-    forget_peak()
+    reset_peak()
     before = status_bytes("VmRSS")
-    way()
+    run()
     return max(0, status_bytes("VmHWM") - before)
 
 
-def forget_peak() -> None:
-    """Give free memory back to the system, and let its record of peaks begin anew."""
+def reset_peak() -> None:
+    """Return free memory to the system, and reset the peak that it records."""
     gc.collect()
-    # What earlier computations gave back stays with the C library otherwise.
+    # The C library keeps memory that was freed.
     if hasattr(ctypes.CDLL(None), "malloc_trim"):
         ctypes.CDLL(None).malloc_trim(0)
     _CLEAR.write_text("5")
 
 
 def status_bytes(name: str) -> int:
-    """Read what the system knows of this process's memory.
+    """Return a number of bytes that Linux reports for this process.
 
     Parameters
     ----------
     name : str
-        Of a line of Linux's /proc/self/status, such as ``"RssAnon"``.
+        Name of a line of /proc/self/status, such as ``"RssAnon"``.
 
     Returns
     -------
     int
-        Bytes.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
@@ -146,26 +146,27 @@ def status_bytes(name: str) -> int:
 
 
 def in_fresh_process(function: Callable, *arguments) -> Any:
-    """Call a function in a new process, which has nothing in memory yet.
+    """Call a function in a new process, which uses no memory of earlier calls.
 
     Parameters
     ----------
     function : callable
-        Of a module, for it is found by its name.
+        A function of a module; the process imports it by its name.
     *arguments
-        That pickle.
+        Its arguments, which are pickled.
 
     Returns
     -------
-    Whatever the function returns.
+    object
+        The return value of the function.
 
     Raises
     ------
-    Failed
-        Where it takes more memory than there is, or is killed.
+    MeasurementError
+        If there is too little memory, or if the process is killed.
     """
-    # The new process is forked from one that has imported the libraries but computed
-    # nothing, so it starts at once. That one looks modules up where PYTHONPATH says.
+    # A server process imports the function's module, and is forked for each call, which
+    # then starts quickly. It finds modules by PYTHONPATH.
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if _ROOT not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, *paths]))
@@ -176,17 +177,17 @@ def in_fresh_process(function: Callable, *arguments) -> Any:
         with ProcessPoolExecutor(1, context, _limit_memory, (limit,)) as pool:
             return pool.submit(function, *arguments).result()
     except BrokenProcessPool as error:
-        raise Failed("the process was killed") from error
+        raise MeasurementError("the process was killed") from error
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Failed(f"not enough memory: {error}") from error
+        raise MeasurementError(f"not enough memory: {error}") from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise Failed(f"not enough memory: {error}") from error
+        raise MeasurementError(f"not enough memory: {error}") from error
 
 
 def _limit_memory(limit: int) -> None:
-    # Running out ends one measurement then, and not whatever the system would choose.
-    # A GPU's driver lays claim to more addresses than there is memory.
+    # Without a limit, the system kills a process of its choice when memory runs out.
+    # With a GPU no limit is set, since its driver reserves more addresses than memory.
     if sys.platform == "linux" and not torch.cuda.is_available():
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

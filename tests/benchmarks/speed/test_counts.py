@@ -57,7 +57,7 @@ def test_products_of_responses_are_those_of_pytorch(small, inputs):
 def test_products_of_whitening_are_those_of_pytorch(small, inputs):
     counted = flops(lambda: inputs.whitening(inputs.maps, small.grid))
     assert counts.whitening(small).products == counted
-    unwhitened = small.but(components=None)
+    unwhitened = small.replace(components=None)
     assert counts.whitening(unwhitened).products == 0
 
 
@@ -109,7 +109,7 @@ def test_bytes_and_the_rest_by_hand():
 
 @pytest.mark.parametrize("components", [8, None])
 def test_products_of_the_plain_way_are_those_of_pytorch(small, components):
-    size = small.but(components=components)
+    size = small.replace(components=components)
     inputs = sizes.make_inputs(size)
     maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
     boxes = plain.boxes_of(size.grid, size.images, maps.device)

@@ -46,7 +46,7 @@ def test_groups_are_of_one_size_and_alike():
     random = np.random.default_rng(0)
     truth = random.permutation(np.repeat(np.arange(4), 10))
     points = corners[truth] + random.normal(size=(40, 2)) * 0.2
-    groups = many_classes.alike(points, 4)
+    groups = many_classes.group_similar(points, 4)
     assert np.bincount(groups).tolist() == [10] * 4
     assert len(set(zip(truth, groups, strict=True))) == 4
 

@@ -26,7 +26,7 @@ def test_memory_is_followed_through_the_quarters(monkeypatch):
             held.sum()
         return held[:5]
 
-    found = memory._Watch().run(way)
+    found = memory._MemorySampler().run(way)
     assert 60 * mib <= found["anonymous"] < 80 * mib
     assert found["quarters"][2] > 60 * mib
     assert found["output"] == 5

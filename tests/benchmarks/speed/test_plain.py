@@ -15,7 +15,7 @@ from tests.benchmarks.speed.conftest import as_tensors
 @pytest.mark.parametrize("beta", [None, 40.0])
 @pytest.mark.parametrize("components", [8, None])
 def test_the_plain_ways_compute_what_ours_does(small, components, beta):
-    size = small.but(components=components)
+    size = small.replace(components=components)
     inputs = sizes.make_inputs(size)
     expected = in_float64(inputs, size, beta)
 

@@ -17,4 +17,4 @@ def test_the_three_sizes_have_the_regions_of_the_default_scales():
 
 
 def test_a_size_survives_the_file(small):
-    assert sizes.Size.of({**dataclasses.asdict(small), "stage": "x"}) == small
+    assert sizes.Size.from_key({**dataclasses.asdict(small), "stage": "x"}) == small
