@@ -148,7 +148,7 @@ def _run(args: argparse.Namespace) -> None:
     # Whether there are progress bars concerns this run, not the saved model.
     model.set_params(verbose=0)
     model.notes_ = {
-        "training_images": sorted(set(digests[train].tolist())),
+        "training_digests": sorted(set(digests[train].tolist())),
         "test_fraction": args.test_fraction,
         "seed": args.seed,
         "skdpnet_version": __version__,

@@ -127,13 +127,13 @@ def _are_training_images(
 ) -> list[bool]:
     """Return for each image whether the model learned from it, by its content."""
     notes = getattr(model, "notes_", {})
-    if "training_images" not in notes:
+    if "training_digests" not in notes:
         note(
             args,
             f"{args.model} does not say which images it learned from: all images in "
             f"{args.images} are taken for test images.",
         )
-    learned = set(notes.get("training_images", ()))
+    learned = set(notes.get("training_digests", ()))
     return [fingerprint in learned for fingerprint in fingerprints(paths)]
 
 

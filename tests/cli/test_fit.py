@@ -60,7 +60,7 @@ def test_accuracy_is_that_of_predictions_for_the_held_out_images(
     fitted, mixed_folders, capsys
 ):
     path, document = fitted
-    learned = set(skdpnet.load(path).notes_["training_images"])
+    learned = set(skdpnet.load(path).notes_["training_digests"])
     held_out = [
         p for p in sorted(mixed_folders.rglob("*.png")) if digest(p) not in learned
     ]
@@ -96,7 +96,7 @@ def test_the_model_has_the_parameters_and_stores_digests(fitted, mixed_folders):
     }
     assert {name: model.get_params()[name] for name in expected} == expected
     notes = model.notes_
-    assert set(notes["training_images"]) < set(
+    assert set(notes["training_digests"]) < set(
         map(digest, mixed_folders.rglob("*.png"))
     )
     assert (notes["seed"], notes["test_fraction"]) == (3, 0.5)
@@ -104,7 +104,7 @@ def test_the_model_has_the_parameters_and_stores_digests(fitted, mixed_folders):
 
 
 def test_python_fits_the_same_model(fitted, mixed_folders):
-    learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
+    learned = set(skdpnet.load(fitted[0]).notes_["training_digests"])
     paths = [p for p in sorted(mixed_folders.rglob("*.png")) if digest(p) in learned]
     model = skdpnet.DPNetClassifier(
         image_size=64,
@@ -276,7 +276,7 @@ def test_a_fit_that_fails_keeps_an_earlier_model(images, tmp_path, capsys):
 def test_a_truncated_test_image_does_not_prevent_saving(
     images, tmp_path, capsys, fitted
 ):
-    learned = set(skdpnet.load(fitted[0]).notes_["training_images"])
+    learned = set(skdpnet.load(fitted[0]).notes_["training_digests"])
     for path in sorted(images.rglob("*.png")):
         if digest(path) not in learned:
             truncate(path)
@@ -295,4 +295,4 @@ def test_a_truncated_test_image_does_not_prevent_saving(
     )
     saved = f"the model is saved in {file}, but its accuracy cannot be measured: '"
     assert saved in message
-    assert set(skdpnet.load(file).notes_["training_images"]) == learned
+    assert set(skdpnet.load(file).notes_["training_digests"]) == learned
