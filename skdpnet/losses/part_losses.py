@@ -6,10 +6,18 @@ recognition", ICIP 2023 (arXiv 2404.15037).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
 __all__ = ["assignment", "orthogonality", "specificity"]
+
+_SPECIFICITY_FORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "absolute": torch.abs,
+    "square": torch.square,
+    "signed": lambda weights: weights,
+}
 
 
 def orthogonality(parts: torch.Tensor) -> torch.Tensor:
@@ -89,18 +97,19 @@ def assignment(responses: torch.Tensor, temperature: float) -> torch.Tensor:
 
 
 def specificity(
-    weights: torch.Tensor, owner: torch.Tensor, form: str = "absolute"
+    weights: torch.Tensor, part_classes: torch.Tensor, form: str = "absolute"
 ) -> torch.Tensor:
     """Penalty on classes whose scores depend on parts of other classes.
 
     ``1/(P(C-1)) Σ_i Σ_j f(V_ij)``, where j runs over the parts of classes other than i.
+    Parts that classes share are not among them, so their weights are not penalised.
 
     Parameters
     ----------
     weights : tensor of shape (C, P)
         V: the weights of the linear classifier.
-    owner : int tensor of shape (P,)
-        The class of each part.
+    part_classes : int tensor of shape (P,)
+        The class of each part; −1 for a part that classes share.
     form : {"absolute", "square", "signed"}
         f(v) = abs(v), v² or v. The paper has "signed", which is not bounded from below
         by itself, but only by the cross-entropy.
@@ -108,6 +117,11 @@ def specificity(
     Returns
     -------
     scalar tensor
+
+    Raises
+    ------
+    ValueError
+        For an unknown `form`.
 
     See Also
     --------
@@ -119,13 +133,13 @@ def specificity(
     >>> import torch
     >>> from skdpnet.losses import specificity
     >>> weights = torch.tensor([[3.0, 0.5], [-0.5, 3.0]])
-    >>> specificity(weights, owner=torch.tensor([0, 1])).item()
+    >>> specificity(weights, part_classes=torch.tensor([0, 1])).item()
     0.5
     """
+    if form not in _SPECIFICITY_FORMS:
+        raise ValueError(f"form must be one of {(*_SPECIFICITY_FORMS,)}, got {form!r}.")
     n_classes, n_parts = weights.shape
-    foreign = torch.arange(n_classes, device=weights.device)[:, None] != owner
-    if form == "absolute":
-        weights = weights.abs()
-    elif form == "square":
-        weights = weights.square()
-    return (weights * foreign).sum() / (n_parts * (n_classes - 1))
+    classes = torch.arange(n_classes, device=weights.device)[:, None]
+    is_foreign = (classes != part_classes) & (part_classes >= 0)
+    values = _SPECIFICITY_FORMS[form](weights)
+    return (values * is_foreign).sum() / (n_parts * (n_classes - 1))

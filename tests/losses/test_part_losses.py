@@ -7,6 +7,11 @@ from torch.autograd import gradcheck
 
 from skdpnet import losses
 
+FORMS = pytest.mark.parametrize(
+    ("form", "f"),
+    [("signed", lambda v: v), ("absolute", abs), ("square", lambda v: v * v)],
+)
+
 
 def _random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
@@ -58,28 +63,47 @@ def test_assignment_lies_between_certainty_and_uniformity():
     assert losses.assignment(uniform, 0.1).item() == pytest.approx(np.log(8))
 
 
-@pytest.mark.parametrize(
-    ("form", "f"),
-    [("signed", lambda v: v), ("absolute", abs), ("square", lambda v: v * v)],
-)
+@FORMS
 def test_specificity_sums_the_weights_of_foreign_parts(form, f):
     v = _random(3, 6)
-    owner = np.array([0, 0, 1, 1, 2, 2])
+    part_classes = np.array([0, 0, 1, 1, 2, 2])
     expected = 0.0
     for i in range(3):
         for j in range(6):
-            if owner[j] != i:
+            if part_classes[j] != i:
                 expected += f(v[i, j])
-    got = losses.specificity(torch.tensor(v), torch.tensor(owner), form)
+    got = losses.specificity(torch.tensor(v), torch.tensor(part_classes), form)
     assert got.item() == pytest.approx(expected / (6 * 2))
+
+
+@FORMS
+def test_specificity_leaves_the_weights_of_shared_parts_free(form, f):
+    v = _random(3, 6)
+    part_classes = np.array([0, -1, 1, 2, -1, -1])
+    expected = 0.0
+    for i in range(3):
+        for j in range(6):
+            if part_classes[j] not in (-1, i):
+                expected += f(v[i, j])
+    got = losses.specificity(torch.tensor(v), torch.tensor(part_classes), form)
+    assert got.item() == pytest.approx(expected / (6 * 2))
+    shared = torch.full((6,), -1)
+    assert losses.specificity(torch.tensor(v), shared, form).item() == 0
+
+
+def test_an_unknown_form_of_specificity_is_refused():
+    with pytest.raises(ValueError, match="form must be one of .*'signed'.* got 'l1'"):
+        losses.specificity(torch.ones(2, 2), torch.arange(2), "l1")
 
 
 def test_gradients_agree_with_finite_differences():
     parts = torch.tensor(_random(4, 3), requires_grad=True)
     responses = torch.tensor(_random(2, 3, 4), requires_grad=True)
     weights = torch.tensor(_random(2, 4), requires_grad=True)
-    owner = torch.tensor([0, 0, 1, 1])
+    part_classes = torch.tensor([0, 0, 1, -1])
     assert gradcheck(losses.orthogonality, parts)
     assert gradcheck(lambda s: losses.assignment(s, 0.5), responses)
     for form in ("signed", "absolute", "square"):
-        assert gradcheck(lambda v, f=form: losses.specificity(v, owner, f), weights)
+        assert gradcheck(
+            lambda v, f=form: losses.specificity(v, part_classes, f), weights
+        )
