@@ -19,12 +19,7 @@ from skdpnet.display import (
     PartGalleryDisplay,
     ParticipationDisplay,
 )
-from tests.display.test_image_displays import (
-    RED,
-    colour_images,
-    end_to_end,
-    two_stages,
-)
+from tests.display.models import RED, colour_images, end_to_end, two_stages
 from tests.parts.dpnet.made_maps import part_maps, quick
 
 matplotlib.use("agg")

@@ -9,18 +9,14 @@ import matplotlib
 import numpy as np
 import pandas
 import pytest
-import torch
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from PIL import Image
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch import nn
 
 import skdpnet.display
-from skdpnet import DPNetClassifier, DPNetTransformer, SoftAssignParts, best_regions
+from skdpnet import DPNetClassifier, best_regions
 from skdpnet.display import (
     BestRegionsDisplay,
     ClassPartMatrixDisplay,
@@ -30,62 +26,21 @@ from skdpnet.display import (
     ParticipationDisplay,
 )
 from skdpnet.explanations.readout import read_model
+from tests.display.models import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    PLACES,
+    RED,
+    colour_images,
+    end_to_end,
+    pipeline,
+    square_image,
+    two_stages,
+)
 from tests.parts.dpnet.made_maps import part_maps, quick
 
 matplotlib.use("agg")
-
-# As mathtext it would be an error, and its length needs all kinds of shortening.
-RED = r"red_$\frac{_of_the_meadows_and_of_the_woods$"
-GREEN, BLUE = "green", "blue"
-COLOURS = {RED: (230, 20, 20), GREEN: (20, 230, 20), BLUE: (20, 20, 230)}
-# Upper left corners of the squares, each on four cells of the network's map.
-PLACES = [(36 + 16 * i, 16 * j) for i, j in ((0, 0), (3, 2), (6, 5), (2, 6), (5, 1))]
-
-
-class Colours(nn.Module):
-    """Mean red, green and blue, 0 to 1, of patches of 16×16 pixels."""
-
-    def forward(self, x):
-        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        return nn.functional.avg_pool2d(x * std + mean, 16)
-
-
-def square(colour, place) -> Image.Image:
-    """A wide grey image, darker to the right, with one coloured square."""
-    pixels = np.empty((128, 200, 3), np.uint8)
-    pixels[:] = np.linspace(90, 60, 200).astype(np.uint8)[:, None]
-    left, top = place
-    pixels[top : top + 32, left : left + 32] = colour
-    return Image.fromarray(pixels)
-
-
-def colour_images():
-    X = [square(colour, place) for colour in COLOURS.values() for place in PLACES]
-    return X, np.repeat(list(COLOURS), len(PLACES))
-
-
-PARAMS = {
-    "image_size": 128,
-    "region_scales": (0.25,),
-    "n_parts_per_class": 2,
-    "n_components": None,
-    "random_state": 0,
-}
-
-
-def end_to_end():
-    return DPNetClassifier(Colours(), **PARAMS, max_epochs=10)
-
-
-def pipeline():
-    parts = DPNetTransformer(Colours(), **PARAMS, max_epochs=10)
-    return make_pipeline(parts, StandardScaler(), LogisticRegression())
-
-
-def two_stages():
-    return make_pipeline(SoftAssignParts(Colours(), **PARAMS), LogisticRegression())
-
 
 MAKERS = [end_to_end, pipeline, two_stages]
 
@@ -155,7 +110,7 @@ def near(point, place) -> bool:
 
 @pytest.mark.parametrize("label", COLOURS)
 def test_the_heat_map_lies_on_the_square_it_is_about(model, label):
-    image = square(COLOURS[label], PLACES[1])
+    image = square_image(COLOURS[label], PLACES[1])
     display = HeatMapDisplay.from_estimator(model, image)
     ax = display.plot().ax_
     # What the network sees of 200×128 pixels is the centred 128×128.
@@ -183,7 +138,7 @@ def test_the_heat_adds_up_to_the_score(model):
 
 
 def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
-    image = square(COLOURS[RED], PLACES[0])
+    image = square_image(COLOURS[RED], PLACES[0])
     display = HeatMapDisplay.from_estimator(one_model, image, against=BLUE).plot()
     back = HeatMapDisplay.from_estimator(one_model, image, BLUE, against=RED).plot()
     column, row = np.array(hottest(display.ax_)) - (36, 0)
@@ -200,7 +155,7 @@ def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
 
 
 def test_the_image_below_the_heat_is_its_own_grey(one_model):
-    image = square(COLOURS[GREEN], PLACES[2])
+    image = square_image(COLOURS[GREEN], PLACES[2])
     ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
     drawn = np.asarray(ax.images[0].get_array(), float)
     wanted = np.asarray(image.convert("L"), float)
@@ -212,7 +167,7 @@ def test_the_image_below_the_heat_is_its_own_grey(one_model):
 
 
 def test_what_the_network_did_not_see_is_hatched(one_model):
-    image = square(COLOURS[GREEN], PLACES[2])
+    image = square_image(COLOURS[GREEN], PLACES[2])
     ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
     hatched = [p for p in ax.patches if p.get_hatch()]
     strips = sorted((*p.get_xy(), p.get_width(), p.get_height()) for p in hatched)
@@ -225,7 +180,7 @@ def test_what_the_network_did_not_see_is_hatched(one_model):
 
 
 def test_one_part_s_heat_and_box(model):
-    image = square(COLOURS[RED], PLACES[3])
+    image = square_image(COLOURS[RED], PLACES[3])
     b, coef = readout(model, [image])
     row = np.flatnonzero(model.classes_ == RED)[0]
     part = int((coef[row] * b[0]).argmax())
@@ -243,7 +198,7 @@ def test_one_part_s_heat_and_box(model):
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_turned_images_are_drawn_upright(one_model, orientation, tmp_path):
     turned = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}[orientation]
-    upright = square(COLOURS[BLUE], PLACES[4])
+    upright = square_image(COLOURS[BLUE], PLACES[4])
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "turned.png"
@@ -258,7 +213,7 @@ def test_turned_images_are_drawn_upright(one_model, orientation, tmp_path):
 
 @pytest.mark.parametrize("size", [(3000, 2000), (32, 32), (64, 300), (900, 100)])
 def test_images_of_any_size_keep_their_own_units(one_model, size):
-    image = square(COLOURS[RED], PLACES[1]).resize(size)
+    image = square_image(COLOURS[RED], PLACES[1]).resize(size)
     display = ExplanationDisplay.from_estimator(one_model, image).plot()
     display.figure_.canvas.draw()
     width, height = size
@@ -327,7 +282,7 @@ def test_titles_say_whether_the_prediction_is_right(one_model):
 
 
 ONE_IMAGE = [HeatMapDisplay, ExplanationDisplay]
-X_MADE = square(COLOURS[RED], PLACES[0])
+X_MADE = square_image(COLOURS[RED], PLACES[0])
 
 
 @pytest.mark.parametrize("display", ONE_IMAGE)

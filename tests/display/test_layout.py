@@ -24,7 +24,7 @@ from skdpnet.display._boxes import badge_places, draw_boxes
 from skdpnet.display._images import ShownImage
 from skdpnet.display._text import shorten, signed, wrap
 from skdpnet.utils.colours import part_colours
-from tests.display.test_image_displays import BLUE, RED, colour_images, pipeline
+from tests.display.models import BLUE, RED, colour_images, pipeline
 
 matplotlib.use("agg")
 
