@@ -14,6 +14,7 @@ ESTIMATORS = {
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
     "GlobalFeatures": "skdpnet.encodings.global_average",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
+    "VLAD": "skdpnet.encodings.vlad",
 }
 _PUBLIC = {
     **ESTIMATORS,

@@ -6,7 +6,7 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts
+        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts VLAD
         best_regions datasets display explain explain_class explain_each load metrics
         part_galleries part_gallery report __version__
     """,

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdpnet import DPNetClassifier, DPNetTransformer, GlobalFeatures, SoftAssignParts
+from skdpnet import (
+    VLAD,
+    DPNetClassifier,
+    DPNetTransformer,
+    GlobalFeatures,
+    SoftAssignParts,
+)
 
 ESTIMATORS = [
     GlobalFeatures(backbone="precomputed"),
+    VLAD(backbone="precomputed", n_words=4),
     SoftAssignParts(backbone="precomputed", n_parts_per_class=2),
     DPNetTransformer(backbone="precomputed", n_parts_per_class=2, max_epochs=5),
     DPNetClassifier(backbone="precomputed", n_parts_per_class=2, max_epochs=5),
