@@ -1,1 +1,1 @@
-"""Training: the skorch net, its data, and the convex fits of the classifier."""
+"""Training: the skorch net, its data set, and the convex fits of the classifier."""

@@ -1,4 +1,4 @@
-"""Batches of whitened maps, cut where they are learned from."""
+"""The data set that parts are learned on: whitened maps, labels and weights."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from skdpnet.regions.whitening import WhitenedMaps
 
 __all__ = ["MapDataset"]
 
-# Maps that take more of a GPU's free memory stay in the processor's.
+# Maps that would take more than this share of a GPU's free memory stay on the CPU.
 _GPU_SHARE = 0.5
 
 
 class MapDataset(Dataset):
-    """Whitened maps with labels and weights, handed out a batch at a time.
+    """Whitened maps, labels and weights of n images, read in batches.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class MapDataset(Dataset):
 
     Attributes
     ----------
-    maps : sequence of WhitenedMaps, or of their fields as tensors
-        These where `settle` moved them.
+    maps : sequence of WhitenedMaps, or of lists of their fields as tensors
+        Tensors if `move_to_gpu` moved them.
     """
 
     def __init__(
@@ -39,12 +39,15 @@ class MapDataset(Dataset):
         self.labels = labels.astype(np.int64)
         self.weights = weights.astype(np.float32)
 
-    def settle(self, device: torch.device) -> MapDataset:
-        """Move the maps to a GPU that has room, once, rather than a batch each step.
+    def move_to_gpu(self, device: torch.device) -> MapDataset:
+        """Move the maps to a GPU if its memory is large enough for them.
+
+        Otherwise each batch is copied to it in each step.
 
         Parameters
         ----------
         device : torch.device
+            Where training takes place. Nothing is moved unless it is a GPU of CUDA.
 
         Returns
         -------
@@ -52,14 +55,16 @@ class MapDataset(Dataset):
         """
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            if sum(array.nbytes for one in self.maps for array in one) < (
-                _GPU_SHARE * free
-            ):
-                self._move(device)
+            needed = sum(array.nbytes for fields in self.maps for array in fields)
+            if needed < _GPU_SHARE * free:
+                self._move_maps(device)
         return self
 
-    def _move(self, device: torch.device) -> None:
-        self.maps = [[torch.from_numpy(a).to(device) for a in one] for one in self.maps]
+    def _move_maps(self, device: torch.device) -> None:
+        self.maps = [
+            [torch.from_numpy(array).to(device) for array in fields]
+            for fields in self.maps
+        ]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,14 +73,16 @@ class MapDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]):
-        # torch asks for a whole batch here: one gather an array, no Python an item.
+        # torch's loaders call this with a batch's indices. Indexing each array once
+        # avoids a loop over the images in Python.
         cells = self.maps[0][0]
-        moved = isinstance(cells, torch.Tensor)
-        rows = torch.tensor(indices, device=cells.device) if moved else indices
+        is_tensor = isinstance(cells, torch.Tensor)
+        rows = torch.tensor(indices, device=cells.device) if is_tensor else indices
 
         def gather(array) -> torch.Tensor:
             return torch.as_tensor(array[rows])
 
-        inputs = {"maps": [[gather(array) for array in one] for one in self.maps]}
+        maps = [[gather(array) for array in fields] for fields in self.maps]
         labels, weights = self.labels[indices], self.weights[indices]
-        return inputs, (torch.from_numpy(labels), torch.from_numpy(weights))
+        targets = torch.from_numpy(labels), torch.from_numpy(weights)
+        return {"maps": maps}, targets

@@ -1,4 +1,4 @@
-"""The linear classifier V on given descriptors: convex fits."""
+"""Convex fits of the linear classifier V on fixed descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["Penalty", "fit_logistic", "fit_svm"]
 Penalty = Callable[[torch.Tensor], torch.Tensor]
 
 _MAX_ITERATIONS = 200
-# Beyond this factor, scores of images told apart with a margin are certain anyway.
+# A larger factor would change nothing: the probabilities of images that are separated
+# with a margin are already close to 0 and 1.
 _LARGEST_SCALE = 20.0
 
 
@@ -28,20 +29,21 @@ def fit_logistic(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise cross-entropy + ridge·‖V‖² + penalty(V) by L-BFGS.
 
-    scikit-learn's `LogisticRegression` for a penalty of one's own.
+    It is scikit-learn's `LogisticRegression` with a further penalty on V.
 
     Parameters
     ----------
     descriptor : float ndarray of shape (n, P)
     labels : int ndarray of shape (n,)
-        In 0 … n_classes - 1; classes may be absent.
+        In 0 … n_classes - 1; some classes may have no images.
     weights : float ndarray of shape (n,)
-        Weights of the images; the cross-entropy is their weighted sum over n.
+        Weights of the images; the cross-entropy is the weighted sum over the images,
+        divided by n.
     n_classes : int
     ridge : float > 0
-        ``1 / (2 C n)`` in scikit-learn's terms.
-    penalty : callable, optional
-        V (C, P) -> scalar tensor.
+        ``1 / (2 C n)``, where C is the parameter of scikit-learn's estimator.
+    penalty : callable, default=None
+        Takes V (C, P) as a float64 tensor and returns a scalar tensor.
 
     Returns
     -------
@@ -65,22 +67,22 @@ def fit_svm(
     label_smoothing: float,
     penalty: Penalty | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise squared hinges, one class against the rest, + ridge·‖V‖² + penalty(V).
+    """Minimise one-versus-rest squared hinge loss + ridge·‖V‖² + penalty(V) by L-BFGS.
 
-    scikit-learn's `LinearSVC` for a penalty of one's own, with an intercept that is
-    not penalised. Its scores are then multiplied by the one number that makes them the
-    best logits, by cross-entropy on the same images, so that their softmax is a
-    probability: no decision changes.
+    It is scikit-learn's `LinearSVC` with a further penalty on V, and with an intercept
+    that is not penalised. Coefficients and intercepts are then multiplied by the
+    positive factor that minimises the cross-entropy of the same images, so that the
+    softmax of the scores can serve as probabilities. The factor changes no decision.
 
     Parameters
     ----------
     descriptor, labels, weights, n_classes, penalty
         As in `fit_logistic`.
     ridge : float > 0
-        ``1 / (2 C n)`` in scikit-learn's terms.
-    label_smoothing : float
-        Of that cross-entropy. Scores of images that were learned from would pass for
-        certain without it.
+        As in `fit_logistic`.
+    label_smoothing : float in [0, 1)
+        Label smoothing of that cross-entropy. Without it, the factor would be chosen as
+        if scores of new images were as certain as those of the training images.
 
     Returns
     -------
@@ -107,8 +109,8 @@ def fit_svm(
         return float((w * entropies).mean())
 
     limit = float(np.log(_LARGEST_SCALE))
-    found = minimize_scalar(entropy, bounds=(-limit, limit), method="bounded")
-    scale = np.float32(np.exp(found.x))
+    minimum = minimize_scalar(entropy, bounds=(-limit, limit), method="bounded")
+    scale = np.float32(np.exp(minimum.x))
     return scale * coef, scale * intercept
 
 
@@ -120,8 +122,8 @@ def _minimise(
     ridge: float,
     penalty: Penalty | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise the weighted mean of losses (n,) of scores (n, C), ridge and penalty."""
-    # In double precision: line searches stall on float32's rounding.
+    """Minimise the weighted mean of losses(scores) (n,), plus ridge and penalty."""
+    # In float64, because rounding in float32 makes the line search stall.
     b = torch.from_numpy(descriptor.astype(np.float64))
     w = torch.from_numpy(weights.astype(np.float64))
     coef = torch.zeros(n_classes, b.shape[1], dtype=b.dtype, requires_grad=True)
@@ -144,7 +146,4 @@ def _minimise(
         return value
 
     solver.step(loss)
-    return (
-        coef.detach().float().numpy(),
-        intercept.detach().float().numpy(),
-    )
+    return coef.detach().float().numpy(), intercept.detach().float().numpy()

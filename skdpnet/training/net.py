@@ -18,11 +18,17 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-__all__ = ["ObjectiveNet", "TermsObjective", "UserInterrupt", "build_net", "keep_rates"]
+__all__ = [
+    "ObjectiveNet",
+    "TermsObjective",
+    "UserInterrupt",
+    "build_net",
+    "set_constant_rates",
+]
 
 
 class TermsObjective(Protocol):
-    """What is minimised: a sum of named terms."""
+    """An objective that training minimises: a sum of named terms."""
 
     @property
     def term_names(self) -> list[str]:
@@ -31,19 +37,19 @@ class TermsObjective(Protocol):
     def terms(
         self, module: Any, output: Any, labels: torch.Tensor, weights: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Return the terms by name, for the module's output on a batch."""
+        """Return the terms by name, as scalar tensors, for the output on a batch."""
 
 
 class TrainingStopped(KeyboardInterrupt):
-    """A callback asked for the end of training, as skorch's callbacks do."""
+    """A callback of skorch ended training, which it does by a KeyboardInterrupt."""
 
 
 class UserInterrupt(BaseException):
-    """The user's Ctrl-C, which skorch would otherwise take for a callback's stop."""
+    """The user's Ctrl-C, in a form that skorch does not take for a callback's stop."""
 
 
 class ObjectiveNet(skorch.NeuralNet):
-    """skorch net whose loss is a `TermsObjective`; the history has each term."""
+    """A skorch net whose loss is a `TermsObjective`, with each term in its history."""
 
     def __init__(self, *args, objective: TermsObjective, **kwargs):
         self.objective = objective
@@ -57,14 +63,15 @@ class ObjectiveNet(skorch.NeuralNet):
             raise TrainingStopped from stop
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train; the user's Ctrl-C ends more than this fit."""
+        """Train, and raise `UserInterrupt` on the user's Ctrl-C, not end silently."""
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except TrainingStopped:
             return self
         except BaseException as error:
-            # skorch would not call `on_train_end`, where callbacks close what they
-            # opened. A callback that fails there says less than the first error.
+            # skorch calls `on_train_end`, where callbacks release their resources, only
+            # when training ends as planned. The first error is the one to report, so
+            # errors of callbacks are dropped.
             with contextlib.suppress(Exception):
                 self.notify("on_train_end", X=X, y=y)
             if isinstance(error, KeyboardInterrupt):
@@ -73,9 +80,9 @@ class ObjectiveNet(skorch.NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Sum the objective's terms and record each."""
-        labels, weights = (part.to(self.device) for part in y_true)
+        labels, weights = (tensor.to(self.device) for tensor in y_true)
         terms = self.objective.terms(self.module_, y_pred, labels, weights)
-        # Fetched together, because each fetch waits for a GPU to finish.
+        # They are copied to the CPU together, because each copy waits for the GPU.
         values = torch.stack(list(terms.values())).tolist()
         for name, value in zip(terms, values, strict=True):
             self.history.record_batch(_column(name, training), value)
@@ -105,38 +112,40 @@ def build_net(
 ) -> ObjectiveNet:
     """Build the net that trains a module.
 
-    skorch's defaults that would surprise are overridden: no hidden hold-out set,
-    shuffled batches from a seeded generator, no table on standard output.
+    Some of skorch's defaults are overridden: no images are held out unless `valid` is
+    passed, batches are shuffled by a seeded generator, and no table is printed.
 
     Parameters
     ----------
     module : torch.nn.Module
     objective : TermsObjective
     max_epochs, batch_size : int
-        See `DPNetClassifier`.
+        Epochs, and images in a training step.
     lr : float
         Learning rate of Adam.
     param_groups : sequence of (str, dict), default=()
-        Patterns of parameters' names with options of the optimiser of their own.
+        Options of the optimiser for the parameters whose names match a pattern.
     decay : bool
         Whether the learning rates fall to 0 along a cosine over `max_epochs`.
     valid : Dataset or None
-        If there is one, its loss is followed and the epoch where it is least is kept.
+        Validation set. The parameters after the epoch of its smallest loss are kept.
+        None: there is no validation, and the last epoch is kept.
     n_iter_no_change : int
-        Epochs without a better validation loss after which training ends.
+        Number of epochs without a smaller validation loss after which training ends.
     callbacks : list of skorch callbacks or None
-        Added after the built-in ones.
+        Callbacks that are called after the built-in ones.
     net_params : dict or None
-        Merged over all parameters of the net, last.
+        Parameters of the net that replace those chosen here.
     device : torch.device
     verbose : int
         1 or more: a progress bar over the epochs; 2 or more: skorch's table too.
     seed : int
-        Of the order of the batches.
+        Seed of the order of the images.
 
     Returns
     -------
-    ObjectiveNet, not yet initialised
+    ObjectiveNet
+        It is not initialised.
     """
     built_in: list[tuple[str, Any]] = [
         (
@@ -173,23 +182,24 @@ def build_net(
         "callbacks": [*built_in, *(callbacks or [])],
         "device": device,
         "verbose": int(verbose >= 2),
-        # The table's callback prints through a `print` that it looks up itself, which
-        # fails where that was replaced.
+        # The callback that prints the table finds `print` in a way that fails where a
+        # program has replaced it.
         **({} if verbose >= 2 else {"callbacks__print_log": None}),
         **(net_params or {}),
     }
     return ObjectiveNet(**params)
 
 
-def keep_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
-    """Let a net train on at constant rates, and without a validation set.
+def set_constant_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
+    """Make further training use constant learning rates and no validation set.
 
     Parameters
     ----------
     net : ObjectiveNet
+        An initialised net.
     rates : sequence of float
-        Learning rate of each group of parameters: those of `param_groups` in their
-        order, then that of all other parameters.
+        The learning rate of each group of parameters: the groups of `param_groups` in
+        their order, then the group of all other parameters.
     """
     net.callbacks_ = [
         (name, callback)
@@ -201,12 +211,12 @@ def keep_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
 
 
 def _return_batch(batch):
-    """Pass on a batch that the data set has collated itself."""
+    """Return a batch unchanged: the data set returns whole batches already."""
     return batch
 
 
 def _discard_message(*args) -> None:
-    """Drop the sentence that early stopping prints; the history says the same."""
+    """Print nothing when training stops early, which the history shows anyway."""
 
 
 class _EpochBar(Callback):
@@ -221,5 +231,5 @@ class _EpochBar(Callback):
 
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
-        # A bar holds an open stream, which would keep the estimator from pickling.
+        # A bar holds an open stream, with which the estimator could not be pickled.
         del self.bar_

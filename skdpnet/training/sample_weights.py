@@ -1,4 +1,4 @@
-"""Which training images count how much, and which are held out."""
+"""Weights of the training images, and the images held out for validation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["hold_out_some", "sample_weights"]
+__all__ = ["hold_out_images", "sample_weights"]
 
 
 def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
-    """Weights of mean 1 over the images that count, class weights included.
+    """Return the weights of the images, with a mean of 1 over those above 0.
 
     Parameters
     ----------
     X : images or array
+        Its length is compared with that of `sample_weight`, if it has a shape.
     y : ndarray of shape (n,)
+        Labels.
     sample_weight : array-like of shape (n,), or None
+        None: all images have the same weight.
     class_weight : dict, "balanced" or None
+        Weights of the classes, as in scikit-learn, by which the images' weights are
+        multiplied; None: all classes have the same weight.
 
     Returns
     -------
@@ -27,7 +32,7 @@ def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the weights are negative, of another length, or leave nothing to learn.
+        If weights are negative, if their number is not n, or if all are 0.
     """
     weights = _check_sample_weight(
         sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
@@ -39,26 +44,28 @@ def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
     return weights / weights[weights > 0].mean()
 
 
-def hold_out_some(
-    keep: np.ndarray,
+def hold_out_images(
+    images: np.ndarray,
     labels: np.ndarray,
     fraction: float,
     random: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split indices into training and validation, every class in both.
+    """Split images into a training and a validation set, with all classes in both.
 
     Parameters
     ----------
-    keep : int ndarray
-        Indices of the images to split.
+    images : int ndarray
+        Numbers of the images to split.
     labels : int ndarray of shape (n,)
+        Classes of all images, which are split in the same proportions.
     fraction : float
-        Share that is held out.
+        Share of the images in the validation set.
     random : RandomState
 
     Returns
     -------
-    train, held : int ndarrays
+    train, valid : int ndarrays
+        Numbers of the images, in ascending order.
 
     Raises
     ------
@@ -66,12 +73,12 @@ def hold_out_some(
         If there are too few images for that.
     """
     try:
-        train, held = train_test_split(
-            keep, test_size=fraction, stratify=labels[keep], random_state=random
+        train, valid = train_test_split(
+            images, test_size=fraction, stratify=labels[images], random_state=random
         )
     except ValueError as error:
         raise ValueError(
-            f"validation_fraction={fraction!r} cannot be held out of {len(keep)} "
+            f"validation_fraction={fraction!r} cannot be held out of {len(images)} "
             f"images with every class on both sides: {error}"
         ) from error
-    return np.sort(train), np.sort(held)
+    return np.sort(train), np.sort(valid)

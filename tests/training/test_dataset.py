@@ -1,4 +1,4 @@
-"""Batches of whitened maps, from the processor's memory and from a device's."""
+"""Batches of whitened maps, from the memory of the CPU and from that of a GPU."""
 
 import numpy as np
 import pytest
@@ -15,36 +15,40 @@ def arrays() -> list[WhitenedMaps]:
     random = np.random.default_rng(0)
     return [
         WhitenedMaps(
-            *(random.random(shape, np.float32) for shape in ((N, c, 3), (N, 5), (N, 5)))
+            *(random.random(shape, np.float32) for shape in ((N, n, 3), (N, 5), (N, 5)))
         )
-        for c in (4, 9)
+        for n in (4, 9)
     ]
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_batch_is_the_rows_asked_for(arrays, moved):
+def test_a_batch_has_the_requested_rows(arrays, moved):
     labels, weights = np.arange(N) % 3, np.linspace(0, 1, N)
     dataset = MapDataset(arrays, labels, weights)
     if moved:
-        # The CPU stands for a GPU: maps are tensors from here on.
-        dataset._move(torch.device("cpu"))
+        # The CPU takes the place of a GPU: the maps become tensors.
+        dataset._move_maps(torch.device("cpu"))
     rows = [5, 0, 5, 2]
-    inputs, (own_labels, own_weights) = dataset.__getitems__(rows)
-    for found, one in zip(inputs["maps"], arrays, strict=True):
-        for tensor, array in zip(found, one, strict=True):
+    inputs, (batch_labels, batch_weights) = dataset.__getitems__(rows)
+    for tensors, fields in zip(inputs["maps"], arrays, strict=True):
+        for tensor, array in zip(tensors, fields, strict=True):
             np.testing.assert_array_equal(tensor.numpy(), array[rows])
-    np.testing.assert_array_equal(own_labels, labels[rows])
-    np.testing.assert_array_equal(own_weights, weights[rows].astype(np.float32))
+    np.testing.assert_array_equal(batch_labels, labels[rows])
+    np.testing.assert_array_equal(batch_weights, weights[rows].astype(np.float32))
     assert len(dataset) == N
 
 
-@pytest.mark.parametrize("free, settles", [(10**9, True), (3000, False)])
-def test_maps_settle_where_there_is_room(arrays, free, settles, monkeypatch):
+@pytest.mark.parametrize("free, fits", [(10**9, True), (3000, False)])
+def test_maps_move_to_a_gpu_whose_memory_is_large_enough(
+    arrays, free, fits, monkeypatch
+):
     moved = []
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
-    monkeypatch.setattr(MapDataset, "_move", lambda self, device: moved.append(device))
+    monkeypatch.setattr(
+        MapDataset, "_move_maps", lambda self, device: moved.append(device)
+    )
     dataset = MapDataset(arrays, np.arange(N), np.ones(N))
-    assert dataset.settle(torch.device("cpu")) is dataset
+    assert dataset.move_to_gpu(torch.device("cpu")) is dataset
     assert moved == []
-    dataset.settle(torch.device("cuda", 0))
-    assert moved == ([torch.device("cuda", 0)] if settles else [])
+    dataset.move_to_gpu(torch.device("cuda", 0))
+    assert moved == ([torch.device("cuda", 0)] if fits else [])

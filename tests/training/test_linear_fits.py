@@ -1,4 +1,4 @@
-"""The linear classifier against scikit-learn's, and against its own optimality."""
+"""The linear classifier against scikit-learn's, and against its optimality."""
 
 import numpy as np
 import pytest
@@ -19,16 +19,16 @@ def data():
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
-def test_without_a_penalty_it_is_the_logistic_regression(data, C):
+def test_without_a_penalty_the_logistic_fit_is_that_of_scikit_learn(data, C):
     b, y, w = data
     coef, intercept = fit_logistic(b, y, w, 3, ridge=0.5 / (C * len(y)))
     expected = LogisticRegression(C=C, tol=1e-10, max_iter=5000).fit(b, y, w)
     np.testing.assert_allclose(coef, expected.coef_, atol=1e-3)
-    shift = intercept - expected.intercept_  # the softmax ignores what all share
+    shift = intercept - expected.intercept_  # the softmax ignores a common shift
     np.testing.assert_allclose(shift, shift.mean(), atol=1e-3)
 
 
-def test_with_a_penalty_no_step_in_any_direction_is_better(data):
+def test_with_a_penalty_no_step_lowers_the_loss(data):
     b, y, w = data
 
     def penalty(v):
@@ -51,7 +51,7 @@ def test_with_a_penalty_no_step_in_any_direction_is_better(data):
         assert loss(coef + step, intercept + shift) > best - 1e-7
 
 
-def test_a_class_that_is_absent_is_never_the_answer(data):
+def test_a_class_without_images_is_never_predicted(data):
     b, y, w = data
     coef, intercept = fit_logistic(b, y, w, 5, 0.001)
     assert coef.shape == (5, 6)
@@ -60,10 +60,10 @@ def test_a_class_that_is_absent_is_never_the_answer(data):
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
-def test_the_machine_is_linear_svc_but_for_one_factor(data, C):
+def test_the_svm_is_that_of_scikit_learn_up_to_a_factor(data, C):
     b, y, w = data
     coef, intercept = fit_svm(b, y, w, 3, 0.5 / (C * len(y)), 0.1)
-    # The intercept is hardly penalised where its input is large.
+    # A large constant input makes the penalty on the intercept negligible.
     svm = LinearSVC(C=C, dual=False, intercept_scaling=1e3, tol=1e-10, max_iter=100_000)
     expected = svm.fit(b, y, w)
     factor = np.linalg.norm(coef) / np.linalg.norm(expected.coef_)
@@ -71,7 +71,7 @@ def test_the_machine_is_linear_svc_but_for_one_factor(data, C):
     np.testing.assert_allclose(intercept / factor, expected.intercept_, atol=2e-3)
 
 
-def test_no_other_factor_makes_better_logits(data):
+def test_no_other_factor_gives_a_smaller_cross_entropy(data):
     b, y, w = data
     coef, intercept = fit_svm(b, y, w, 3, 0.01, 0.1)
     target = 0.9 * np.eye(3)[y] + 0.1 / 3
@@ -83,7 +83,7 @@ def test_no_other_factor_makes_better_logits(data):
     assert entropy(1.0) < min(entropy(0.98), entropy(1.02))
 
 
-def test_a_penalty_moves_the_machine(data):
+def test_a_penalty_changes_the_svm(data):
     b, y, w = data
     free, _ = fit_svm(b, y, w, 3, 0.01, 0.1)
     bound, _ = fit_svm(b, y, w, 3, 0.01, 0.1, lambda v: 10 * v[:, 0].square().sum())
@@ -91,7 +91,7 @@ def test_a_penalty_moves_the_machine(data):
     assert share < 0.2 * np.abs(free[:, 0]).sum() / np.abs(free).sum()
 
 
-def test_classes_told_apart_with_certainty_give_finite_logits():
+def test_perfectly_separated_classes_give_finite_logits():
     b = np.eye(3, dtype=np.float32)
     coef, intercept = fit_svm(b, np.arange(3), np.ones(3), 3, 1e-6, 0.0)
     assert np.isfinite(coef).all()

@@ -1,16 +1,13 @@
-"""How a net trains on another device: what it waits for, and what kernels get."""
+"""The skorch net: how often it waits for the device, and its constant rates."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import skdpnet
 from skdpnet import DPNetClassifier
-from skdpnet.parts.dpnet.objective import Objective
-from skdpnet.training.net import ObjectiveNet
+from skdpnet.training.net import ObjectiveNet, set_constant_rates
 from tests.parts.dpnet.made_maps import part_maps, quick
 
 WEIGHTS = {
@@ -20,8 +17,8 @@ WEIGHTS = {
 }
 
 
-class Counted(TorchDispatchMode):
-    """Counts the calls of one of torch's operators."""
+class CountCalls(TorchDispatchMode):
+    """Counts the calls of an operator of torch."""
 
     def __init__(self, operator):
         super().__init__()
@@ -32,21 +29,21 @@ class Counted(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-def test_the_terms_of_a_step_are_fetched_together(monkeypatch):
-    fetched = []
-    plain = ObjectiveNet.get_loss
+def test_the_terms_of_a_step_are_copied_to_the_cpu_together(monkeypatch):
+    n_copies = []
+    original = ObjectiveNet.get_loss
 
     def get_loss(self, *args, **kwargs):
-        with Counted(torch.ops.aten._local_scalar_dense.default) as counted:
-            loss = plain(self, *args, **kwargs)
-        fetched.append(counted.calls)
+        with CountCalls(torch.ops.aten._local_scalar_dense.default) as copies:
+            loss = original(self, *args, **kwargs)
+        n_copies.append(copies.calls)
         return loss
 
     monkeypatch.setattr(ObjectiveNet, "get_loss", get_loss)
     X, y, _ = part_maps(90)
     model = quick(DPNetClassifier, max_epochs=1, **WEIGHTS).fit(X, y)
-    assert len(fetched) == 2 and max(fetched) <= 1
-    # They are those of the history, as numbers of Python.
+    assert len(n_copies) == 2 and max(n_copies) <= 1
+    # The history holds them as numbers of Python.
     batch = model.history_[-1, "batches", 0]
     terms = [
         batch[name] for name in batch if name not in ("train_loss", "train_batch_size")
@@ -55,28 +52,11 @@ def test_the_terms_of_a_step_are_fetched_together(monkeypatch):
     np.testing.assert_allclose(sum(terms), batch["train_loss"], rtol=1e-6)
 
 
-def test_the_owners_of_parts_move_to_a_device_once():
-    owner = torch.arange(3)
-    weights = {"orthogonality": 0.0, "assignment": 0.0, "specificity": 1.0}
-    objective = Objective(owner, weights, 0.1, 0.1, "absolute")
-    v = torch.ones(3, 3, device="meta")
-    moves = []
-    for _ in range(3):
-        with Counted(torch.ops.aten._to_copy.default) as counted:
-            objective.classifier_penalty(v)
-        moves.append(counted.calls)
-    assert moves[0] > moves[1] == moves[2]
-
-
-@pytest.mark.parametrize("beta", [np.float32(40), np.float16(40), 40])
-def test_kernels_get_a_number_of_python(beta, tmp_path):
+def test_constant_rates_replace_the_schedule_and_the_validation():
     X, y, _ = part_maps(90)
-    model = quick(DPNetClassifier, max_epochs=1, beta=beta).fit(X, y)
-    # Triton fails on NumPy's.
-    assert type(model.net_.module_.beta) is float
-    model.save(tmp_path / "model")
-    loaded = skdpnet.load(tmp_path / "model", device="cpu")
-    assert type(loaded.net_.module_.beta) is float
-    expected = quick(DPNetClassifier, max_epochs=1, beta=40.0).fit(X, y)
-    np.testing.assert_array_equal(model.parts_, expected.parts_)
-    assert model.beta is beta
+    model = quick(DPNetClassifier, max_epochs=1, validation_fraction=0.2).fit(X, y)
+    set_constant_rates(model.net_, [0.5, 0.25])
+    assert [group["lr"] for group in model.net_.optimizer_.param_groups] == [0.5, 0.25]
+    names = [name for name, _ in model.net_.callbacks_]
+    assert not {"schedule", "early_stopping", "valid_cross_entropy"} & set(names)
+    assert "train_cross_entropy" in names

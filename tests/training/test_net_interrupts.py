@@ -1,4 +1,4 @@
-"""Training that ends early: what is left, and who is told."""
+"""Training that ends early: the error that is raised, and the model that is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import skdpnet
 from skdpnet import DPNetClassifier
 from tests.parts.dpnet.made_maps import part_maps, quick
 
-N_STEPS = 3  # an epoch of 150 images has so many
+N_STEPS = 3  # steps in an epoch of 150 images
 
 
 @pytest.fixture(scope="module")
@@ -21,32 +21,33 @@ def train():
     return part_maps(150)[:2]
 
 
-class Breaking(torch.optim.Adam):
-    """Breaks off in the step that comes after so many."""
+class Interrupted(torch.optim.Adam):
+    """An optimiser that raises an error in the step after `n_steps` steps."""
 
-    def __init__(self, params, error, after, **settings):
+    def __init__(self, params, error, n_steps, **settings):
         super().__init__(params, **settings)
-        self.error, self.left = error, after
+        self.error, self.n_left = error, n_steps
 
     def step(self, closure=None):
-        if not self.left:
+        if not self.n_left:
             raise self.error
-        self.left -= 1
+        self.n_left -= 1
         return super().step(closure)
 
 
-def breaking(error, after, **params) -> DPNetClassifier:
-    given = {
-        "optimizer": Breaking,
+def interrupted(error, n_steps, **params) -> DPNetClassifier:
+    """Make a classifier whose training raises an error after so many steps."""
+    net_params = {
+        "optimizer": Interrupted,
         "optimizer__error": error,
-        "optimizer__after": after,
+        "optimizer__n_steps": n_steps,
     }
-    return quick(DPNetClassifier, net_params=given, **params)
+    return quick(DPNetClassifier, net_params=net_params, **params)
 
 
-def test_control_c_ends_more_than_one_fit(train):
+def test_the_user_s_interrupt_leaves_fit_as_an_exception(train):
     with pytest.raises(KeyboardInterrupt):
-        breaking(KeyboardInterrupt(), 0).fit(*train)
+        interrupted(KeyboardInterrupt(), 0).fit(*train)
 
 
 def test_a_callback_may_end_training(train):
@@ -60,9 +61,11 @@ def test_a_callback_may_end_training(train):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
 @pytest.mark.parametrize("calls", [0, 1])
-def test_partial_fit_that_breaks_off_leaves_one_model(train, error, calls, tmp_path):
+def test_an_interrupted_partial_fit_leaves_consistent_attributes(
+    train, error, calls, tmp_path
+):
     X, y = train
-    model = breaking(error, calls * N_STEPS + 2)
+    model = interrupted(error, calls * N_STEPS + 2)
     for _ in range(calls):
         model.partial_fit(X, y)
     with pytest.raises(type(error)):
@@ -79,12 +82,12 @@ def test_partial_fit_that_breaks_off_leaves_one_model(train, error, calls, tmp_p
     np.testing.assert_array_equal(
         loaded.coef_, loaded.net_.module_.classifier.weight.detach()
     )
-    model.net_.optimizer_.left = N_STEPS
+    model.net_.optimizer_.n_left = N_STEPS
     assert np.abs(model.partial_fit(X, y).parts_ - unit).max() > 1e-4
 
 
-class Closing(skorch.callbacks.Callback):
-    """Counts what it opened and closed."""
+class Recording(skorch.callbacks.Callback):
+    """Records the calls at the beginning and the end of training."""
 
     def __init__(self):
         self.calls: list[str] = []
@@ -98,16 +101,16 @@ class Closing(skorch.callbacks.Callback):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_callbacks_learn_of_the_end_and_the_model_pickles(train, error, method):
-    closing = Closing()
-    model = breaking(error, 1, verbose=1, callbacks=[closing])
+def test_callbacks_see_the_end_of_training_and_the_model_pickles(train, error, method):
+    recording = Recording()
+    model = interrupted(error, 1, verbose=1, callbacks=[recording])
     with pytest.raises(type(error)):
         getattr(model, method)(*train)
-    assert closing.calls == ["begin", "end"]
+    assert recording.calls == ["begin", "end"]
     pickle.loads(pickle.dumps(model))
 
 
-def test_what_broke_first_is_told(train):
+def test_the_first_error_is_raised(train):
     unknown = {"iterator_train__unknown": 1}
     model = quick(DPNetClassifier, net_params=unknown, validation_fraction=0.3)
     with pytest.raises(TypeError, match="unknown"):

@@ -31,8 +31,13 @@ from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import fit_logistic, fit_svm
-from skdpnet.training.net import ObjectiveNet, UserInterrupt, build_net, keep_rates
-from skdpnet.training.sample_weights import hold_out_some, sample_weights
+from skdpnet.training.net import (
+    ObjectiveNet,
+    UserInterrupt,
+    build_net,
+    set_constant_rates,
+)
+from skdpnet.training.sample_weights import hold_out_images, sample_weights
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.devices import learning_dtype, resolve_device
 from skdpnet.utils.validation import check_labels, check_parameters
@@ -189,7 +194,7 @@ class PartLearner(DPNetParameters):
             # Not `device_`: a model fitted on a GPU may go on where there is none.
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
-            keep_rates(self.net_, [self.classifier_lr, self.lr])
+            set_constant_rates(self.net_, [self.classifier_lr, self.lr])
         try:
             self._train(train, 1)
         finally:
@@ -256,7 +261,7 @@ class PartLearner(DPNetParameters):
         shares = share_parts(self.n_parts_per_class, len(maps))
         train_rows, valid_rows = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
-            train_rows, valid_rows = hold_out_some(
+            train_rows, valid_rows = hold_out_images(
                 train_rows, labels, self.validation_fraction, random
             )
         n_classes = len(self.classes_)
@@ -346,7 +351,7 @@ class PartLearner(DPNetParameters):
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
         dataset = MapDataset(whitened, labels, weights)
         # The user's loader may start processes, which cannot reach a GPU's arrays.
-        return dataset if self.net_params else dataset.settle(device)
+        return dataset if self.net_params else dataset.move_to_gpu(device)
 
     def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
         return whiten_maps(self.whitenings_, maps, self.grids_, self.memory, device)

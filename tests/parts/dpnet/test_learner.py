@@ -13,6 +13,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+import skdpnet
 from skdpnet import DPNetClassifier, DPNetTransformer
 from tests.parts.dpnet.made_maps import part_maps, quick
 
@@ -27,6 +28,20 @@ def train():
 @pytest.fixture(scope="module")
 def model(train):
     return quick(DPNetClassifier).fit(*train[:2])
+
+
+@pytest.mark.parametrize("beta", [np.float32(40), np.float16(40), 40])
+def test_kernels_get_beta_as_a_number_of_python(beta, tmp_path):
+    X, y, _ = part_maps(90)
+    model = quick(DPNetClassifier, max_epochs=1, beta=beta).fit(X, y)
+    # Triton fails on a number of NumPy.
+    assert type(model.net_.module_.beta) is float
+    model.save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model", device="cpu")
+    assert type(loaded.net_.module_.beta) is float
+    expected = quick(DPNetClassifier, max_epochs=1, beta=40.0).fit(X, y)
+    np.testing.assert_array_equal(model.parts_, expected.parts_)
+    assert model.beta is beta
 
 
 def test_validation_stops_early_and_keeps_the_best_epoch(train):
