@@ -17,23 +17,23 @@ from benchmarks.speed.timing import peak_bytes
 from skdpnet import DPNetClassifier
 from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.datasets import load_image_folder
-from skdpnet.parts.dpnet import initial_state, learner
+from skdpnet.parts.dpnet import fitting, initial_state, learner
 from skdpnet.regions import whitening
-from skdpnet.training.net import PartNet
+from skdpnet.training.net import ObjectiveNet
 
 __all__ = ["STAGES", "measure_fit", "timed"]
 
 # The functions of each stage. The time of stages that run inside others counts once.
 STAGES: dict[str, list[tuple[object, str]]] = {
-    "cached maps": [(MapEstimator, "_maps")],
+    "cached maps": [(MapEstimator, "_all_maps")],
     "whitening: sample": [(whitening, "sample_regions")],
     "whitening: axes": [(whitening, "_principal_axes")],
-    "whitening: apply": [(initial_state, "_whiten")],
+    "whitening: apply": [(initial_state, "whiten_maps")],
     "k-means": [(initial_state, "cluster_parts")],
     "first classifier": [(learner, "fit_logistic")],
-    "training": [(PartNet, "partial_fit")],
+    "training": [(ObjectiveNet, "partial_fit")],
     "final classifier": [(learner, "fit_svm")],
-    "maxima for the classifiers": [(learner, "training_maxima")],
+    "maxima for the classifiers": [(fitting, "training_maxima")],
 }
 OTHER = "everything else"
 

@@ -214,7 +214,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
         # More than are ever run, so that learning rates stay above 0.
         max_epochs=10_000,
         lr=_LR,
-        classifier_lr=_CLASSIFIER_LR,
+        param_groups=[("classifier*", {"lr": _CLASSIFIER_LR})],
         batch_size=size.images,
         decay=True,
         valid=None,
@@ -337,10 +337,13 @@ def _model(
     ).to(device)
     model.assignment_temperature = 0.1 if assignment else None
     model.kernels = True
-    owner = torch.arange(size.parts) * size.classes // size.parts
-    objective = Objective(
-        owner, 0.0005, 0.1, orthogonality, assignment, specificity, "absolute"
-    )
+    part_classes = torch.arange(size.parts) * size.classes // size.parts
+    weights = {
+        "orthogonality": orthogonality,
+        "assignment": assignment,
+        "specificity": specificity,
+    }
+    objective = Objective(part_classes, weights, 0.0005, 0.1, "absolute")
     return model.train(), objective
 
 
