@@ -153,7 +153,9 @@ def _confusions(contents: Contents) -> dict[str, Any]:
 def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str, Any]:
     row, column = contents.counts[c], contents.counts[:, c]
     listed = contents.class_parts[c]
-    learned_for = [p for p in contents.galleries if contents.homes[p] == c]
+    others = [
+        p for p in contents.galleries if contents.homes[p] == c and p not in listed
+    ]
     taken_for = [int(p) for p in np.argsort(-row, kind="stable") if p != c and row[p]]
     mistaken = [int(t) for t in np.argsort(-column, kind="stable") if t != c]
     contributions = contents.participation[c]
@@ -167,10 +169,8 @@ def _class(contents: Contents, c: int, images: list[dict[str, Any]]) -> dict[str
         "taken_for": [(p, int(row[p])) for p in taken_for],
         "mistaken": [(t, int(column[t])) for t in mistaken if column[t]],
         "parts": _participation(contents, c, listed),
-        "others": _participation(
-            contents, c, [p for p in learned_for if p not in listed]
-        ),
-        "largest": float(np.abs(contributions[listed]).max(initial=0)),
+        "others": _participation(contents, c, others),
+        "largest": float(np.abs(contributions[listed + others]).max(initial=0)),
         "rest": total - float(contributions[listed].sum()),
         "n_rest": len(contributions) - len(listed),
         "bias": bias,

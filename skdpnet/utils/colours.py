@@ -1,7 +1,7 @@
 """The colours of figures and pages, which colour-blind readers can distinguish.
 
-They are those of Okabe and Ito: two that are about equally light for what speaks for
-and against a class, and five for the parts.
+They are those of Okabe and Ito: two that are about equally light, for what speaks for
+and against a class, and the others, with a grey, for the parts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["AGAINST", "FOR", "PARTS", "RIGHT", "part_colours", "rgb"]
 
 # Vermilion, blue and bluish green. Wrong predictions have the colour of FOR.
 FOR, AGAINST, RIGHT = "#D55E00", "#0072B2", "#009E73"
-PARTS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7")
+PARTS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB")
 
 
 def part_colours(n: int) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from skdpnet import explain_class
-from tests.reporting.test_html_report import NAMES, many_classes, nasty
+from tests.reporting.pages import NAMES, many_classes
 
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="selenium is not installed"
@@ -51,11 +51,6 @@ def start(tmp_path_factory):
     yield begin
     for one in started:
         one.quit()
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    return nasty(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from skdpnet import explain, explain_class, part_gallery
-from tests.reporting.test_html_report import nasty, pixels
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    return nasty(tmp_path_factory.mktemp("report"))
+from tests.reporting.pages import pixels
 
 
 def part_of(row):
@@ -20,7 +15,7 @@ def part_of(row):
 
 def check_decision(decision, why, view_scale):
     """Compare a table and its boxes with an `Explanation`."""
-    rows = list(decision.one("tbody").all("tr"))
+    rows = list(decision.only("tbody").all("tr"))
     *listed, rest, bias, total = rows
     parts = [part_of(row) for row in listed]
     np.testing.assert_allclose(
@@ -78,13 +73,13 @@ def test_images_are_explained_as_by_explain(written):
             other = explain(written.model, written.X_test[i], truth)
             expected = other.difference(why.predicted).top_parts(3)
             assert lettered == expected.tolist()
-        scores = card.one("p", "scores")
+        scores = card.only("p", "scores")
         told = [float(data["value"]) for data in scores.all("data")]
         assert told[:3] == pytest.approx(sorted(why.scores)[:-4:-1], rel=1e-5)
         links = [a["href"] for a in scores.all("a")]
         assert f"#class-{written.labels.index(truth)}" in links
         drawn = written.bitmap(
-            card.one("span", "pixels")
+            card.only("span", "pixels")
             if len(decisions) == 1
             else next(card.all("span", "pixels"))
         )
@@ -163,7 +158,7 @@ def test_each_part_is_listed_under_the_class_it_was_learned_for(written):
         section = entry.parent.parent
         assert section["id"] == f"class-{written.model.part_classes_[p]}"
         gallery = part_gallery(written.model, p, written.X, 3, apply_exif=True)
-        crops = list(entry.one("span", "crops").all("span", "crop"))
+        crops = list(entry.only("span", "crops").all("span", "crop"))
         for crop, i, box in zip(crops, gallery.images, gallery.boxes, strict=True):
             left, top, right, bottom = box.round().astype(int)
             region = written.X[i, top:bottom, left:right].astype(int)

@@ -1,309 +1,218 @@
-"""The report: what the page says is what the model says, and nothing else gets in."""
+"""Reports of all kinds of models, labels and images, and what `report` refuses."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import re
-from hashlib import sha256
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    confusion_matrix,
-    precision_score,
-    recall_score,
-)
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
-from skdpnet import DPNetClassifier, explain_class
+import skdpnet.reporting.html_report
+from skdpnet import DPNetTransformer
+from skdpnet.images import ImageError
 from skdpnet.reporting import report
-from tests.explanations.test_localisation import Colours
-
-NAMES = [
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror='alert(2)'>",
-    "</script><b>bold & brave</b>",
-    "طائر الدوري",
-    "a name of more than forty characters without_any_break_at_all",
-    "plain",
-]
-COLOURS = [(220, 30, 30), (30, 220, 30), (30, 30, 220)] + [
-    (220, 220, 30),
-    (30, 220, 220),
-    (220, 30, 220),
-]
-
-
-def coloured(n, n_classes=6, seed=0, size=(96, 64)):
-    """Wide noisy images with a square of their class's colour, and the classes."""
-    random = np.random.default_rng(seed)
-    y = np.arange(n) % n_classes
-    # Noise of blocks, which small JPEGs keep.
-    coarse = random.integers(70, 130, (n, size[1] // 8, size[0] // 8, 3), np.uint8)
-    X = coarse.repeat(8, axis=1).repeat(8, axis=2)
-    for i, c in enumerate(y):
-        left, top = random.integers(16, 48), random.integers(0, 32)
-        X[i, top : top + 32, left : left + 32] = COLOURS[c]
-    return X, y
-
-
-def small(**params):
-    settings = {
-        "image_size": 64,
-        "region_scales": (0.25, 0.5),
-        "n_parts_per_class": 3,
-        "n_components": None,
-        "max_epochs": 0,
-        "random_state": 0,
-    }
-    return DPNetClassifier(Colours(), **{**settings, **params})
-
-
-class Node:
-    def __init__(self, tag, attributes, parent):
-        self.tag, self.attributes, self.parent = tag, dict(attributes), parent
-        self.children = []
-
-    def __getitem__(self, name):
-        return self.attributes[name]
-
-    def all(self, tag=None, cls=None, **attributes):
-        """Find the elements below this one, in the order of the page."""
-        for child in self.children:
-            if isinstance(child, Node):
-                classes = (child.attributes.get("class") or "").split()
-                if (
-                    tag in (None, child.tag)
-                    and (cls is None or cls in classes)
-                    and attributes.items() <= child.attributes.items()
-                ):
-                    yield child
-                yield from child.all(tag, cls, **attributes)
-
-    def one(self, *args, **kwargs):
-        (found,) = self.all(*args, **kwargs)
-        return found
-
-    @property
-    def text(self):
-        own = (c if isinstance(c, str) else c.text for c in self.children)
-        return "".join(own)
-
-    @property
-    def value(self):
-        return float(next(self.all("data"))["value"])
-
-
-class Tree(HTMLParser):
-    """Elements and text of a page; complains of elements that are not closed."""
-
-    _VOID = frozenset({"meta", "link", "br", "img", "input", "wbr"})
-
-    def __init__(self, html):
-        super().__init__()
-        self.root = self._open = Node("", {}, None)
-        self.feed(html)
-        self.close()
-        assert self._open is self.root
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        node = Node(tag, attrs, self._open)
-        self._open.children.append(node)
-        if tag not in self._VOID:
-            self._open = node
-
-    def handle_startendtag(self, tag, attrs):
-        self._open.children.append(Node(tag, attrs, self._open))
-
-    def handle_endtag(self, tag):
-        assert self._open.tag == tag, (tag, self._open.tag)
-        self._open = self._open.parent
-
-    def handle_data(self, data):
-        self._open.children.append(data)
-
-
-def pixels(uri):
-    kind, data = re.fullmatch(r"data:image/(jpeg|png);base64,(.+)", uri).groups()
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data)), formats=[kind]))
-
-
-class Report:
-    """A model, its data, and the page written about it."""
-
-    def __init__(self, folder, model, X, y, X_test, y_test, **params):
-        self.model, self.X, self.X_test, self.y_test = (
-            model.fit(X, y),
-            X,
-            X_test,
-            y_test,
-        )
-        self.path = report(model, X, X_test, y_test, folder / "r.html", **params)
-        self.html = self.path.read_text(encoding="utf-8")
-        self.page = Tree(self.html).root
-        self.predicted = model.predict(X_test)
-        self.labels = model.classes_.tolist()
-        self.bitmaps = {
-            f"i{number}": uri
-            for number, uri in re.findall(
-                r"\.i(\d+)\{background-image:url\(([^)]+)\)\}", self.html
-            )
-        }
-
-    def element(self, id):
-        return self.page.one(id=id)
-
-    def bitmap(self, node):
-        (cls,) = set(node["class"].split()) & set(self.bitmaps)
-        return pixels(self.bitmaps[cls])
-
-
-def nasty(folder):
-    """Write the report of a model whose classes have odd names, with some errors."""
-    X, y = coloured(36)
-    X_test, z = coloured(30, seed=1)
-    names = np.array(NAMES)
-    truth = names[z]
-    truth[[2, 5, 11]] = names[[5, 4, 4]]  # whatever the model says, some are wrong
-    return Report(folder, small(), X, names[y], X_test, truth, n_parts=2, n_crops=3)
-
-
-def many_classes(folder):
-    """Write the report of 30 classes, which have an image in place of a table."""
-    y = np.arange(60) % 30
-    X = np.random.default_rng(0).integers(0, 255, (60, 32, 32, 3), np.uint8)
-    labels = np.array([f"class {c:02d}" for c in range(30)])
-    model = small(n_parts_per_class=1, image_size=32)
-    return Report(folder, model, X, labels[y], X[:45], labels[y[:45]][::-1])
+from tests.display.models import Colours
+from tests.parts.dpnet.made_maps import part_maps, quick
+from tests.reporting.pages import Report, Tree, coloured, many_classes, pixels, small
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    return nasty(tmp_path_factory.mktemp("report"))
+def model():
+    X, y = coloured(24, 4)
+    return small().fit(X, y)
 
 
-def test_links_lead_to_something_and_nothing_leads_out(written):
-    nodes = list(written.page.all())
-    ids = [node["id"] for node in nodes if "id" in node.attributes]
-    assert len(ids) == len(set(ids))
-    links = [node["href"] for node in written.page.all("a")]
-    assert len(links) > 100
-    assert {link[0] for link in links} == {"#"}
-    assert {link[1:] for link in links} <= set(ids)
-    for node in nodes:
-        for name in ("href", "src", "srcset", "action", "poster", "data"):
-            if node.tag != "a" and name in node.attributes:
-                assert node[name].startswith("data:"), node.tag
-        assert "://" not in " ".join(filter(None, node.attributes.values()))
-    styles = "".join(node.text for node in written.page.all("style"))
-    assert set(re.findall(r"url\((.{5})", styles)) == {"data:"}
-    assert "@import" not in styles
-    labels = {
-        node["for"] for node in written.page.all("label") if "for" in node.attributes
-    }
-    assert labels <= set(ids)
+@pytest.mark.parametrize(
+    "labels",
+    [[10, 20], [False, True], [1.0, 2.0], ["a", "b"], np.array(["", " "], object)],
+    ids=str,
+)
+def test_labels_may_be_of_any_kind(labels, tmp_path):
+    X, y = coloured(12, 2)
+    labels = np.asarray(labels)
+    own = Report(tmp_path, small(), X, labels[y], X[:7], labels[1 - y[:7]])
+    heads = [next(s.all("h3")).text for s in own.page.all("section", "class-section")]
+    assert heads == [str(label).strip() or "(empty name)" for label in labels]
+    assert own.element("accuracy")["value"] == str((own.predicted == own.y_test).mean())
 
 
-def test_only_the_page_s_own_script_may_run(written):
-    data, script = written.page.all("script")
-    assert data["type"] == "application/json"
-    policy = written.page.one("meta", **{"http-equiv": "Content-Security-Policy"})
-    assert "default-src 'none'" in policy["content"]
-    digest = base64.b64encode(sha256(script.text.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in policy["content"]
-    assert not [
-        name
-        for node in written.page.all()
-        for name in node.attributes
-        if name.startswith("on")
+def test_a_pipeline_of_two_classes_in_which_one_is_not_tested(tmp_path):
+    X, y = coloured(12, 2)
+    settings = small().get_params()
+    parts = DPNetTransformer(**settings)
+    pipe = make_pipeline(parts, StandardScaler(), LinearSVC(random_state=0))
+    own = Report(tmp_path, pipe, X, y, X[y == 1], y[y == 1], title="<i>Two</i>")
+    assert own.page.only("title").text == own.page.only("h1").text == "<i>Two</i>"
+    assert "DPNetTransformer on Colours" in own.page.only("p", "model").text
+    section = own.element("class-0")
+    assert "No test image is of this class" in section.text
+    weights = [
+        float(list(row.all("data"))[1]["value"])
+        for row in next(section.all("ul", "parts")).all("li")
     ]
+    assert weights == sorted(weights, reverse=True)
+    assert min(weights) > 0
 
 
-def test_names_of_classes_stay_text(written):
-    assert sorted(written.labels) == sorted(NAMES)
-    assert json.loads(written.page.one(id="data").text)["names"] == written.labels
-    for c, label in enumerate(written.labels):
-        section = written.element(f"class-{c}")
-        heading = next(section.all("h3"))
-        assert heading.text == label
-        assert next(heading.all("bdi")).text == label
-    assert not list(written.page.all("img"))
-    assert not [b for b in written.page.all("b") if b.text == "bold & brave"]
-
-
-def test_accuracy_and_confusions_are_scikit_learn_s(written):
-    truth, predicted, labels = written.y_test, written.predicted, written.labels
-    assert written.element("accuracy")["value"] == str(accuracy_score(truth, predicted))
-    told = float(written.element("mean-recall")["value"])
-    assert told == pytest.approx(balanced_accuracy_score(truth, predicted))
-    matrix = written.page.one("table", "matrix")
-    cells = [
-        [int(td.text) for td in tr.all("td")] for tr in matrix.one("tbody").all("tr")
+def test_turned_files_are_shown_upright(tmp_path):
+    X, y = coloured(12, 2)
+    folder = tmp_path / "<b>"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    paths = []
+    for i, one in enumerate(X):
+        paths.append(folder / f"{i} & <i>.png")
+        stored = Image.fromarray(one).transpose(Image.Transpose.ROTATE_90)
+        stored.save(paths[-1], exif=exif)
+    own = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
+    assert str(folder) not in own.html
+    for card in own.page.all("article"):
+        i = int(card["id"].removeprefix("image-"))
+        assert card.only("bdi", "file").text == f"{i} & <i>.png"
+        drawn = own.bitmap(card.only("span", "pixels"))
+        assert np.median(np.abs(drawn.astype(int) - X[i])) < 6
+    frames = [
+        next(reversed([*card.all("a", "frame")])) for card in own.page.all("article")
     ]
-    expected = confusion_matrix(truth, predicted, labels=labels)
-    np.testing.assert_array_equal(cells, expected)
-    assert expected.sum() - expected.trace() >= 3
-    rows = list(written.element("class-table").one("tbody").all("tr"))
-    for score, name in ((recall_score, "recall"), (precision_score, "precision")):
-        expected_values = score(
-            truth, predicted, labels=labels, average=None, zero_division=np.nan
+    for frame, card in zip(frames, own.page.all("article"), strict=True):
+        i = int(card["id"].removeprefix("image-"))
+        rect = list(frame.all("rect"))[1]
+        x, top, width, height = (
+            float(rect[k]) * 96 / 320 for k in ("x", "y", "width", "height")
         )
-        told = np.array([float(row[f"data-{name}"]) for row in rows])
-        told[told == -1] = np.nan
-        np.testing.assert_allclose(told, expected_values, atol=1e-12)
-    pairs = {
-        tuple(map(int, row["data-classes"].split())): int(
-            list(row.all("td"))[2].text.split()[0]
-        )
-        for row in next(written.element("confusions").all("table", "list"))
-        .one("tbody")
-        .all("tr")
-    }
-    wrong = expected - np.diag(expected.diagonal())
-    assert pairs == {(int(t), int(p)): wrong[t, p] for t, p in np.argwhere(wrong)}
-    assert list(pairs.values()) == sorted(pairs.values(), reverse=True)
+        inside = X[i, round(top) : round(top + height), round(x) : round(x + width)]
+        spread = inside.max(-1).astype(int) - inside.min(-1)
+        assert (spread > 150).mean() > 0.3  # of the strong colours, not the noise
 
 
-def test_every_image_is_in_the_file_once(written):
-    uris = re.findall(r"data:image/jpeg;base64,[^)\"]+", written.html)
-    assert len(uris) == len(set(uris)) == len(written.bitmaps)
-    used = {
-        cls
-        for node in written.page.all("span")
-        for cls in (node.attributes.get("class") or "").split()
-        if re.fullmatch(r"i\d+", cls)
-    }
-    assert used == set(written.bitmaps)
+def test_few_images_are_shown_of_many_and_the_page_says_so(model, tmp_path):
+    X, y = coloured(40, 4, seed=2)
+    y = np.sort(y)  # class by class, as folders come
+    predicted = model.predict(X)
+    n_wrong = (predicted != y).sum()
+    assert n_wrong > 20
+    path = report(model, X[:20], X, y, tmp_path / "r.html", n_wrong=5, n_right=1)
+    page = Tree(path.read_text("utf-8")).root
+    shown = [int(a["id"].removeprefix("image-")) for a in page.all("article", "wrong")]
+    by_class = [np.flatnonzero((predicted != y) & (y == c)).tolist() for c in range(4)]
+    turns = [own[turn] for turn in range(5) for own in by_class if turn < len(own)]
+    assert sorted(shown) == sorted(turns[:5])
+    assert f"5 of the {n_wrong} wrong ones" in page.only(id="images").text
+    assert "of each class the first right one." in " ".join(
+        page.only(id="images").text.split()
+    )
+    none = report(model, X[:9], X, y, tmp_path / "0.html", n_wrong=0, n_right=0)
+    assert not list(Tree(none.read_text("utf-8")).root.all("article"))
 
 
-def test_numbers_for_the_script_are_the_model_s(written):
-    data = json.loads(written.page.one(id="data").text)
-    for name, expected in (
-        ("weights", written.model.coef_),
-        (
-            "participation",
-            np.stack(
-                [
-                    explain_class(
-                        written.model, label, written.X_test[written.y_test == label]
-                    ).contributions
-                    for label in written.labels
-                ]
-            ),
-        ),
-    ):
-        steps = np.frombuffer(base64.b64decode(data[name]["steps"]), "<i2")
-        values = steps.reshape(6, -1) * data[name]["step"]
-        np.testing.assert_allclose(
-            values, expected[:, data["parts"]], atol=np.abs(expected).max() / 3e4
-        )
-    counts = confusion_matrix(written.y_test, written.predicted, labels=written.labels)
-    assert data["confusions"] == [
-        [*p, counts[*p]] for p in np.argwhere(counts).tolist()
-    ]
+def test_many_classes_have_a_matrix_of_one_pixel_a_cell(tmp_path):
+    own = many_classes(tmp_path)
+    assert not list(own.page.all("table", "matrix"))
+    image = pixels(own.page.only("img")["src"])
+    numbers = {label: c for c, label in enumerate(own.labels)}
+    expected = np.zeros((30, 30), bool)
+    for true, predicted in zip(own.y_test, own.predicted, strict=True):
+        expected[numbers[true], numbers[predicted]] = True
+    np.testing.assert_array_equal(image[..., 3] > 0, expected)
+    rows = own.page.only(id="confusions").only("tbody").all("tr")
+    assert len(list(rows)) == 30
+
+
+def test_each_image_goes_through_the_network_once(tmp_path):
+    seen = []
+
+    class Counting(Colours):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    X, y = coloured(12, 2)
+    model = small().set_params(backbone=Counting()).fit(X, y)
+    seen.clear()
+    report(model, X, X[:5], y[:5], tmp_path / "r.html")
+    assert sum(seen) == 12 + 5
+
+
+def test_progress_is_told_when_asked_for(model, tmp_path, capsys):
+    X, y = coloured(8, 4)
+    report(model, X, X, y, tmp_path / "r.html")
+    assert capsys.readouterr() == ("", "")
+    report(model, X, X, y, tmp_path / "r.html", verbose=1)
+    shown = capsys.readouterr().err
+    for stage in ("explaining X_test", "images of X_test", "crops of X_train"):
+        assert stage in shown
+    assert "8/8" in shown
+
+
+def test_the_page_appears_whole_or_not_at_all(model, tmp_path, monkeypatch):
+    X, y = coloured(8, 4)
+    path = tmp_path / "r.html"
+    path.write_text("old")
+
+    def fail(*args):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(skdpnet.reporting.html_report.os, "replace", fail)
+        with pytest.raises(OSError, match="no space left"):
+            report(model, X, X, y, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert report(model, X, X, y, str(path)) == path
+    assert path.read_text("utf-8").startswith("<!doctype html>")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_requests_are_told_before_any_work(model, tmp_path, monkeypatch):
+    X, y = coloured(8, 4)
+    path = tmp_path / "r.html"
+
+    def no_work(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(skdpnet.reporting.html_report, "gather", no_work)
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none.*make it"):
+        report(model, X, X, y, tmp_path / "none" / "r.html")
+    with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
+        report(model, X, X, y, tmp_path)
+    with pytest.raises(ValueError, match="X_test has 8 and y_test 7"):
+        report(model, X, X, y[:7], path)
+    with pytest.raises(ValueError, match=r"1 label .* first 'owl' \(item 1\).* 0, 1,"):
+        report(model, X, X, np.array([0, "owl", 2, 3] * 2, object), path)
+    odd = np.array([0, "owl", 2, 3, None, 1, 2, 3], object)
+    with pytest.raises(ValueError, match=r"2 labels .* first 'owl' \(item 1\)"):
+        report(model, X, X, odd, path)
+    for name, value in [
+        ("n_parts", 0),
+        ("n_crops", 1.5),
+        ("n_wrong", -1),
+        ("n_right", True),
+    ]:
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at"):
+            report(model, X, X, y, path, **{name: value})
+    with pytest.raises(NotFittedError):
+        report(small(), X, X, y, path)
+    for name, sets in (("X_train", (["no.png"], X)), ("X_test", (X, ["no.png"]))):
+        with pytest.raises(ImageError, match=r"no\.png") as caught:
+            report(model, *sets, y, path)
+        assert caught.value.__notes__ == [f"This is about {name}."]
+    maps, labels, _ = part_maps(20)
+    given = quick(skdpnet.DPNetClassifier, max_epochs=0).fit(maps, labels)
+    with pytest.raises(ValueError, match="report shows images.*precomputed"):
+        report(given, maps, maps, labels, path)
+    assert not path.exists()
+
+
+def test_one_file_is_the_same_each_time(model, tmp_path):
+    X, y = coloured(8, 4)
+    paths = [report(model, X, X, y, tmp_path / name) for name in ("a.html", "b.html")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert not re.search(rb"\bnan\b", paths[0].read_bytes().split(b"<script>")[0])
+    assert torch.is_grad_enabled()
