@@ -1,1 +1,1 @@
-"""Fitted estimators to files and back, without pickle."""
+"""Saving of fitted estimators to files and loading from them, without pickle."""

@@ -26,34 +26,35 @@ def check_map_shapes(shapes: Any) -> None:
     Parameters
     ----------
     shapes : tuple of tuples of int
-        Of each map (H, W, D), (R, D) or (D,).
+        The shape of each map: (H, W, D), (R, D) or (D,).
 
     Raises
     ------
     ValueError
+        If it is not a tuple of such shapes.
     """
     _expect(
         isinstance(shapes, tuple)
         and len(shapes) > 0
         and all(isinstance(shape, tuple) and 1 <= len(shape) <= 3 for shape in shapes)
         and all(type(side) is int and side > 0 for shape in shapes for side in shape),
-        "map_shapes_ is no tuple of shapes",
+        "map_shapes_ is not a tuple of shapes",
     )
 
 
 def check_part_layout(state: dict[str, Any]) -> None:
-    """Check the attributes that every `PartEstimator` has, against one another.
+    """Check that the attributes of every `PartEstimator` are consistent.
 
     Parameters
     ----------
     state : dict of str to value
-        With ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_``, and
-        ``map_shapes_``, which `check_map_shapes` has checked.
+        ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
+        Of these, `check_map_shapes` has checked the last.
 
     Raises
     ------
     ValueError
-        Says what does not fit.
+        If they are not; the message says which attribute is wrong.
     """
     shapes, grids, classes = state["map_shapes_"], state["grids_"], state["classes_"]
     _expect(
@@ -77,16 +78,16 @@ def check_part_layout(state: dict[str, Any]) -> None:
     n_parts = len(part_classes) if isinstance(part_classes, np.ndarray) else 0
     _expect_integers("part_classes_", part_classes, n_parts, -1, len(classes))
     _expect_integers("part_maps_", part_maps, n_parts, 0, len(shapes))
-    _expect(bool((np.diff(part_maps) >= 0).all()), "part_maps_ does not go map by map")
+    _expect(bool((np.diff(part_maps) >= 0).all()), "part_maps_ is not sorted by map")
 
 
 def check_parts_per_map(state: dict[str, Any]) -> list[int]:
-    """Check that each feature map has parts, and count them.
+    """Count the parts of each feature map, and check that each map has some.
 
     Parameters
     ----------
     state : dict of str to value
-        That `check_part_layout` has checked.
+        Attributes that `check_part_layout` has checked.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def check_parts_per_map(state: dict[str, Any]) -> list[int]:
     Raises
     ------
     ValueError
-        If a map has none.
+        If a map has no parts.
     """
     counts = np.bincount(state["part_maps_"], minlength=len(state["map_shapes_"]))
     _expect(bool((counts > 0).all()), "part_maps_ leaves a map without parts")
@@ -109,7 +110,7 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
     ----------
     whitenings : list of Whitening
     shapes : tuple of tuples of int
-        That `check_map_shapes` has checked.
+        The shapes of the maps, which `check_map_shapes` has checked.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
     Raises
     ------
     ValueError
-        Says what does not fit.
+        If they do not fit the maps; the message says why.
     """
     _expect(
         isinstance(whitenings, list) and len(whitenings) == len(shapes),
@@ -137,23 +138,24 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
 
 
 def check_array(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Check an array of real numbers.
+    """Check that a value is an array of real numbers, of a certain shape.
 
     Parameters
     ----------
     name : str
-        How the message calls it.
+        Its name in messages.
     array : ndarray
     shape : tuple of int
+        The shape that it must have.
 
     Raises
     ------
     ValueError
-        If it is no such array, empty, or of another shape.
+        If it is not a float array, if it is empty, or if it has another shape.
     """
     _expect(
         isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size > 0,
-        f"{name} is no array of real numbers",
+        f"{name} is not an array of real numbers",
     )
     _expect(array.shape == shape, f"{name} has shape {array.shape}, not {shape}")
 
@@ -161,6 +163,7 @@ def check_array(name: str, array: Any, shape: tuple[int, ...]) -> None:
 def _expect_integers(
     name: str, array: Any, length: int, least: int, below: int
 ) -> None:
+    """Check that a value is an array of integers within a range."""
     _expect(
         isinstance(array, np.ndarray)
         and array.dtype.kind == "i"
@@ -171,6 +174,6 @@ def _expect_integers(
     )
 
 
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

@@ -1,7 +1,7 @@
-"""Fitted attributes and parameters as JSON trees and named arrays, and back.
+"""Conversion of attributes and parameters to JSON trees and named arrays, and back.
 
-Nothing in such a tree names code: JSON gives numbers, text and the few tagged kinds
-that `decode` lists.
+A tree never names code. It holds what JSON has, and objects with a single key, which is
+the kind of a value that JSON lacks; `decode` lists the kinds.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _LAST_CODE_POINT = 0x10FFFF
 
 
 class UnsavableError(ValueError):
-    """A value has no form in the file."""
+    """A value is of a type that model files cannot hold."""
 
 
 class Encoder:
-    """Turns values into JSON trees and named arrays.
+    """Converts values to JSON trees, and collects their arrays.
 
     Attributes
     ----------
     tensors : dict of str to ndarray
-        The arrays met so far, C-contiguous.
+        The arrays of all values that were encoded, C-contiguous.
     """
 
     def __init__(self) -> None:
@@ -44,18 +44,19 @@ class Encoder:
         Parameters
         ----------
         value : None, bool, number, str, list, tuple, dict, array, Whitening, RegionGrid
-            Or any nesting of these; NumPy scalars keep their type.
+            The containers may be nested. NumPy scalars keep their type.
         name : str
-            Arrays within are called this, or this and a suffix.
+            Name of the arrays in the value, with a suffix where there are several.
 
         Returns
         -------
         JSON value
-            What JSON lacks is an object of one key, its kind; see `decode`.
+            The tree that `decode` converts back.
 
         Raises
         ------
         UnsavableError
+            If the value, or one that it contains, is of any other type.
         """
         if value is None or isinstance(value, str):
             return value
@@ -82,24 +83,28 @@ class Encoder:
             return {"grid": [int(value.height), int(value.width), windows]}
         raise UnsavableError(f"objects of type {type(value).__name__} are not saved")
 
-    def _pair(self, pair: tuple[Any, Any], name: str, place: int) -> list:
+    def _pair(self, pair: tuple[Any, Any], name: str, position: int) -> list:
+        """Encode an entry of a dict."""
         key, value = pair
-        # Words tell more than numbers; other keys could make two names the same.
-        word = isinstance(key, str) and key.isidentifier()
-        inner = f"{name}.{key if word else place}"
-        return [self(key, f"{inner}/key"), self(value, inner)]
+        # Keys that are identifiers make readable names. Names made of other keys could
+        # coincide: "1" and 1, for instance.
+        is_identifier = isinstance(key, str) and key.isidentifier()
+        name = f"{name}.{key if is_identifier else position}"
+        return [self(key, f"{name}/key"), self(value, name)]
 
     def _array(self, array: np.ndarray, name: str) -> Any:
         if array.dtype.kind == "O" and all(isinstance(v, str) for v in array.flat):
             return {"objects": array.tolist()}
         if array.dtype.kind == "U" and array.ndim:
             native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-            # As code points: a width that JSON claimed would be memory for nothing.
+            # They are stored as code points, so that the size of the array in the file
+            # bounds the memory. A width in the JSON could claim any amount.
             codes = native.view(np.uint32).reshape(*array.shape, -1)
             self._put(name, codes)
             return {"text": name}
         if array.flags.f_contiguous and not array.flags.c_contiguous:
-            # Matrix products round differently in the other memory layout.
+            # The memory order is kept, because matrix products round differently in
+            # the other order.
             self._put(name, array.T)
             return {"transposed": name}
         self._put(name, array)
@@ -112,26 +117,27 @@ class Encoder:
 
 
 def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """Turn what `Encoder` gave back into the value.
+    """Convert a JSON tree that `Encoder` returned back to the value.
 
     Parameters
     ----------
     tree : JSON value
     tensors : dict of str to ndarray
+        The arrays that the tree names.
 
     Returns
     -------
     value
-        Arrays are copies.
+        Its arrays are copies.
 
     Raises
     ------
     ValueError
-        If the tree is not one of `Encoder`'s, or names an array that is not there;
-        others of Python's own for trees that were made up.
+        If the tree is not of the form that `Encoder` makes, or if it names an array
+        that is missing. A forged tree can raise almost any other exception.
     """
 
-    def named(name: str) -> np.ndarray:
+    def tensor(name: str) -> np.ndarray:
         if name not in tensors:
             raise ValueError(f"the tensor {name!r} is missing")
         return tensors[name].copy()
@@ -148,13 +154,13 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
         case {"float": "inf" | "-inf" | "nan" as text}:
             return float(text)
         case {"scalar": str(name)}:
-            return named(name)[()]
+            return tensor(name)[()]
         case {"array": str(name)}:
-            return named(name)
+            return tensor(name)
         case {"transposed": str(name)}:
-            return named(name).T
+            return tensor(name).T
         case {"text": str(name)}:
-            codes = named(name)
+            codes = tensor(name)
             if codes.dtype != np.uint32 or codes.max(initial=0) > _LAST_CODE_POINT:
                 raise ValueError(f"the tensor {name!r} holds no text")
             return codes.view(f"U{codes.shape[-1]}")[..., 0]

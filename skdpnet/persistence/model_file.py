@@ -1,7 +1,7 @@
-"""The file of a saved model: safetensors, whose metadata hold the rest as JSON.
+"""Model files: safetensors with the arrays, and all else as JSON in the metadata.
 
-Nothing in such a file names code: JSON gives numbers, text and the few tagged kinds
-that `decode` lists, safetensors gives arrays whose sizes the file itself must cover.
+A file never names code: its JSON holds data only, and safetensors refuses arrays that
+would be larger than the file.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ _VERSION = "1"
 def write(
     path: str | os.PathLike, metadata: dict[str, str], tensors: dict[str, np.ndarray]
 ) -> None:
-    """Write a model file, replacing what was there, all or nothing.
+    """Write a model file, or leave everything as it was.
 
     Parameters
     ----------
     path : str or path
+        An existing file is replaced.
     metadata : dict of str to str
+        Format, version and checksum are added to it.
     tensors : dict of str to ndarray
 
     Raises
     ------
     OSError
-        If the folder does not exist, the path is a folder, or writing fails.
+        If the folder does not exist, if the path is a folder, or if writing fails.
     """
     file = target_file(path)
     metadata = {"format": _FORMAT, "format_version": _VERSION, **metadata}
@@ -49,7 +51,7 @@ def write(
 def read(
     path: str | os.PathLike,
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Read a model file and check that it is whole.
+    """Read a model file and check that it is complete.
 
     Parameters
     ----------
@@ -63,8 +65,9 @@ def read(
     Raises
     ------
     FileNotFoundError, IsADirectoryError
+        If there is no such file, or if it is a folder.
     ModelFileError
-        If the file is damaged, something else, or of a newer format.
+        If the file is damaged, is not a model file, or has another format version.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -77,10 +80,10 @@ def read(
     if not path.is_file():
         # Opening a pipe would wait forever.
         raise ModelFileError(
-            f"{path} is no regular file: name the file that was saved."
+            f"{path} is not a regular file: name the file that was saved."
         )
-    with open(path, "rb") as opened:
-        start = opened.read(9)
+    with open(path, "rb") as stream:
+        start = stream.read(9)
     try:
         file = safe_open(os.fspath(path), framework="numpy")
     except SafetensorError as error:
@@ -125,10 +128,10 @@ def _damaged(path: Path, reason: str) -> ModelFileError:
 
 
 def _checksum(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
-    """Digest all that a file holds but the digest itself."""
-    told = {key: text for key, text in metadata.items() if key != "checksum"}
+    """Digest the contents of a file, without the checksum."""
+    texts = {key: text for key, text in metadata.items() if key != "checksum"}
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps(told, sort_keys=True).encode())
+    digest.update(json.dumps(texts, sort_keys=True).encode())
     for name, array in sorted(tensors.items()):
         digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
         digest.update(np.ascontiguousarray(array).data)

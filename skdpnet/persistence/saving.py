@@ -1,9 +1,9 @@
-"""Fitted estimators to files and back, without pickle.
+"""Saving of fitted estimators to files and loading from them, without pickle.
 
-This module knows no estimator. A class says what it is made of through the protected
+This module depends on no particular estimator. Each class declares what is saved by the
 methods `_get_fitted_state`, `_check_fitted_state` and `_set_fitted_state` of
-`skdpnet.base.map_estimator.MapEstimator`, and is looked up by its name in the package's
-table of estimators, or among those that the caller passes.
+`skdpnet.base.map_estimator.MapEstimator`. `load` looks a class up by its name in the
+package's table of estimators, or among the classes that the caller passes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from skdpnet.utils.devices import resolve_device
 
 __all__ = ["load", "save"]
 
-# Attributes that the data, `set_output`, or the person who fitted the model may add.
-_OPTIONAL = (
+# Attributes that an estimator may have besides `_fitted_attributes`: they depend on the
+# data, on `set_output`, or on the user.
+_OPTIONAL_ATTRIBUTES = (
     *("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
     "notes_",
 )
-# Parameters that describe the machine, not the model.
-_LEFT_OUT = ("device", "memory")
+# Parameters that describe the computer, not the model.
+_UNSAVED_PARAMETERS = ("device", "memory")
 
 
 def save(estimator: Any, path: str | os.PathLike) -> None:
@@ -56,10 +57,12 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     parameters = {
         key: _encode_parameter(encode, key, value)
         for key, value in estimator.get_params(deep=False).items()
-        if key not in _LEFT_OUT
+        if key not in _UNSAVED_PARAMETERS
     }
     state |= {
-        key: getattr(estimator, key) for key in _OPTIONAL if hasattr(estimator, key)
+        key: getattr(estimator, key)
+        for key in _OPTIONAL_ATTRIBUTES
+        if hasattr(estimator, key)
     }
     fitted = {
         key: _encode_attribute(encode, key, value) for key, value in state.items()
@@ -80,44 +83,46 @@ def load(
     device: str = "auto",
     estimators: Sequence[type] = (),
 ) -> Any:
-    """Load an estimator that `save` wrote.
+    """Load an estimator from a file that its `save` wrote.
 
-    It predicts, transforms and finds regions as the saved one did, bit for bit on the
-    same machine. Nothing in the file is run or unpickled, so a file from a stranger
-    can be wrong but not harmful.
+    Its predictions, descriptors and regions are those of the saved estimator, bit for
+    bit on the same machine. Loading runs and unpickles nothing in the file, so that a
+    file from a stranger may be wrong but cannot do harm.
 
     Parameters
     ----------
     path : str or path
     backbone : str, torch.nn.Module or callable, default=None
-        Replaces the name of the saved backbone, for networks that have no name; see
-        `FeatureMaps`. It must give the maps that the model was fitted on.
+        Backbone that replaces the saved name, for networks that cannot be named; see
+        `FeatureMaps`. It must be the network that the model was fitted with.
     memory : str or path, default=None
-        Folder that keeps feature maps; it is not saved with a model.
+        Folder that keeps feature maps. It is not saved with a model.
     device : str, default="auto"
-        Where backbone and parts are computed; it is not saved with a model.
+        Device on which backbone and parts are computed. It is not saved with a model.
     estimators : sequence of classes, default=()
         Estimator classes from outside this package that the file may hold.
 
     Returns
     -------
     estimator
-        A fitted estimator of the class that was saved. ``history_`` has the epochs
-        without their batches. `partial_fit` goes on from the saved parts and
+        A fitted estimator of the class that was saved. Its ``history_`` has the epochs
+        without their batches, and `partial_fit` continues from the saved parts and
         classifier with a new optimiser.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no such file.
+        If there is no such file, or if it is a folder.
+    skdpnet.exceptions.ModelFileError
+        If the file is damaged, is not a model file, holds attributes that contradict
+        one another, names an unknown class, or has another format version. It is a
+        ValueError.
     ValueError
-        If the file is damaged, something else, inconsistent, of an unknown class, or
-        from a newer skdpnet (`skdpnet.exceptions.ModelFileError`); or for a device
-        that this machine does not have.
+        If this computer does not have the device.
 
     See Also
     --------
-    DPNetClassifier.save : Save an estimator.
+    DPNetClassifier.save : Save a fitted estimator.
 
     Examples
     --------
@@ -129,8 +134,8 @@ def load(
     >>> model = skdpnet.DPNetClassifier("precomputed", max_epochs=1).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model.save(Path(folder) / "iris.safetensors")
-    ...     again = skdpnet.load(Path(folder) / "iris.safetensors")
-    >>> bool((again.decision_function(X) == model.decision_function(X)).all())
+    ...     loaded = skdpnet.load(Path(folder) / "iris.safetensors")
+    >>> bool((loaded.decision_function(X) == model.decision_function(X)).all())
     True
     """
     resolve_device(device)
@@ -148,30 +153,30 @@ def load(
     try:
         parameters = _decode_each(metadata["parameters"], tensors)
         state = _decode_each(metadata["fitted"], tensors)
-        replaced: dict[str, Any] = {"memory": memory, "device": device}
+        parameters |= {"memory": memory, "device": device}
         if backbone is not None:
-            replaced["backbone"] = backbone
+            parameters["backbone"] = backbone
         lacking = {*cls._fitted_attributes} - state.keys()
         if lacking:
             raise ValueError(f"{', '.join(sorted(lacking))} is missing")
-        estimator = cls(**{**parameters, **replaced})
+        estimator = cls(**parameters)
         estimator._check_fitted_state(state)
         estimator._set_fitted_state(state)
-        for key in _OPTIONAL:
+        for key in _OPTIONAL_ATTRIBUTES:
             if key in state:
                 setattr(estimator, key, state[key])
     except Exception as error:
-        # A forged file can make Python, NumPy, torch or skorch raise almost anything.
+        # A forged file can raise almost any exception.
         raise ModelFileError(
             f"{os.fspath(path)}, saved by skdpnet {writer!r}, holds no {name} that "
             f"skdpnet {version('skdpnet')} can use: {_reason(error)}. Save the model "
-            "again, or upgrade skdpnet if the file's is newer."
+            "again, or upgrade skdpnet if the file was saved by a newer version."
         ) from error
     return estimator
 
 
 def _find_class(name: str, estimators: Sequence[type]) -> Any:
-    """Look a class up by its name, which is never imported."""
+    """Return the estimator class with a name, or None; nothing is imported by name."""
     if name in skdpnet.ESTIMATORS:
         return getattr(skdpnet, name)
     return next((cls for cls in estimators if cls.__name__ == name), None)
@@ -181,16 +186,16 @@ def _encode_parameter(encode: Encoder, name: str, value: Any) -> Any:
     if name == "backbone" and not isinstance(value, str):
         raise ValueError(
             f"a backbone that is an object ({type(value).__name__}) cannot be saved, "
-            "only its name. Give it one, set_params(backbone='my network'), save, and "
-            "hand the object in again when loading: load(path, backbone=module)."
+            "only a name. Replace it by one, set_params(backbone='my network'), save, "
+            "and pass the object again when loading: load(path, backbone=module)."
         )
     try:
         return encode(value, f"parameters.{name}")
     except UnsavableError as error:
         raise ValueError(
-            f"the parameter {name} cannot be saved: {error}. Set one that holds "
-            f"numbers, text, lists, dicts or arrays, or set_params({name}=None); what "
-            "was fitted stays as it is."
+            f"the parameter {name} cannot be saved: {error}. Set it to numbers, text, "
+            f"lists, dicts or arrays, or set_params({name}=None); fitted attributes "
+            "stay as they are."
         ) from error
 
 
@@ -206,6 +211,7 @@ def _decode_each(text: str, tensors: dict) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
+    """Return what an error says, short enough for a message."""
     text = (
         str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
     )

@@ -1,4 +1,4 @@
-"""Files that are damaged, foreign, forged or newer are refused, and never run."""
+"""Files that are damaged, forged, newer or no model files are refused, and not run."""
 
 from __future__ import annotations
 
@@ -15,40 +15,26 @@ import skdpnet
 from skdpnet import DPNetClassifier, GlobalFeatures
 from skdpnet.exceptions import ModelFileError
 from skdpnet.persistence.model_file import read, write
-from tests.parts.dpnet.made_maps import two_maps
-from tests.persistence.test_saving import SETTINGS, same
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, _ = two_maps(30)
-    return X, y, DPNetClassifier(**SETTINGS, max_epochs=2).fit(X, y)
-
-
-@pytest.fixture
-def saved(fitted, tmp_path):
-    path = tmp_path / "model.safetensors"
-    fitted[2].save(path)
-    return path
+from tests.persistence.models import assert_identical
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
-def test_a_truncated_file_is_told(saved, share):
+def test_a_truncated_file_is_refused(saved, share):
     data = saved.read_bytes()
     saved.write_bytes(data[: int(share * len(data))])
     with pytest.raises(ModelFileError, match="damaged"):
         skdpnet.load(saved)
 
 
-def test_any_flipped_bit_is_told(saved):
+def test_any_flipped_bit_is_refused(saved):
     data = saved.read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")
     random = np.random.default_rng(0)
-    places = [*range(10), *random.integers(header, size=150)]
-    places += [*random.integers(header, len(data), size=50)]
-    for place in places:
+    positions = [*range(10), *random.integers(header, size=150)]
+    positions += [*random.integers(header, len(data), size=50)]
+    for position in positions:
         bad = bytearray(data)
-        bad[place] ^= 1 << int(random.integers(8))
+        bad[position] ^= 1 << int(random.integers(8))
         saved.write_bytes(bad)
         with pytest.raises(ModelFileError, match="model.safetensors"):
             skdpnet.load(saved)
@@ -64,7 +50,7 @@ class Touch:
         return os.mkdir, (str(self.path),)
 
 
-def test_foreign_files_are_told_and_pickles_not_run(tmp_path):
+def test_other_files_are_refused_and_pickles_not_run(tmp_path):
     marker = tmp_path / "marker"
     pickles = [pickle.dumps(Touch(marker), protocol) for protocol in (0, 2, 5)]
     torch.save(Touch(marker), tmp_path / "torch")
@@ -101,7 +87,7 @@ def test_huge_claimed_sizes_are_refused(saved, shape):
 
 
 def forge(path, metadata=None, tensors=None, **fitted):
-    """Change what a file holds and give it the checksum that belongs to that."""
+    """Change the contents of a file, and its checksum accordingly."""
     old, arrays = read(path)
     trees = json.loads(old["fitted"])
     trees.update(fitted)
@@ -128,7 +114,7 @@ def test_classes_outside_the_table_are_refused(saved, name):
 
 
 @pytest.mark.parametrize("version", ["2", "1.5", "", "9" * 9999])
-def test_other_format_versions_are_told(saved, version):
+def test_other_format_versions_are_refused(saved, version):
     forge(saved, {"format_version": version, "skdpnet_version": "9.0"})
     with pytest.raises(
         ModelFileError, match=r"format version .*'9.0'.*Upgrade skdpnet"
@@ -144,7 +130,7 @@ def test_other_format_versions_are_told(saved, version):
         ({"coef_": "drop"}, "coef_ is missing"),
         ({"net_": "drop"}, "net_ is missing"),
         ({"tensors": {"coef_": np.ones((3, 5), "f4")}}, r"coef_ has shape \(3, 5\)"),
-        ({"tensors": {"coef_": np.ones((3, 6), int)}}, "coef_ is no array of real"),
+        ({"tensors": {"coef_": np.ones((3, 6), int)}}, "coef_ is not an array of real"),
         (
             {"tensors": {"parts_": np.ones((6, 17), "f4")}},
             r"parts_ has shape \(6, 17\)",
@@ -154,14 +140,14 @@ def test_other_format_versions_are_told(saved, version):
             {"tensors": {"whitenings_.1.projection": np.ones((9, 18), "f4")}},
             "projection has shape|parts_ has shape|net's parts",
         ),
-        ({"tensors": {"part_maps_": np.array([1, 1, 1, 0, 0, 0])}}, "map by map"),
+        ({"tensors": {"part_maps_": np.array([1, 1, 1, 0, 0, 0])}}, "sorted by map"),
         ({"tensors": {"part_maps_": np.zeros(6, int)}}, "a map without parts"),
         ({"tensors": {"part_classes_": np.full(6, 2**40)}}, "part_classes_ does not"),
         ({"tensors": {"part_classes_": np.zeros((0, 3), int)}}, "does not hold"),
         ({"tensors": {"classes_": np.zeros((2, 3))}}, "classes_ does not hold"),
         ({"tensors": {"classes_": np.arange(2)}}, "does not hold"),
         ({"classes_": ["a", "b", "c"]}, "classes_ does not hold"),
-        ({"map_shapes_": {"tuple": []}}, "map_shapes_ is no tuple"),
+        ({"map_shapes_": {"tuple": []}}, "map_shapes_ is not a tuple"),
         ({"map_shapes_": {"tuple": [{"tuple": [2**60]}] * 2}}, "does not fit a map"),
         ({"grids_": [{"grid": [8, 8, [[2, 2]]]}]}, "a grid for each of 2 maps"),
         ({"grids_": [{"grid": [10**9, 10**9, [[1, 1]]]}] * 2}, "does not fit a map"),
@@ -179,18 +165,19 @@ def test_other_format_versions_are_told(saved, version):
         ({"metadata": {"class": "SoftAssignParts"}}, "scale_, shift_ is missing"),
     ],
 )
-def test_files_that_do_not_fit_together_are_refused(saved, change, message):
+def test_files_that_contradict_themselves_are_refused(saved, change, message):
     forge(saved, **change)
     with pytest.raises(ModelFileError, match=message) as caught:
         skdpnet.load(saved)
     assert str(saved) in str(caught.value)
 
 
-def test_parameters_that_a_file_lacks_have_their_defaults(saved, fitted):
+def test_parameters_missing_in_a_file_have_their_defaults(saved, fitted):
     forge(saved, {"parameters": json.dumps({"backbone": "precomputed"})})
     loaded = skdpnet.load(saved)
     assert loaded.get_params() == DPNetClassifier("precomputed").get_params()
-    same(loaded.transform(fitted[0]), fitted[2].transform(fitted[0]))
+    X, _, model = fitted
+    assert_identical(loaded.transform(X), model.transform(X))
 
 
 def test_another_width_of_global_features_is_refused(tmp_path):

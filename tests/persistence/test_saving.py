@@ -1,4 +1,4 @@
-"""Saved estimators: the same when they are loaded."""
+"""Loaded estimators compute what the saved ones did, and what cannot be is refused."""
 
 from __future__ import annotations
 
@@ -24,13 +24,8 @@ from skdpnet import (
 )
 from skdpnet.exceptions import ModelFileError
 from tests.parts.dpnet.made_maps import part_maps, two_maps
+from tests.persistence.models import SETTINGS, assert_identical
 
-SETTINGS = {
-    "backbone": "precomputed",
-    "n_parts_per_class": 2,
-    "region_scales": (0.25, 0.5),
-    "random_state": 0,
-}
 ESTIMATORS = [
     DPNetClassifier(**SETTINGS, max_epochs=2),
     DPNetTransformer(**SETTINGS, max_epochs=2, beta=None, n_components=5),
@@ -46,61 +41,39 @@ LABELS = {
 }
 
 
-def same(one, other):
-    """Bit for bit: dtypes, shapes and bytes."""
-    assert one.dtype == other.dtype
-    assert one.shape == other.shape
-    assert one.tolist() == other.tolist()
-    if one.dtype.kind != "O":
-        assert one.tobytes() == other.tobytes()
-
-
 def assert_same_model(model, loaded, X):
     assert type(loaded) is type(model)
-    same(loaded.transform(X), model.transform(X))
+    assert_identical(loaded.transform(X), model.transform(X))
     assert loaded.get_feature_names_out().tolist() == (
         model.get_feature_names_out().tolist()
     )
     for method in ("predict", "predict_proba", "decision_function"):
         if hasattr(model, method):
-            same(getattr(loaded, method)(X), getattr(model, method)(X))
+            assert_identical(getattr(loaded, method)(X), getattr(model, method)(X))
     if hasattr(model, "parts_"):
-        for own, expected in zip(
+        for array, expected in zip(
             best_regions(loaded, X), best_regions(model, X), strict=True
         ):
-            same(own, expected)
+            assert_identical(array, expected)
     for name, value in vars(model).items():
         if name.endswith("_") and isinstance(value, np.ndarray):
-            same(getattr(loaded, name), value)
-    for own, expected in zip(
+            assert_identical(getattr(loaded, name), value)
+    for whitening, expected in zip(
         getattr(loaded, "whitenings_", []),
         getattr(model, "whitenings_", []),
         strict=True,
     ):
-        same(own.mean, expected.mean)
-        same(own.projection, expected.projection)
-        assert own.projection.strides == expected.projection.strides
+        assert_identical(whitening.mean, expected.mean)
+        assert_identical(whitening.projection, expected.projection)
+        assert whitening.projection.strides == expected.projection.strides
     for name in ("map_shapes_", "grids_", "n_iter_", "n_features_in_", "device_"):
         assert getattr(loaded, name, None) == getattr(model, name, None)
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, _ = two_maps(30)
-    return X, y, DPNetClassifier(**SETTINGS, max_epochs=2).fit(X, y)
-
-
-@pytest.fixture
-def saved(fitted, tmp_path):
-    path = tmp_path / "model.safetensors"
-    fitted[2].save(path)
-    return path
 
 
 @ALL
 @pytest.mark.parametrize("maps", [1, 2])
 @pytest.mark.parametrize("kind", LABELS)
-def test_what_is_loaded_computes_the_same(estimator, maps, kind, tmp_path):
+def test_a_loaded_estimator_computes_the_same(estimator, maps, kind, tmp_path):
     X, y, _ = part_maps(24) if maps == 1 else two_maps(24)
     model = clone(estimator).fit(X, LABELS[kind][y])
     before = torch.random.get_rng_state()
@@ -114,7 +87,7 @@ def test_what_is_loaded_computes_the_same(estimator, maps, kind, tmp_path):
 
 @pytest.mark.parametrize("shape", [(6,), (4, 6)])
 @ALL
-def test_features_and_regions_and_two_classes(estimator, shape, tmp_path):
+def test_estimators_of_two_classes_on_features_and_regions(estimator, shape, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, *shape))
     y = np.arange(20) % 2 == 0
     model = clone(estimator).fit(X, y)
@@ -137,7 +110,7 @@ def test_feature_names_and_set_output_are_kept(tmp_path):
         loaded.transform(X[[*"cba"]])
 
 
-def test_notes_travel_with_the_model(fitted, tmp_path):
+def test_notes_are_saved_with_the_model(fitted, tmp_path):
     X, y, model = fitted
     noted = pickle.loads(pickle.dumps(model))
     noted.notes_ = {"by": "me", "images": ["a.jpg", "b.jpg"], "split": {"seed": 3}}
@@ -149,13 +122,13 @@ def test_notes_travel_with_the_model(fitted, tmp_path):
         noted.save(tmp_path / "other")
 
 
-def test_unchanged_by_parameters_set_after_fit(fitted, tmp_path):
+def test_parameters_set_after_fit_change_no_prediction(fitted, tmp_path):
     X, _, model = fitted
     changed = pickle.loads(pickle.dumps(model))
     changed.set_params(beta=1.0, n_parts_per_class=9, region_scales=(1.0,))
     changed.save(tmp_path / "model")
     loaded = skdpnet.load(tmp_path / "model")
-    same(loaded.decision_function(X), model.decision_function(X))
+    assert_identical(loaded.decision_function(X), model.decision_function(X))
     assert loaded.get_params() == changed.get_params()
 
 
@@ -181,7 +154,7 @@ def test_parameters_of_every_plain_kind_come_back(fitted, tmp_path):
         assert repr(got[name]) == repr(value), name
 
 
-def test_history_is_kept_by_epoch_and_partial_fit_goes_on(fitted, saved):
+def test_history_is_kept_by_epoch_and_partial_fit_continues(fitted, saved):
     X, y, model = fitted
     loaded = skdpnet.load(saved)
     assert loaded.history_ is loaded.net_.history
@@ -191,20 +164,20 @@ def test_history_is_kept_by_epoch_and_partial_fit_goes_on(fitted, saved):
     loaded.partial_fit(X, y).partial_fit(X[:5], y[:5])
     assert loaded.n_iter_ == 4 == len(loaded.history_)
     assert np.abs(loaded.parts_ - before).max() > 1e-4
-    again = skdpnet.load(saved).partial_fit(X, y).partial_fit(X[:5], y[:5])
-    same(again.parts_, loaded.parts_)
+    repeated = skdpnet.load(saved).partial_fit(X, y).partial_fit(X[:5], y[:5])
+    assert_identical(repeated.parts_, loaded.parts_)
     loaded.save(saved)
     assert_same_model(loaded, skdpnet.load(saved), X)
 
 
-def test_a_model_of_partial_fit_alone(fitted, tmp_path):
+def test_a_model_that_only_partial_fit_trained(fitted, tmp_path):
     X, y, _ = fitted
     model = DPNetClassifier(**SETTINGS).partial_fit(X, y)
     model.save(tmp_path / "model")
     assert_same_model(model, skdpnet.load(tmp_path / "model"), X)
 
 
-def test_embedded_backbone_and_a_fresh_process(tmp_path):
+def test_a_new_process_computes_the_same_with_the_embedded_backbone(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     y = np.array(["cat", "dog"] * 4)
@@ -227,14 +200,13 @@ np.savez("out", a=model.decision_function(X), b=model.transform(X),
     subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True
     )
-    found = best_regions(model, images)
     expected = (
         *(model.decision_function(images), model.transform(images)),
-        *(model.predict(images), *found),
+        *(model.predict(images), *best_regions(model, images)),
     )
     with np.load(tmp_path / "out.npz") as out:
         for name, value in zip("abcdef", expected, strict=True):
-            same(out[name], value)
+            assert_identical(out[name], value)
 
 
 class Colours(nn.Module):
@@ -244,7 +216,7 @@ class Colours(nn.Module):
 
 @pytest.mark.parametrize("backbone", [Colours(), Colours().forward])
 @pytest.mark.parametrize("cls", [DPNetClassifier, GlobalFeatures])
-def test_a_backbone_that_is_an_object_is_handed_in(backbone, cls, tmp_path):
+def test_a_backbone_that_is_an_object_is_passed_when_loading(backbone, cls, tmp_path):
     random = np.random.default_rng(0)
     X = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     settings = (
@@ -258,12 +230,14 @@ def test_a_backbone_that_is_an_object_is_handed_in(backbone, cls, tmp_path):
     assert os.listdir(tmp_path) == []
     expected = model.transform(X)
     model.set_params(backbone="colours").save(tmp_path / "model")
-    same(skdpnet.load(tmp_path / "model", backbone=backbone).transform(X), expected)
+    assert_identical(
+        skdpnet.load(tmp_path / "model", backbone=backbone).transform(X), expected
+    )
     with pytest.raises(ValueError, match="unknown backbone 'colours'"):
         skdpnet.load(tmp_path / "model").transform(X)
 
 
-def test_device_is_of_the_machine(saved, fitted):
+def test_the_device_is_not_saved(saved, fitted):
     assert skdpnet.load(saved).device == "auto"
     loaded = skdpnet.load(saved, device="cpu")
     assert (loaded.device, loaded.device_) == ("cpu", torch.device("cpu"))
@@ -280,16 +254,14 @@ def test_device_is_of_the_machine(saved, fitted):
         ({"region_scales": np.array([1j])}, "region_scales .* complex128"),
     ],
 )
-def test_parameters_without_a_form_in_the_file_are_named(
-    fitted, tmp_path, params, message
-):
+def test_parameters_that_cannot_be_saved_are_named(fitted, tmp_path, params, message):
     model = pickle.loads(pickle.dumps(fitted[2])).set_params(**params)
     with pytest.raises(ValueError, match=message):
         model.save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
 
 
-def test_labels_without_a_form_in_the_file_are_told(fitted, tmp_path):
+def test_labels_that_cannot_be_saved_are_refused(fitted, tmp_path):
     model = pickle.loads(pickle.dumps(fitted[2]))
     model.classes_ = np.array(["2001", "2002", "2003"], "datetime64[Y]")
     with pytest.raises(ValueError, match=r"datetime64\[Y\] are not saved"):
@@ -297,47 +269,49 @@ def test_labels_without_a_form_in_the_file_are_told(fitted, tmp_path):
 
 
 @ALL
-def test_unfitted_and_unknown_estimators_are_told(estimator, fitted, tmp_path):
+def test_unfitted_estimators_and_those_with_a_taken_name_are_refused(
+    estimator, fitted, tmp_path
+):
     with pytest.raises(NotFittedError, match="is not fitted yet"):
         clone(estimator).save(tmp_path / "model")
-    # load would take a namesake for the package's estimator.
-    namesake = type(type(estimator).__name__, (type(estimator),), {})
+    # load would mistake it for the package's estimator of that name.
+    same_name = type(type(estimator).__name__, (type(estimator),), {})
     with pytest.raises(TypeError, match="cannot be saved: load would take it for"):
-        namesake("precomputed").save(tmp_path / "model")
+        same_name("precomputed").save(tmp_path / "model")
 
 
 @ALL
-def test_estimators_from_elsewhere_are_loaded_where_their_class_is_passed(
+def test_estimators_from_outside_are_loaded_if_their_class_is_passed(
     estimator, fitted, tmp_path
 ):
     X, y, _ = fitted
-    own = type("Own", (type(estimator),), {})
-    model = own(**estimator.get_params()).fit(X, y)
+    outside = type("Outside", (type(estimator),), {})
+    model = outside(**estimator.get_params()).fit(X, y)
     model.save(tmp_path / "model")
-    with pytest.raises(ModelFileError, match="unknown class 'Own'.*estimators="):
+    with pytest.raises(ModelFileError, match="unknown class 'Outside'.*estimators="):
         skdpnet.load(tmp_path / "model")
-    loaded = skdpnet.load(tmp_path / "model", estimators=[own])
-    assert type(loaded) is own
-    same(loaded.transform(X), model.transform(X))
+    loaded = skdpnet.load(tmp_path / "model", estimators=[outside])
+    assert type(loaded) is outside
+    assert_identical(loaded.transform(X), model.transform(X))
 
 
-def test_a_fit_that_was_interrupted_is_told(fitted, tmp_path):
+def test_an_estimator_whose_fit_was_interrupted_is_refused(fitted, tmp_path):
     model = pickle.loads(pickle.dumps(fitted[2]))
     del model.coef_
     with pytest.raises(NotFittedError, match="not fitted to the end: it lacks coef_"):
         model.save(tmp_path / "model")
 
 
-def test_saving_replaces_all_at_once(fitted, saved, monkeypatch):
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(fitted, saved, monkeypatch):
     X, y, model = fitted
     before = saved.read_bytes()
     other = DPNetTransformer(**SETTINGS, max_epochs=0).fit(X, y)
 
-    def full(*args):
+    def refuse(*args):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
+        patch.setattr(os, "replace", refuse)
         with pytest.raises(OSError, match="No space left"):
             other.save(saved)
     assert saved.read_bytes() == before
@@ -353,7 +327,7 @@ def _umask():
     return mask
 
 
-def test_paths_that_cannot_be_are_told(fitted, tmp_path):
+def test_unusable_paths_are_refused(fitted, tmp_path):
     model = fitted[2]
     with pytest.raises(IsADirectoryError, match="is a folder"):
         model.save(tmp_path)
@@ -364,5 +338,5 @@ def test_paths_that_cannot_be_are_told(fitted, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file .*model"):
         skdpnet.load(tmp_path / "model")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ModelFileError, match="no regular file"):
+    with pytest.raises(ModelFileError, match="not a regular file"):
         skdpnet.load(tmp_path / "pipe")

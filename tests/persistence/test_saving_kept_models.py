@@ -12,47 +12,47 @@ MODELS = sorted(FOLDER.glob("*.safetensors"))
 
 
 def outputs_of(model, maps: np.ndarray) -> dict[str, np.ndarray]:
-    """What a user may ask of a model, under the names in ``expected.npz``."""
-    found = {
+    """Return what a model computes, under the names in ``expected.npz``."""
+    outputs = {
         "transform": model.transform(maps),
         "feature_names": model.get_feature_names_out().astype(str),
     }
     if not isinstance(model, skdpnet.GlobalFeatures):
         regions = skdpnet.best_regions(model, maps)
-        found |= {"boxes": regions.boxes, "responses": regions.responses}
+        outputs |= {"boxes": regions.boxes, "responses": regions.responses}
     if isinstance(model, skdpnet.DPNetClassifier):
         why = model.explain(maps[:1])
-        found |= {
+        outputs |= {
             "decision_function": model.decision_function(maps),
             "predict_proba": model.predict_proba(maps),
             "predict": model.predict(maps),
             "contributions": why.contributions,
             "heat_map": why.heat_map(),
         }
-    return found
+    return outputs
 
 
-def test_each_estimator_has_two():
+def test_there_are_two_files_for_each_of_four_estimators():
     assert len(MODELS) == 8
 
 
 @pytest.mark.parametrize("file", MODELS, ids=lambda file: file.stem)
-def test_a_kept_model_gives_what_it_gave(file):
+def test_a_kept_model_computes_what_it_computed_before(file):
     name, kind = file.stem.split("_")
     expected = np.load(FOLDER / "expected.npz")
     model = skdpnet.load(file, device="cpu")
     assert type(model).__name__ == name
     assert model.notes_ == {"labels": kind}
-    found = outputs_of(model, expected[f"{kind}/maps"])
+    outputs = outputs_of(model, expected[f"{kind}/maps"])
     prefix = f"{kind}/{name}/"
     assert {key for key in expected if key.startswith(prefix)} == {
-        prefix + key for key in found
+        prefix + key for key in outputs
     }
-    for key, value in found.items():
+    for key, value in outputs.items():
         before = expected[prefix + key]
         assert value.dtype.kind == before.dtype.kind
         if before.dtype.kind == "f":
-            # Other processors may round the last digits otherwise.
+            # Other processors may round the last digits differently.
             np.testing.assert_allclose(value, before, rtol=1e-5, atol=1e-6)
         else:
             np.testing.assert_array_equal(value, before)
