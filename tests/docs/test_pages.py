@@ -1,4 +1,4 @@
-"""Examples of the pages on large work run as they are printed, on a few images."""
+"""The examples of the pages on clusters and ImageNet run as printed, on few images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from skdpnet.datasets import make_part_images
 
 ROOT = Path(__file__).parents[2]
 N_IMAGES = 66  # the page on ImageNet cuts them into 64 shards
-# As the page says for CPUs.
+# The changes that the page on clusters names for CPUs.
 ON_CPUS = {'f"cuda:{dist.get_rank()}"': '"cpu"', "torch.cuda.set_device(device)\n": ""}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Folder of what the examples call /data."""
+    """Make the folder that the examples call /data."""
     root = tmp_path_factory.mktemp("data")
-    made = make_part_images(N_IMAGES, 2, image_size=64, random_state=0)
-    for i, (image, label) in enumerate(zip(made.images, made.target, strict=True)):
+    birds = make_part_images(N_IMAGES, 2, image_size=64, random_state=0)
+    for i, (image, label) in enumerate(zip(birds.images, birds.target, strict=True)):
         for name in ("flowers", "imagenet"):
             path = root / name / "train" / str(label) / f"{i:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,17 +44,17 @@ def run(
     launcher: Sequence[str] = (),
     then: str = "",
 ) -> str:
-    """Run the example of a page that holds the mark, as a script."""
+    """Run the only example of a page that contains the mark, and return its output."""
     text = (ROOT / "docs" / f"{page}.md").read_text()
     (code,) = (
         block
         for block in re.findall("```python\n(.*?)```", text, re.S)
         if mark in block
     )
-    for printed, ours in {"/data/": f"{data}/", **ON_CPUS}.items():
-        code = code.replace(printed, ours)
+    for printed, replacement in {"/data/": f"{data}/", **ON_CPUS}.items():
+        code = code.replace(printed, replacement)
     (data / "example.py").write_text(code + then)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *launcher, "example.py", *arguments],
         cwd=data,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -62,11 +62,11 @@ def run(
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
-def test_a_share_of_the_maps_and_one_fit_by_two_processes(data):
+def test_a_share_of_the_maps_then_one_fit_by_two_processes(data):
     run("clusters", "sys.argv", data, ["0", "2"])
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     run("clusters", "OwnShare", data, launcher=torchrun)
@@ -74,6 +74,6 @@ def test_a_share_of_the_maps_and_one_fit_by_two_processes(data):
     assert np.isfinite(model.parts_).all() and model.n_iter_ == 10
 
 
-def test_shard_by_shard(data):
-    told = run("imagenet", "partial_fit", data, then="print(model.n_iter_, len(y))\n")
-    assert told.split() == [str(1 + 3 * 64), str(N_IMAGES)]
+def test_partial_fit_on_shards(data):
+    output = run("imagenet", "partial_fit", data, then="print(model.n_iter_, len(y))\n")
+    assert output.split() == [str(1 + 3 * 64), str(N_IMAGES)]
