@@ -1,10 +1,10 @@
 """A fitted model's report: one HTML file that opens anywhere, without a network.
 
-The way from a model to the file is ::
+A model becomes the file by ::
 
     contents = gather(...)      contents.py    numbers: no pixels, no HTML
     bitmaps = Bitmaps()         thumbnails.py  pixels of crops and images
-    text = render(...)          page.py        templates/: HTML, CSS, JavaScript
+    html = render(...)          page.py        templates/: HTML, CSS, JavaScript
 """
 
 from skdpnet.reporting.html_report import report

@@ -22,7 +22,7 @@ from skdpnet.reporting.selection import InTurn
 
 __all__ = ["Contents", "Decision", "ExplainedImage", "Row", "gather"]
 
-# Rows of an image's tables; more boxes on one image could not be told apart.
+# Rows of an image's tables; more boxes on an image could not be distinguished.
 _ROWS_FOR, _ROWS_AGAINST = 5, 3
 _ROWS_DIFFERENCE = 3
 

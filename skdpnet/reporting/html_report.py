@@ -41,35 +41,37 @@ def report(
     """Write how good a model is, and why it decides as it does, as one HTML file.
 
     The file holds the accuracy, overall and by class; the confusion matrix; each
-    class with the parts that take part in it and the regions of training images
-    that these respond to most; and test images with their explanations, of wrong
-    ones also why the predicted and not the true class. It holds all its images,
-    loads nothing from anywhere, and can be read without JavaScript and on paper.
+    class with the parts that contribute to it and the regions of training images that
+    these respond to most; and test images with their explanations, including, for
+    wrongly classified images, why the predicted and not the true class. It holds all
+    its images, loads nothing from anywhere, and can be read without JavaScript and on
+    paper.
 
     Parameters
     ----------
     estimator : fitted classifier
         As `skdpnet.explain` takes it, fitted on images.
     X_train : images
-        That the parts' galleries are chosen from; those that the model learned from.
+        Images that the galleries of the parts are chosen from; as a rule those that
+        the model learned from.
     X_test : images
-        That the model has not seen.
+        Images that the model has not seen.
     y_test : array-like of shape (n,)
-        Their true classes.
+        Labels of X_test.
     path : str or path, default="report.html"
-        The file; an existing one is replaced. It appears whole or not at all.
+        The file; an existing file is replaced. It appears as a whole or not at all.
     title : str, default=None
         Heading of the page; None: the estimator's name.
     n_parts : int, default=8
-        How many parts of each class are listed.
+        Number of parts listed for each class.
     n_crops : int, default=6
-        How many regions of each part are shown.
+        Number of regions shown of each part.
     n_wrong : int, default=100
-        How many wrongly classified images are shown at most: the first of each
-        class, then the second of each, and so on, in the order of X_test.
+        Largest number of wrongly classified images shown: the first of each class,
+        then the second of each, and so on, in the order of X_test.
     n_right : int, default=2
-        How many rightly classified images of each class are shown at most: the
-        first ones in X_test.
+        Largest number of rightly classified images shown of each class: the first in
+        X_test.
     verbose : int, default=0
         1 or more: progress bars.
 
@@ -80,22 +82,32 @@ def report(
 
     Raises
     ------
-    NotFittedError
+    sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
-        If the model is not one that `skdpnet.explain` takes, or sees features in
-        place of images; if y_test has another length than X_test, or holds a label
-        that the model does not know; if one of the numbers is out of range.
+        If the model is not one that `skdpnet.explain` takes, or was fitted on
+        features in place of images; if y_test has another length than X_test, or
+        holds a label that the model does not know; if a number is out of range.
     FileNotFoundError, IsADirectoryError
-        If there is no such folder, or the path is a folder: before any work is done.
+        If there is no such folder, or if the path is a folder. This is checked before
+        anything is computed.
     skdpnet.images.ImageError
-        Names the first image that cannot be read.
+        If an image cannot be read; the message names the first such image.
+
+    See Also
+    --------
+    skdpnet.explain : The explanation of one image.
+    skdpnet.display : The same contents as matplotlib figures.
 
     Notes
     -----
-    Both sets of images go through the network once, and not at all where the
-    estimator's `memory` holds their maps. No more is kept of an explanation than
-    the page shows.
+    Both sets of images pass the network once, and not at all if their feature maps are
+    in the cache (the estimator's `memory`). No more is kept of an explanation than the
+    page shows.
+
+    A model whose decision is not linear in the parts' responses has no weights; the
+    page then shows the parts' mean contributions alone. Parts that classes share are
+    listed at the classes that they speak for most, and together in a section.
 
     Examples
     --------

@@ -11,7 +11,8 @@ from skdpnet.reporting.thumbnails import IMAGE_SIDE
 
 __all__ = ["Frame", "View", "lay_out"]
 
-# In units of the view, whose longer side has IMAGE_SIDE.
+# Radius of a badge, gap between badges, and distance of frames around the same box, in
+# units of the view, whose longer side is IMAGE_SIDE.
 BADGE = 11.0
 _GAP = 1.0
 _OUTSET = 4.0
@@ -19,15 +20,16 @@ _OUTSET = 4.0
 
 @dataclass(frozen=True)
 class Frame:
-    """One box of a view.
+    """A box over an image.
 
     Attributes
     ----------
     mark : str
-        What its badge says.
+        The number or letter on its badge.
     x, y, width, height : float
+        In units of the view.
     badge_x, badge_y : float
-        Centre of the badge.
+        Centre of the badge, likewise.
     """
 
     mark: str
@@ -46,10 +48,10 @@ class View:
     Attributes
     ----------
     width, height : float
-        The longer one is always the same, so that badges are legible on an image of
+        The longer side is always the same, so that badges are legible on an image of
         any size.
     scale : float
-        Of the view to the image's own pixels.
+        Units of the view in a pixel of the image.
     """
 
     width: float
@@ -58,7 +60,7 @@ class View:
 
     @classmethod
     def of(cls, size: tuple[int, int]) -> View:
-        """Fit an image of some width and height, in pixels."""
+        """Make the view of an image of some width and height in pixels."""
         scale = IMAGE_SIDE / max(size)
         return cls(size[0] * scale, size[1] * scale, scale)
 
@@ -81,7 +83,7 @@ def lay_out(
     Returns
     -------
     list of Frame
-        In the order given.
+        In the order of `boxes`.
     """
     frames: list[Frame] = []
     taken: list[tuple[float, float]] = []
@@ -89,7 +91,7 @@ def lay_out(
         same = sum(np.allclose(box, other) for other in boxes[:rank])
         left, top, right, bottom = box * view.scale
         outset = _OUTSET * same
-        # Half a line's width inside, or the image's edge would cut the frame.
+        # The image's edge would cut off half the width of a line on it.
         x0, x1 = np.clip([left - outset, right + outset], 1.5, view.width - 1.5)
         y0, y1 = np.clip([top - outset, bottom + outset], 1.5, view.height - 1.5)
         centre = _free_place(view, left + BADGE, top + BADGE, taken)
@@ -103,10 +105,10 @@ def lay_out(
 def _free_place(
     view: View, x: float, y: float, taken: list[tuple[float, float]]
 ) -> tuple[float, float]:
-    """Find the place nearest to the one wanted that no other badge covers."""
+    """Find the place nearest to (x, y) that no other badge covers."""
     step = 2 * BADGE + _GAP
     shifts = step * np.stack(np.meshgrid(*[np.arange(-4, 5)] * 2), -1).reshape(-1, 2)
-    # To the right before down, left and up, where they are as near.
+    # Of equally near places, those to the right come first, then those further down.
     order = np.lexsort((-shifts[:, 1], -shifts[:, 0], (shifts**2).sum(1)))
     limit = np.array([view.width, view.height]) - BADGE
     for shift in shifts[order]:

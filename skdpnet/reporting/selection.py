@@ -1,4 +1,4 @@
-"""Which images a report shows, chosen while they go by."""
+"""The choice of the images that a report shows, while all images pass."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ __all__ = ["InTurn"]
 class InTurn:
     """Keep some of many items: the first of each class, then the second, and so on.
 
-    Of data that come class by class, the first so many would be of few classes. No
-    more items than asked for are held at any time.
+    If data come class by class, the first items would be of few classes. No more items
+    than are kept in the end are held at any time.
 
     Parameters
     ----------
     most : int
-        How many items to keep at most.
+        Largest number of items to keep.
     each : int, default=None
-        How many of each class at most; None: as many as there are.
+        Largest number of items to keep of a class; None: there is no such limit.
     """
 
     def __init__(self, most: int, each: int | None = None):
         self._most, self._each = most, each
         self._seen: Counter[int] = Counter()
-        # The item to give up first, of the latest turn, lies on top.
+        # The item to drop first, the latest of the latest turn, is on top.
         self._heap: list[tuple[int, int, Any]] = []
 
     def place(self, label: int, number: int) -> tuple[int, int] | None:
-        """Give the next item of a class its place, if it is kept as things stand.
+        """Return the place of the next item of a class, if it is to be kept for now.
 
         Parameters
         ----------
         label : int
             Class.
         number : int
-            The item's, larger than those before.
+            Number of the item, larger than those of the items before.
 
         Returns
         -------
         tuple of int, or None
-            To be handed to `keep` with the item; None: it is not wanted.
+            To be passed to `keep` with the item; None: the item is not to be kept.
         """
         turn = self._seen[label]
         self._seen[label] += 1
@@ -54,7 +54,7 @@ class InTurn:
         return key
 
     def keep(self, place: tuple[int, int], item: Any) -> None:
-        """Keep an item, giving up another one where there are too many."""
+        """Keep an item, and drop another if there are too many."""
         entry = (*place, item)
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
@@ -63,9 +63,9 @@ class InTurn:
 
     @property
     def n_seen(self) -> int:
-        """How many items went by."""
+        """Number of items that `place` was called for."""
         return self._seen.total()
 
     def kept(self) -> list[Any]:
-        """Return the items kept, in order of their numbers."""
+        """Return the items that are kept, in the order of their numbers."""
         return [item for *_, item in sorted(self._heap, key=lambda entry: -entry[1])]

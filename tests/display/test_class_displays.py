@@ -59,20 +59,20 @@ def test_a_gallery_shows_the_strongest_regions_of_a_class_s_parts(model):
     weights = final.coef_[final.classes_.tolist().index(RED)]
     order = np.argsort(-weights)[: min(2, (weights > 0).sum())]
     np.testing.assert_allclose(display.weights, weights[order], rtol=1e-5)
-    found = best_regions(parts, X)
+    regions = best_regions(parts, X)
     assert display.axes_.shape == (len(order), 4)
     for row, part in enumerate(order):
-        strongest = np.sort(found.responses[:, part])[::-1][:4]
+        strongest = np.sort(regions.responses[:, part])[::-1][:4]
         for column, axes in enumerate(display.axes_[row]):
             assert axes.get_xlabel() == f"{strongest[column]:.2f}"
             i = display.galleries[row].images[column]
-            left, top, right, bottom = found.boxes[i, part].astype(int)
+            left, top, right, bottom = regions.boxes[i, part].astype(int)
             np.testing.assert_array_equal(
                 axes.images[0].get_array(),
                 np.asarray(X[i])[top:bottom, left:right],
             )
             assert axes.get_aspect() == 1
-        # The class's own images come first.
+        # Images of the class come first.
         assert y[display.galleries[row].images[0]] == RED
 
 
@@ -132,9 +132,9 @@ def test_participation_says_what_the_mean_score_is_made_of(features):
     model, X, y, *_ = features
     X = X[y == "dog"]
     display = ParticipationDisplay.from_estimator(model, "dog", X, n_parts=3).plot()
-    told = display.figure_.get_suptitle().replace("−", "-").split("score ")[1]
+    title = display.figure_.get_suptitle().replace("−", "-").split("score ")[1]
     score, shown, left, bias = (
-        float(word.rstrip(":,")) for word in told.split() if word[0] in "+-"
+        float(word.rstrip(":,")) for word in title.split() if word[0] in "+-"
     )
     assert score == pytest.approx(model.decision_function(X)[:, 2].mean(), abs=0.01)
     assert score == pytest.approx(shown + left + bias, abs=0.03)
@@ -154,7 +154,7 @@ def test_the_matrix_holds_every_weight_with_its_names(features):
         )
         assert name.startswith(f"{display.owners[column]}_part")
     assert sorted(display.part_names) == sorted(names)
-    # Parts of one class lie side by side, in the order of the rows.
+    # The parts of a class are adjacent, in the order of the rows.
     assert list(dict.fromkeys(display.owners)) == display.class_names
     owners = np.array(display.owners)
     assert (owners[1:] != owners[:-1]).sum() == N_CLASSES - 1
@@ -181,9 +181,9 @@ def test_searches_are_drawn_and_what_is_not_linear_is_refused(features):
     parts = quick(DPNetTransformer, max_epochs=1)
     steps = make_pipeline(parts, LogisticRegression())
     search = GridSearchCV(steps, {"logisticregression__C": [0.1, 1]}, cv=2).fit(X, y)
-    found = search.best_estimator_
+    best = search.best_estimator_
     display = ClassPartMatrixDisplay.from_estimator(search)
-    np.testing.assert_allclose(np.sort(display.weights), np.sort(found[1].coef_))
+    np.testing.assert_allclose(np.sort(display.weights), np.sort(best[1].coef_))
     near = make_pipeline(parts, KNeighborsClassifier()).fit(X, y)
     with pytest.raises(ValueError, match="no sum of one contribution a part"):
         ClassPartMatrixDisplay.from_estimator(near)

@@ -81,13 +81,13 @@ def parts_of(model):
 
 
 def frames(axes) -> list[tuple]:
-    """The (left, top, right, bottom) of the empty rectangles, without doubles."""
-    found = {}
+    """The (left, top, right, bottom) of the empty rectangles, each once."""
+    corners = {}
     for patch in axes.patches:
         if isinstance(patch, Rectangle) and not patch.get_fill():
             (left, top), right = patch.get_xy(), patch.get_x() + patch.get_width()
-            found[left, top, right, patch.get_y() + patch.get_height()] = None
-    return list(found)
+            corners[left, top, right, patch.get_y() + patch.get_height()] = None
+    return list(corners)
 
 
 def hottest(axes) -> tuple[float, float]:
@@ -172,8 +172,8 @@ def test_what_the_network_did_not_see_is_hatched(one_model):
     hatched = [p for p in ax.patches if p.get_hatch()]
     strips = sorted((*p.get_xy(), p.get_width(), p.get_height()) for p in hatched)
     np.testing.assert_allclose(strips, [(0, 0, 36, 128), (164, 0, 36, 128)])
-    told = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert told[-1] == "not seen by the network"
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend[-1] == "not seen by the network"
     whole = image.crop((36, 0, 164, 128))
     ax = HeatMapDisplay.from_estimator(one_model, whole).plot().ax_
     assert not any(p.get_hatch() for p in ax.patches)
@@ -245,8 +245,8 @@ def test_an_explanation_adds_up(model):
         np.testing.assert_allclose(np.unique(drawn, axis=0), np.unique(boxes, axis=0))
         labels = display.axes_[2].get_yticklabels()
         assert [label.get_text() for label in labels][-1] == "bias"
-        told = display.figure_.get_suptitle().replace("\n", " ")
-        assert f"{scores[i].max():.2f}" in told
+        title = display.figure_.get_suptitle().replace("\n", " ")
+        assert f"{scores[i].max():.2f}" in title
 
 
 def test_best_regions_are_those_of_the_strongest_parts(model):
@@ -345,11 +345,11 @@ def test_other_parts_are_summed_by_presence_and_side(model, photographs):
     named = {name for name in sums if name.split()[0].isdigit()}
     listed = len(display.parts)
     assert sum(int(name.split()[0]) for name in named) == (added != 0).sum() - listed
-    for told, some in {
+    for description, group in {
         "absent, for it": (b < 0) & (added > 0),
         "present, against it": (b > 0) & (added < 0),
         "absent, against it": (b < 0) & (added < 0),
     }.items():
-        if some.any():
-            found = sums[f"{some.sum()} {told}"]
-            assert found == pytest.approx(added[some].sum(), abs=rounding)
+        if group.any():
+            total = sums[f"{group.sum()} {description}"]
+            assert total == pytest.approx(added[group].sum(), abs=rounding)

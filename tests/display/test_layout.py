@@ -1,4 +1,4 @@
-"""Displays as figures: text that is whole and apart, and a place among others."""
+"""The layout of figures: text that is whole and does not overlap, and subplots."""
 
 from __future__ import annotations
 
@@ -68,22 +68,22 @@ def texts_of_axis(axis, *view) -> list[Text]:
     """The label and the ticks' texts that are in view: others are made, not drawn."""
     ticks = (*axis.get_major_ticks(), *axis.get_minor_ticks())
     seen = [tick for tick in ticks if min(view) <= tick.get_loc() <= max(view)]
-    found = [axis.label, *(label for t in seen for label in (t.label1, t.label2))]
-    return [text for text in found if text.get_visible() and text.get_text()]
+    texts = [axis.label, *(label for t in seen for label in (t.label1, t.label2))]
+    return [text for text in texts if text.get_visible() and text.get_text()]
 
 
 def drawn_texts(figure) -> list[Text]:
     """All text of a figure that can be seen."""
     pages = figure.findobj(FigureBase)
-    found = [text for page in pages for text in page.texts]
+    texts = [text for page in pages for text in page.texts]
     for axes in figure.axes:
-        found += [axes.title, *axes.texts]
+        texts += [axes.title, *axes.texts]
         if axes.get_legend():
-            found += axes.get_legend().get_texts()
+            texts += axes.get_legend().get_texts()
         if axes.axison:
-            found += texts_of_axis(axes.xaxis, *axes.get_xlim())
-            found += texts_of_axis(axes.yaxis, *axes.get_ylim())
-    return [text for text in found if text.get_text()]
+            texts += texts_of_axis(axes.xaxis, *axes.get_xlim())
+            texts += texts_of_axis(axes.yaxis, *axes.get_ylim())
+    return [text for text in texts if text.get_text()]
 
 
 def cut(figure) -> list[str]:
@@ -138,12 +138,12 @@ def test_panels_take_the_place_of_given_axes(model, name):
     assert display.figure_ is figure
     assert plt.get_fignums() == [figure.number]
     figure.canvas.draw()
-    own = np.ravel([display.ax_ if hasattr(display, "ax_") else display.axes_])
-    for axes in own:
+    panels = np.ravel([display.ax_ if hasattr(display, "ax_") else display.axes_])
+    for axes in panels:
         assert place_of(axes, figure).x0 > place_of(left, figure).x1
     assert left.get_lines()
     assert not cut(figure)
-    # Drawing again, on its own, leaves the first drawing alone.
+    # Drawing again, in a new figure, does not change the first drawing.
     assert display.plot().figure_ is not figure
 
 
@@ -166,7 +166,7 @@ def test_a_matrix_names_what_can_be_read(size):
     n_classes, n_parts = size
     names = [f"class_{c:03}_{'of_the_meadows' * 2}" for c in range(n_classes)]
     owners = np.repeat(names, n_parts // n_classes)
-    parts = [f"{own}_part{p}" for p, own in enumerate(owners)]
+    parts = [f"{name}_part{p}" for p, name in enumerate(owners)]
     weights = np.random.default_rng(0).normal(size=size)
     shown = ClassPartMatrixDisplay(weights, names, parts, owners.tolist()).plot()
     shown.figure_.canvas.draw()
@@ -176,7 +176,7 @@ def test_a_matrix_names_what_can_be_read(size):
         boxes = [label.get_window_extent() for label in labels]
         for a, b in zip(boxes, boxes[1:], strict=False):
             assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
-    # Each name stands at its own row.
+    # Each name stands at its row.
     for label in shown.ax_.get_yticklabels():
         name = names[int(label.get_position()[1])]
         assert label.get_text()[:9] == name[:9]
@@ -198,7 +198,7 @@ def test_boxes_in_one_place_share_a_frame():
     (start, on_off), (other_start, other_on_off) = (
         p._unscaled_dash_pattern for p in (first, third)
     )
-    # The dashes of one fill the gaps of the other.
+    # The dashes of the first fill the gaps of the third.
     assert on_off[0] == on_off[1] == other_on_off[0] == other_on_off[1]
     assert abs(start - other_start) == on_off[0]
 

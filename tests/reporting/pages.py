@@ -168,9 +168,7 @@ def report_of_odd_names(folder):
     X_test, z = coloured(30, seed=1)
     names = np.array(NAMES)
     truth = names[z]
-    truth[[2, 5, 11]] = names[
-        [5, 4, 4]
-    ]  # some are wrong in any case
+    truth[[2, 5, 11]] = names[[5, 4, 4]]  # some are wrong in any case
     return Report(folder, small(), X, names[y], X_test, truth, n_parts=2, n_crops=3)
 
 

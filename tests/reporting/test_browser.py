@@ -49,8 +49,8 @@ def start(tmp_path_factory):
         return started[-1]
 
     yield begin
-    for one in started:
-        one.quit()
+    for browser in started:
+        browser.quit()
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +83,12 @@ def click(node):
 
 
 def visible(browser, selector):
-    found = browser.find_elements(By.CSS_SELECTOR, selector)
-    return [node for node in found if node.is_displayed()]
+    nodes = browser.find_elements(By.CSS_SELECTOR, selector)
+    return [node for node in nodes if node.is_displayed()]
 
 
 def in_view(browser, selector):
-    """Tell whether an element's top is on the screen, below the header."""
+    """Return whether an element's top is on the screen, below the header."""
     return browser.execute_async_script(
         "const [selector, done] = arguments; requestAnimationFrame(() =>"
         "requestAnimationFrame(() => { const node = document.querySelector(selector);"
@@ -141,7 +141,7 @@ def test_a_blocked_script_would_not_run(page):
     assert "Content Security Policy" in refused["message"]
 
 
-def test_one_can_go_from_image_to_part_to_class_and_back(page):
+def test_links_lead_from_image_to_part_to_class_and_back(page):
     link = find(page, ".image.wrong .contributions a.part")
     part = link.get_attribute("hash")
     click(link)
@@ -165,7 +165,7 @@ def test_one_can_go_from_image_to_part_to_class_and_back(page):
     assert in_view(page, badge.get_dom_attribute("href"))
 
 
-def test_searching_shows_the_classes_sought_alone(page):
+def test_the_search_shows_the_matching_classes_alone(page):
     box = find(page, "#sought")
     box.send_keys("PLAIN")
     assert find(page, "#found").text == "1 of 6: plain"
@@ -226,14 +226,14 @@ def test_two_classes_are_compared(page, written):
         for cell, c in zip(
             row.find_elements(By.CSS_SELECTOR, "td"), (a, b), strict=True
         ):
-            told = explain_class(
+            why = explain_class(
                 written.model,
                 written.labels[c],
                 written.X_test[written.y_test == written.labels[c]],
             )
             shown, weight = cell.text.replace("\N{MINUS SIGN}", "-").split("\nweight ")
-            assert float(shown) == pytest.approx(told.contributions[part], abs=0.006)
-            assert float(weight) == pytest.approx(told.weights[part], abs=0.006)
+            assert float(shown) == pytest.approx(why.contributions[part], abs=0.006)
+            assert float(weight) == pytest.approx(why.weights[part], abs=0.006)
     button = find(page, "#confusions button.compare")
     click(button)
     assert in_view(page, "#compare")
@@ -313,7 +313,7 @@ def test_nothing_is_wider_than_the_screen(page, width):
     assert width - 20 < shown <= width
 
 
-def test_the_page_tells_all_without_scripts(start, written):
+def test_the_page_shows_everything_without_scripts(start, written):
     browser = start(**NO_SCRIPTS)
     browser.get(written.path.as_uri())
     assert [node.text for node in visible(browser, "nav a")] == [
@@ -360,7 +360,7 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_in_print_all_is_there_but_the_controls(page):
+def test_in_print_everything_is_there_but_the_controls(page):
     find(page, "#sought").send_keys("plain")
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
@@ -372,21 +372,21 @@ def test_in_print_all_is_there_but_the_controls(page):
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_the_matrix_of_many_classes_tells_its_cells(chromium, tmp_path):
-    own = many_classes(tmp_path)
-    chromium.get(own.path.as_uri())
+def test_the_matrix_of_many_classes_says_what_its_cells_count(chromium, tmp_path):
+    written = many_classes(tmp_path)
+    chromium.get(written.path.as_uri())
     matrix = find(chromium, "#matrix")
-    matrix.send_keys(Keys.ARROW_DOWN)  # the first key shows where one is
-    counts = confusion_matrix(own.y_test, own.predicted, labels=own.labels)
+    matrix.send_keys(Keys.ARROW_DOWN)  # the first key only shows the cursor
+    counts = confusion_matrix(written.y_test, written.predicted, labels=written.labels)
     for steps, key in ((2, Keys.ARROW_DOWN), (3, Keys.ARROW_RIGHT)):
         matrix.send_keys(key * steps)
     total = counts[2].sum()
-    told = find(chromium, "#cell").text
-    expected = f"{counts[2, 3]} of {total} images of {own.labels[2]} taken for "
-    assert told.removesuffix("compare").strip() == expected + own.labels[3]
+    text = find(chromium, "#cell").text
+    expected = f"{counts[2, 3]} of {total} images of {written.labels[2]} taken for "
+    assert text.removesuffix("compare").strip() == expected + written.labels[3]
     matrix.send_keys(Keys.ARROW_LEFT)
-    told = find(chromium, "#cell").text
-    assert told == f"{counts[2, 2]} of {total} images of {own.labels[2]} recognised"
+    text = find(chromium, "#cell").text
+    assert text == f"{counts[2, 2]} of {total} images of {written.labels[2]} recognised"
     matrix.send_keys(Keys.ENTER)
     assert chromium.switch_to.active_element.get_attribute("hash") == "#class-2"
     assert chromium.get_log("browser") == []

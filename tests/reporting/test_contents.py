@@ -1,4 +1,4 @@
-"""What a report shows of images, parts and classes is what `explain` tells."""
+"""What a report says of images, parts and classes is what `explain` computes."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def check_decision(decision, why, view_scale):
         assert frames[mark]["href"] == f"#part-{part}"
         rect = list(frames[mark].all("rect"))[1]
         x, y, width, height = (float(rect[k]) for k in ("x", "y", "width", "height"))
-        found = np.array([x, y, x + width, y + height])
-        # Frames of the same box surround one another, the first one the box itself.
+        drawn = np.array([x, y, x + width, y + height])
+        # Frames of the same box surround each other; the first is the box itself.
         box = why.boxes[part] * view_scale
-        np.testing.assert_allclose(found, box, atol=2 if mark == "1" else 20)
-        assert (np.maximum(found[:2] - box[:2], box[2:] - found[2:]) <= 2).all()
+        np.testing.assert_allclose(drawn, box, atol=2 if mark == "1" else 20)
+        assert (np.maximum(drawn[:2] - box[:2], box[2:] - drawn[2:]) <= 2).all()
     return parts, marked
 
 
@@ -67,15 +67,15 @@ def test_images_are_explained_as_by_explain(written):
         truth = written.y_test[i]
         assert len(decisions) == 1 + (truth != why.predicted)
         if truth != why.predicted:
-            told = why.difference(truth)
-            _, marked = check_decision(decisions[1], told, scale)
+            lead = why.difference(truth)
+            _, marked = check_decision(decisions[1], lead, scale)
             lettered = [part for mark, part in marked.items() if not mark.isdigit()]
             other = explain(written.model, written.X_test[i], truth)
             expected = other.difference(why.predicted).top_parts(3)
             assert lettered == expected.tolist()
         scores = card.only("p", "scores")
-        told = [float(data["value"]) for data in scores.all("data")]
-        assert told[:3] == pytest.approx(sorted(why.scores)[:-4:-1], rel=1e-5)
+        values = [float(data["value"]) for data in scores.all("data")]
+        assert values[:3] == pytest.approx(sorted(why.scores)[:-4:-1], rel=1e-5)
         links = [a["href"] for a in scores.all("a")]
         assert f"#class-{written.labels.index(truth)}" in links
         drawn = written.bitmap(
@@ -100,12 +100,12 @@ def test_heat_maps_lie_where_explain_says(written):
     card = next(written.page.all("article", "wrong"))
     i = int(card["id"].removeprefix("image-"))
     why = explain(written.model, written.X_test[i], apply_exif=True)
-    for decision, told in zip(
+    for decision, explanation in zip(
         card.all("div", "decision"),
         (why, why.difference(written.y_test[i])),
         strict=True,
     ):
-        heat = told.heat_map()
+        heat = explanation.heat_map()
         images = {"mask" in image.attributes: image for image in decision.all("image")}
         for striped, sign in ((False, 1), (True, -1)):
             part = np.clip(sign * heat, 0, None)
@@ -125,26 +125,26 @@ def test_heat_maps_lie_where_explain_says(written):
 def test_participation_is_that_of_explain_class(written):
     weights = written.model.coef_
     for c, label in enumerate(written.labels):
-        told = explain_class(
+        why = explain_class(
             written.model, label, written.X_test[written.y_test == label]
         )
         section = written.element(f"class-{c}")
         first, *others = section.all("ul", "parts")
         rows = list(first.all("li", "participation"))
         expected = [
-            p for p in told.order if told.weights[p] > 0 and told.contributions[p] > 0
+            p for p in why.order if why.weights[p] > 0 and why.contributions[p] > 0
         ]
         assert [part_of(row) for row in rows] == expected[:2]
         for row in [*rows, *(row for other in others for row in other.all("li"))]:
             p = part_of(row)
             contribution, weight, *_ = (float(d["value"]) for d in row.all("data"))
-            assert contribution == pytest.approx(told.contributions[p], rel=1e-4)
+            assert contribution == pytest.approx(why.contributions[p], rel=1e-4)
             assert weight == pytest.approx(weights[c, p], rel=1e-5)
         *_, summed = (p for p in section.all("p", "note") if "mean score" in p.text)
         values = [float(data["value"]) for data in summed.all("data")]
-        assert values[2] == pytest.approx(told.score, rel=1e-4)
+        assert values[2] == pytest.approx(why.score, rel=1e-4)
         assert sum(row.value for row in rows) + values[0] + values[1] == pytest.approx(
-            told.score, abs=1e-4
+            why.score, abs=1e-4
         )
 
 

@@ -36,10 +36,14 @@ def model():
 def test_labels_may_be_of_any_kind(labels, tmp_path):
     X, y = coloured(12, 2)
     labels = np.asarray(labels)
-    own = Report(tmp_path, small(), X, labels[y], X[:7], labels[1 - y[:7]])
-    heads = [next(s.all("h3")).text for s in own.page.all("section", "class-section")]
+    written = Report(tmp_path, small(), X, labels[y], X[:7], labels[1 - y[:7]])
+    heads = [
+        next(s.all("h3")).text for s in written.page.all("section", "class-section")
+    ]
     assert heads == [str(label).strip() or "(empty name)" for label in labels]
-    assert own.element("accuracy")["value"] == str((own.predicted == own.y_test).mean())
+    assert written.element("accuracy")["value"] == str(
+        (written.predicted == written.y_test).mean()
+    )
 
 
 def test_a_pipeline_of_two_classes_in_which_one_is_not_tested(tmp_path):
@@ -47,10 +51,12 @@ def test_a_pipeline_of_two_classes_in_which_one_is_not_tested(tmp_path):
     settings = small().get_params()
     parts = DPNetTransformer(**settings)
     pipe = make_pipeline(parts, StandardScaler(), LinearSVC(random_state=0))
-    own = Report(tmp_path, pipe, X, y, X[y == 1], y[y == 1], title="<i>Two</i>")
-    assert own.page.only("title").text == own.page.only("h1").text == "<i>Two</i>"
-    assert "DPNetTransformer on Colours" in own.page.only("p", "model").text
-    section = own.element("class-0")
+    written = Report(tmp_path, pipe, X, y, X[y == 1], y[y == 1], title="<i>Two</i>")
+    assert (
+        written.page.only("title").text == written.page.only("h1").text == "<i>Two</i>"
+    )
+    assert "DPNetTransformer on Colours" in written.page.only("p", "model").text
+    section = written.element("class-0")
     assert "No test image is of this class" in section.text
     weights = [
         float(list(row.all("data"))[1]["value"])
@@ -67,21 +73,22 @@ def test_turned_files_are_shown_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     paths = []
-    for i, one in enumerate(X):
+    for i, image in enumerate(X):
         paths.append(folder / f"{i} & <i>.png")
-        stored = Image.fromarray(one).transpose(Image.Transpose.ROTATE_90)
+        stored = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
         stored.save(paths[-1], exif=exif)
-    own = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
-    assert str(folder) not in own.html
-    for card in own.page.all("article"):
+    written = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
+    assert str(folder) not in written.html
+    for card in written.page.all("article"):
         i = int(card["id"].removeprefix("image-"))
         assert card.only("bdi", "file").text == f"{i} & <i>.png"
-        drawn = own.bitmap(card.only("span", "pixels"))
+        drawn = written.bitmap(card.only("span", "pixels"))
         assert np.median(np.abs(drawn.astype(int) - X[i])) < 6
     frames = [
-        next(reversed([*card.all("a", "frame")])) for card in own.page.all("article")
+        next(reversed([*card.all("a", "frame")]))
+        for card in written.page.all("article")
     ]
-    for frame, card in zip(frames, own.page.all("article"), strict=True):
+    for frame, card in zip(frames, written.page.all("article"), strict=True):
         i = int(card["id"].removeprefix("image-"))
         rect = list(frame.all("rect"))[1]
         x, top, width, height = (
@@ -102,7 +109,9 @@ def test_few_images_are_shown_of_many_and_the_page_says_so(model, tmp_path):
     page = Tree(path.read_text("utf-8")).root
     shown = [int(a["id"].removeprefix("image-")) for a in page.all("article", "wrong")]
     by_class = [np.flatnonzero((predicted != y) & (y == c)).tolist() for c in range(4)]
-    turns = [own[turn] for turn in range(5) for own in by_class if turn < len(own)]
+    turns = [
+        images[turn] for turn in range(5) for images in by_class if turn < len(images)
+    ]
     assert sorted(shown) == sorted(turns[:5])
     assert f"5 of the {n_wrong} wrong ones" in page.only(id="images").text
     assert "of each class the first right one." in " ".join(
@@ -113,15 +122,15 @@ def test_few_images_are_shown_of_many_and_the_page_says_so(model, tmp_path):
 
 
 def test_many_classes_have_a_matrix_of_one_pixel_a_cell(tmp_path):
-    own = many_classes(tmp_path)
-    assert not list(own.page.all("table", "matrix"))
-    image = pixels(own.page.only("img")["src"])
-    numbers = {label: c for c, label in enumerate(own.labels)}
+    written = many_classes(tmp_path)
+    assert not list(written.page.all("table", "matrix"))
+    image = pixels(written.page.only("img")["src"])
+    numbers = {label: c for c, label in enumerate(written.labels)}
     expected = np.zeros((30, 30), bool)
-    for true, predicted in zip(own.y_test, own.predicted, strict=True):
+    for true, predicted in zip(written.y_test, written.predicted, strict=True):
         expected[numbers[true], numbers[predicted]] = True
     np.testing.assert_array_equal(image[..., 3] > 0, expected)
-    rows = own.page.only(id="confusions").only("tbody").all("tr")
+    rows = written.page.only(id="confusions").only("tbody").all("tr")
     assert len(list(rows)) == 30
 
 
@@ -140,7 +149,7 @@ def test_each_image_goes_through_the_network_once(tmp_path):
     assert sum(seen) == 12 + 5
 
 
-def test_progress_is_told_when_asked_for(model, tmp_path, capsys):
+def test_progress_is_shown_on_request(model, tmp_path, capsys):
     X, y = coloured(8, 4)
     report(model, X, X, y, tmp_path / "r.html")
     assert capsys.readouterr() == ("", "")
@@ -170,7 +179,7 @@ def test_the_page_appears_whole_or_not_at_all(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_bad_requests_are_told_before_any_work(model, tmp_path, monkeypatch):
+def test_bad_arguments_are_refused_before_any_work(model, tmp_path, monkeypatch):
     X, y = coloured(8, 4)
     path = tmp_path / "r.html"
 
@@ -204,9 +213,9 @@ def test_bad_requests_are_told_before_any_work(model, tmp_path, monkeypatch):
             report(model, *sets, y, path)
         assert caught.value.__notes__ == [f"This is about {name}."]
     maps, labels, _ = part_maps(20)
-    given = quick(skdpnet.DPNetClassifier, max_epochs=0).fit(maps, labels)
+    model_of_maps = quick(skdpnet.DPNetClassifier, max_epochs=0).fit(maps, labels)
     with pytest.raises(ValueError, match="report shows images.*precomputed"):
-        report(given, maps, maps, labels, path)
+        report(model_of_maps, maps, maps, labels, path)
     assert not path.exists()
 
 
