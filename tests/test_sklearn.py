@@ -5,21 +5,10 @@ from __future__ import annotations
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdpnet import (
-    VLAD,
-    DPNetClassifier,
-    DPNetTransformer,
-    GlobalFeatures,
-    SoftAssignParts,
-)
+from skdpnet import DPNetClassifier, DPNetTransformer
+from tests.estimators import ARGUMENTS, all_estimators
 
-ESTIMATORS = [
-    GlobalFeatures(backbone="precomputed"),
-    VLAD(backbone="precomputed", n_words=4),
-    SoftAssignParts(backbone="precomputed", n_parts_per_class=2),
-    DPNetTransformer(backbone="precomputed", n_parts_per_class=2, max_epochs=5),
-    DPNetClassifier(backbone="precomputed", n_parts_per_class=2, max_epochs=5),
-]
+ESTIMATORS = all_estimators()
 
 
 def _expected_failures(estimator) -> dict[str, str]:
@@ -41,3 +30,7 @@ def test_scikit_learn_check(estimator, check):
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_at_most_one_check_is_expected_to_fail(estimator):
     assert len(_expected_failures(estimator)) <= 1
+
+
+def test_the_table_of_arguments_names_estimators():
+    assert ARGUMENTS.keys() <= {type(estimator).__name__ for estimator in ESTIMATORS}

@@ -1,0 +1,24 @@
+"""Every estimator that can be saved, small, for the checks that all must pass.
+
+A new estimator is found in the package's table; it needs a line here only if its defaults
+are too large for small data.
+"""
+
+from __future__ import annotations
+
+import skdpnet
+
+ARGUMENTS: dict[str, dict] = {
+    "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
+    "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
+    "SoftAssignParts": {"n_parts_per_class": 2},
+    "VLAD": {"n_words": 4},
+}
+
+
+def all_estimators(**params) -> list:
+    """One unfitted estimator of each class, for precomputed maps."""
+    return [
+        getattr(skdpnet, name)("precomputed", **{**ARGUMENTS.get(name, {}), **params})
+        for name in skdpnet.ESTIMATORS
+    ]
