@@ -1,7 +1,7 @@
 """Every estimator that can be saved, small, for the checks that all must pass.
 
-A new estimator is found in the package's table; it needs a line here only if its defaults
-are too large for small data.
+A new estimator is found in the table of the package; it needs a line here only if its
+defaults are too large for small data.
 """
 
 from __future__ import annotations
