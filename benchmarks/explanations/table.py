@@ -28,14 +28,14 @@ _COLUMNS: dict[str, tuple[str, float, int]] = {
 }
 _NOTE = (
     "Mean ± standard deviation over the seeds; in brackets the mean of the same "
-    "measure by chance: a guess, random regions, pixels or parts in random order, "
-    "random parts. ↑: more is better; ↓: less is. Deletion and insertion: area under "
-    "the mean score of the predicted class, of which 0 % is the blurred image's and "
-    "100 % the image's; class kept: under the share of images that get the class "
-    "predicted for the whole image. Response drop: share of the top part's response "
-    "that is lost when its region is blurred. Parts that keep, and flip, a decision: "
-    "medians over the test images. Cosines: of pairs of different parts, without "
-    "sign."
+    "measure by chance: of a guess, of random regions, of pixels or parts in random "
+    "order, or of random parts. ↑: more is better; ↓: less is. Deletion and insertion: "
+    "area under the mean score of the predicted class, rescaled to 0 % for the blurred "
+    "images and 100 % for the whole images; class kept: area under the share of images "
+    "whose prediction is that of the whole image. Response drop: share of the top "
+    "part's response that is lost when its region is blurred. Parts that keep, and "
+    "flip, a decision: medians over the test images. Cosines: absolute values, of "
+    "pairs of different parts."
 )
 
 

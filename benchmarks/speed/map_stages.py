@@ -205,7 +205,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
     labels = np.tile(inputs.labels, _STEPS)
     dataset = MapDataset(
         [type(inputs.whitened)(*repeated)], labels, np.ones(len(labels), np.float32)
-    ).settle(device)
+    ).move_to_gpu(device)
     model, objective = _model(size, inputs, key["beta"], device)
     model.learning_dtype = learning_dtype("auto", device)
     net = build_net(

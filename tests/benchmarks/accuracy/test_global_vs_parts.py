@@ -29,7 +29,7 @@ SIZE = 64
 def birds(tmp_path_factory) -> dict[str, tuple[list[str], np.ndarray]]:
     """Generated images as class folders, and what is in them."""
     root = tmp_path_factory.mktemp("run") / "birds"
-    found = {}
+    parts = {}
     for seed, (part, n) in enumerate((("train", 18), ("test", 20))):
         # Hard enough for accuracies below 100 %, where errors could hide.
         data = make_part_images(n, 2, image_size=96, difficulty=0.6, random_state=seed)
@@ -40,8 +40,8 @@ def birds(tmp_path_factory) -> dict[str, tuple[list[str], np.ndarray]]:
             Image.fromarray(image).save(path)
             paths.append(str(path))
         order = np.argsort(paths)
-        found[part] = ([paths[i] for i in order], data.target[order])
-    return found
+        parts[part] = ([paths[i] for i in order], data.target[order])
+    return parts
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +98,16 @@ def test_the_results_of_each_method(run):
     for name, method in methods.items():
         last = name == "global descriptor + SVM"
         assert method["maps"] == ("last" if last else "parts")
-        assert [one["seed"] for one in method["runs"]] == list(SEEDS)
-        a, b = (one["accuracy"] for one in method["runs"])
+        assert [measured["seed"] for measured in method["runs"]] == list(SEEDS)
+        a, b = (measured["accuracy"] for measured in method["runs"])
         assert method["accuracy_mean"] == pytest.approx((a + b) / 2)
         assert method["accuracy_std"] == pytest.approx(abs(a - b) / np.sqrt(2))
-        for one in method["runs"]:
-            assert one["fit_seconds"] > 0
+        for measured in method["runs"]:
+            assert measured["fit_seconds"] > 0
             if name == "DP-Net, end to end":
-                assert "C" not in one
+                assert "C" not in measured
             else:
-                assert one["C"] in run[2]["svm"]["C_grid"]
+                assert measured["C"] in run[2]["svm"]["C_grid"]
     defaults = DPNetClassifier().get_params()
     settings = methods["DP-Net, end to end"]["settings"]
     assert settings["n_parts_per_class"] == defaults["n_parts_per_class"]
@@ -131,7 +131,7 @@ def test_global_descriptors_are_what_numpy_makes_of_the_maps(
         maps = extractor.fit_transform(paths)
         each = [maps[name] for name in maps.dtype.names] if same_maps else [maps]
         # Unit averages side by side, the whole of length 1 again.
-        side_by_side = [averages(one) for one in each]
+        side_by_side = [averages(field) for field in each]
         pooled[part] = np.hstack(side_by_side) / np.sqrt(len(each))
     X, y = pooled["train"], birds["train"][1]
     for seed, measured in zip(SEEDS, result["methods"][row]["runs"], strict=True):
@@ -195,7 +195,7 @@ def test_one_seed_has_no_deviation(run, tmp_path):
         assert image.format == "PNG"
 
 
-def test_the_figure_is_a_image(run):
+def test_the_figure_is_an_image(run):
     with Image.open(run[1] / f"birds_efficientnet_lite0_{SIZE}.png") as image:
         assert image.format == "PNG"
         # More than an empty frame: both colours are there.

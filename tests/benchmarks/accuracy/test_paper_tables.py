@@ -117,10 +117,10 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paper_tables, "extract", extract)
     monkeypatch.setattr(paper_tables, "measure", measure)
     output = tmp_path / "lines.jsonl"
-    given = ["--data", f"pond={pond}", "--backbones", "efficientnet_lite0",
+    arguments = ["--data", f"pond={pond}", "--backbones", "efficientnet_lite0",
              "--image-size", "64", "--seeds", "4", "5", "--assignment-weight", "0.25",
              "--output", str(output)]  # fmt: skip
-    paper_tables.main(given)
+    paper_tables.main(arguments)
     text, printed = output.read_text(), capsys.readouterr().out
     assert len(measured) == 2 * 17
     assert {(name, size) for name, size, _ in asked} == {("efficientnet_lite0", 64)}
@@ -139,15 +139,15 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
     assert rows["pond (stand-in) efficientnet_lite0"][3:] == ["50.0 ± 0.0"] * 2
     assert rows["⊥ + A"][-2:] == ["75.0 ± 0.0"] * 2
 
-    # Again, the last line torn: that one alone is measured.
+    # In a second run only the incomplete last line is measured.
     measured.clear()
     output.write_text(text[:-9])
-    paper_tables.main(given)
+    paper_tables.main(arguments)
     assert len(measured) == 1 and output.read_text() == text
     assert capsys.readouterr().out == printed
-    # Another image size is another measurement, with a table of its own.
+    # Another image size is another measurement, with a separate table.
     measured.clear()
-    paper_tables.main([*given, "--image-size", "96"])
+    paper_tables.main([*arguments, "--image-size", "96"])
     assert len(measured) == 2 * 17
 
 

@@ -53,10 +53,10 @@ def test_changed_settings_reach_the_estimator(maps):
     learned = parts.fit_transform(X[seen], y[seen])
     assert learned.shape == (40, 12)
     assert list(measured["svm"]) == ["0.1", "0.3", "1", "3", "10"]
-    for C, found in measured["svm"].items():
+    for C, accuracy_of_svm in measured["svm"].items():
         svm = LinearSVC(C=float(C), max_iter=100_000, random_state=3)
         expected = svm.fit(learned, y[seen]).score(parts.transform(X[held]), y[held])
-        assert found == pytest.approx(expected)
+        assert accuracy_of_svm == pytest.approx(expected)
     assert measured["fit_seconds"] > 0
     # Accuracies that any settings give would show nothing.
     plain = recipe.measure_once(recipe.make_experiment("parts", {}), X, y, 3)
@@ -69,7 +69,7 @@ def test_the_global_descriptor(maps):
     assert measured["classifier"] is None
     seen, held = recipe.hold_out(y, 0)
     pooled = [X[name].astype(float).mean(axis=(1, 2)) for name in X.dtype.names]
-    flat = np.hstack([one / np.linalg.norm(one, axis=1)[:, None] for one in pooled])
+    flat = np.hstack([x / np.linalg.norm(x, axis=1)[:, None] for x in pooled])
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     svm = LinearSVC(C=1, max_iter=100_000, random_state=0).fit(flat[seen], y[seen])
     assert measured["svm"]["1"] == pytest.approx(svm.score(flat[held], y[held]))
@@ -77,7 +77,7 @@ def test_the_global_descriptor(maps):
 
 @pytest.fixture
 def small(maps, monkeypatch, tmp_path):
-    """Return a run on the small maps; it tells which extractors were asked."""
+    """Return a run on the small maps, which records the extractors that it used."""
     asked: list[dict] = []
 
     def extract(extractor, images):
@@ -89,7 +89,7 @@ def small(maps, monkeypatch, tmp_path):
 
     def run(*trials, seeds=(0, 1)) -> list[dict]:
         asked.clear()
-        listed = [recipe.make_experiment(*one) for one in trials]
+        listed = [recipe.make_experiment(*trial) for trial in trials]
         recipe.run(pool, listed, list(seeds), tmp_path, tmp_path / "lines.jsonl")
         return records.read_lines(tmp_path / "lines.jsonl")
 
@@ -121,7 +121,10 @@ def test_a_line_says_what_was_measured(small):
 def test_the_same_maps_are_extracted_once(small):
     other = {**QUICK, "strides": None}
     small(("parts", QUICK), ("parts", other), ("parts", {**QUICK, "beta": 5}))
-    assert [one["strides"] for one in small.asked] == [DPNetClassifier().strides, None]
+    assert [params["strides"] for params in small.asked] == [
+        DPNetClassifier().strides,
+        None,
+    ]
 
 
 def test_a_resumed_run_adds_what_is_missing_alone(small):
@@ -180,8 +183,8 @@ def test_command_line_errors(tmp_path, capsys, arguments, message):
 
 def test_one_command(tmp_path, capsys):
     output = tmp_path / "results" / "recipe.jsonl"
-    given = ["--made", "24", "--memory", str(tmp_path), "--output", str(output)]
-    recipe.main([*given, "--set", "image_size=64", "strides=(32,)", "max_epochs=1",
+    arguments = ["--made", "24", "--memory", str(tmp_path), "--output", str(output)]
+    recipe.main([*arguments, "--set", "image_size=64", "strides=(32,)", "max_epochs=1",
           "n_parts_per_class=2", "--seeds", "5"])  # fmt: skip
     printed = capsys.readouterr().out
     (measured,) = records.read_lines(output)

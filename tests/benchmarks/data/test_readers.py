@@ -114,7 +114,7 @@ def test_cub_with_a_wrong_list(cub, name, text, message):
         readers.read_cub(cub)
 
 
-def test_cub_without_a_image(cub):
+def test_cub_without_an_image(cub):
     (cub / "images/001.Auk/A_2.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of the 4 .*A_2\.jpg; expected"):
         readers.read_cub(cub)

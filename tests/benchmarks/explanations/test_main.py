@@ -46,13 +46,15 @@ def test_all_constraints_are_measured(small):
     described, staged, *dpnets = [estimator for _, estimator, _ in small.asked]
     assert described.precision == "float32" and described.strides is None
     assert staged.random_state == 3
-    found = [
-        (one.orthogonality_weight, one.assignment_weight, one.specificity_weight)
-        for one in dpnets
+    weights = [
+        (dpnet.orthogonality_weight, dpnet.assignment_weight, dpnet.specificity_weight)
+        for dpnet in dpnets
     ]
-    assert set(found) == {(a, b, c) for a in (0, 1) for b in (0, 0.2) for c in (0, 0.3)}
-    assert all(one.beta == 5 and one.random_state == 3 for one in dpnets)
-    assert all(one.image_size == 64 for one in (described, staged, *dpnets))
+    assert set(weights) == {
+        (a, b, c) for a in (0, 1) for b in (0, 0.2) for c in (0, 0.3)
+    }
+    assert all(dpnet.beta == 5 and dpnet.random_state == 3 for dpnet in dpnets)
+    assert all(estimator.image_size == 64 for estimator in (described, staged, *dpnets))
     assert lines[-1]["constraints"] == "all" and lines[-1]["settings"]["beta"] == 5
     # There are but two test images.
     assert lines[0]["n_perturbed"] == 2 and lines[0]["n_steps"] == 7

@@ -82,32 +82,32 @@ def measured(tmp_path_factory):
     memory = tmp_path_factory.mktemp("maps")
     estimator = DPNetClassifier(random_state=0, memory=memory, **SETTINGS)
     model = models.fit_model(estimator, data, 0)
-    found = measures.measure(model, data, n_perturbed=3, n_steps=2, seed=0)
-    return data, estimator, found
+    measurements = measures.measure(model, data, n_perturbed=3, n_steps=2, seed=0)
+    return data, estimator, measurements
 
 
 def test_what_is_measured_of_parts(measured):
-    data, estimator, found = measured
-    assert list(found) == [
+    data, estimator, measurements = measured
+    assert list(measurements) == [
         "accuracy", "peak", "top part", "deletion", "insertion", "deletion, kept",
         "insertion, kept", "purity", "consistency", "stability", "response drop",
         "keep", "flip", "redundancy", "closest pair",
     ]  # fmt: skip
-    assert found["accuracy"].value == estimator.score(data.test, data.test_y)
-    assert found["accuracy"].chance == 1 / 8
-    own = metrics.redundancy(estimator.parts_, estimator.part_maps_)
-    assert found["redundancy"].value == own.mean
-    assert found["closest pair"].value == own.maximum
-    assert 0.02 < found["redundancy"].chance < 0.2
+    assert measurements["accuracy"].value == estimator.score(data.test, data.test_y)
+    assert measurements["accuracy"].chance == 1 / 8
+    expected = metrics.redundancy(estimator.parts_, estimator.part_maps_)
+    assert measurements["redundancy"].value == expected.mean
+    assert measurements["closest pair"].value == expected.maximum
+    assert 0.02 < measurements["redundancy"].chance < 0.2
 
 
 def test_places_are_those_in_the_images_pixels(measured):
-    _, estimator, found = measured
+    _, estimator, measurements = measured
     test = make_part_images(16, image_size=64, random_state=part_images.FIRST_SEED + 1)
     whys = list(explain_each(estimator, test.images))
     tops = [why.boxes[why.top_parts(1)[0]] for why in whys]
     hits = metrics.pointing_game(tops, test.discriminative_boxes)
-    assert found["top part"].value == hits.mean()
+    assert measurements["top part"].value == hits.mean()
     peaks = []
     for why in whys:
         heat = why.heat_map()
@@ -115,29 +115,29 @@ def test_places_are_those_in_the_images_pixels(measured):
         side = 64 / len(heat)
         peaks.append(np.array([column, row, column + 1, row + 1]) * side)
     hits = metrics.pointing_game(peaks, test.discriminative_boxes)
-    assert found["peak"].value == hits.mean()
+    assert measurements["peak"].value == hits.mean()
 
     parts = sorted({part for boxes in test.boxes for part in boxes})
     assert len(parts) == 8
     truths = np.full((16, 8, 4), np.nan)
-    for own, boxes in zip(truths, test.boxes, strict=True):
+    for boxes_of_image, boxes in zip(truths, test.boxes, strict=True):
         for k, part in enumerate(parts):
             if part in boxes:
-                own[k] = boxes[part]
+                boxes_of_image[k] = boxes[part]
     visible = np.isfinite(truths[:, :, 0])
     places = best_regions(estimator, test.images)
     hits = metrics.part_hits(metrics.resize_boxes(places.boxes, 64 * 32 / 224), truths)
     purity = metrics.part_purity(hits, visible, places.responses)
-    assert found["purity"].value == pytest.approx(purity.mean())
+    assert measurements["purity"].value == pytest.approx(purity.mean())
     hits = metrics.part_hits(metrics.resize_boxes(places.boxes, 64 * 72 / 224), truths)
-    own = estimator.part_classes_ == test.target[:, None]
-    stays = metrics.consistency(hits, visible, active=own)
-    assert found["consistency"].value == pytest.approx(stays.mean())
+    active = estimator.part_classes_ == test.target[:, None]
+    is_consistent = metrics.consistency(hits, visible, active=active)
+    assert measurements["consistency"].value == pytest.approx(is_consistent.mean())
     assert 0 < purity.mean() < 1
 
 
 def test_stability_and_sizes(measured):
-    data, estimator, found = measured
+    data, estimator, measurements = measured
     rows, squares = data.sample(3)
     np.testing.assert_array_equal(squares, data.test[rows])
     noisy = metrics.add_noise(squares, random_state=0)
@@ -148,19 +148,19 @@ def test_stability_and_sizes(measured):
         )
         for X in (squares, noisy)
     ]
-    own = estimator.part_classes_ == data.test_y[rows][:, None]
-    assert found["stability"].value == metrics.stability(*hits, active=own)
+    active = estimator.part_classes_ == data.test_y[rows][:, None]
+    assert measurements["stability"].value == metrics.stability(*hits, active=active)
     descriptors = estimator.transform(data.test)
     for name, count in (
         ("keep", metrics.parts_to_keep),
         ("flip", metrics.parts_to_flip),
     ):
         counts = count(estimator.coef_, estimator.intercept_, descriptors)
-        assert found[name].value == np.median(counts) < found[name].chance
+        assert measurements[name].value == np.median(counts) < measurements[name].chance
     tops = [why.top_parts(1) for why in explain_each(estimator, squares)]
     drop = metrics.response_drop(estimator, squares, tops, random_state=0)
     lost = drop.mean_best / drop.before.mean()
-    assert found["response drop"].value == pytest.approx(lost)
+    assert measurements["response drop"].value == pytest.approx(lost)
 
 
 def test_pointing_at_the_target():
@@ -188,6 +188,6 @@ def test_photographs_have_no_places(photographs):
     )
     estimator = DPNetClassifier(random_state=0, **SETTINGS)
     model = models.fit_model(estimator, data, 0)
-    found = measures.measure(model, data, n_perturbed=2, n_steps=2, seed=0)
-    assert not found.keys() & {"peak", "top part", "purity", "stability"}
-    assert found["accuracy"].value == 1
+    measurements = measures.measure(model, data, n_perturbed=2, n_steps=2, seed=0)
+    assert not measurements.keys() & {"peak", "top part", "purity", "stability"}
+    assert measurements["accuracy"].value == 1

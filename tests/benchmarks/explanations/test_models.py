@@ -38,8 +38,8 @@ def test_the_network_scores_as_the_pipeline_does(pipeline):
         scores = scores[:, 1]
     np.testing.assert_allclose(scores, decision, atol=1e-5)
     assert np.ptp(decision) > 0.1
-    given = models.GlobalModel(fitted).scores(paths)
-    np.testing.assert_array_equal(given.argmax(axis=1), fitted.predict(paths))
+    class_scores = models.GlobalModel(fitted).scores(paths)
+    np.testing.assert_array_equal(class_scores.argmax(axis=1), fitted.predict(paths))
 
 
 def test_grad_cam(pipeline):

@@ -24,6 +24,6 @@ def test_pointing_takes_its_random_regions_from_all_maps():
         discriminative_boxes=[[(5, 5, 7, 7)]] * n,
     )
     every_other = [shown, nothing] * (n // 2)
-    found, chance = part_images.pointing(every_other, grids, test)
-    assert found == 0.5
+    share, chance = part_images.pointing(every_other, grids, test)
+    assert share == 0.5
     assert chance == pytest.approx(1 / 5, abs=0.03)

@@ -27,25 +27,25 @@ def test_busy_processes_count_until_the_block_ends():
 
 
 def test_the_threads_are_those_asked_for_in_the_step_alone():
-    own, seen = skdpnet.parts.maxima.autograd.available_threads, []
+    original, seen = skdpnet.parts.maxima.autograd.available_threads, []
 
     def step():
         seen.append(skdpnet.parts.maxima.autograd.available_threads)
 
     assert busy_cores.step_seconds(step, None) >= 0
     busy_cores.step_seconds(step, 1)
-    assert seen[0] is own and seen[1] is not own and seen[1]("cpu") == 1
-    assert skdpnet.parts.maxima.autograd.available_threads is own
+    assert seen[0] is original and seen[1] is not original and seen[1]("cpu") == 1
+    assert skdpnet.parts.maxima.autograd.available_threads is original
 
 
 def test_one_command(tmp_path, capsys):
     output = tmp_path / "busy.json"
     arguments = ["--parts", "4", "--repeats", "2", "--others", "0", "1"]
     busy_cores.main([*arguments, "--output", str(output)])
-    told = json.loads(output.read_text())
+    result = json.loads(output.read_text())
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(told["rows"]) + 2
-    assert {row["others"] for row in told["rows"]} == {0, 1}
-    for row in told["rows"]:
+    assert len(printed) == len(result["rows"]) + 2
+    assert {row["others"] for row in result["rows"]} == {0, 1}
+    for row in result["rows"]:
         assert len(row["pieces of their own"]) == 2
         assert len(row["all on each operation"]) == 2

@@ -20,9 +20,9 @@ def flops(function) -> int:
 
 def test_pooling_additions_by_hand():
     # Windows of 2×2 on 3×3: 3 rows of 2 pairs, then 2 pairs of rows of 2.
-    one = sizes.Size(1, 3, 3, 1, None, 1, 2, (0.6,))
-    assert one.grid.windows == ((2, 2),)
-    assert counts.pooling_additions(one) == 3 * 2 + 2 * 2
+    size = sizes.Size(1, 3, 3, 1, None, 1, 2, (0.6,))
+    assert size.grid.windows == ((2, 2),)
+    assert counts.pooling_additions(size) == 3 * 2 + 2 * 2
     # Windows of one cell cost nothing; 2: 7·6 + 6·6, 3: 7·5 + 5·5.
     flowers = sizes.SIZES["flowers"]
     assert counts.pooling_additions(flowers) == 78 + 60
@@ -48,8 +48,8 @@ def test_pooling_takes_no_fewer_additions_than_counted(small):
 
 
 def test_products_of_responses_are_those_of_pytorch(small, inputs):
-    given = as_tensors(inputs)
-    counted = flops(lambda: part_responses(*given, small.grid))
+    arrays = as_tensors(inputs)
+    counted = flops(lambda: part_responses(*arrays, small.grid))
     assert counts.responses(small, None).products == counted
     assert counts.explanation(small).products == counted
 
@@ -62,13 +62,13 @@ def test_products_of_whitening_are_those_of_pytorch(small, inputs):
 
 
 def test_products_of_a_soft_training_step_are_those_of_autograd(small, inputs):
-    *given, parts = as_tensors(inputs)
+    *arrays, parts = as_tensors(inputs)
     parts.requires_grad_()
     classifier = nn.Linear(small.parts, small.classes)
     labels = torch.from_numpy(inputs.labels)
 
     def step():
-        responses = part_responses(*given, parts, small.grid)
+        responses = part_responses(*arrays, parts, small.grid)
         logits = classifier(soft_maximum(responses, 40.0))
         nn.functional.cross_entropy(logits, labels).backward()
 

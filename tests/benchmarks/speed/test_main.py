@@ -29,8 +29,8 @@ def command(quick, monkeypatch, tmp_path):
 
     def measure(key, local, repeats, memory):
         measured.append(key)
-        found = quick._times({**key, **local}, repeats, False)
-        return {"key": key, "repeats": repeats, **found}
+        times = quick._times({**key, **local}, repeats, False)
+        return {"key": key, "repeats": repeats, **times}
 
     monkeypatch.setattr(speed, "measure", measure)
     monkeypatch.setattr(speed, "_SECONDS_OF_OTHERS", 0.01)
@@ -83,7 +83,7 @@ def test_images_are_read_and_described_in_every_way(command, class_folders):
     assert {"bare network", "maps", "transform", "plain", "explain one"} <= ways.keys()
     assert backbone["notes"]["parts"] == 1000
     assert "### Reading and decoding" in text
-    # Nothing tells where the images are on this machine.
+    # The paths of images on this machine are not in the result.
     assert str(class_folders.parent.parent) not in json.dumps(result)
 
 
@@ -108,13 +108,13 @@ def test_one_size_grows_at_a_time(command):
         key = row["key"]
         grown.setdefault((key["of"], key["axis"]), []).append(key)
     assert len(grown) == 6
-    for (_, axis), own in grown.items():
+    for (_, axis), keys in grown.items():
         numbers = {
-            "images": [key["images"] for key in own],
-            "parts": [key["parts"] for key in own],
-            "regions": [len(key["scales"]) for key in own],
+            "images": [key["images"] for key in keys],
+            "parts": [key["parts"] for key in keys],
+            "regions": [len(key["scales"]) for key in keys],
         }
-        changed = [name for name, found in numbers.items() if len(set(found)) > 1]
+        changed = [name for name, values in numbers.items() if len(set(values)) > 1]
         assert changed == [axis]
         if axis != "regions":
             assert [n / numbers[axis][0] for n in numbers[axis]] == [1, 2, 4, 8]

@@ -15,7 +15,7 @@ from benchmarks.speed import many_classes
 
 def test_crops_are_parts_of_their_photographs(tmp_path):
     ramp = np.zeros((600, 800, 3), np.uint8)
-    ramp[..., 0] = np.arange(800) // 4  # red tells the column, green the row
+    ramp[..., 0] = np.arange(800) // 4  # red is the column, green the row
     ramp[..., 1] = np.arange(600)[:, None] // 4
     photograph = tmp_path / "ramp.png"
     Image.fromarray(ramp).save(photograph)
@@ -52,18 +52,18 @@ def test_groups_are_of_one_size_and_alike():
 
 
 def test_one_command(photographs, tmp_path, monkeypatch, capsys):
-    folder, output = Path(photographs[0][0]).parent, tmp_path / "told.json"
+    folder, output = Path(photographs[0][0]).parent, tmp_path / "result.json"
     command = (
         f"many_classes --data {folder} --work {tmp_path / 'work'} --output {output}"
     )
     sizes = "--classes 3 --per-class 4 --parts-per-class 2"
     monkeypatch.setattr(sys, "argv", [*command.split(), *sizes.split()])
     many_classes.main()
-    told = json.loads(output.read_text())
-    assert (told["images"], told["parts"]) == (12, 6)
-    first, *_ = told["rows"]
+    result = json.loads(output.read_text())
+    assert (result["images"], result["parts"]) == (12, 6)
+    first, *_ = result["rows"]
     assert {"k-means", "first classifier", "training"} <= set(first["stages"])
-    assert len(capsys.readouterr().out.splitlines()) == len(told["rows"]) == 4
+    assert len(capsys.readouterr().out.splitlines()) == len(result["rows"]) == 4
 
 
 def test_no_images(tmp_path, monkeypatch, capsys):

@@ -26,10 +26,10 @@ def test_memory_is_followed_through_the_quarters(monkeypatch):
             held.sum()
         return held[:5]
 
-    found = memory._MemorySampler().run(way)
-    assert 60 * mib <= found["anonymous"] < 80 * mib
-    assert found["quarters"][2] > 60 * mib
-    assert found["output"] == 5
+    usage = memory._MemorySampler().run(way)
+    assert 60 * mib <= usage["anonymous"] < 80 * mib
+    assert usage["quarters"][2] > 60 * mib
+    assert usage["output"] == 5
 
 
 def test_images_come_again_under_other_names(class_folders, tmp_path):

@@ -14,7 +14,7 @@ from tests.benchmarks.speed.conftest import as_tensors
 
 @pytest.mark.parametrize("beta", [None, 40.0])
 @pytest.mark.parametrize("components", [8, None])
-def test_the_plain_ways_compute_what_ours_does(small, components, beta):
+def test_the_plain_ways_compute_what_the_package_does(small, components, beta):
     size = small.replace(components=components)
     inputs = sizes.make_inputs(size)
     expected = in_float64(inputs, size, beta)
@@ -23,17 +23,17 @@ def test_the_plain_ways_compute_what_ours_does(small, components, beta):
     cells, lengths, norms, offset, parts = as_tensors(inputs)
     boxes = plain.boxes_of(size.grid, size.images, maps.device)
     whitening = plain.whitening_of(inputs.whitening, components, maps.device)
-    found = {
+    results = {
         "plain": plain.maxima(plain.describe(maps, boxes, whitening), parts, beta),
         "plain from cells": plain.maxima(
             plain.average(cells, lengths, offset, size.grid), parts, beta
         ),
-        "ours": part_maxima(
+        "package": part_maxima(
             cells, lengths, norms, offset, parts, size.grid, beta=beta
         )[0],
     }  # fmt: skip
-    for name, own in found.items():
-        np.testing.assert_allclose(own.numpy(), expected, atol=1e-5, err_msg=name)
+    for name, maxima in results.items():
+        np.testing.assert_allclose(maxima.numpy(), expected, atol=1e-5, err_msg=name)
 
 
 def in_float64(inputs, size, beta) -> np.ndarray:

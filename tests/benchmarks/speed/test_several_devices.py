@@ -1,4 +1,4 @@
-"""Several processes, each with a device of its own: shared maps, and one model."""
+"""Several processes with a device each: their shared cache, and their common model."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ FITS = {
 
 def fit(name: str, **sharing) -> DPNetClassifier:
     """Fit on noise with a mark on each class's own cell; unequal weights."""
-    given = dict(FITS[name])
-    n = given.pop("n")
+    settings = dict(FITS[name])
+    n = settings.pop("n")
     random = np.random.default_rng(0)
     X = random.normal(size=(n, 4, 4, 12)).astype(np.float32)
     y = np.arange(n) % 3
     X[np.arange(n), y, 1, y] += 3
     weights = random.uniform(0.2, 2, n)
-    return DPNetClassifier(**{**SETTINGS, **given, **sharing}).fit(X, y, weights)
+    return DPNetClassifier(**{**SETTINGS, **settings, **sharing}).fit(X, y, weights)
 
 
 def first_parts(name: str) -> np.ndarray:
@@ -69,7 +69,7 @@ def first_parts(name: str) -> np.ndarray:
 
 
 def work(rank: int, folder: Path, paths: list[str]) -> None:
-    """Do what one process of several does, and leave what it came to."""
+    """Do the work of one of the processes, and write its results."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",
@@ -114,7 +114,7 @@ def birds(tmp_path_factory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def done(birds, tmp_path_factory) -> Path:
-    """Folder with what two processes left."""
+    """Folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("processes")
     torch.multiprocessing.spawn(work, args=(folder, birds), nprocs=N_PROCESSES)
     return folder
@@ -132,8 +132,8 @@ def test_each_image_is_seen_once_and_by_all_processes_together(done, birds):
     assert len(seen) == len({image for _, image, *_ in seen}) == len(birds)
     processes = [process for process, *_ in seen]
     assert sorted(processes.count(process) for process in set(processes)) == [3, 4]
-    one, other = (np.load(done / f"maps{rank}.npy") for rank in range(N_PROCESSES))
-    np.testing.assert_array_equal(one, other)
+    first, second = (np.load(done / f"maps{rank}.npy") for rank in range(N_PROCESSES))
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", ["odd", "few", "stopping"])
@@ -143,15 +143,15 @@ def test_processes_together_learn_what_one_learns_alone(models, name):
         assert model.n_iter_ == alone.n_iter_
         np.testing.assert_allclose(model.parts_, alone.parts_, atol=1e-5)
         np.testing.assert_allclose(model.coef_, alone.coef_, atol=2e-3)
-    # Were nothing learned, this could not fail.
+    # Without learning, the comparison would show nothing.
     assert np.abs(alone.parts_ - first_parts(name)).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", FITS)
 def test_all_processes_end_with_the_same_model(models, name):
-    one, other = (each[name] for each in models)
-    np.testing.assert_array_equal(one.parts_, other.parts_)
-    np.testing.assert_array_equal(one.coef_, other.coef_)
+    first, second = (each[name] for each in models)
+    np.testing.assert_array_equal(first.parts_, second.parts_)
+    np.testing.assert_array_equal(first.coef_, second.coef_)
 
 
 def test_the_model_saves(models, done):

@@ -23,9 +23,9 @@ def test_ways_take_turns_and_ratios_are_of_rounds(monkeypatch):
     monkeypatch.setattr(timing, "_LEAST_SECONDS", 0.0)
     called: list[str] = []
     ways = {"a": lambda: called.append("a"), "b": lambda: called.append("b")}
-    found = timing.time_in_turn(ways, 3, CPU)
+    seconds = timing.time_in_turn(ways, 3, CPU)
     assert called == ["a", "b"] * 4
-    assert [len(own) for own in found.values()] == [3, 3]
+    assert [len(rounds) for rounds in seconds.values()] == [3, 3]
     # Not the ratio of the medians, which is 2.
     assert timing.median_ratio([1.0, 4.0, 6.0], [1.0, 2.0, 2.0]) == 2.0
     assert timing.median_ratio([1.0, 4.0, 9.0], [2.0, 1.0, 3.0]) == 3.0
