@@ -14,8 +14,8 @@ PACKAGE = ROOT / "skdpnet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 400
 
-# Each folder may import those before it, and itself: an image's way through the package.
-# `utils`, `exceptions` and `storage` serve all.
+# Each folder may import those before it, and itself: an image's way through the
+# package. `utils`, `exceptions` and `storage` serve all.
 ORDER = [
     *("exceptions", "utils", "storage", "images", "regions", "losses"),
     *("backbones", "features", "persistence", "base", "training", "explanations"),
