@@ -23,8 +23,8 @@ ORDER = [
 ]
 # The rooms that alone may import a library.
 ALONE = {
-    "skorch": ("training", "parts/dpnet/state.py"),
-    "timm": ("backbones", "metrics"),
+    "skorch": ("training",),
+    "timm": ("backbones",),
     "torchvision": ("backbones",),
     "matplotlib": ("display", "cli"),
     "jinja2": ("reporting",),

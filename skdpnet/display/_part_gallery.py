@@ -14,10 +14,10 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.display._images import ShownImage, parts_on_images
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
+from skdpnet.explanations.crops import crops_by_image
 from skdpnet.explanations.galleries import PartGallery, part_galleries
 from skdpnet.explanations.readout import Readout, read_model
 from skdpnet.images.collection import Images, as_images
-from skdpnet.utils.crops import crops_by_image
 from skdpnet.utils.validation import class_number
 
 __all__ = ["PartGalleryDisplay"]

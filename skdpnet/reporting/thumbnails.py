@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from skdpnet.explanations.crops import crops_by_image
 from skdpnet.explanations.galleries import PartGallery
 from skdpnet.images.collection import Images
 from skdpnet.utils.colours import rgb
-from skdpnet.utils.crops import crops_by_image
 
 __all__ = ["Bitmaps", "cell_image", "cut_crops", "heat_image", "shrink_images"]
 

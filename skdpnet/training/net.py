@@ -15,6 +15,7 @@ from skorch.callbacks import (
     PassthroughScoring,
 )
 from skorch.helper import predefined_split
+from skorch.history import History
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
@@ -23,6 +24,7 @@ __all__ = [
     "TermsObjective",
     "UserInterrupt",
     "build_net",
+    "restore_history",
     "set_constant_rates",
 ]
 
@@ -208,6 +210,18 @@ def set_constant_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
     ]
     for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
         group["lr"] = rate
+
+
+def restore_history(net: ObjectiveNet, epochs: list[dict[str, Any]]) -> None:
+    """Give a net the history of a saved one.
+
+    Parameters
+    ----------
+    net : ObjectiveNet
+    epochs : list of dict
+        The plain values of each epoch.
+    """
+    net.history = History(epochs)
 
 
 def _return_batch(batch):

@@ -15,18 +15,12 @@ from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
 from skdpnet.parts.dpnet.parameters import DPNetParameters
 from skdpnet.parts.dpnet.state import (
-    check_net_state,
-    history_from_state,
+    check_learned_state,
     model_from_state,
     net_state,
 )
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.responses import soft_maximum
-from skdpnet.persistence.checks import (
-    check_array,
-    check_parts_per_map,
-    check_whitenings,
-)
 from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.dataset import MapDataset
@@ -35,6 +29,7 @@ from skdpnet.training.net import (
     ObjectiveNet,
     UserInterrupt,
     build_net,
+    restore_history,
     set_constant_rates,
 )
 from skdpnet.training.sample_weights import hold_out_images, sample_weights
@@ -387,13 +382,7 @@ class PartLearner(DPNetParameters):
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        check_parts_per_map(state)
-        depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
-        n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
-        check_array("parts_", state["parts_"], (n_parts, max(depths)))
-        check_array("coef_", state["coef_"], (n_classes, n_parts))
-        check_array("intercept_", state["intercept_"], (n_classes,))
-        check_net_state(state["net_"], state, depths)
+        check_learned_state(state)
 
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
         super()._set_fitted_state(state)
@@ -401,4 +390,5 @@ class PartLearner(DPNetParameters):
         self.device_, self._seed = resolve_device(self.device), saved["seed"]
         model = model_from_state(saved, self.grids_, self.device_)
         self.net_ = self._build_net(model, decay=False, valid=None).initialize()
-        self.net_.history = self.history_ = history_from_state(saved)
+        restore_history(self.net_, saved["history"])
+        self.history_ = self.net_.history

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.history import History
 
 from skdpnet.parts.dpnet.model import PartModel
-from skdpnet.persistence.checks import check_array
+from skdpnet.persistence.checks import (
+    check_array,
+    check_parts_per_map,
+    check_whitenings,
+)
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
 
-__all__ = ["check_net_state", "history_from_state", "model_from_state", "net_state"]
+__all__ = ["check_learned_state", "model_from_state", "net_state"]
 
 
 def net_state(net: ObjectiveNet) -> dict[str, Any]:
@@ -46,35 +49,36 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
     }
 
 
-def check_net_state(
-    state: dict[str, Any], fitted: dict[str, Any], depths: Sequence[int]
-) -> None:
-    """Check what a net computes with against the estimator's checked attributes.
+def check_learned_state(state: dict[str, Any]) -> None:
+    """Check what DP-Net learned, as a model file has it, against itself.
 
     Parameters
     ----------
     state : dict of str to value
-        As from `net_state`.
-    fitted : dict of str to value
-        ``part_classes_``, ``part_maps_``, ``coef_`` and ``intercept_``.
-    depths : sequence of int
-        Dimensions K of each map's whitened descriptors.
+        The fitted attributes, of which `check_part_layout` has checked those that all
+        part estimators have; ``net_`` as from `net_state`.
 
     Raises
     ------
     ValueError
         Says what does not fit.
     """
-    counts = np.bincount(fitted["part_maps_"]).tolist()
+    n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
+    counts = check_parts_per_map(state)
+    depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
+    check_array("parts_", state["parts_"], (n_parts, max(depths)))
+    check_array("coef_", state["coef_"], (n_classes, n_parts))
+    check_array("intercept_", state["intercept_"], (n_classes,))
+    net = state["net_"]
     for parts, offset, count, depth in zip(
-        state["parts"], state["offsets"], counts, depths, strict=True
+        net["parts"], net["offsets"], counts, depths, strict=True
     ):
         check_array("the net's parts", parts, (count, depth))
         check_array("the net's offset", offset, (depth,))
-    check_array("the net's weight", state["weight"], fitted["coef_"].shape)
-    check_array("the net's bias", state["bias"], fitted["intercept_"].shape)
+    check_array("the net's weight", net["weight"], (n_classes, n_parts))
+    check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):
-        check_array(f"the net's {key}", state[key], fitted["part_classes_"].shape)
+        check_array(f"the net's {key}", net[key], (n_parts,))
 
 
 def model_from_state(
@@ -108,11 +112,6 @@ def model_from_state(
         model.shift.copy_(torch.from_numpy(state["shift"]))
         model.scale.copy_(torch.from_numpy(state["scale"]))
     return model.to(device)
-
-
-def history_from_state(state: dict[str, Any]) -> History:
-    """Return the history of the epochs, without their batches."""
-    return History(state["history"])
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skdpnet.explanations.crops import crop, crops_by_image
 from skdpnet.explanations.galleries import PartGallery
 from skdpnet.images.collection import Images, as_images
-from skdpnet.utils.crops import crop, crops_by_image
 
 
 @pytest.fixture

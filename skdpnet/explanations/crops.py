@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-if TYPE_CHECKING:
-    from skdpnet.explanations.galleries import PartGallery
-    from skdpnet.images.collection import Images
+from skdpnet.explanations.galleries import PartGallery
+from skdpnet.images.collection import Images
 
 __all__ = ["crop", "crops_by_image"]
 
@@ -34,7 +32,7 @@ def crop(image: Image.Image, box: ArrayLike) -> Image.Image:
     Examples
     --------
     >>> from PIL import Image
-    >>> from skdpnet.utils.crops import crop
+    >>> from skdpnet.explanations.crops import crop
     >>> crop(Image.new("RGB", (50, 40)), (10, 5.2, 20, 39.9)).size
     (10, 35)
     """
