@@ -179,3 +179,17 @@ def many_classes(folder):
     labels = np.array([f"class {c:02d}" for c in range(30)])
     model = small(n_parts_per_class=1, image_size=32)
     return Report(folder, model, X, labels[y], X[:45], labels[y[:45]][::-1])
+
+
+# Names of the first three colours of `coloured`.
+SHARED_LABELS = np.array(["red", "green", "blue"])
+
+
+def report_of_shared_parts(folder, make):
+    """Write the report of a model of `tests.display.models` with shared parts."""
+    X, y = coloured(30, 3)
+    X_test, z = coloured(24, 3, seed=1)
+    truth = SHARED_LABELS[z]
+    truth[[2, 5, 10]] = SHARED_LABELS[[0, 1, 0]]  # some are wrong in any case
+    model = make(Colours(), image_size=64)
+    return Report(folder, model, X, SHARED_LABELS[y], X_test, truth, n_parts=3)

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from sklearn.metrics import confusion_matrix
 
 from skdpnet import explain_class
-from tests.reporting.pages import NAMES, many_classes
-
-webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="selenium is not installed"
+from tests.display.models import shared_linear, shared_nonlinear
+from tests.reporting.browser import (
+    By,
+    Keys,
+    Select,
+    click,
+    find,
+    in_view,
+    luminance,
+    resize,
+    start_browser,
+    visible,
 )
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.select import Select  # noqa: E402
+from tests.reporting.pages import NAMES, many_classes, report_of_shared_parts
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--disable-dev-shm-usage --window-size=1280,900"
-)
 NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Start browsers; skips, saying so, where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
+    """Return a function that starts browsers, which end with the tests."""
     started = []
 
-    def begin(**preferences):
-        options = webdriver.ChromeOptions()
-        options.binary_location = browser
-        for flag in FLAGS.split():
-            options.add_argument(flag)
+    def start_another(**preferences):
         profile = tmp_path_factory.mktemp("profile")
-        options.add_argument(f"--user-data-dir={profile}")
-        options.add_experimental_option("prefs", preferences)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        started.append(webdriver.Chrome(options, Service(driver)))
+        started.append(start_browser(profile, **preferences))
         return started[-1]
 
-    yield begin
+    yield start_another
     for browser in started:
         browser.quit()
 
@@ -65,37 +51,6 @@ def page(chromium, written):
     chromium.get("about:blank")
     chromium.get(written.path.as_uri())
     return chromium
-
-
-def resize(browser, width):
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def find(browser, selector):
-    return browser.find_element(By.CSS_SELECTOR, selector)
-
-
-def click(node):
-    """Click where the page's header does not lie over it."""
-    node.parent.execute_script("arguments[0].scrollIntoView({block: 'center'})", node)
-    node.click()
-
-
-def visible(browser, selector):
-    nodes = browser.find_elements(By.CSS_SELECTOR, selector)
-    return [node for node in nodes if node.is_displayed()]
-
-
-def in_view(browser, selector):
-    """Return whether an element's top is on the screen, below the header."""
-    return browser.execute_async_script(
-        "const [selector, done] = arguments; requestAnimationFrame(() =>"
-        "requestAnimationFrame(() => { const node = document.querySelector(selector);"
-        "const box = node.getBoundingClientRect();"
-        "done(box.height > 0 && box.top >= 0 && box.top < innerHeight); }))",
-        selector,
-    )
 
 
 def test_the_page_loads_with_all_its_images_and_runs_nothing_else(page):
@@ -347,19 +302,6 @@ def test_text_stands_out_from_the_page(page, scheme):
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2, level AA
 
 
-def luminance(colour):
-    """Relative luminance of a colour, as WCAG 2 defines it."""
-    if colour.startswith("#"):
-        values = bytes.fromhex(colour[1:])
-    else:
-        values = [int(v) for v in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    shares = [v / 255 for v in values]
-    linear = [
-        s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 def test_in_print_everything_is_there_but_the_controls(page):
     find(page, "#sought").send_keys("plain")
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
@@ -389,4 +331,28 @@ def test_the_matrix_of_many_classes_says_what_its_cells_count(chromium, tmp_path
     assert text == f"{counts[2, 2]} of {total} images of {written.labels[2]} recognised"
     matrix.send_keys(Keys.ENTER)
     assert chromium.switch_to.active_element.get_attribute("hash") == "#class-2"
+    assert chromium.get_log("browser") == []
+
+
+@pytest.mark.parametrize("make", [shared_linear, shared_nonlinear])
+def test_shared_parts_are_linked_searched_and_compared(chromium, tmp_path, make):
+    written = report_of_shared_parts(tmp_path, make)
+    resize(chromium, 1280)
+    chromium.get(written.path.as_uri())
+    entries = [f"#part-{p}" for p in (1, 4, 5)]
+    for entry in entries:
+        click(find(chromium, f".decision a.part[href='{entry}']"))
+        assert in_view(chromium, entry)
+    users = find(chromium, entries[0]).get_attribute("data-classes").split()
+    for label, c in (("blue", "0"), ("green", "1"), ("red", "2")):
+        box = find(chromium, "#sought")
+        box.clear()
+        box.send_keys(label)
+        assert bool(visible(chromium, entries[0])) == (c in users)
+    chromium.refresh()
+    click(find(chromium, "#confusions button.compare"))
+    rows = visible(chromium, "#comparison tbody tr")
+    assert len(rows) > 2
+    for row in rows:
+        assert ("weight" in row.text) == (make is shared_linear)
     assert chromium.get_log("browser") == []

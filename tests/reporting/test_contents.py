@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,9 @@ def test_each_part_is_listed_under_the_class_it_was_learned_for(written):
             assert drawn.shape == region.shape
             assert np.median(np.abs(drawn - region)) < 10
             assert crop["title"].startswith(f"training image {i}, ")
+
+
+def test_bars_stay_within_their_place(written):
+    shares = re.findall(r"--share:([\d.]+)", written.html)
+    assert len(shares) > 50
+    assert max(map(float, shares)) == 1
