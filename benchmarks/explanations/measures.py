@@ -137,17 +137,25 @@ def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool
     return metrics.part_hits(metrics.resize_boxes(boxes, side), truths)
 
 
-def _parts_of_class(model: PartModel, y: np.ndarray) -> NDArray[np.bool_]:
-    """Return whether each part was learned for the class of each image, (n, P)."""
-    transformer = model.transformer
-    return y[:, None] == transformer.classes_[transformer.part_classes_]
+def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
+    """Return which images count for which part, (n, P).
+
+    Those of the class that the part was learned for; for a part that classes share,
+    those in which it responds more than on average (`skdpnet.metrics.consistency`).
+    """
+    parts = model.transformer
+    shared = parts.part_classes_ < 0
+    active = y[:, None] == parts.classes_[np.where(shared, 0, parts.part_classes_)]
+    if shared.any():
+        active[:, shared] = parts.transform(X)[:, shared] > 0
+    return active
 
 
 def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Measurement]:
     """Mean purity of the parts, and the share of consistent parts."""
     regions, boxes, responses = _locate_parts(model, data.test)
     visible = ~np.isnan(data.truths).any(axis=2)
-    active = _parts_of_class(model, data.test_y)
+    active = _active_parts(model, data.test, data.test_y)
     purity, consistency = [], []
     for part_boxes in (boxes, _random_like(model, regions, random)):
         hits = _hits(part_boxes, _PURITY_SIDE, data.truths)
@@ -161,7 +169,7 @@ def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Measuremen
 def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Measurement:
     """Stability of the parts under noise, with the same noise for all models."""
     truths = data.truths[rows]
-    active = _parts_of_class(model, data.test_y[rows])
+    active = _active_parts(model, squares, data.test_y[rows])
     noisy = metrics.add_noise(squares, random_state=0)
     regions, boxes, _ = _locate_parts(model, squares)
     _, noisy_boxes, _ = _locate_parts(model, noisy)

@@ -163,6 +163,23 @@ def test_stability_and_sizes(measured):
     assert measurements["response drop"].value == pytest.approx(lost)
 
 
+def test_parts_that_classes_share_count_where_they_are_present():
+    class Parts:
+        classes_ = np.array(["crow", "owl"])
+        part_classes_ = np.array([0, -1, 1, -1])
+
+        def transform(self, X):
+            return np.array([[1.0, 0.5, -1.0, -0.2], [-1.0, -0.1, 1.0, 0.3]])
+
+    class Model:
+        transformer = Parts()
+
+    active = measures._active_parts(Model(), ["a", "b"], np.array(["owl", "crow"]))
+    np.testing.assert_array_equal(
+        active, [[False, True, True, False], [True, False, False, True]]
+    )
+
+
 def test_pointing_at_the_target():
     n = 600
     heat = np.zeros((n, 4, 8))
