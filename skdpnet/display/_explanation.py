@@ -204,7 +204,7 @@ class ExplanationDisplay:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         (score,) = signed(self.explanation.score)
-        axes.set_title(f"all together: {score}", fontsize=10)
+        axes.set_title(f"sum: {score}", fontsize=10)
         for rank, colour in enumerate(part_colours(len(self.parts))):
             axes.annotate(
                 str(rank + 1),

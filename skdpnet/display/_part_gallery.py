@@ -31,7 +31,7 @@ class PartGalleryDisplay:
     """Parts of a class as rows, each with the regions that it responds to most.
 
     Made by `from_estimator`. Each crop is a part's best region in one image; the number
-    below it is the part's response, the cosine of part and region.
+    below it is the part's response there.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class PartGalleryDisplay:
             )
         title = f"Parts of {shorten(self.class_, 60)}: their strongest regions"
         place.suptitle(wrap(title, fitting(room, 12)), fontsize=12)
-        place.supxlabel("cosine of part and region", fontsize=9)
+        place.supxlabel("response of the part to the region", fontsize=9)
         text_as_is(place)
         return self
 

@@ -149,9 +149,11 @@ class ParticipationDisplay:
         others = why.contributions.sum() - shown
         score, shown, others, bias = signed([why.score, shown, others, why.bias])
         n = why.n_images
+        summands = [f"these parts {shown}", f"bias {bias}"]
+        if n_others:
+            noun = "others" if n_others > 1 else "other"
+            summands.insert(1, f"{n_others} {noun} {others}")
         return (
             f"Contributions of parts to {shorten(why.explained, 60)}, mean of {n} "
-            f"image{'s' if n > 1 else ''}\n"
-            f"score {score}: these parts {shown}, {n_others} others {others}, "
-            f"bias {bias}"
+            f"image{'s' if n > 1 else ''}\nscore {score}: {', '.join(summands)}"
         )
