@@ -217,6 +217,13 @@ def test_an_image_does_not_depend_on_its_batch():
             torch.testing.assert_close(one[0], other[i], atol=1e-6, rtol=0)
 
 
+def test_everything_is_computed_on_the_device_of_the_images():
+    # Tensors of two devices do not mix; this one computes shapes alone.
+    feature_map = DenseSIFT()._describe(torch.empty(2, 40, 48, device="meta"), 6.0)
+    assert feature_map.device.type == "meta"
+    assert feature_map.shape == (2, 128, 10, 12)
+
+
 def test_the_maps_of_this_version():
     """Numbers of version 1; if they change, raise `_VERSION`, and renew them."""
     sift = DenseSIFT(bin_sizes=[4, 8], step=8)
