@@ -211,7 +211,7 @@ class _Axis:
         places = torch.arange(
             -margin - 1, length + margin + 1, dtype=like.dtype, device=like.device
         )
-        smooth = _blur(places, length, blur)
+        smooth = _blur(places, margin + 1, length, blur)
         self.smooth = smooth[1:-1]
         self.differentiate = (smooth[2:] - smooth[:-2]) / 2
         self.window = self._window(places[1:-1], length / self.n_cells, bin_size)
@@ -230,10 +230,10 @@ class _Axis:
         return ((1 - from_bins.abs()).clamp_(min=0) * gaussian[:, None]).flatten(0, 1)
 
 
-def _blur(places: torch.Tensor, length: int, sigma: float) -> torch.Tensor:
+def _blur(places: torch.Tensor, margin: int, length: int, sigma: float) -> torch.Tensor:
     """Weights (E, S) of pixels in the blurred image, continued beyond its edges."""
     radius = math.ceil(_BLUR_RADIUS * sigma)
-    beyond = int(-places[0]) + radius
+    beyond = margin + radius
     pixels = torch.arange(
         -beyond, length + beyond, dtype=places.dtype, device=places.device
     )
