@@ -51,7 +51,7 @@ def model(request):
 
 
 @pytest.fixture(scope="module")
-def one_model():
+def fitted_pipeline():
     return pipeline().fit(*colour_images())
 
 
@@ -137,10 +137,12 @@ def test_the_heat_adds_up_to_the_score(model):
             assert both.explanation.score > 0
 
 
-def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
+def test_colours_say_the_sign_and_the_bar_their_amount(fitted_pipeline):
     image = square_image(COLOURS[RED], PLACES[0])
-    display = HeatMapDisplay.from_estimator(one_model, image, against=BLUE).plot()
-    back = HeatMapDisplay.from_estimator(one_model, image, BLUE, against=RED).plot()
+    display = HeatMapDisplay.from_estimator(fitted_pipeline, image, against=BLUE).plot()
+    back = HeatMapDisplay.from_estimator(
+        fitted_pipeline, image, BLUE, against=RED
+    ).plot()
     column, row = np.array(hottest(display.ax_)) - (36, 0)
     # A little inside, where the smoothed map has the sign of the cells.
     place = int(row * 480 / 128) + 10, int(column * 480 / 128) + 10
@@ -154,9 +156,9 @@ def test_colours_say_the_sign_and_the_bar_their_amount(one_model):
     assert "logit" in bar.get_ylabel()
 
 
-def test_the_image_below_the_heat_is_its_own_grey(one_model):
+def test_the_image_below_the_heat_is_its_own_grey(fitted_pipeline):
     image = square_image(COLOURS[GREEN], PLACES[2])
-    ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
+    ax = HeatMapDisplay.from_estimator(fitted_pipeline, image).plot().ax_
     drawn = np.asarray(ax.images[0].get_array(), float)
     wanted = np.asarray(image.convert("L"), float)
     assert drawn.shape == wanted.shape
@@ -166,16 +168,16 @@ def test_the_image_below_the_heat_is_its_own_grey(one_model):
     assert drawn.max() <= 255
 
 
-def test_what_the_network_did_not_see_is_hatched(one_model):
+def test_what_the_network_did_not_see_is_hatched(fitted_pipeline):
     image = square_image(COLOURS[GREEN], PLACES[2])
-    ax = HeatMapDisplay.from_estimator(one_model, image).plot().ax_
+    ax = HeatMapDisplay.from_estimator(fitted_pipeline, image).plot().ax_
     hatched = [p for p in ax.patches if p.get_hatch()]
     strips = sorted((*p.get_xy(), p.get_width(), p.get_height()) for p in hatched)
     np.testing.assert_allclose(strips, [(0, 0, 36, 128), (164, 0, 36, 128)])
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend[-1] == "not seen by the network"
     whole = image.crop((36, 0, 164, 128))
-    ax = HeatMapDisplay.from_estimator(one_model, whole).plot().ax_
+    ax = HeatMapDisplay.from_estimator(fitted_pipeline, whole).plot().ax_
     assert not any(p.get_hatch() for p in ax.patches)
 
 
@@ -196,28 +198,28 @@ def test_one_part_s_heat_and_box(model):
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_turned_images_are_drawn_upright(one_model, orientation, tmp_path):
+def test_turned_images_are_drawn_upright(fitted_pipeline, orientation, tmp_path):
     turned = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}[orientation]
     upright = square_image(COLOURS[BLUE], PLACES[4])
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "turned.png"
     upright.transpose(getattr(Image.Transpose, turned)).save(path, exif=exif)
-    display = ExplanationDisplay.from_estimator(one_model, path).plot()
+    display = ExplanationDisplay.from_estimator(fitted_pipeline, path).plot()
     regions, heat, _ = display.axes_
     np.testing.assert_array_equal(regions.images[0].get_array(), upright)
     assert near(hottest(heat), PLACES[4])
-    boxes = best_regions(one_model[0], [upright]).boxes[0, display.parts]
+    boxes = best_regions(fitted_pipeline[0], [upright]).boxes[0, display.parts]
     np.testing.assert_allclose(sorted(frames(regions)), np.unique(boxes, axis=0))
 
 
 @pytest.mark.parametrize("size", [(3000, 2000), (32, 32), (64, 300), (900, 100)])
-def test_images_of_any_size_keep_their_own_units(one_model, size):
+def test_images_of_any_size_keep_their_own_units(fitted_pipeline, size):
     image = square_image(COLOURS[RED], PLACES[1]).resize(size)
-    display = ExplanationDisplay.from_estimator(one_model, image).plot()
+    display = ExplanationDisplay.from_estimator(fitted_pipeline, image).plot()
     display.figure_.canvas.draw()
     width, height = size
-    boxes = best_regions(one_model[0], [image]).boxes[0, display.parts]
+    boxes = best_regions(fitted_pipeline[0], [image]).boxes[0, display.parts]
     for axes in display.axes_[:2]:
         assert axes.images[0].get_extent() == [0, width, height, 0]
         box = axes.get_window_extent()
@@ -265,20 +267,25 @@ def test_best_regions_are_those_of_the_strongest_parts(model):
         assert axes.get_aspect() == 1
 
 
-def test_titles_say_whether_the_prediction_is_right(one_model):
+def test_titles_say_whether_the_prediction_is_right(fitted_pipeline):
     X, y = colour_images()
     X, y = X[4:8], y[4:8]
-    wrong = ["blue" if label != BLUE else RED for label in one_model.predict(X)]
-    made = BestRegionsDisplay.from_estimator(one_model, X, wrong)
+    wrong = ["blue" if label != BLUE else RED for label in fitted_pipeline.predict(X)]
+    made = BestRegionsDisplay.from_estimator(fitted_pipeline, X, wrong)
     assert all(title.endswith("(wrong: is blue)") for title in made.titles)
     series = pandas.Series(wrong, index=[3, 2, 1, 0])
-    assert BestRegionsDisplay.from_estimator(one_model, X, series).titles == made.titles
-    right = BestRegionsDisplay.from_estimator(one_model, X, one_model.predict(X))
-    scores = one_model.decision_function(X).max(axis=1)
+    assert (
+        BestRegionsDisplay.from_estimator(fitted_pipeline, X, series).titles
+        == made.titles
+    )
+    right = BestRegionsDisplay.from_estimator(
+        fitted_pipeline, X, fitted_pipeline.predict(X)
+    )
+    scores = fitted_pipeline.decision_function(X).max(axis=1)
     for title, label, score in zip(right.titles, y, scores, strict=True):
         assert title == f"predicted {label}, score +{score:.2f}\n(right)"
     with pytest.raises(ValueError, match="inconsistent numbers"):
-        BestRegionsDisplay.from_estimator(one_model, X, wrong[1:])
+        BestRegionsDisplay.from_estimator(fitted_pipeline, X, wrong[1:])
 
 
 ONE_IMAGE = [HeatMapDisplay, ExplanationDisplay]
@@ -286,12 +293,12 @@ X_MADE = square_image(COLOURS[RED], PLACES[0])
 
 
 @pytest.mark.parametrize("display", ONE_IMAGE)
-def test_a_class_that_there_is_not_is_named(one_model, display):
+def test_a_class_that_there_is_not_is_named(fitted_pipeline, display):
     for unknown in ({"class_": "gren"}, {"against": "gren"}):
         with pytest.raises(ValueError, match="'gren' is none .* mean 'green'"):
-            display.from_estimator(one_model, X_MADE, **unknown)
+            display.from_estimator(fitted_pipeline, X_MADE, **unknown)
     with pytest.raises(ValueError, match="against='blue' is the class"):
-        display.from_estimator(one_model, X_MADE, "blue", against="blue")
+        display.from_estimator(fitted_pipeline, X_MADE, "blue", against="blue")
 
 
 DRAWN = {
