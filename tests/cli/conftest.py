@@ -40,7 +40,7 @@ def model_file(class_folders, training_images, tmp_path_factory):
     fitted = skdpnet.DPNetClassifier(**SETTINGS)
     fitted.fit(training_images, [path.parent.name for path in training_images])
     digests = [digest_of_file(path.read_bytes()) for path in training_images]
-    fitted.notes_ = {"training_images": digests}
+    fitted.notes_ = {"training_digests": digests}
     path = tmp_path_factory.mktemp("model") / "the model"
     fitted.save(path)
     return str(path)

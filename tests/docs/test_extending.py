@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 def test_the_example_writes_a_figure_a_page_and_a_model(folder):
     assert (folder / "why.png").stat().st_size > 10_000
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "part0" in page and "<img" in page
+    assert "a part that classes share" in page and "url(data:image" in page
     assert (folder / "parts.safetensors").exists()
 
 
