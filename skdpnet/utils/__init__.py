@@ -1,1 +1,1 @@
-"""What has no place of its own: validation, devices, batches of images."""
+"""Helpers that several folders share: validation, devices, batches, crops, colours."""

@@ -1,4 +1,4 @@
-"""Slices that cut a long axis into short stretches, so that each fits in memory."""
+"""Slices of a long axis, so that only some of its items are in memory at a time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["slices_of", "slices_within"]
 
 
 def slices_of(n_items: int, size: int) -> Iterator[slice]:
-    """Cut items into slices of one size.
+    """Cut a number of items into slices of the same size.
 
     Parameters
     ----------
     n_items : int
     size : int > 0
-        Items of each slice but the last, which may be shorter.
+        Number of items in each slice; the last slice may have fewer.
 
     Yields
     ------
     slice
-        From `start` to `stop`, both within the items. No slice for no items.
+        Its `stop` is at most `n_items`. There are no slices of no items.
 
     Examples
     --------
@@ -32,20 +32,20 @@ def slices_of(n_items: int, size: int) -> Iterator[slice]:
 
 
 def slices_within(n_items: int, bytes_per_item: int, budget: int) -> Iterator[slice]:
-    """Cut items into slices that take no more memory than a budget.
+    """Cut a number of items into slices that keep within a budget of memory.
 
     Parameters
     ----------
     n_items : int
     bytes_per_item : int > 0
     budget : int
-        Bytes that the items of a slice may take together. A single item may take
-        more: no slice is empty.
+        Bytes that the items of a slice may take together. Each slice has at least one
+        item, even if that takes more.
 
     Yields
     ------
     slice
-        As those of `slices_of`.
+        As from `slices_of`.
 
     Examples
     --------

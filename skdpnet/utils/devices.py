@@ -1,4 +1,4 @@
-"""Devices, and the arithmetic that they are used with."""
+"""The device that computes, and the precision of its arithmetic."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ __all__ = ["extraction_dtype", "learning_dtype", "resolve_device"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn ``"auto"`` or a device's name into a torch device.
+    """Return the torch device with a name.
 
-    ``"cuda"`` becomes the GPU that is the current one now, by its number, so that a
-    network that was kept is never taken for one on another GPU.
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"``, which means a GPU if there is one and the CPU otherwise, or any of
+        torch's devices.
+
+    Returns
+    -------
+    torch.device
+        The current GPU of CUDA has its number, even where `device` is ``"cuda"``, so
+        that networks on different GPUs are never confused.
 
     Raises
     ------
     ValueError
-        For a name torch does not know, or a GPU that is not there.
+        If torch does not know the name, or if this computer lacks the device.
     """
     if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
@@ -38,12 +47,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def extraction_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Choose the arithmetic of the backbone.
+    """Return the dtype in which the backbone computes.
 
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16", "float16"}
-        "auto": float16 on a GPU of CUDA, float32 elsewhere.
+        "auto": float16 on a GPU of CUDA, float32 on other devices.
     device : torch.device
 
     Returns
@@ -56,18 +65,19 @@ def extraction_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """Choose the precision of the products that parts are learned with.
+    """Return the dtype of the factors of matrix products while parts are learned.
 
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16", "float16"}
-        "auto": bfloat16 where the processor multiplies it natively.
+        "auto": bfloat16 if the device multiplies it natively, float32 otherwise.
+        "float16": bfloat16, because the range of float16 is too small for learning.
     device : torch.device
 
     Returns
     -------
     torch.dtype or None
-        bfloat16, whose range is float32's, also for "float16"; None: float32.
+        bfloat16, or None for float32.
     """
     if precision == "float32":
         return None
@@ -77,12 +87,13 @@ def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has instructions that multiply bfloat16."""
     if device.type == "cuda":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(
             including_emulation=False
         )
     # Older versions of torch do not have the function.
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and bool(
-        able.get("avx512_bf16") or able.get("amx_bf16")
+        capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     )

@@ -1,4 +1,4 @@
-"""Checks of parameters, labels, classes and parts, with messages that help."""
+"""Checks of parameters, labels, classes and numbers of parts."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ __all__ = [
     "part_numbers",
 ]
 
-# Containers that have a length but are no list of images; the code that reads the
-# images says so with a better message than one about their number.
-_NO_LISTS = (str, bytes, bytearray, Mapping, Set)
-_CLASSES_NAMED = 10
+# Types that have a length but are not lists of images. Their length is not compared with
+# that of y, because the code that reads the images raises a more helpful error.
+_NOT_LISTS = (str, bytes, bytearray, Mapping, Set)
+# Number of classes that a message lists.
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Number:
-    """The constraint of a parameter that is a finite number.
+    """The constraint that a parameter is a finite number within bounds.
 
     Parameters
     ----------
@@ -70,8 +71,8 @@ class Number:
         )
 
     def __str__(self) -> str:
-        noun = "a whole number" if self.whole else "a number"
-        text = f"{noun} {'above' if self.above else 'of at least'} {self.least}"
+        kind = "a whole number" if self.whole else "a number"
+        text = f"{kind} {'above' if self.above else 'of at least'} {self.least}"
         if self.below is not None:
             text += f" and below {self.below}"
         if self.at_most is not None:
@@ -81,7 +82,7 @@ class Number:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The constraint of a parameter that is one of several texts.
+    """The constraint that a parameter is one of several strings.
 
     Parameters
     ----------
@@ -100,14 +101,14 @@ class OneOf:
 
 @dataclass(frozen=True)
 class SequenceOf:
-    """The constraint of a parameter that is a sequence of at least one number.
+    """The constraint that a parameter is a sequence of at least one number.
 
     Parameters
     ----------
     each : Number
-        What each number must be.
+        The constraint on each number.
     noun : str
-        How the message calls the numbers, for instance "whole numbers of at least 1".
+        Description of the numbers in messages: "whole numbers of at least 1".
     """
 
     each: Number
@@ -127,39 +128,40 @@ class SequenceOf:
 
 
 def check_parameters(estimator) -> None:
-    """Check an estimator's parameters against its class's table of constraints.
+    """Check an estimator's parameters against the constraints of its class.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Its class has `_parameter_constraints`: for each parameter that is checked, the
-        constraints of which one must accept the value; None among them allows None.
+        Its class has a dict `_parameter_constraints` with a list for each parameter
+        that is checked. At least one constraint in the list must accept the value; None
+        in the list allows None.
 
     Raises
     ------
     ValueError
-        Names the parameter, what is allowed, and the value.
+        If a value is not allowed; the message names the parameter and its constraints.
     """
     for name, constraints in type(estimator)._parameter_constraints.items():
         value = getattr(estimator, name)
         if value is None and None in constraints:
             continue
-        named = [constraint for constraint in constraints if constraint is not None]
-        if not any(constraint.accepts(value) for constraint in named):
-            allowed = " or ".join(map(str, named))
-            none = ", or None" if None in constraints else ""
-            raise ValueError(f"{name} must be {allowed}{none}, got {value!r}.")
+        others = [constraint for constraint in constraints if constraint is not None]
+        if not any(constraint.accepts(value) for constraint in others):
+            allowed = " or ".join(map(str, others))
+            or_none = ", or None" if None in constraints else ""
+            raise ValueError(f"{name} must be {allowed}{or_none}, got {value!r}.")
 
 
 def check_labels(estimator, X, y) -> np.ndarray:
-    """Check that y holds a class for each of the images X.
+    """Check that y holds a label for each of the images X.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        The message names its class.
+        Messages name its class.
     X : images or array
-        Its length is compared with y's, where it has one.
+        Its length is compared with that of y, if it has a length.
     y : array-like of shape (n,)
 
     Returns
@@ -169,7 +171,8 @@ def check_labels(estimator, X, y) -> np.ndarray:
     Raises
     ------
     ValueError
-        If y is missing, of another length, holds NaN, or numbers of a regression.
+        If y is None or has another length than X, if labels are NaN or None, or if they
+        are continuous numbers, as in regression.
     """
     if y is None:
         raise ValueError(
@@ -182,7 +185,7 @@ def check_labels(estimator, X, y) -> np.ndarray:
     if missing:
         raise ValueError(f"y has no label for item {missing[0]}: it is None.")
     check_classification_targets(y)
-    if hasattr(X, "shape") or (isinstance(X, Sized) and not isinstance(X, _NO_LISTS)):
+    if hasattr(X, "shape") or (isinstance(X, Sized) and not isinstance(X, _NOT_LISTS)):
         check_consistent_length(X, y)
     return y
 
@@ -193,26 +196,27 @@ def check_classes(estimator, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     estimator : BaseEstimator
-        The message names its class.
+        Messages name its class.
     y : ndarray of shape (n,)
+        Labels, as from `check_labels`.
 
     Returns
     -------
     classes : ndarray of shape (C,)
-        The labels, sorted.
+        The distinct labels, sorted.
     numbers : int ndarray of shape (n,)
-        The position of each image's label in `classes`.
+        The class of each image, as an index into `classes`.
 
     Raises
     ------
     ValueError
-        If there is one class only.
+        If there are fewer than two classes.
     """
     classes, numbers = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"{type(estimator).__name__} needs at least two classes to tell apart; y "
-            f"has {len(classes)} class: {classes.tolist()}."
+            f"{type(estimator).__name__} needs labels of at least two classes; y has "
+            f"{len(classes)} class: {classes.tolist()}."
         )
     return classes, numbers
 
@@ -223,9 +227,10 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     Parameters
     ----------
     name : str
-        How the message calls it.
+        Its name in the message.
     value : object
     least : int
+        The smallest value that is allowed.
     most : int, default=None
         The largest value that is allowed; None: there is no such bound.
 
@@ -245,7 +250,7 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
 
 
 def class_number(classes: np.ndarray, label) -> int:
-    """Find a label among the classes.
+    """Return the number of a class.
 
     Parameters
     ----------
@@ -255,47 +260,47 @@ def class_number(classes: np.ndarray, label) -> int:
     Returns
     -------
     int
-        Its position in `classes`.
+        Index of the label in `classes`.
 
     Raises
     ------
     ValueError
-        If it is none of them; the message names similar ones.
+        If it is not in `classes`; the message names similar labels.
     """
     if np.ndim(label) != 0:
         raise ValueError(f"a class must be one label, got {label!r}.")
     labels = classes.tolist()
     if label in labels:
         return labels.index(label)
-    spelled = {str(known): known for known in labels}
-    close = [spelled[name] for name in get_close_matches(str(label), spelled)]
-    if close:
-        hint = "did you mean " + " or ".join(map(repr, close)) + "?"
+    by_spelling = {str(other): other for other in labels}
+    similar = [by_spelling[text] for text in get_close_matches(str(label), by_spelling)]
+    if similar:
+        hint = "did you mean " + " or ".join(map(repr, similar)) + "?"
     else:
-        more = ", …" if len(labels) > _CLASSES_NAMED else ""
-        hint = "they are " + ", ".join(map(repr, labels[:_CLASSES_NAMED])) + more
+        more = ", …" if len(labels) > _MOST_LISTED else ""
+        hint = "they are " + ", ".join(map(repr, labels[:_MOST_LISTED])) + more
     raise ValueError(f"{label!r} is none of the {len(labels)} classes; {hint}")
 
 
 def part_numbers(parts, n_parts: int) -> np.ndarray:
-    """Check the numbers of some parts.
+    """Return the numbers of some parts, after checking them.
 
     Parameters
     ----------
     parts : int, array-like of int, bool array-like of shape (P,), or None
-        None: all parts.
+        The numbers, or a mask; None: all parts.
     n_parts : int
         P.
 
     Returns
     -------
     int ndarray
-        In the given order.
+        The numbers in the order in which they were passed.
 
     Raises
     ------
     IndexError
-        If there is no part of such a number.
+        If there is no part with such a number, or if a mask has another length.
     TypeError
         If `parts` holds anything but whole numbers.
     """
@@ -309,11 +314,11 @@ def part_numbers(parts, n_parts: int) -> np.ndarray:
             )
         return np.flatnonzero(array)
     try:
-        numbers = np.array([operator.index(p) for p in array.ravel()], dtype=np.intp)
+        numbers = np.array([operator.index(n) for n in array.ravel()], dtype=np.intp)
     except TypeError as error:
         raise TypeError(
-            f"parts are named by whole numbers, got {parts!r} ({array.dtype.name}): "
-            "the place of a part's name in get_feature_names_out()."
+            f"parts are named by whole numbers, got {parts!r} ({array.dtype.name}): the "
+            "number of a part is the index of its name in get_feature_names_out()."
         ) from error
     for number in numbers:
         if not 0 <= number < n_parts:
