@@ -25,8 +25,8 @@ __all__ = [
     "part_numbers",
 ]
 
-# Types that have a length but are not lists of images. Their length is not compared with
-# that of y, because the code that reads the images raises a more helpful error.
+# Types that have a length but are not lists of images. Their length is not compared
+# with that of y, because the code that reads the images raises a more helpful error.
 _NOT_LISTS = (str, bytes, bytearray, Mapping, Set)
 # Number of classes that a message lists.
 _MOST_LISTED = 10
@@ -317,8 +317,8 @@ def part_numbers(parts, n_parts: int) -> np.ndarray:
         numbers = np.array([operator.index(n) for n in array.ravel()], dtype=np.intp)
     except TypeError as error:
         raise TypeError(
-            f"parts are named by whole numbers, got {parts!r} ({array.dtype.name}): the "
-            "number of a part is the index of its name in get_feature_names_out()."
+            f"parts are named by whole numbers, got {parts!r} ({array.dtype.name}): "
+            "the number of a part is the index of its name in get_feature_names_out()."
         ) from error
     for number in numbers:
         if not 0 <= number < n_parts:

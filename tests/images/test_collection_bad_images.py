@@ -151,7 +151,10 @@ BAD_ITEMS = {
     "bytes": (constant(b"\xff\xd8"), "io.BytesIO"),
     "list": (constant([0.1, 0.2]), "precomputed"),
     "dict": (constant({"path": "a.jpg"}), "type dict"),
-    "huge image": (file_of("h.png", png_header(10**5, 1500)), "too large.*100000 x 1500"),
+    "huge image": (
+        file_of("h.png", png_header(10**5, 1500)),
+        "too large.*100000 x 1500",
+    ),
     "bomb": (file_of("b.png", png_header(10**5, 10**5)), "too large.*10000000000"),
 }
 FOUND_ON_LOAD = {
