@@ -1,4 +1,4 @@
-"""Maps are computed in order and in bounded memory, and processes share the work."""
+"""Maps come in order and in bounded memory, and processes share the work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skdpnet.images import ImageError
 
 
 class Pooled(nn.Module):
-    """Two maps, means over patches; notes how many images it was called on."""
+    """A network with two maps, means over patches; it logs each image that it sees."""
 
     def __init__(self, log: str | None = None):
         super().__init__()
@@ -36,12 +36,12 @@ class Pooled(nn.Module):
 SETTINGS = {"image_size": 32, "batch_size": 5}
 
 
-@pytest.fixture(params=[False, True], ids=["computed", "kept"])
+@pytest.fixture(params=[False, True], ids=["no cache", "cache"])
 def memory(request, tmp_path):
     return tmp_path / "maps" if request.param else None
 
 
-@pytest.fixture(params=[0, 2], ids=["in step", "ahead"])
+@pytest.fixture(params=[0, 2], ids=["not ahead", "two batches ahead"])
 def n_ahead(request, monkeypatch):
     """Let decoding run ahead by some batches, as it does for a GPU, or not at all."""
     init = extraction.Extractor.__init__
@@ -54,7 +54,7 @@ def n_ahead(request, monkeypatch):
     return request.param
 
 
-def test_batches_put_together_are_the_maps(photographs, memory, n_ahead):
+def test_concatenated_batches_are_the_maps(photographs, memory, n_ahead):
     paths = [*photographs[0], photographs[0][3]]
     extractor = FeatureMaps(Pooled(), **SETTINGS, memory=memory)
     batches = list(extractor.iter_maps(paths))
@@ -72,7 +72,7 @@ def test_batches_put_together_are_the_maps(photographs, memory, n_ahead):
 def test_only_a_few_decoded_images_are_in_memory(
     photographs, memory, n_ahead, monkeypatch
 ):
-    """Count the decoded images that are alive whenever another one is decoded."""
+    """At each decoding, count the decoded images that have not been freed."""
     alive = weakref.WeakSet()
     n_windows = 2 if n_ahead else 1
     most = 5 * max(n_ahead + 1, n_windows * extraction._WINDOW_BATCHES)
@@ -151,13 +151,13 @@ def test_a_file_that_changes_meanwhile_changes_no_other_map(
         shutil.copy(photographs[0][0], path)
     content_key = extraction.Images.content_key
 
-    def content_key_and_change(self, i):
+    def content_key_then_change(self, i):
         key = content_key(self, i)
         if i == 2:
             shutil.copy(photographs[0][1], paths[0])
         return key
 
-    monkeypatch.setattr(extraction.Images, "content_key", content_key_and_change)
+    monkeypatch.setattr(extraction.Images, "content_key", content_key_then_change)
     log = str(tmp_path / "log")
     cached = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
     maps = cached.fit_transform(paths)
@@ -166,8 +166,8 @@ def test_a_file_that_changes_meanwhile_changes_no_other_map(
     np.testing.assert_array_equal(maps, expected)
 
 
-def test_iterators_left_in_the_middle_block_no_other(photographs, tmp_path, n_ahead):
-    """If they did, the two that alternate in one thread would wait forever."""
+def test_an_abandoned_iterator_does_not_block_others(photographs, tmp_path, n_ahead):
+    """If it did, two iterators that alternate in one thread would wait forever."""
     log = str(tmp_path / "log")
     extractor = FeatureMaps(Pooled(log), **SETTINGS, memory=tmp_path / "maps")
     abandoned = extractor.iter_maps(photographs[0])

@@ -1,4 +1,4 @@
-"""Feature maps are the same for every kind of list, batch size and worker."""
+"""Feature maps do not depend on the container, the batch size or the workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from skdpnet.exceptions import ImageError
 from skdpnet.images.collection import as_images
 from skdpnet.images.geometry import preprocess
 from skdpnet.storage import large_arrays
-from skdpnet.utils.devices import resolve_device
 
 
 def is_mapped(array) -> bool:
@@ -34,7 +33,7 @@ def is_mapped(array) -> bool:
 
 
 class Means(nn.Module):
-    """Means over patches of 16×16 pixels, which are easy to compute otherwise."""
+    """Means over patches of 16×16 pixels, which NumPy can compute as well."""
 
     def forward(self, x):
         return nn.functional.avg_pool2d(x, 16)
@@ -62,8 +61,8 @@ def test_paths_images_arrays_and_tensors_give_the_same_maps(photographs):
             arrays.append(np.array(image))
     images = [Image.fromarray(array) for array in arrays]
     tensors = [torch.from_numpy(a).permute(2, 0, 1) for a in arrays]
-    for same in (images, arrays, tensors, np.array(paths[:3])):
-        np.testing.assert_array_equal(extractor.transform(same), expected)
+    for container in (images, arrays, tensors, np.array(paths[:3])):
+        np.testing.assert_array_equal(extractor.transform(container), expected)
 
 
 @pytest.mark.parametrize("settings", [{"batch_size": 1}, {"num_workers": 0}])
@@ -109,12 +108,12 @@ def test_an_unreadable_image_is_named_before_the_backbone_runs(photographs, tmp_
     extractor.fit(paths)
     with pytest.raises(ImageError, match=r"item 5.*letter\.jpg"):
         extractor.transform(bad)
-    # The one image that `fit` finds the shapes of maps with.
+    # `fit` computes the maps of one image to find their shapes.
     assert calls == [1]
 
 
 def test_threads_may_read_the_same_image(photographs):
-    with Image.open(photographs[0][0]) as image:  # not decoded yet
+    with Image.open(photographs[0][0]) as image:  # PIL decodes it on first use
         maps = FeatureMaps(Means(), image_size=32, num_workers=4).fit_transform(
             [image] * 8
         )
@@ -125,7 +124,7 @@ def test_an_image_is_not_checked_while_another_thread_decodes_it(photographs):
     threads = []
 
     class Hesitating(PngImageFile):
-        """Delays access to its file, longer for each further thread."""
+        """An image file that delays each thread's access more than the last one's."""
 
         @property
         def fp(self):
@@ -202,22 +201,3 @@ def test_maps_through_a_file_are_the_same(photographs, monkeypatch):
     np.testing.assert_array_equal(got, expected)
     sums = Parallel(n_jobs=2)(delayed(np.sum)(got[i], dtype=float) for i in (0, 1))
     np.testing.assert_allclose(sums, expected[:2].sum((1, 2, 3), dtype=float))
-
-
-def test_device_auto_takes_an_available_device():
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
-    if not torch.backends.mps.is_available():
-        assert resolve_device("auto").type == expected
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_auto_names_the_gpu_by_its_number(monkeypatch, number):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: number)
-    assert resolve_device("auto") == torch.device("cuda", number)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_the_gpu_that_cuda_means_has_a_number():
-    current = torch.cuda.current_device()
-    assert resolve_device("cuda") == torch.device("cuda", current)

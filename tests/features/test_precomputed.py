@@ -1,4 +1,4 @@
-"""Precomputed features and labels are checked, without copies of the features."""
+"""Precomputed features are checked without copying them, and labels are checked."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_values_that_are_not_finite_are_refused_as_by_scikit_learn(
     X = np.random.default_rng(0).random((100, *shape)).astype(dtype)
     X[image].flat[-1] = value
     name = "X" if X.ndim == 2 else ""
-    with pytest.raises(ValueError, match="contains") as theirs:
+    with pytest.raises(ValueError, match="contains") as expected:
         check_array(X, allow_nd=True, estimator=PARTS, input_name=name)
-    with pytest.raises(ValueError, match="contains") as ours:
+    with pytest.raises(ValueError, match="contains") as raised:
         PARTS.fit(X, np.arange(100) % 2)
-    assert str(ours.value) == str(theirs.value)
+    assert str(raised.value) == str(expected.value)
 
 
 def test_the_sum_of_features_may_exceed_their_dtype():

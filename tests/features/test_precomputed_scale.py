@@ -1,4 +1,4 @@
-"""The scale of precomputed maps changes no result, even beyond that of float32."""
+"""The scale of precomputed maps changes no result, even beyond the range of float32."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def test_the_scale_of_the_maps_does_not_matter(train, model, scale):
     np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-3)
 
 
-def test_small_maps_of_float16(train, model):
+def test_small_maps_of_float16_give_what_large_maps_give(train, model):
     small = np.ldexp(train[0], -20).astype(np.float16)
-    same = np.ldexp(small.astype(np.float32), 20)
+    rescaled = np.ldexp(small.astype(np.float32), 20)
     np.testing.assert_array_equal(
-        model.decision_function(small), model.decision_function(same)
+        model.decision_function(small), model.decision_function(rescaled)
     )
 
 
-def test_each_image_has_a_scale_of_its_own(train, model):
+def test_each_image_is_rescaled_separately(train, model):
     X = train[0]
     exponents = np.random.default_rng(0).integers(-100, 100, len(X))
     mixed = np.ldexp(X, exponents[:, None, None, None])
