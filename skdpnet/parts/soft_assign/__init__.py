@@ -1,1 +1,1 @@
-"""Two-stage parts: detectors refined by soft assignment."""
+"""Parts learned in two stages: linear detectors, refined by soft assignment."""

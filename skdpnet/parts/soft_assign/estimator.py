@@ -1,4 +1,4 @@
-"""Two-stage parts: LDA detectors refined by soft assignment, then a classifier."""
+"""Parts learned without gradients: LDA detectors, refined by soft assignment."""
 
 from __future__ import annotations
 
@@ -26,91 +26,105 @@ from skdpnet.utils.validation import Number
 
 __all__ = ["SoftAssignParts"]
 
-# Cosine of whitened detectors above which they find the same regions.
+# Detectors with a larger cosine, in the whitened space, respond to the same regions.
 _MAX_COSINE = 0.7
 
 
 class SoftAssignParts(PartEstimator):
-    """Describe images by discriminative parts that were learned without gradients.
+    """Describe images by discriminative parts that are learned without gradients.
 
-    Two stages, after [1]_ and [2]_. First each class's parts are learned: its region
-    descriptors are clustered, each cluster gives a linear discriminant detector, and
-    those are kept that respond to the class's images but not to others. Then
-    images and detectors take turns: in each image of the class every part is
-    assigned softly to a region of its own (`soft_assign`), and becomes the detector
-    of the mean of its regions, while the assignments harden. The second stage is a
-    linear classifier on the descriptor that `transform` gives.
+    There are two stages, as in [1]_ and [2]_. The first learns the parts of each class.
+    The descriptors of the class's regions are clustered, and each cluster gives a
+    linear discriminant detector. The detectors are kept that respond to the class's
+    images but not to those of other classes. Then two steps alternate: in each image of
+    the class, the parts are assigned softly to different regions (`soft_assign`), and
+    each part is replaced by the detector of the mean of its regions. The assignments
+    harden from round to round. The second stage is a linear classifier on the
+    descriptors that `transform` returns.
+
+    The descriptor of an image is the maximum of each part's response over the regions,
+    standardised on the training set (mean 0, variance 1/P). Its length is then about 1,
+    and a linear classifier's ``C`` has the same meaning for every number of parts. A
+    part that responds alike to all training images gives 0.
 
     Parameters
     ----------
     backbone, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
-        n×R×D or features n×D instead of images. The parts are learned on the CPU.
+        n×R×D or features n×D in place of images. The parts are learned on the CPU.
     strides : sequence of int or None, default=(16, 32)
-        Which maps of the backbone have parts; see `FeatureMaps`.
+        The strides of the backbone's maps that have parts; see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
-        Sides of the square regions as shares of the map's shorter side.
+        Sides of the square regions, as shares of the map's shorter side.
     n_parts_per_class : int, default=20
-        Of all maps together, which share them evenly.
+        Number of parts of each class, on all maps together. The maps have equal shares;
+        the last, coarsest map also has the remainder.
     n_candidates : int, default=None
-        Clusters of each class on all maps, from which its parts are chosen; at least
-        `n_parts_per_class`. None: three times `n_parts_per_class`.
+        Number of clusters of each class, on all maps together, from which its parts are
+        chosen; at least `n_parts_per_class`. None: three times `n_parts_per_class`.
     n_components : int or None, default=256
-        Directions of largest variance of the regions within which the detectors
-        live. Keeping few is what makes the covariance invertible. None: no
-        covariance is taken into account, and detectors are plain means.
+        Number of principal components of the region descriptors that are kept. The
+        covariance within few components can be inverted. None: the covariance is
+        ignored, and detectors are means of regions.
     n_rounds : int, default=10
-        Most rounds of assignment. A class's last round comes earlier where its
-        assignments hardly change any more.
-    beta_start, beta_end : float, default=40.0, 100.0
-        Sharpness of the assignment in the first round and in round `n_rounds`; it
-        grows by the same factor each round. Responses are cosines, so with β = 40 a
-        region that matches 0.1 better weighs 55 times as much. Too soft a
-        start lets the parts of a class fall together.
+        Maximal number of rounds of assignment. The rounds of a class end earlier when
+        its assignments hardly change any more.
+    beta_start, beta_end : float > 0, default=40.0, 100.0
+        Sharpness β of the assignment in the first round and in round `n_rounds`; it
+        grows by the same factor from round to round. Responses are cosines, so that
+        with β = 40 a response that is larger by 0.1 weighs 55 times as much. If the
+        first assignment is too soft, parts of a class become equal.
     random_state : int, RandomState or None, default=None
-        Draws the samples of regions and starts k-means.
+        Determines the samples of regions and the start of k-means.
 
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
+        The distinct labels, sorted.
     parts_ : float32 ndarray of shape (P, K)
-        Unit detectors of the whitened regions, ``P = C * n_parts_per_class``, map by
-        map and class by class. A class's parts come in the order in which they were
-        chosen, best first. Where a map's whitened space has fewer dimensions than
-        another's, zeros fill the row.
+        Detectors of the whitened regions, of unit length, where P is C times
+        `n_parts_per_class`. They are sorted by map, then by class, and then by the
+        order in which they were chosen, best first. Zeros fill the rows of a map whose
+        whitened space has fewer dimensions than another's.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
-        Number of each part's class in `classes_`, and of its map.
+        The class of each part, as an index into `classes_`, and the number of its map.
     whitenings_ : list of Whitening
-        Of each map, from descriptors of D dimensions to K.
+        For each map, the projection of region descriptors from D dimensions to K.
     grids_ : list of RegionGrid
-        Layout of the regions of each map.
+        The layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
     n_iter_ : int
-        Rounds of the class that took most.
+        Number of rounds of the class with most rounds.
     map_shapes_ : tuple of tuples
-        Shape of each map of an image.
+        The shape of each map of an image.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
 
+    See Also
+    --------
+    DPNetTransformer : Parts that are learned by gradient descent.
+    GlobalFeatures : The descriptor without parts, to compare with.
+
     Notes
     -----
-    The discriminant detector of regions of mean μ_k is ``Σ⁻¹ (μ_k - μ)``, with the
-    mean μ and covariance Σ of all regions. After PCA whitening, which is
-    multiplication by ``Σ^(-1/2)`` within the directions kept, it is the mean of the
-    whitened regions itself. Regions are l2-normalised before the whitening, as in the
-    papers, and both regions and detectors are brought to length 1 after it, so that
-    responses are cosines: β has the same meaning for every data set and part, and no
-    part wins by its length.
+    The discriminant detector of regions with mean μ_k is ``Σ⁻¹ (μ_k - μ)``, where μ and
+    Σ are the mean and the covariance of all regions. After PCA whitening, which is
+    multiplication by ``Σ^(-1/2)`` within the kept components, it is the mean of the
+    whitened regions. Regions are l2-normalised before the whitening, as in the papers,
+    and both regions and detectors are l2-normalised after it. Responses are then
+    cosines, so that β has the same meaning for every data set and part, and the length
+    of a detector has no influence.
 
-    The parts have seen the labels of the training images, so their descriptors are
-    better than those of new ones. Choose the classifier's parameters by
-    cross-validation of a pipeline that holds both, not on `fit_transform`'s output.
+    The parts are learned with the labels of the training images, so that these are
+    separated better than new images. Choose the parameters of the classifier by
+    cross-validation of a pipeline that holds both, not on the output of
+    `fit_transform`.
 
-    Where images have fewer regions than parts (a single one for features n×D),
-    regions are shared among parts rather than parts among regions; see
-    `soft_assign`. Where a class has too few distinct regions for its clusters,
-    random directions complete them.
+    If images have fewer regions than there are parts (features n×D are one region),
+    each region is assigned to parts rather than each part to regions; see
+    `soft_assign`. If a class has fewer distinct regions than clusters, random
+    directions take the place of the missing detectors.
 
     References
     ----------
@@ -192,6 +206,8 @@ class SoftAssignParts(PartEstimator):
         Parameters
         ----------
         X : images, or array for ``backbone="precomputed"``
+            List or array of n paths, PIL images, uint8 or [0, 1] float arrays or
+            tensors; precomputed: maps n×H×W×D, regions n×R×D or features n×D.
         y : array-like of shape (n,)
             Labels of at least two classes, numbers or strings.
 
@@ -202,9 +218,9 @@ class SoftAssignParts(PartEstimator):
         Raises
         ------
         ValueError
-            For unusable parameters, labels or data; the message names what and why.
+            If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+            If an image cannot be read; the message names it.
         """
         self._learn(X, y)
         return self
@@ -229,42 +245,16 @@ class SoftAssignParts(PartEstimator):
         """
         return self._standardise(self._learn(X, y))
 
-    def transform(self, X) -> np.ndarray:
-        """Describe images by their parts.
-
-        Parameters
-        ----------
-        X : images, or array for ``backbone="precomputed"``
-
-        Returns
-        -------
-        float32 ndarray of shape (n, P)
-            The maximum of each part's response over the regions, standardised on the
-            training set (mean 0, variance 1/P), so that a row's length is about 1
-            and a linear classifier's ``C`` means the same for every number of parts.
-            A part that responded alike to all training images gives 0.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
-        """
-        return super().transform(X)
-
     def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
         """Compute the cosines of parts and regions; see `PartEstimator`."""
         return [
-            one_map.responses(detectors)
-            for one_map, detectors in self._whitened_with_parts(maps)
+            feature_map.responses(detectors)
+            for feature_map, detectors in self._whitened_with_parts(maps)
         ]
 
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
         """Compute standardised maxima over the regions; see `PartEstimator`."""
-        maxima = [on_map.amax(dim=1).numpy() for on_map in responses]
+        maxima = [cosines.amax(dim=1).numpy() for cosines in responses]
         return self._standardise(np.hstack(maxima))
 
     def _learn(self, X, y) -> np.ndarray:
@@ -276,35 +266,35 @@ class SoftAssignParts(PartEstimator):
         self.whitenings_, parts, maxima, rounds = [], [], [], []
         for feature_map, grid, share in zip(maps, self.grids_, shares, strict=True):
             whitening = fit_whitening(feature_map, grid, self.n_components, random)
-            of_map, maxima_of_map, n_rounds = self._learn_map(
-                WhitenedFeatureMap(
-                    whitening, grid, whitening(feature_map, grid, self.memory)
-                ),
+            whitened = whitening(feature_map, grid, self.memory)
+            map_parts, map_maxima, n_rounds = self._learn_map(
+                WhitenedFeatureMap(whitening, grid, whitened),
                 labels,
                 share,
                 n_candidates * share // self.n_parts_per_class,
                 random,
             )
             self.whitenings_.append(whitening)
-            parts.append(of_map)
-            maxima.append(maxima_of_map)
+            parts.append(map_parts)
+            maxima.append(map_maxima)
             rounds.append(n_rounds)
         self.parts_ = stack_parts(parts)
         self.part_classes_, self.part_maps_ = classes_and_maps(
             shares, len(self.classes_)
         )
         self.n_iter_ = max(rounds)
-        b = np.hstack(maxima)
-        self.shift_, self.scale_ = standardisation(b)
-        return b
+        all_maxima = np.hstack(maxima)
+        self.shift_, self.scale_ = standardisation(all_maxima)
+        return all_maxima
 
     def _check_candidates(self) -> int:
-        q = self.n_parts_per_class
-        n_candidates = 3 * q if self.n_candidates is None else self.n_candidates
-        if n_candidates < q:
+        """Return the number of candidates of each class on all maps."""
+        n_parts = self.n_parts_per_class
+        n_candidates = 3 * n_parts if self.n_candidates is None else self.n_candidates
+        if n_candidates < n_parts:
             raise ValueError(
-                f"n_candidates={n_candidates} leaves nothing to choose "
-                f"n_parts_per_class={q} parts from: it must be at least as large."
+                f"n_candidates={n_candidates} must be at least n_parts_per_class="
+                f"{n_parts}, because parts are chosen from the candidates."
             )
         return n_candidates
 
@@ -316,7 +306,15 @@ class SoftAssignParts(PartEstimator):
         n_candidates: int,
         random: np.random.RandomState,
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Learn one map's parts: their detectors, maxima on X, and the rounds taken."""
+        """Learn the parts of a map.
+
+        Returns
+        -------
+        detectors : float32 ndarray of shape (P', K)
+        maxima : float32 ndarray of shape (n, P')
+            Their maxima on the training images.
+        n_rounds : int
+        """
         n_classes = len(self.classes_)
         candidates = cluster_parts(
             feature_map.whitened,
@@ -331,14 +329,13 @@ class SoftAssignParts(PartEstimator):
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
         parts, rounds = [], []
         for label in range(n_classes):
-            of_class = labels == label
+            in_class = labels == label
             numbers = slice(label * n_candidates, (label + 1) * n_candidates)
-            merit = maxima[of_class, numbers].mean(0) - maxima[~of_class, numbers].mean(
-                0
-            )
+            responses = maxima[:, numbers]
+            merit = responses[in_class].mean(0) - responses[~in_class].mean(0)
             detectors = candidates[numbers]
             chosen = select_distinct(detectors, merit, n_parts, _MAX_COSINE)
-            regions = feature_map.regions(of_class, self.memory)
+            regions = feature_map.regions(in_class, self.memory)
             refined, n_rounds = anneal(regions, detectors[chosen], betas)
             parts.append(refined)
             rounds.append(n_rounds)
@@ -350,15 +347,15 @@ class SoftAssignParts(PartEstimator):
 
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
         maxima = [
-            one_map.maxima(detectors)
-            for one_map, detectors in self._whitened_with_parts(maps)
+            feature_map.maxima(detectors)
+            for feature_map, detectors in self._whitened_with_parts(maps)
         ]
         return self._standardise(np.hstack(maxima))
 
     def _whitened_with_parts(
         self, maps: list[np.ndarray]
     ) -> Iterator[tuple[WhitenedFeatureMap, np.ndarray]]:
-        """Yield each map of some images, whitened, and the parts that live on it."""
+        """Yield each map of some images, whitened, and the detectors of its parts."""
         for i, (feature_map, whitening, grid) in enumerate(
             zip(maps, self.whitenings_, self.grids_, strict=True)
         ):

@@ -1,4 +1,4 @@
-"""One whitened feature map of some images, with the regions on it."""
+"""A whitened feature map of some images, and the responses of parts on it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["WhitenedFeatureMap"]
 
 @dataclass(frozen=True)
 class WhitenedFeatureMap:
-    """One feature map of some images, whitened, with the regions on it."""
+    """A feature map of n images, whitened, with the layout of its regions."""
 
     whitening: Whitening
     grid: RegionGrid
     whitened: WhitenedMaps
 
     def responses(self, parts: np.ndarray) -> torch.Tensor:
-        """Cosines (n, R, P) of the regions with parts, which have unit rows."""
+        """Return the cosines (n, R, P) of all regions with parts of unit length."""
         cells, lengths, norms, offset = self._tensors(slice(None))
         detectors = torch.from_numpy(parts)
         return part_responses(cells, lengths, norms, offset, detectors, self.grid)
 
     def maxima(self, parts: np.ndarray) -> np.ndarray:
-        """Maxima of the responses over the regions, (n, P)."""
+        """Return the maxima (n, P) of the responses over the regions."""
         n_images, detectors = len(self.whitened.cells), torch.from_numpy(parts)
         out = np.empty((n_images, len(parts)), np.float32)
         for images in slices_within(
@@ -49,28 +49,26 @@ class WhitenedFeatureMap:
     def regions(
         self, chosen: np.ndarray, folder: str | os.PathLike | None
     ) -> np.ndarray:
-        """Form the unit (or zero) descriptors of some images' regions, (n, R, K).
+        """Return the region descriptors (n', R, K) of the chosen images.
 
-        Where they are large they are in a file in the folder; see `allocate`.
+        They are of length 1, or 0. A large array is in a file in the folder; see
+        `skdpnet.storage.large_arrays.allocate`.
         """
-        some = WhitenedMaps(*(array[chosen] for array in self.whitened))
-        n, _, depth = some.cells.shape
+        selected = WhitenedMaps(*(array[chosen] for array in self.whitened))
+        n, _, depth = selected.cells.shape
         out = allocate((n, self.grid.n_regions, depth), np.float32, folder)
-        # Cosines with the axes are the coordinates.
+        # The coordinates of a unit vector are its cosines with the axes.
         axes = np.eye(depth, dtype=np.float32)
         for images in slices_within(n, 4 * self.grid.n_regions * depth, PIECE_BYTES):
-            few = WhitenedMaps(*(array[images] for array in some))
-            out[images] = (
-                WhitenedFeatureMap(self.whitening, self.grid, few)
-                .responses(axes)
-                .numpy()
-            )
+            piece = WhitenedMaps(*(array[images] for array in selected))
+            feature_map = WhitenedFeatureMap(self.whitening, self.grid, piece)
+            out[images] = feature_map.responses(axes).numpy()
         return out
 
     def _tensors(
         self, images: slice
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cells, lengths and norms of some images, and the offset."""
+        """Return cells, lengths and norms of some images, and the offset."""
         cells, lengths, norms = (
             torch.from_numpy(np.asarray(array[images])) for array in self.whitened
         )

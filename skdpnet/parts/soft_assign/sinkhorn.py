@@ -10,41 +10,42 @@ from skdpnet.utils.batching import slices_within
 
 __all__ = ["PIECE_BYTES", "anneal", "select_distinct", "soft_assign"]
 
-# Share of the assignments that still moves when a round counts as the last.
-_LITTLE_CHANGE = 1e-3
-# Responses or region descriptors of some images take at most so many bytes.
+# A round is the last when it changes at most this share of the assignments.
+_LEAST_CHANGE = 1e-3
+# Responses, or region descriptors, of some images take at most this many bytes.
 PIECE_BYTES = 128 * 2**20
 
 
 def soft_assign(
     scores: np.ndarray, beta: float, *, n_iter: int = 50, tol: float = 1e-3
 ) -> np.ndarray:
-    """Assign regions to parts softly, each image by itself.
+    """Assign regions to parts softly, in each image separately.
 
-    Rows and columns of ``exp(β C)``, with one slack row that takes the regions no
-    part wants, are normalised alternately (Sinkhorn) [1]_. The limit is, of all
-    assignments M that obey the constraints, the one of largest ``β Σ M C`` plus
-    entropy (the slack's included). For β → ∞ it is the best one-to-one assignment,
-    for β → 0 the uniform one.
+    Rows and columns of ``exp(β C)`` are normalised alternately (Sinkhorn) [1]_. A slack
+    row is added, to which the regions of no part are assigned. The limit is the
+    assignment M that maximises ``β Σ M C`` plus the entropy of M and of the slack,
+    among all assignments that obey the constraints. For β → ∞ it is the best one-to-one
+    assignment, for β → 0 the uniform one.
 
     Parameters
     ----------
     scores : ndarray of shape (n, P, R)
         C: how well each of R regions of each of n images matches each of P parts.
     beta : float > 0
-        Inverse temperature, in the inverse of the scores' unit.
+        Inverse temperature, in the inverse unit of the scores.
     n_iter : int, default=50
-        Most normalisations of rows and columns. They converge the more slowly, the
-        larger β is and the more parts compete for the same regions.
+        Maximal number of normalisations of rows and columns. They converge more slowly
+        for a larger β, and where more parts compete for the same regions.
     tol : float, default=1e-3
-        Stop when no column's sum is off by more than this share.
+        The normalisations end when the sum of each column differs from 1 by at most
+        this much.
 
     Returns
     -------
     float64 ndarray of shape (n, P, R), within [0, 1]
-        M. Each part's assignments sum to 1, and those of each region to at most 1
-        (up to `tol`, where `n_iter` was enough). With fewer regions than parts that
-        cannot be, and the roles change: each region's assignments sum to 1, and
+        M. The assignments of each part sum to 1, and those of each region to at most 1
+        (up to `tol`, if `n_iter` is large enough). If there are fewer regions than
+        parts, the roles are exchanged: the assignments of each region sum to 1, and
         those of each part to at most 1.
 
     References
@@ -64,18 +65,19 @@ def soft_assign(
     """
     n_parts, n_regions = scores.shape[1:]
     if n_regions < n_parts:
-        turned = soft_assign(scores.swapaxes(1, 2), beta, n_iter=n_iter, tol=tol)
-        return turned.swapaxes(1, 2)
+        transposed = soft_assign(scores.swapaxes(1, 2), beta, n_iter=n_iter, tol=tol)
+        return transposed.swapaxes(1, 2)
     logits = beta * np.asarray(scores, np.float64)
     sums = np.ones((n_parts, 1))
     if n_regions > n_parts:
-        # One more row takes what the parts leave. Its logits may have any one value:
-        # normalisation gives it the sum that is left.
+        # The slack row. Its logits may have any value, the same for all regions,
+        # because normalisation gives the row its sum.
         logits = np.pad(logits, ((0, 0), (0, 1), (0, 0)))
         sums = np.append(sums, [[n_regions - n_parts]], axis=0)
-    # Factors are kept as logarithms: with a large β they overflow, and entries that
-    # once vanished could not come back. After these first two steps every sum of a
-    # row or column stays above 1/R, so plain exponentials are safe.
+    # The factors of rows and columns are logarithms, because for a large β the factors
+    # themselves overflow, and an entry that underflows would stay zero. After these two
+    # steps all sums of rows and columns stay above 1/R, so that their logarithms are
+    # finite.
     rows = np.log(sums) - logsumexp(logits, axis=2, keepdims=True)
     columns = -logsumexp(logits + rows, axis=1, keepdims=True)
     for _ in range(n_iter):
@@ -93,44 +95,44 @@ def soft_assign(
 def select_distinct(
     detectors: np.ndarray, merit: np.ndarray, n_selected: int, max_cosine: float
 ) -> np.ndarray:
-    """Choose the best detectors that are not near-duplicates of better ones.
+    """Select the best detectors that are not near-duplicates of better ones.
 
     Parameters
     ----------
     detectors : ndarray of shape (K, D)
         Unit rows.
     merit : ndarray of shape (K,)
-        The larger, the better.
+        Score of each detector; larger is better.
     n_selected : int
-        At most K.
+        Number of detectors to select, at most K.
     max_cosine : float
-        Two detectors of a larger cosine are near-duplicates.
+        Two detectors with a larger cosine are near-duplicates.
 
     Returns
     -------
     int ndarray of shape (n_selected,)
-        Their numbers, best first. Where too few are distinct, the best of the
-        near-duplicates follow.
+        The numbers of the detectors, best first. If too few are distinct, the best of
+        the near-duplicates follow.
     """
     order = np.argsort(-merit, kind="stable")
     cosines = detectors @ detectors.T
     distinct: list[int] = []
     duplicates: list[int] = []
     for k in order:
-        near = bool((cosines[k, distinct] > max_cosine).any())
-        (duplicates if near else distinct).append(int(k))
+        is_duplicate = bool((cosines[k, distinct] > max_cosine).any())
+        (duplicates if is_duplicate else distinct).append(int(k))
     return np.array((distinct + duplicates)[:n_selected])
 
 
 def anneal(
     regions: np.ndarray, detectors: np.ndarray, betas: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Assign the regions of a class's images and average them, in turn.
+    """Refine the detectors of a class by alternating assignments and averages.
 
     Parameters
     ----------
     regions : float32 ndarray of shape (n, R, K)
-        Unit descriptors (or zero) of the images of one class.
+        Region descriptors of length 1, or 0, of the images of the class.
     detectors : float32 ndarray of shape (q, K)
         Unit rows.
     betas : ndarray
@@ -141,7 +143,7 @@ def anneal(
     detectors : float32 ndarray of shape (q, K)
         Unit rows.
     n_rounds : int
-        Rounds that were needed.
+        Number of rounds until the assignments hardly changed, at most ``len(betas)``.
     """
     n_images, n_regions, _ = regions.shape
     assigned = np.zeros((n_images, len(detectors), n_regions), np.float32)
@@ -149,17 +151,17 @@ def anneal(
     for beta in betas:
         n_rounds += 1
         sums = np.zeros_like(detectors)
-        moved = 0.0
+        change = 0.0
         for images in slices_within(n_images, 4 * regions[0].size, PIECE_BYTES):
             scores = detectors @ regions[images].swapaxes(1, 2)
             shares = soft_assign(scores, beta).astype(np.float32)
-            moved += float(np.abs(shares - assigned[images]).sum()) / 2
+            change += float(np.abs(shares - assigned[images]).sum()) / 2
             assigned[images] = shares
             sums += (shares @ regions[images]).sum(axis=0)
         mass = assigned.sum(axis=(0, 2))
-        # Where the assigned regions cancel, or there are none, the detector stays.
+        # If the assigned regions cancel, or if there are none, the detector stays.
         has_direction = np.linalg.norm(sums, axis=1) > 1e-6 * mass
         detectors = np.where(has_direction[:, None], normalize(sums), detectors)
-        if moved <= _LITTLE_CHANGE * mass.sum():
+        if change <= _LEAST_CHANGE * mass.sum():
             break
     return detectors, n_rounds
