@@ -91,6 +91,9 @@ def stability(
 ) -> float:
     """Measure how often parts show the same true parts after images get noise.
 
+    A part's stability is the share of its images in which its box contains the same
+    true parts with and without noise.
+
     Parameters
     ----------
     hits : bool array-like of shape (n, P, K)
@@ -98,20 +101,21 @@ def stability(
     hits_again : bool array-like of shape (n, P, K)
         The hits in the same images with noise, see `add_noise`.
     active : bool array-like of shape (n, P), default=None
-        Which pairs of image and part count, as in `consistency`; None: all.
+        Which images count for which part, as in `consistency`; None: all.
 
     Returns
     -------
     float
-        Share of the pairs whose hits are the same for all K true parts. A pair without
-        any hit counts as stable if it has none again, so boxes on the background are
-        stable: report it together with `consistency`. For the chance level, pass the
-        hits of two draws of `random_regions`.
+        The mean of the parts' stabilities. All parts have the same weight, however
+        many images count for each [1]_; a part for which no image counts is left out.
+        A part without any hit in an image counts as stable if it has none again, so
+        boxes on the background are stable: report it together with `consistency`. For
+        the chance level, pass the hits of two draws of `random_regions`.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or no pair counts.
+        If the shapes do not fit, or no image counts for any part.
 
     See Also
     --------
@@ -119,9 +123,10 @@ def stability(
 
     References
     ----------
-    Q. Huang et al., "Evaluation and Improvement of Interpretability for
-    Self-Explainable Part-Prototype Networks", ICCV 2023. There only the parts of an
-    image's own class count, see `consistency`.
+    .. [1] Q. Huang et al., "Evaluation and Improvement of Interpretability for
+       Self-Explainable Part-Prototype Networks", ICCV 2023, and its code,
+       https://github.com/hqhQAQ/EvalProtoPNet. There only the parts of an image's own
+       class count, see `consistency`.
 
     Examples
     --------
@@ -134,7 +139,10 @@ def stability(
     counts = _check_active(active, hits.shape[:2])
     if not counts.any():
         raise ValueError("no pair of image and part counts: none is active.")
-    return float((hits == again).all(2)[counts].mean())
+    n_same = ((hits == again).all(2) & counts).sum(0)
+    n_images = counts.sum(0)
+    has_images = n_images > 0
+    return float((n_same[has_images] / n_images[has_images]).mean())
 
 
 def add_noise(

@@ -33,13 +33,29 @@ def test_only_active_images_count_for_consistency():
     assert metrics.consistency(hits, visible, active=active).tolist() == [False, True]
 
 
-def test_stability_is_the_share_of_pairs_with_the_same_hits():
+def test_stability_is_the_share_of_images_with_the_same_hits():
     hits = np.array([[[1, 0], [0, 0]], [[1, 1], [0, 1]]], bool)
     again = np.array([[[1, 0], [0, 0]], [[1, 0], [1, 1]]], bool)
     assert metrics.stability(hits, again) == 0.5
+    # Part 0 is stable in one of two images, part 1 in none of one.
     active = np.array([[1, 0], [1, 1]], bool)
-    assert metrics.stability(hits, again, active=active) == pytest.approx(1 / 3)
+    assert metrics.stability(hits, again, active=active) == (1 / 2 + 0) / 2
     assert metrics.stability(hits, hits, active=active) == 1
+
+
+def test_stability_gives_all_parts_the_same_weight():
+    # Four images of one class, one of another, and none of the class of part 2.
+    y, part_classes = np.array([0, 0, 0, 0, 1]), np.array([0, 1, 2])
+    active = y[:, None] == part_classes
+    hits = np.ones((5, 3, 1), bool)
+    again = hits.copy()
+    again[3, 0] = again[4, 1] = again[:, 2] = False
+    # Three of four and none of one; over the five pairs it would be 3 / 5.
+    stability = metrics.stability(hits, again, active=active)
+    assert stability == (3 / 4 + 0) / 2
+    # The order of the classes does not matter.
+    swapped = metrics.stability(hits[:, ::-1], again[:, ::-1], active=active[:, ::-1])
+    assert swapped == stability
 
 
 def test_invalid_masks_are_rejected():
