@@ -32,9 +32,34 @@ def test_the_chance_of_pointing_at_a_target_is_its_area():
     assert hits.mean() == pytest.approx(0.4 * 0.5, abs=0.01)
 
 
-def test_pointing_game_rejects_unequal_numbers_of_images():
+def test_a_box_may_point_beside_a_target_within_the_tolerance():
+    box = [10, 20, 30, 40]  # centre 20, 30
+    # Targets to the right, above, and 3 across and 4 down from the centre.
+    targets = [[[22, 0, 60, 60]], [[0, 0, 60, 27]], [[23, 34, 60, 60]], [[]]]
+    for tolerance, expected in (
+        (0, [False, False, False, False]),
+        (2, [True, False, False, False]),
+        (4.99, [True, True, False, False]),
+        (5, [True, True, True, False]),
+    ):
+        hits = metrics.pointing_game([box] * 4, targets, tolerance=tolerance)
+        assert hits.tolist() == expected
+    # A target that is too far does not hide another.
+    both = [[[22, 0, 60, 60], [90, 90, 99, 99]]]
+    assert metrics.pointing_game([box], both, tolerance=2).tolist() == [True]
+
+
+def test_an_image_without_a_box_is_a_miss():
+    targets = [[[0, 0, 9, 9]]]
+    assert metrics.pointing_game([NAN * 2], targets, tolerance=15).tolist() == [False]
+
+
+def test_pointing_game_rejects_invalid_arguments():
     with pytest.raises(ValueError, match="1 boxes but targets of 2 images"):
         metrics.pointing_game([[0, 0, 1, 1]], [[], []])
+    for tolerance in (-1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="tolerance must be 0 or more"):
+            metrics.pointing_game([[0, 0, 1, 1]], [[]], tolerance=tolerance)
 
 
 def test_a_box_hits_the_true_parts_whose_points_it_contains():
