@@ -17,6 +17,9 @@ __all__ = [
     "resize_boxes",
 ]
 
+# PIP-Net leaves out parts whose weights in all classes are at most this.
+_NO_WEIGHT = 1e-5
+
 
 def pointing_game(
     boxes: ArrayLike, targets: Sequence[ArrayLike], *, tolerance: float = 0.0
@@ -169,7 +172,13 @@ def part_hits(boxes: ArrayLike, truths: ArrayLike) -> np.ndarray:
 
 
 def part_purity(
-    hits: ArrayLike, visible: ArrayLike, responses: ArrayLike, n_top: int = 10
+    hits: ArrayLike,
+    visible: ArrayLike,
+    responses: ArrayLike,
+    n_top: int = 10,
+    *,
+    pairs: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> np.ndarray:
     """Measure how exclusively each part stands for one true part.
 
@@ -188,29 +197,45 @@ def part_purity(
     n_top : int, default=10
         How many images count for each part; if there are fewer, all of them do. Among
         equal responses the first images are taken.
+    pairs : int array-like of shape (m, 2), default=None
+        Numbers of true parts, from 0, that count as a single one, such as the left and
+        the right wing. It is visible, or hit, where at least one of the two is. None:
+        all true parts are separate.
+    weights : array-like of shape (C, P), default=None
+        Weights of the parts in the classes, such as ``coef_``. Parts whose weights are
+        all within ±1e-5 are left out. None: all parts count.
 
     Returns
     -------
     float64 ndarray of shape (P,)
-        0 for a part whose images show no true part. For the chance level, pass the
-        hits of `random_regions` with the same responses. It is well above the share
-        of images in which a single true part is hit, as the best of K counts.
+        0 for a part whose images show no true part, NaN for a part that is left out;
+        the score is the mean, `numpy.nanmean` if there are weights. For the chance
+        level, pass the hits of `random_regions` with the same responses. It is well
+        above the share of images in which a single true part is hit, as the best of K
+        counts.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, a response is not finite, or n_top is not a whole
-        number of at least 1.
+        If the shapes do not fit, a response or a weight is not finite, n_top is not a
+        whole number of at least 1, or the pairs are not of different true parts.
 
     See Also
     --------
     consistency : Whether parts show the same true part in all images.
 
+    Notes
+    -----
+    The code of PIP-Net [1]_ merges the left and right eyes, legs and wings of
+    CUB-200-2011, which is ``pairs=[(6, 10), (7, 11), (8, 12)]``, and leaves out parts
+    without a weight above 1e-5; there no weight is negative. Its boxes have 32×32 of
+    224×224 pixels, see `resize_boxes`.
+
     References
     ----------
-    M. Nauta et al., "PIP-Net: Patch-Based Intuitive Prototypes for Interpretable Image
-    Classification", CVPR 2023. There boxes have 32×32 of 224×224 pixels, see
-    `resize_boxes`.
+    .. [1] M. Nauta et al., "PIP-Net: Patch-Based Intuitive Prototypes for Interpretable
+       Image Classification", CVPR 2023, and its code,
+       https://github.com/M-Nauta/PIPNet, ``util/eval_cub_csv.py``.
 
     Examples
     --------
@@ -228,11 +253,45 @@ def part_purity(
             f"responses must have the shape ({n}, {n_parts}), got {responses.shape}."
         )
     n_top = check_whole("n_top", n_top, 1)
+    if pairs is not None:
+        hits, visible = _merge_pairs(hits, visible, pairs)
     top = np.argsort(-responses, axis=0, kind="stable")[:n_top]
     visible_in_top = visible[top]  # (n_top, P, K)
     hits_in_top = visible_in_top & hits[top, np.arange(n_parts)]
     shares = hits_in_top.sum(0) / np.maximum(1, visible_in_top.sum(0))
-    return shares.max(axis=1, initial=0.0)
+    purity = shares.max(axis=1, initial=0.0)
+    if weights is not None:
+        weights = check_finite("weights", weights, 2)
+        if weights.shape[1] != n_parts:
+            raise ValueError(
+                f"weights must have the shape (C, {n_parts}), got {weights.shape}."
+            )
+        purity[(np.abs(weights) <= _NO_WEIGHT).all(axis=0)] = np.nan
+    return purity
+
+
+def _merge_pairs(
+    hits: np.ndarray, visible: np.ndarray, pairs: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace each pair of true parts by one that is seen where either of them is."""
+    numbers = np.asarray(pairs)
+    if numbers.size == 0:
+        return hits, visible
+    n_true = visible.shape[1]
+    if numbers.ndim != 2 or numbers.shape[1] != 2 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            "pairs must hold whole numbers and have the shape (m, 2), got "
+            f"{numbers.dtype} of shape {numbers.shape}."
+        )
+    if not np.isin(numbers, np.arange(n_true)).all():
+        raise ValueError(f"pairs must hold numbers from 0 to {n_true - 1}.")
+    if len(np.unique(numbers)) < numbers.size:
+        raise ValueError("pairs must not hold the same true part twice.")
+    kept, merged = numbers.T
+    hits, visible = hits & visible[:, None], visible.copy()
+    hits[:, :, kept] |= hits[:, :, merged]
+    visible[:, kept] |= visible[:, merged]
+    return np.delete(hits, merged, axis=2), np.delete(visible, merged, axis=1)
 
 
 def resize_boxes(boxes: ArrayLike, side: ArrayLike) -> np.ndarray:

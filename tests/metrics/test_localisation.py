@@ -135,6 +135,55 @@ def test_purity_counts_only_images_that_show_the_true_part():
     assert metrics.part_purity(hits, np.zeros((4, 2), bool), responses) == [0.0]
 
 
+def test_left_and_right_may_count_as_one_true_part():
+    # True parts: left wing, tail, right wing. A part on the wings, in four images: the
+    # left one is hit, the right one, neither, and both are hidden.
+    hits = np.array([[[1, 0, 0]], [[0, 0, 1]], [[0, 1, 0]], [[0, 0, 0]]], bool)
+    visible = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0]], bool)
+    responses = np.ones((4, 1))
+    # Each wing is hit in one of the two images that show it.
+    assert metrics.part_purity(hits, visible, responses) == [1 / 2]
+    # A wing is hit in two of the three images that show one.
+    for pair in ((0, 2), (2, 0)):
+        assert metrics.part_purity(hits, visible, responses, pairs=[pair]) == [2 / 3]
+    # A hit on the hidden wing does not count for the one that is visible.
+    hits[2, 0, 2] = True
+    assert metrics.part_purity(hits, visible, responses, pairs=[(0, 2)]) == [2 / 3]
+    assert hits[2, 0, 2] and not visible[1, 0]  # the arguments stay as they are
+    assert metrics.part_purity(hits, visible, responses, pairs=[]) == [1 / 2]
+
+
+def test_parts_of_no_weight_may_be_left_out():
+    # Parts 0 to 3 hit the only true part in 1, 2, 1 and 0 of two images.
+    hits = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)[:, :, None]
+    visible, responses = np.ones((2, 1), bool), np.ones((2, 4))
+    weights = [[0, 1e-5, 2e-5, 0], [3, -1e-5, 0, -1]]
+    purity = metrics.part_purity(hits, visible, responses, weights=weights)
+    np.testing.assert_array_equal(purity, [0.5, np.nan, 0.5, 0])
+    purity = metrics.part_purity(hits, visible, responses)
+    np.testing.assert_array_equal(purity, [0.5, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"pairs": [0, 1]}, r"shape \(m, 2\), got int64 of shape \(2,\)"),
+        ({"pairs": [(0.0, 1.0)]}, "must hold whole numbers"),
+        ({"pairs": [(0, 4)]}, "numbers from 0 to 3"),
+        ({"pairs": [(-1, 0)]}, "numbers from 0 to 3"),
+        ({"pairs": [(1, 1)]}, "the same true part twice"),
+        ({"pairs": [(0, 1), (1, 2)]}, "the same true part twice"),
+        ({"weights": [1, 0]}, "weights must have 2 axes"),
+        ({"weights": [[1, 0, 0]]}, r"shape \(C, 2\), got \(1, 3\)"),
+        ({"weights": [[1, np.nan]]}, r"weights holds nan at \(0, 1\)"),
+    ],
+)
+def test_purity_rejects_invalid_pairs_and_weights(changed, message):
+    hits, visible = np.zeros((3, 2, 4), bool), np.ones((3, 4), bool)
+    with pytest.raises(ValueError, match=message):
+        metrics.part_purity(hits, visible, np.zeros((3, 2)), **changed)
+
+
 def test_purity_rejects_invalid_arguments():
     hits, visible = np.zeros((3, 2, 4), bool), np.ones((3, 4), bool)
     with pytest.raises(ValueError, match=r"responses must have the shape \(3, 2\)"):
