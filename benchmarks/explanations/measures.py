@@ -4,7 +4,8 @@ All measures are those of `skdpnet.metrics`. Chance means random regions of the 
 size for measures of location, a random order of pixels or parts for measures of
 decisions, and random parts for measures of similarity between parts.
 
-Deletion and insertion: models have scores of different scales. Hence a score is
+Deletion and insertion: the blank is the blurred image for both, so that one curve ends
+where the other starts. Models have scores of different scales. Hence a score is
 rescaled such that the mean score of the blank images is 0 and that of the whole images
 is 1.
 """
@@ -226,7 +227,9 @@ def _areas(
         curves = np.array(
             [
                 model.scores(
-                    metrics.mask_pixels(square, heat, n_steps, insertion=insertion)
+                    metrics.mask_pixels(
+                        square, heat, n_steps, blank="blur", insertion=insertion
+                    )
                 )
                 for square, heat in zip(squares, heat_maps, strict=True)
             ]

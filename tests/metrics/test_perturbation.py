@@ -119,11 +119,31 @@ def test_only_the_order_of_the_heat_matters():
         )
 
 
-def test_the_default_blank_is_the_image_without_its_parts(photographs):
+def test_by_default_blanks_are_those_of_rise():
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    # Deletion ends with the colour that ImageNet's normalisation turns into zero.
+    deleted = metrics.mask_pixels(image, [[1, 0]], 1)
+    np.testing.assert_array_equal(deleted[0], image)
+    assert (deleted[1] == [124, 116, 104]).all()
+    zero = (deleted[1] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert np.abs(zero).max() < 0.01
+    # Insertion starts with the blurred image.
+    inserted = metrics.mask_pixels(image, [[1, 0]], 1, insertion=True)
+    blurred = metrics.mask_pixels(image, [[1, 0]], 1, blank="blur")
+    np.testing.assert_array_equal(inserted, blurred[::-1])
+
+    def red(images):
+        return images[..., 0].mean(axis=(1, 2))
+
+    assert metrics.deletion_curve(red, image, [[1, 0]])[-1] == 124
+    assert metrics.insertion_curve(red, image, [[1, 0]])[0] == red(blurred)[1]
+
+
+def test_the_blurred_blank_is_the_image_without_its_parts(photographs):
     from PIL import Image
 
     image = np.asarray(Image.open(photographs[0][0]))
-    steps = metrics.mask_pixels(image, [[1, 0]], 1)
+    steps = metrics.mask_pixels(image, [[1, 0]], 1, blank="blur")
     np.testing.assert_array_equal(steps[0], image)
     blank = steps[1].astype(float)
     np.testing.assert_allclose(
@@ -133,7 +153,8 @@ def test_the_default_blank_is_the_image_without_its_parts(photographs):
     assert np.abs(np.diff(blank, axis=1)).mean() < 0.25 * step
     # Insertion starts where deletion ends.
     np.testing.assert_array_equal(
-        metrics.mask_pixels(image, [[1, 0]], 1, insertion=True), steps[::-1]
+        metrics.mask_pixels(image, [[1, 0]], 1, blank="blur", insertion=True),
+        steps[::-1],
     )
 
 
@@ -160,6 +181,7 @@ def test_a_blank_may_be_a_colour_or_an_image():
         ({"blank": 256}, "between 0 and 255"),
         ({"blank": np.nan}, "between 0 and 255"),
         ({"blank": [1, 2]}, "blank must be a number, a colour"),
+        ({"blank": "black"}, "no blank 'black'"),
         ({"score": lambda images: [1.0]}, "returned 1 numbers for 11 images"),
         ({"score": lambda images: [np.nan] * 11}, "what score returned holds nan"),
     ],
