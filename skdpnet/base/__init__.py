@@ -1,1 +1,1 @@
-"""The two contracts of the estimators: images to maps, and parts on maps."""
+"""The base classes of estimators: `MapEstimator`, and `PartEstimator` above it."""

@@ -1,4 +1,4 @@
-"""The first contract: an estimator that sees images through a frozen backbone."""
+"""The base class of estimators that learn from feature maps of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from skdpnet.utils.batching import slices_of
 
 __all__ = ["MapEstimator"]
 
-# Given maps are handed to a subclass for so many images at a time, so that what it
-# makes of them stays small.
+# Precomputed maps are passed on for this many images at a time, so that what a subclass
+# computes from them stays small.
 _IMAGES_AT_ONCE = 64
 
 
 class MapEstimator(BaseEstimator):
-    """Base of the estimators that see images through a frozen backbone.
+    """Base of the estimators that learn from feature maps of a frozen backbone.
 
-    A subclass gets feature maps and need not know where they come from: from images,
-    through the network and the cache, or from arrays that the user computed
-    (``backbone="precomputed"``). In its `fit` it calls `_all_maps` with ``reset=True``
-    or `_iter_fit_maps`, and `iter_maps` afterwards. It declares
+    A subclass receives feature maps, whether they are computed from images, read from
+    the cache, or arrays that the user computed (``backbone="precomputed"``). It calls
+    `_all_maps` with ``reset=True`` or `_iter_fit_maps` in `fit`, and `iter_maps`
+    afterwards. It declares
 
-    - `_parameter_constraints`, its own parameters' constraints beside the inherited
-      ones, which `skdpnet.utils.validation.check_parameters` checks;
-    - `_fitted_attributes`, the names of the attributes that `fit` sets and `save`
-      keeps.
+    - `_parameter_constraints`: the inherited constraints and those of its parameters,
+      which `skdpnet.utils.validation.check_parameters` checks;
+    - `_fitted_attributes`: the names of the attributes that `fit` sets and `save`
+      writes.
 
     Parameters
     ----------
     backbone, strides, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images, or several maps as `FeatureMaps`
-        gives them.
+        returns them.
 
     Attributes
     ----------
     map_shapes_ : tuple of tuples of int
-        Shape of each feature map of an image: (H, W, D), (R, D) or (D,).
+        The shape of each feature map of an image: (H, W, D), (R, D) or (D,).
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
     """
@@ -108,24 +108,26 @@ class MapEstimator(BaseEstimator):
     def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Iterate over the feature maps of X, some images at a time.
 
-        What is in memory does not grow with the number of images.
+        The memory that it takes does not grow with the number of images.
 
         Parameters
         ----------
         X : images, or array for ``backbone="precomputed"``
+            As in `fit`.
 
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            One array for each map; of the next n' images. Features n×D count as maps
-            of one cell, regions n×R×D as maps of R rows and one column.
+            For each map an array of the next n' images. Features n×D are maps of one
+            cell, regions n×R×D are maps of R rows and one column.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If the shapes of the maps are not those that the estimator was fitted on,
-            or if X is neither a container of images nor an array of features.
+            If the maps of X have other shapes than in `fit`, or if X is neither a
+            container of images nor an array of features.
         skdpnet.images.ImageError
             If an image cannot be read; the message names it.
         """
@@ -153,23 +155,23 @@ class MapEstimator(BaseEstimator):
         if self.is_precomputed:
             return self._precomputed_maps(X, reset=reset)
         maps = separate(self.feature_maps().transform(X))
-        self._set_or_check_shapes([one_map.shape[1:] for one_map in maps], reset)
+        self._set_or_check_shapes(maps, reset)
         return maps
 
     def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
         if self.is_precomputed:
             maps = self._precomputed_maps(X, reset=reset)
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
-                yield [one_map[images] for one_map in maps]
+                yield [feature_map[images] for feature_map in maps]
             return
         for maps in self.feature_maps().iter_maps(X):
-            self._set_or_check_shapes([one_map.shape[1:] for one_map in maps], reset)
+            self._set_or_check_shapes(maps, reset)
             reset = False
             yield maps
 
     def _precomputed_maps(self, X, *, reset: bool) -> list[np.ndarray]:
         arrays = check_precomputed(self, X, reset=reset)
-        self._set_or_check_shapes([array.shape[1:] for array in arrays], reset)
+        self._set_or_check_shapes(arrays, reset)
         return [
             rescale_to_float32(
                 array
@@ -179,17 +181,21 @@ class MapEstimator(BaseEstimator):
             for array in arrays
         ]
 
-    def _set_or_check_shapes(self, shapes: list[tuple[int, ...]], reset: bool) -> None:
+    def _set_or_check_shapes(self, maps: Sequence[np.ndarray], reset: bool) -> None:
+        shapes = tuple(feature_map.shape[1:] for feature_map in maps)
         if reset:
-            self.map_shapes_ = tuple(shapes)
-        elif tuple(shapes) != self.map_shapes_:
+            self.map_shapes_ = shapes
+        elif shapes != self.map_shapes_:
             raise ValueError(
-                f"X has feature maps of shape {_listed(shapes)}, but "
-                f"{type(self).__name__} was fitted on {_listed(self.map_shapes_)}."
+                f"X has feature maps of shape {_join(shapes)}, but "
+                f"{type(self).__name__} was fitted on {_join(self.map_shapes_)}."
             )
 
     def _reset(self) -> None:
-        """Remove what an earlier fit set, so that a failed fit leaves no mixture."""
+        """Remove the attributes of an earlier fit.
+
+        If the new fit fails, the estimator is then not fitted, rather than half of it.
+        """
         for name in list(vars(self)):
             if name.endswith("_") and not name.startswith("_"):
                 delattr(self, name)
@@ -197,13 +203,13 @@ class MapEstimator(BaseEstimator):
     def save(self, path: str | os.PathLike) -> None:
         """Save the fitted estimator to a file that `skdpnet.load` reads.
 
-        The file is safetensors, with the arrays, and JSON for the rest: there is no
-        pickle in it, so loading it never runs code. It appears as a whole or not at
-        all, and replaces an existing file. The parameters `memory` and `device` are
+        The file has the format safetensors, with arrays, and JSON for all other values.
+        It holds no pickle, so that loading it runs no code. An existing file is
+        replaced when the new one is complete. The parameters `memory` and `device` are
         not saved, because `load` takes them; nor are the batches of the epochs in
         ``history_`` and the state of the optimiser. An attribute `notes_`, a dict of
-        plain values that anyone may set (who fitted the model, on which images), is
-        saved with the rest.
+        plain values that the user may set (who fitted the model, on which images), is
+        saved too.
 
         Parameters
         ----------
@@ -213,12 +219,12 @@ class MapEstimator(BaseEstimator):
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the estimator is not fitted, or its last fit did not end.
+            If the estimator is not fitted, or if its last fit was interrupted.
         ValueError
-            For a backbone that is a module or callable, and for parameters other than
-            numbers, text, lists, dicts and arrays (callbacks, a RandomState).
+            If the backbone is a module or callable, or if a parameter is not a number,
+            string, list, dict or array: callbacks, for instance, or a RandomState.
         TypeError
-            For a class that has the name of one of this package's estimators.
+            If the class has the name of an estimator of this package.
         OSError
             If the file cannot be written.
 
@@ -229,15 +235,16 @@ class MapEstimator(BaseEstimator):
         save(self, path)
 
     def _get_fitted_state(self) -> dict[str, Any]:
-        """Return what `fit` learned, as arrays and plain values by name.
+        """Return the fitted attributes by name, as arrays and plain values.
 
-        `save` writes it, and `load` gives it to `_set_fitted_state`. A subclass whose
-        fitted attributes are more than arrays, numbers, text, lists, dicts,
-        `RegionGrid` and `Whitening` overrides both.
+        `save` writes them, and `load` passes them to `_set_fitted_state`. A subclass
+        with attributes other than arrays, numbers, strings, lists, dicts, `RegionGrid`
+        and `Whitening` overrides both methods.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
+            If the estimator is not fitted, or if its last fit was interrupted.
         """
         check_is_fitted(self)
         lacking = [key for key in self._fitted_attributes if not hasattr(self, key)]
@@ -249,20 +256,20 @@ class MapEstimator(BaseEstimator):
         return {key: getattr(self, key) for key in self._fitted_attributes}
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
-        """Check that the values of a file belong together, before they are set.
+        """Check that the attributes in a file are consistent, before they are set.
 
-        A subclass that overrides it calls it first. It may rely on all names of
-        `_fitted_attributes` being there, but on no type or shape.
+        A subclass that overrides it calls it first. All names of `_fitted_attributes`
+        are in `state`, but their values may be of any type and shape.
 
         Raises
         ------
         ValueError
-            Says what does not fit.
+            If the attributes are not consistent; the message says why.
         """
         check_map_shapes(state["map_shapes_"])
 
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
-        """Set what `_get_fitted_state` returned, once it is checked."""
+        """Set the attributes that `_get_fitted_state` returned, which are checked."""
         for key in self._fitted_attributes:
             setattr(self, key, state[key])
 
@@ -276,5 +283,5 @@ class MapEstimator(BaseEstimator):
         return tags
 
 
-def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+def _join(shapes: Sequence[tuple[int, ...]]) -> str:
     return " and ".join(map(str, shapes))

@@ -1,8 +1,9 @@
-"""The second contract: an estimator whose descriptor has a number for each part."""
+"""The base class of estimators whose descriptor has a number for each part."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -25,45 +26,45 @@ from skdpnet.utils.validation import (
 
 __all__ = ["PartEstimator"]
 
-# Responses of so many bytes are held at once: a few hundred images of a few hundred
-# parts.
+# Responses are computed for some images at a time, so that they take at most this many
+# bytes.
 _RESPONSE_BYTES = 128 * 2**20
-_SHARE = Number(0, above=True, at_most=1)
 
 
 class PartEstimator(TransformerMixin, MapEstimator, ABC):
     """Base of the estimators that describe an image by the responses of parts.
 
-    The explanations, displays, metrics and the report need nothing else of an
-    estimator than what this class names. A subclass implements `part_responses` and
-    `descriptor`, and its `fit` sets the attributes below; `_begin_fit` sets all but
+    Explanations, displays, metrics and the report use only the public methods and
+    attributes of this class. A subclass implements `part_responses` and `descriptor`,
+    and its `fit` sets the attributes below; `_begin_fit` sets all of them except
     `part_classes_` and `part_maps_`.
 
-    The parts are numbered map by map: those of the first feature map come first.
+    Parts are numbered map by map: those of the first feature map come first.
 
     Parameters
     ----------
     region_scales : sequence of float in (0, 1]
         Sides of the square windows that are the regions, as shares of the feature
-        map's shorter side. A subclass has it among its parameters.
+        map's shorter side. The constructor of a subclass takes it.
 
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        The labels, sorted.
+        The distinct labels, sorted.
     part_classes_ : int ndarray of shape (P,)
         The class that each part was learned for, as an index into `classes_`; −1 for
         a part that classes share.
     part_maps_ : int ndarray of shape (P,)
-        The feature map that each part responds on; it never falls from one part to
-        the next.
+        The number of the feature map that each part responds on, in ascending order.
     grids_ : list of RegionGrid
         The layout of the regions of each feature map.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **MapEstimator._parameter_constraints,
-        "region_scales": [SequenceOf(_SHARE, "shares in (0, 1]")],
+        "region_scales": [
+            SequenceOf(Number(0, above=True, at_most=1), "shares in (0, 1]")
+        ],
     }
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
         *MapEstimator._fitted_attributes,
@@ -78,7 +79,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     @abstractmethod
     def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
-        """Compute what each part answers in each region of some images.
+        """Compute the response of each part to each region of some images.
 
         Parameters
         ----------
@@ -88,8 +89,8 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         Returns
         -------
         list of tensor of shape (n', R, P')
-            For each map, the responses of the P' parts on it to its R regions, in the
-            order of the parts and of the grid's regions.
+            For each map, the responses of its P' parts to its R regions, in the order
+            of the parts and of the regions of the grid.
         """
 
     @abstractmethod
@@ -104,7 +105,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         Returns
         -------
         float ndarray of shape (n', P)
-            One number for each part, as `transform` returns it.
+            One number for each part, as from `transform`.
         """
 
     @property
@@ -137,10 +138,10 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         )
         for maps in self.iter_maps(X):
             for images in slices_within(len(maps[0]), bytes_per_image, _RESPONSE_BYTES):
-                yield self.part_responses([one_map[images] for one_map in maps])
+                yield self.part_responses([feature_map[images] for feature_map in maps])
 
     def transform(self, X) -> np.ndarray:
-        """Describe images by their parts.
+        """Compute the descriptors of images, with one number for each part.
 
         Parameters
         ----------
@@ -150,19 +151,22 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         Returns
         -------
         float ndarray of shape (n, P)
-            One number for each part.
+            The descriptors, which the class's docstring defines; float32 for the
+            estimators of this package.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
-            As `iter_maps`.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the maps of X have other shapes than in `fit`, or if X is unusable.
+        skdpnet.images.ImageError
+            If an image cannot be read; the message names it.
         """
         return self._describe(self.iter_maps(X))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Return the names of the parts: the class, and the part's number within it.
-
-        Parts that classes share are called ``part0``, ``part1`` and so on.
+        """Return the names of the parts.
 
         Parameters
         ----------
@@ -171,18 +175,21 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         Returns
         -------
         object ndarray of shape (P,)
+            ``<class>_part0``, ``<class>_part1`` and so on for the parts of a class;
+            ``part0``, ``part1`` and so on for parts that classes share.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
         """
         check_is_fitted(self)
-        n_so_far: dict[int, int] = {}
+        n_named: Counter[int] = Counter()
         names = []
-        for label in self.part_classes_.tolist():
-            number = n_so_far[label] = n_so_far.get(label, -1) + 1
-            prefix = "" if label < 0 else f"{self.classes_[label]}_"
-            names.append(f"{prefix}part{number}")
+        for c in self.part_classes_.tolist():
+            prefix = "" if c < 0 else f"{self.classes_[c]}_"
+            names.append(f"{prefix}part{n_named[c]}")
+            n_named[c] += 1
         return np.array(names, dtype=object)
 
     def _begin_fit(self, X, y) -> tuple[list[np.ndarray], np.ndarray]:
@@ -197,7 +204,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         Raises
         ------
         ValueError
-            For unusable parameters, labels or data; the message names what and why.
+            If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
             If an image cannot be read; the message names it.
         """
@@ -209,17 +216,17 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         return maps, labels
 
     def _region_grids(self) -> list[RegionGrid]:
-        """Lay out the regions of each of the maps that the estimator is fitted on."""
+        """Return the layout of the regions on each map, from `map_shapes_`."""
         return [_region_grid(shape, self.region_scales) for shape in self.map_shapes_]
 
     def _describe(self, batches: Iterable[list[np.ndarray]]) -> np.ndarray:
-        """Return the descriptors (n, P) of images whose maps come some at a time."""
+        """Return the descriptors (n, P) of images, from batches of their maps."""
         return np.concatenate([self._describe_maps(maps) for maps in batches])
 
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
         """Return the descriptors (n', P) of some images.
 
-        A subclass that has a faster way than by all responses overrides it.
+        A subclass overrides it if it can compute them without all responses.
         """
         return self.descriptor(self.part_responses(maps))
 
@@ -240,6 +247,6 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 def _region_grid(shape: tuple[int, ...], scales: Sequence[float]) -> RegionGrid:
     if len(shape) == 3:
         return RegionGrid.from_scales(shape[0], shape[1], scales)
-    # Regions that the user computed, or one vector of features for the whole image.
+    # The user passed regions (R, D), or the features (D,) of whole images.
     n_regions = 1 if len(shape) == 1 else shape[0]
     return RegionGrid(n_regions, 1, ((1, 1),))

@@ -17,8 +17,9 @@ __all__ = ["GlobalFeatures"]
 class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     """Describe images by their average-pooled, l2-normalised feature map.
 
-    The baseline that part descriptors are measured against. Of several maps (`strides`,
-    or a backbone that gives several), the l2-normalised averages stand side by side.
+    It is the descriptor without parts that part descriptors are compared with. Where
+    there are several maps (by `strides`, or by a backbone that returns several), their
+    l2-normalised averages are concatenated and normalised again.
 
     Parameters
     ----------
@@ -29,9 +30,14 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
     Attributes
     ----------
     map_shapes_ : tuple of tuples
-        Shape of each map of an image.
+        The shape of each map of an image.
     n_features_in_ : int
         D, for ``backbone="precomputed"`` only.
+
+    See Also
+    --------
+    VLAD : Residuals of the cells from visual words, summed over the image.
+    DPNetTransformer : Descriptors with one number for each learned part.
 
     Examples
     --------
@@ -48,11 +54,13 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
     )
 
     def fit(self, X, y=None) -> GlobalFeatures:
-        """Check the images and learn the shape of their maps.
+        """Check the images and store the shapes of their maps.
 
         Parameters
         ----------
         X : images, or array for ``backbone="precomputed"``
+            List or array of n paths, PIL images, uint8 or [0, 1] float arrays or
+            tensors; precomputed: maps n×H×W×D, regions n×R×D or features n×D.
         y : ignored
 
         Returns
@@ -62,9 +70,9 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         Raises
         ------
         ValueError
-            For unusable parameters or data; the message names what and why.
+            If parameters or data are unusable; the message says why.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+            If an image cannot be read; the message names it.
         """
         self.fit_transform(X)
         return self
@@ -75,12 +83,13 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         Parameters
         ----------
         X : images, or array for ``backbone="precomputed"``
+            As in `fit`.
         y : ignored
         **fit_params : ignored
 
         Returns
         -------
-        ndarray of shape (n, D), D summed over the maps
+        ndarray of shape (n, D)
             As from `transform`.
 
         Raises
@@ -99,28 +108,30 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         Parameters
         ----------
         X : images, or array for ``backbone="precomputed"``
+            As in `fit`.
 
         Returns
         -------
-        ndarray of shape (n, D), D summed over the maps
-            Unit rows; a map that is zero everywhere gives a zero row. float64 for
-            float64 features, float32 otherwise.
+        ndarray of shape (n, D)
+            Unit rows, where D is the sum of the depths of all maps; an image whose maps
+            are all zero has a zero row. The dtype is float64 for float64 features and
+            float32 otherwise.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
+            If the maps of X have other shapes than in `fit`, or if X is unusable.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+            If an image cannot be read; the message names it.
         """
         return np.concatenate([_pool(maps) for maps in self.iter_maps(X)])
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
         if state["_n_features_out"] != sum(shape[-1] for shape in state["map_shapes_"]):
-            raise ValueError("_n_features_out is not the width of all maps")
+            raise ValueError("_n_features_out is not the sum of the maps' depths")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -129,8 +140,9 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
 
 def _pool(maps: list[np.ndarray]) -> np.ndarray:
-    pooled = []
-    for one_map in maps:
-        dtype = np.float64 if one_map.dtype == np.float64 else np.float32
-        pooled.append(normalize(one_map.mean(axis=(1, 2), dtype=dtype)))
-    return normalize(np.hstack(pooled))
+    """Return the descriptors of some images from their maps."""
+    averages = []
+    for feature_map in maps:
+        dtype = np.float64 if feature_map.dtype == np.float64 else np.float32
+        averages.append(normalize(feature_map.mean(axis=(1, 2), dtype=dtype)))
+    return normalize(np.hstack(averages))

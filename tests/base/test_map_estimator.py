@@ -1,4 +1,4 @@
-"""Every estimator on real images: the same in whatever way they come."""
+"""Every estimator on real images: containers, caches, searches and large maps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from sklearn.svm import LinearSVC
 from skdpnet import (
     DPNetClassifier,
     DPNetTransformer,
-    FeatureMaps,
     GlobalFeatures,
     SoftAssignParts,
 )
-from skdpnet.features import feature_maps as features
+from skdpnet.features import feature_maps
 from skdpnet.images import ImageError
 from skdpnet.regions import whitening
-from skdpnet.storage import large_arrays as memory_of
+from skdpnet.storage import large_arrays
 from tests.features.test_feature_maps import is_mapped
 
 SIZE = 96
@@ -58,7 +57,7 @@ def _open(paths):
 
 def _containers(paths):
     images = _open(paths)
-    arrays = [np.array(p) for p in images]
+    arrays = [np.array(image) for image in images]
     column = np.empty((len(paths), 1), dtype=object)
     column[:, 0] = paths
     return {
@@ -66,13 +65,13 @@ def _containers(paths):
         "column of paths": column,
         "PIL images": images,
         "uint8 arrays": arrays,
-        "float arrays": [a / 255 for a in arrays],
-        "tensors": [torch.from_numpy(a).permute(2, 0, 1) for a in arrays],
+        "float arrays": [array / 255 for array in arrays],
+        "tensors": [torch.from_numpy(array).permute(2, 0, 1) for array in arrays],
         "mixed": [paths[0], images[1], *arrays[2:]],
     }
 
 
-def test_the_same_pixels_give_the_same_descriptor_in_every_container(
+def test_all_containers_of_the_same_pixels_give_the_same_descriptors(
     estimator, photographs
 ):
     paths, y = photographs
@@ -84,20 +83,20 @@ def test_the_same_pixels_give_the_same_descriptor_in_every_container(
 
 def test_fit_on_arrays_is_fit_on_paths(estimator, photographs):
     paths, y = photographs
-    arrays = [np.array(p) for p in _open(paths)]
-    one = clone(estimator).fit(paths, y).transform(paths)
-    two = clone(estimator).fit(arrays, y).transform(paths)
-    np.testing.assert_allclose(one, two, atol=1e-4)
+    arrays = [np.array(image) for image in _open(paths)]
+    on_paths = clone(estimator).fit(paths, y).transform(paths)
+    on_arrays = clone(estimator).fit(arrays, y).transform(paths)
+    np.testing.assert_allclose(on_paths, on_arrays, atol=1e-4)
 
 
-def test_one_image_and_any_batch_give_the_same_rows(estimator, photographs):
+def test_an_image_has_the_same_descriptor_alone_and_in_a_batch(estimator, photographs):
     paths, y = photographs
     together = estimator.fit(paths, y).transform(paths)
     alone = [estimator.transform([path])[0] for path in paths]
     np.testing.assert_allclose(alone, together, atol=1e-4)
 
 
-def test_pickled_it_describes_the_same(estimator, photographs):
+def test_a_pickled_estimator_gives_the_same_descriptors(estimator, photographs):
     paths, y = photographs
     copy = pickle.loads(pickle.dumps(estimator.fit(paths, y)))
     np.testing.assert_array_equal(copy.transform(paths), estimator.transform(paths))
@@ -113,7 +112,7 @@ def test_bad_images_are_named_before_training(estimator, photographs, tmp_path):
         estimator.fit(np.random.default_rng(0).random((12, 5)), y)
 
 
-def test_frames_come_out_where_asked_for(estimator, photographs):
+def test_set_output_gives_frames(estimator, photographs):
     pandas = pytest.importorskip("pandas")
     paths, y = photographs
     frame = estimator.set_output(transform="pandas").fit(paths, y).transform(paths)
@@ -121,18 +120,7 @@ def test_frames_come_out_where_asked_for(estimator, photographs):
     assert list(frame.columns) == list(estimator.get_feature_names_out())
 
 
-def test_part_names_hold_class_and_number(photographs, memory):
-    paths, y = photographs
-    parts = DPNetTransformer(**QUICK, max_epochs=0, memory=memory).fit(paths, y)
-    assert parts.get_feature_names_out().tolist() == [
-        *("cat_part0", "coffee_part0"),
-        *("cat_part1", "cat_part2", "coffee_part1", "coffee_part2"),
-    ]
-    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1]
-    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1]
-
-
-def test_a_column_of_a_frame_of_paths(photographs, memory):
+def test_paths_may_be_a_column_of_a_frame(photographs, memory):
     pandas = pytest.importorskip("pandas")
     paths, y = photographs
     frame = pandas.DataFrame({"path": paths, "weight": 1.0})
@@ -145,7 +133,7 @@ def test_a_column_of_a_frame_of_paths(photographs, memory):
     np.testing.assert_allclose(got[:, :-1], expected)
 
 
-def test_cat_and_coffee_are_told_apart(photographs, memory):
+def test_cat_and_coffee_are_classified(photographs, memory):
     paths, y = photographs
     model = DPNetClassifier(**QUICK, max_epochs=5, memory=memory, random_state=0)
     scores = cross_val_score(model, paths, y, cv=3)
@@ -153,7 +141,7 @@ def test_cat_and_coffee_are_told_apart(photographs, memory):
 
 
 class Counting(torch.nn.Module):
-    """A small network that writes down how many images it saw."""
+    """A small network that logs the number of images that it saw."""
 
     def __init__(self, log):
         super().__init__()
@@ -195,7 +183,7 @@ def test_a_grid_search_shows_the_backbone_each_image_once(
     assert len(log.read_text()) == len(paths)
 
 
-def test_two_processes_find_the_scores_of_one(photographs, memory):
+def test_a_search_in_two_processes_gives_the_same_scores(photographs, memory):
     paths, y = photographs
     pipe = Pipeline(
         [
@@ -207,30 +195,32 @@ def test_two_processes_find_the_scores_of_one(photographs, memory):
         ]
     )
     grid = {"parts__n_parts_per_class": [2, 3], "svm__C": [0.1, 10]}
-    one, two = (
-        GridSearchCV(pipe, grid, cv=2, n_jobs=n).fit(paths, y).cv_results_
+    scores = [
+        GridSearchCV(pipe, grid, cv=2, n_jobs=n)
+        .fit(paths, y)
+        .cv_results_["mean_test_score"]
         for n in (1, 2)
-    )
-    np.testing.assert_array_equal(one["mean_test_score"], two["mean_test_score"])
+    ]
+    np.testing.assert_array_equal(*scores)
 
 
 def test_maps_larger_than_memory_give_the_same_model(photographs, memory, monkeypatch):
     paths, y = photographs
     settings = {**QUICK, "max_epochs": 2, "memory": memory, "random_state": 0}
     expected = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
-    made = []
-    allocate = memory_of.allocate
+    allocated = []
+    original = large_arrays.allocate
 
-    def on_disk(*args):
-        made.append(allocate(*args))
-        return made[-1]
+    def allocate(*args):
+        allocated.append(original(*args))
+        return allocated[-1]
 
-    monkeypatch.setattr(memory_of, "_IN_MEMORY_SHARE", 0.0)
-    for module in (features, whitening):
-        monkeypatch.setattr(module, "allocate", on_disk)
+    monkeypatch.setattr(large_arrays, "_IN_MEMORY_SHARE", 0.0)
+    for module in (feature_maps, whitening):
+        monkeypatch.setattr(module, "allocate", allocate)
     got = DPNetClassifier(**settings, validation_fraction=0.5).fit(paths, y)
-    assert made
-    assert all(is_mapped(array) for array in made)
+    assert allocated
+    assert all(is_mapped(array) for array in allocated)
     np.testing.assert_array_equal(got.parts_, expected.parts_)
     np.testing.assert_allclose(
         got.predict_proba(paths), expected.predict_proba(paths), atol=1e-6
@@ -250,25 +240,11 @@ def test_a_pipeline_shows_the_backbone_each_image_once(photographs, tmp_path):
 
 def test_a_changed_image_changes_its_descriptor(photographs, memory, tmp_path):
     paths, y = photographs
-    mine = tmp_path / "mine.png"
-    shutil.copy(paths[0], mine)
+    image = tmp_path / "image.png"
+    shutil.copy(paths[0], image)
     features = GlobalFeatures(image_size=SIZE, memory=memory).fit(paths)
-    before = features.transform([mine])
-    shutil.copy(paths[-1], mine)
-    after = features.transform([mine])
+    before = features.transform([image])
+    shutil.copy(paths[-1], image)
+    after = features.transform([image])
     np.testing.assert_array_equal(after, features.transform(paths[-1:]))
     assert np.abs(after - before).max() > 0.01
-
-
-def test_global_features_are_the_normalised_average(photographs, memory):
-    paths, _ = photographs
-    maps = FeatureMaps(image_size=SIZE, memory=memory).fit_transform(paths)
-    average = maps.astype(np.float64).mean((1, 2))
-    average /= np.linalg.norm(average, axis=1, keepdims=True)
-    got = GlobalFeatures(image_size=SIZE, memory=memory).fit_transform(paths)
-    np.testing.assert_allclose(got, average, atol=1e-6)
-
-
-def test_global_features_of_an_empty_map_are_zero_not_nan():
-    got = GlobalFeatures(backbone="precomputed").fit_transform(np.zeros((2, 3, 3, 4)))
-    assert (got == 0).all()

@@ -183,5 +183,5 @@ def test_parameters_missing_in_a_file_have_their_defaults(saved, fitted):
 def test_another_width_of_global_features_is_refused(tmp_path):
     GlobalFeatures("precomputed").fit(np.ones((3, 4))).save(tmp_path / "model")
     forge(tmp_path / "model", _n_features_out=10**9)
-    with pytest.raises(ModelFileError, match="not the width"):
+    with pytest.raises(ModelFileError, match="not the sum of the maps' depths"):
         skdpnet.load(tmp_path / "model")

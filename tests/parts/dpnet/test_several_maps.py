@@ -130,14 +130,6 @@ def test_every_estimator_cross_validates_on_several_maps(train, descriptor):
     assert scores.min() > 0.5
 
 
-def test_global_features_stand_side_by_side(train):
-    X = train[0]
-    means = [X[name].mean((1, 2)) for name in ("map0", "map1")]
-    unit = [own / np.linalg.norm(own, axis=1, keepdims=True) for own in means]
-    got = GlobalFeatures("precomputed").fit_transform(X)
-    np.testing.assert_allclose(got, np.hstack(unit) / np.sqrt(2), rtol=1e-5)
-
-
 def test_other_maps_and_bad_ones_are_told(train, model):
     X, y, _ = train
     with pytest.raises(ValueError, match=r"\(8, 8, 14\), but .* and \(4, 4, 18\)"):

@@ -1,0 +1,86 @@
+"""The names, regions and descriptors of part estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import skdpnet.base.part_estimator
+from skdpnet import DPNetTransformer, SoftAssignParts
+from tests.parts.dpnet.made_maps import SETTINGS, two_maps
+
+
+@pytest.fixture(scope="module", params=["soft", "hard", "two stages"])
+def fitted(request):
+    X, y, _ = two_maps(30)
+    if request.param == "two stages":
+        return SoftAssignParts(**SETTINGS, n_rounds=2).fit(X, y), X
+    beta = {"soft": 40.0, "hard": None}[request.param]
+    return DPNetTransformer(**SETTINGS, max_epochs=1, beta=beta).fit(X, y), X
+
+
+def test_parts_are_named_by_class_and_number(photographs):
+    paths, y = photographs
+    parts = DPNetTransformer(
+        image_size=96, region_scales=(0.3, 0.6), n_parts_per_class=3, max_epochs=0
+    ).fit(paths, y)
+    assert parts.get_feature_names_out().tolist() == [
+        *("cat_part0", "coffee_part0"),
+        *("cat_part1", "cat_part2", "coffee_part1", "coffee_part2"),
+    ]
+    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1]
+    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1]
+
+
+def test_parts_that_classes_share_are_named_by_their_number(fitted):
+    parts, _ = fitted
+    shared = type(parts)(**SETTINGS)
+    vars(shared).update(vars(parts))
+    shared.part_classes_ = np.full(15, -1)
+    shared.part_classes_[[3, 7]] = 1
+    names = shared.get_feature_names_out()
+    assert names[:5].tolist() == ["part0", "part1", "part2", "1_part0", "part3"]
+    assert len(set(names)) == 15
+
+
+def test_the_descriptor_of_all_responses_is_that_of_transform(fitted):
+    parts, X = fitted
+    descriptors = [parts.descriptor(some) for some in parts.iter_responses(X)]
+    np.testing.assert_allclose(
+        np.concatenate(descriptors), parts.transform(X), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_responses_have_a_row_for_each_region_and_a_column_for_each_part(fitted):
+    parts, X = fitted
+    (responses,) = parts.iter_responses(X)
+    assert [tensor.shape for tensor in responses] == [
+        (30, grid.n_regions, n)
+        for grid, n in zip(parts.grids_, np.bincount(parts.part_maps_), strict=True)
+    ]
+
+
+def test_responses_come_for_as_many_images_as_memory_allows(fitted, monkeypatch):
+    parts, X = fitted
+    (whole,) = parts.iter_responses(X)
+    n_bytes = sum(tensor[:7].numel() * 4 for tensor in whole)
+    monkeypatch.setattr(skdpnet.base.part_estimator, "_RESPONSE_BYTES", n_bytes)
+    batches = list(parts.iter_responses(X))
+    assert [len(responses[0]) for responses in batches] == [7, 7, 7, 7, 2]
+    for i, tensor in enumerate(whole):
+        joined = np.concatenate([responses[i].numpy() for responses in batches])
+        np.testing.assert_allclose(joined, tensor.numpy(), atol=1e-5)
+
+
+def test_unfitted_parts_are_refused():
+    parts = DPNetTransformer("precomputed")
+    for call in (
+        parts.transform,
+        parts.iter_maps,
+        lambda X: next(parts.iter_responses(X)),
+    ):
+        with pytest.raises(NotFittedError):
+            call(np.ones((2, 3)))
+    with pytest.raises(NotFittedError):
+        parts.get_feature_names_out()
