@@ -1,4 +1,4 @@
-"""First parts: the centres of clusters of each class's region descriptors."""
+"""First parts: centres of clusters of the region descriptors of each class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from skdpnet.storage.large_arrays import MapRows
 
 __all__ = ["cluster_parts"]
 
-# Bounds on the time of a clustering, which only has to find a start for learning.
+# They bound the time of the clustering, which need not be precise: parts are learned
+# from its centres.
 _MAX_REGIONS_PER_CLASS = 3_000
 _MAX_ITERATIONS = 20
 
@@ -26,26 +27,27 @@ def cluster_parts(
     n_parts_per_class: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
-    """Cluster each class's region descriptors by k-means; the centres are its parts.
+    """Cluster the region descriptors of each class by k-means into its first parts.
 
     Parameters
     ----------
     maps : WhitenedMaps of n images
     whitening : Whitening
-        The whitening of the maps.
+        The whitening of these maps.
     y : int ndarray of shape (n,)
         Class of each image, in 0 … n_classes - 1.
     n_classes : int
     grid : RegionGrid
+        The layout of the regions.
     n_parts_per_class : int
     random_state : RandomState
 
     Returns
     -------
     float32 ndarray of shape (n_classes * n_parts_per_class, D)
-        Unit rows; part p belongs to class ``p // n_parts_per_class``. A class with
-        fewer distinct regions than parts, or without images, has random directions as
-        its remaining parts.
+        Unit rows; part p is of class ``p // n_parts_per_class``. If a class has fewer
+        distinct regions than parts, or no images, random directions are its remaining
+        parts.
     """
     depth = maps.cells.shape[-1]
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
@@ -71,7 +73,7 @@ def cluster_parts(
             random_state=random_state.randint(np.iinfo(np.int32).max),
         ).fit(regions)
         centres = clustering.cluster_centers_
-        # Opposite regions have a centre of about zero, which is not a direction.
+        # The centre of opposite regions is about zero, and has no direction.
         has_direction = np.linalg.norm(centres, axis=1) > 1e-6
         parts[label, : len(centres)][has_direction] = centres[has_direction]
     return normalize(parts.reshape(-1, depth))

@@ -213,13 +213,13 @@ def set_constant_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
 
 
 def restore_history(net: ObjectiveNet, epochs: list[dict[str, Any]]) -> None:
-    """Give a net the history of a saved one.
+    """Set the history of a net to that of a saved net.
 
     Parameters
     ----------
     net : ObjectiveNet
     epochs : list of dict
-        The plain values of each epoch.
+        The values of each epoch.
     """
     net.history = History(epochs)
 

@@ -1,1 +1,1 @@
-"""DP-Net: parts and classifier learned together by gradient descent."""
+"""DP-Net: parts and a classifier that are learned together by gradient descent."""

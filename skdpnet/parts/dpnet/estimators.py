@@ -18,10 +18,12 @@ __all__ = ["DPNetClassifier", "DPNetTransformer"]
 class DPNetClassifier(ClassifierMixin, PartLearner):
     """Classify images by learned parts.
 
-    A frozen network describes the regions of an image; each part's maximum response
-    over the regions is one number of the image's descriptor; a linear classifier
-    decides. Parts and classifier are learned together by cross-entropy and, where
-    they have a weight, the penalties of `skdpnet.losses`.
+    A frozen network describes the regions of an image. The descriptor of the image is
+    the maximum of each part's response over the regions, standardised on the training
+    set (mean 0, variance 1/P). A linear classifier V decides on it. Parts and
+    classifier are learned together: training minimises the cross-entropy,
+    ``ridge * ‖V‖²``, and the penalties of `skdpnet.losses` that have a weight. Finally,
+    V is fitted once more on the learned parts, with squared hinge loss.
 
     Parameters
     ----------
@@ -33,9 +35,9 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
     See Also
     --------
-    DPNetTransformer : The same parts as features for another classifier.
+    DPNetTransformer : The same parts, as features for another classifier.
     SoftAssignParts : Parts that are learned without gradients.
-    skdpnet.explain : Which parts decided about an image.
+    skdpnet.explain : The contribution of each part to the score of an image.
 
     References
     ----------
@@ -68,12 +70,8 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+            As `transform`.
         """
         logits = self._logits(X)
         if len(self.classes_) == 2:
@@ -95,12 +93,8 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+            As `transform`.
         """
         return softmax(self._logits(X).astype(np.float64), axis=1)
 
@@ -115,19 +109,14 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         Returns
         -------
         ndarray of shape (n,)
-            Labels.
+            The label of each image.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+            As `transform`.
         """
-        winners = self._logits(X).argmax(axis=1)
-        return self.classes_[winners]
+        return self.classes_[self._logits(X).argmax(axis=1)]
 
     def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
         """Explain the score of an image for a class; see `skdpnet.explain`.
@@ -136,10 +125,10 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         ----------
         image : image, or array for ``backbone="precomputed"``
         class_ : label, default=None
-            Class whose score is explained; None: the predicted one.
+            The class whose score is explained. None: the predicted class.
         apply_exif : bool, default=False
-            True: boxes are in pixels of the image as a viewer shows it, not as it is
-            stored.
+            Whether boxes are in pixels of the image with its EXIF orientation applied,
+            as viewers show it, or of the image as it is stored.
 
         Returns
         -------
@@ -149,19 +138,25 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         ------
         sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
             As `skdpnet.explain`.
+
+        See Also
+        --------
+        skdpnet.explain_each : Explain many images.
         """
         return explain(self, image, class_, apply_exif=apply_exif)
 
     def _logits(self, X) -> np.ndarray:
+        """Return the logits of all classes, (n, C)."""
         return self.transform(X) @ self.coef_.T + self.intercept_
 
 
 @with_parameters
 class DPNetTransformer(PartLearner):
-    """Describe images by learned parts, for another classifier to decide by.
+    """Describe images by learned parts, as features for another classifier.
 
-    It learns as `DPNetClassifier` does; `transform` returns the part-activation
-    descriptor: each part's maximum response over the regions, standardised.
+    Parts are learned as in `DPNetClassifier`, together with an internal classifier. The
+    descriptor that `transform` returns is the maximum of each part's response over the
+    regions, standardised on the training set (mean 0, variance 1/P).
 
     Parameters
     ----------
@@ -175,6 +170,14 @@ class DPNetTransformer(PartLearner):
     --------
     DPNetClassifier : Parts and classifier in one estimator.
     GlobalFeatures : The descriptor without parts, to compare with.
+
+    Notes
+    -----
+    `transform` does not use the internal classifier (`coef_`, `intercept_`). `C` has no
+    other effect than on its final fit. `ridge`, `label_smoothing`, `dropout`,
+    `classifier_lr`, `specificity_weight` and `specificity_form` change the training of
+    the internal classifier, and the parts only by its gradients. Nothing of this
+    constrains the classifier that follows in a Pipeline.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Steps of a fit that need only the part model: maxima, classifier, seeds."""
+"""Steps of a fit: maxima of the training set, fits of the classifier, seeds."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ ClassifierFit = Callable[
 def fit_classifier(
     model: PartModel, train: MapDataset, device: torch.device, fit: ClassifierFit
 ) -> None:
-    """Standardise the descriptor for the parts as they are, and fit V on it.
+    """Standardise the descriptor for the current parts, and fit the classifier on it.
 
     Parameters
     ----------
     model : PartModel
-        Changed in place.
+        It is changed in place.
     train : MapDataset
+        The training set.
     device : torch.device
-        Where the maxima are computed.
+        Device on which the maxima are computed.
     fit : callable
-        Takes descriptors (n, P), labels (n,), weights (n,) and the number of classes,
-        and returns coefficients (C, P) and intercepts (C,).
+        Function of descriptors (n, P), labels (n,), weights (n,) and the number of
+        classes, which returns coefficients (C, P) and intercepts (C,).
     """
     maxima = training_maxima(model.eval(), train.maps, device)
     descriptors = standardise(model, maxima)
@@ -48,13 +49,14 @@ def fit_classifier(
 
 
 def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
-    """Standardise a model's descriptor on the maxima of its training set.
+    """Standardise the descriptor of a model on the maxima of its training set.
 
     Parameters
     ----------
     model : PartModel
-        Changed in place; its logits stay.
+        It is changed in place, such that it computes the same logits as before.
     maxima : float32 ndarray of shape (n, P)
+        The maxima of the training set.
 
     Returns
     -------
@@ -78,35 +80,38 @@ def training_maxima(
     maps : sequence of sequences of arrays or tensors
         For each map the fields of a `WhitenedMaps` of n images.
     device : torch.device
+        Device on which they are computed.
 
     Returns
     -------
     float32 ndarray of shape (n, P)
     """
-    out = []
+    maxima = []
     for images in slices_of(len(maps[0][0]), _IMAGES_AT_ONCE):
         batch = [
             [torch.as_tensor(array[images]).to(device) for array in fields]
             for fields in maps
         ]
         with torch.inference_mode():
-            out.append(model.maxima(batch).cpu().numpy())
-    return np.concatenate(out)
+            maxima.append(model.maxima(batch).cpu().numpy())
+    return np.concatenate(maxima)
 
 
 @contextlib.contextmanager
 def seeded_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators that dropout draws from, and restore them at the end.
+    """Seed the global generators that dropout uses, and restore them at the end.
 
     Parameters
     ----------
     seed : int
     device : torch.device
-        Where the model is trained; generators of other devices are left alone.
+        Device on which the model is trained. Generators of other devices than this and
+        the CPU are not changed.
     """
     other_devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices=other_devices, device_type=device.type):
-        # torch.manual_seed would seed the generators of all devices.
+        # `torch.manual_seed` would seed the generators of all devices, of which only
+        # those above are restored.
         torch.default_generator.manual_seed(seed)
         for other in other_devices:
             state = torch.Generator(other).manual_seed(seed).get_state()

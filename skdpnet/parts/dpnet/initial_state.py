@@ -1,4 +1,4 @@
-"""Whitening and first parts, computed once for all fits that start alike."""
+"""The whitening and the first parts, which fits that start alike share."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from skdpnet.utils.batching import slices_of
 
 __all__ = ["InitialState", "can_share", "initial_state", "whiten_maps"]
 
-# Part of the address in the cache: to be raised whenever the same data would give
-# another initial state.
+# Part of the key in the cache. It must be raised whenever a change of the code leads to
+# another initial state of the same data.
 _VERSION = 1
 _IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class InitialState:
-    """Whitening and first parts of each map.
+    """The whitening and the first parts of each map.
 
     Parameters
     ----------
     whitenings : list of Whitening
-    parts : list of float32 ndarrays of shape (P', K)
-        Of each map, class by class.
+    parts : list of float32 ndarray of shape (P', K)
+        The parts of each map, class by class.
     """
 
     whitenings: list[Whitening]
     parts: list[np.ndarray]
 
     def to_arrays(self) -> list[np.ndarray]:
-        """Return the arrays, map by map."""
+        """Return the arrays in a list: three for each map."""
         each = zip(self.whitenings, self.parts, strict=True)
         return [
             array
@@ -73,37 +73,37 @@ def initial_state(
 ) -> tuple[InitialState, list[WhitenedMaps]]:
     """Learn whitenings, whiten the training images, and cluster them into parts.
 
-    Nothing of it depends on the weights of the penalties or on how learning goes on,
-    so that the points of a search that differ in those start alike on each fold.
+    The result does not depend on the weights of penalties or on other parameters of
+    training, so that points of a search that differ only in those share it on each
+    fold.
 
     Parameters
     ----------
     maps : sequence of MapRows
-        Each feature map of the n training images.
+        The feature maps of the n training images.
     labels : int ndarray of shape (n,)
     n_classes : int
     grids : sequence of RegionGrid
-        Of each map.
+        The layout of the regions of each map.
     shares : sequence of int
-        Parts of each class on each map.
+        Number of parts of each class on each map.
     n_components : int or None
         See `fit_whitening`.
     random : RandomState
-        In the end it is in the state that computing leaves it in, whether the initial
-        state was computed or found in the cache.
+        After the call, it is in the same state whether the initial state was computed
+        or read from the cache.
     memory : str, path or None
-        Folder that keeps initial states, and that large arrays go to.
+        Folder that keeps initial states and holds large arrays.
     device : torch.device
-        Where maps are whitened.
+        Device on which maps are whitened.
     keep : bool
-        Whether to look for the initial state in `memory`, and to keep it there; see
-        `can_share`.
+        Whether the initial state is read from `memory` and kept there; see `can_share`.
 
     Returns
     -------
-    start : InitialState
+    state : InitialState
     whitened : list of WhitenedMaps
-        The training images.
+        The maps of the training images.
     """
     store, key = None, ""
     if keep and memory is not None:
@@ -115,20 +115,20 @@ def initial_state(
             "n_classes": n_classes,
         }
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
-        found = store.read(key)
-        if found is not None:
-            _set_generator_state(random, found[0], found[1])
-            state = InitialState.from_arrays(found[2:])
+        arrays = store.read(key)
+        if arrays is not None:
+            _set_generator_state(random, arrays[0], arrays[1])
+            state = InitialState.from_arrays(arrays[2:])
             return state, whiten_maps(state.whitenings, maps, grids, memory, device)
 
     whitenings = [
-        fit_whitening(one_map, grid, n_components, random)
-        for one_map, grid in zip(maps, grids, strict=True)
+        fit_whitening(feature_map, grid, n_components, random)
+        for feature_map, grid in zip(maps, grids, strict=True)
     ]
     whitened = whiten_maps(whitenings, maps, grids, memory, device)
     parts = [
-        cluster_parts(one_map, whitening, labels, n_classes, grid, share, random)
-        for one_map, whitening, grid, share in zip(
+        cluster_parts(feature_map, whitening, labels, n_classes, grid, share, random)
+        for feature_map, whitening, grid, share in zip(
             whitened, whitenings, grids, shares, strict=True
         )
     ]
@@ -139,7 +139,7 @@ def initial_state(
 
 
 def can_share(random_state) -> bool:
-    """Return whether another fit may draw the same numbers: only if this is a seed."""
+    """Return whether other fits draw the same random numbers: if this is a seed."""
     return isinstance(random_state, Integral)
 
 
@@ -158,9 +158,9 @@ def whiten_maps(
     maps : sequence of ndarray or MapRows of shape (n, H, W, D)
     grids : sequence of RegionGrid
     folder : str, path or None
-        Where large arrays go.
+        Folder that holds large arrays.
     device : torch.device
-        Where it is computed.
+        Device on which they are computed.
 
     Returns
     -------
@@ -168,29 +168,30 @@ def whiten_maps(
     """
     each = zip(whitenings, maps, grids, strict=True)
     return [
-        whitening(one_map, grid, folder, device) for whitening, one_map, grid in each
+        whitening(feature_map, grid, folder, device)
+        for whitening, feature_map, grid in each
     ]
 
 
 def _digest(
     maps: Sequence[MapRows], labels: np.ndarray, random: np.random.RandomState
 ) -> str:
-    """Digest all that an initial state depends on besides the parameters."""
+    """Digest the data and the random state that an initial state depends on."""
     digest = hashlib.blake2b(digest_size=16)
-    for one_map in maps:
-        digest.update(repr(one_map.shape).encode())
+    for feature_map in maps:
+        digest.update(repr(feature_map.shape).encode())
     for array in (labels.astype(np.int64), *_generator_state(random)):
         digest.update(np.ascontiguousarray(array).data)
     for images in slices_of(len(labels), _IMAGES_AT_ONCE):
-        for one_map in maps:
-            batch = one_map[images]
+        for feature_map in maps:
+            batch = feature_map[images]
             digest.update(str(batch.dtype).encode())
             digest.update(np.ascontiguousarray(batch).data)
     return digest.hexdigest()
 
 
 def _generator_state(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Return the generator's state: the words of MT19937 and three more numbers."""
+    """Return the state of a generator: the words of MT19937, and three numbers."""
     _, words, *rest = cast(tuple, random.get_state(legacy=True))
     return words, np.array(rest, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""How DP-Net learns: whitening, first parts, first classifier, then all by gradient."""
+"""The base class of the DP-Net estimators, which learns parts and a classifier."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PartLearner(DPNetParameters):
         y : array-like of shape (n,)
             Labels of at least two classes, numbers or strings.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images; those of weight 0 are left out altogether.
+            Weights of the images. Images of weight 0 have no influence at all.
 
         Returns
         -------
@@ -71,15 +71,15 @@ class PartLearner(DPNetParameters):
         Raises
         ------
         ValueError
-            For unusable parameters, labels or data; the message names what and why.
+            If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+            If an image cannot be read; the message names it.
         """
         self._learn(X, y, sample_weight)
         return self
 
     def fit_transform(self, X, y=None, sample_weight=None) -> np.ndarray:
-        """Learn the parts and describe the training images, computing maps once.
+        """Fit and transform, computing the maps once.
 
         Parameters
         ----------
@@ -98,50 +98,25 @@ class PartLearner(DPNetParameters):
         """
         maps = self._learn(X, y, sample_weight)
         return self._describe(
-            [one_map[images] for one_map in maps]
+            [feature_map[images] for feature_map in maps]
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
         )
 
-    def transform(self, X) -> np.ndarray:
-        """Describe images by their parts.
-
-        Parameters
-        ----------
-        X : images, or array for ``backbone="precomputed"``
-            As in `fit`.
-
-        Returns
-        -------
-        float32 ndarray of shape (n, P)
-            The maximum of each part's response over the regions, standardised on the
-            training set (mean 0, variance 1/P).
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
-        """
-        return super().transform(X)
-
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn one epoch from a batch of images.
+        """Train for one epoch on some images.
 
-        The first call sets the whitening, the first parts and the scale of the
-        descriptor from its batch, so that batch must hold images of every class.
-        Learning rates do not decay, and the classifier is the one held small by
-        `ridge`: `C` and `max_epochs` play no part. A call that is interrupted keeps
-        the steps that it took.
+        The first call learns the whitening, the first parts and the scale of the
+        descriptor from its images, which should be of all classes. Learning rates do
+        not decay. The classifier is that of training, with the penalty `ridge`: it is
+        not fitted once more, so that `C` has no influence, and neither has
+        `max_epochs`. If a call is interrupted, its steps up to then remain.
 
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`; a batch may hold a single class.
+            As in `fit`, but the images may be of a single class.
         classes : array-like of shape (C,), default=None
-            All labels there will be; needed in the first call, where y lacks some.
+            All labels. The first call needs them unless y holds all of them.
 
         Returns
         -------
@@ -150,10 +125,10 @@ class PartLearner(DPNetParameters):
         Raises
         ------
         ValueError
-            As `fit`; and if `classes` differs from that of the first call, or y holds
-            a label that is not among the classes.
+            As `fit`; and if `classes` differ from those of the first call, or if y
+            holds a label that is not among them.
         skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
+            If an image cannot be read; the message names it.
         """
         check_parameters(self)
         y = check_labels(self, X, y)
@@ -186,14 +161,14 @@ class PartLearner(DPNetParameters):
             train = self._start(maps, labels, weights, hold_out=False)
         else:
             maps = self._all_maps(X, reset=False)
-            # Not `device_`: a model fitted on a GPU may go on where there is none.
+            # `device_` is where the model was fitted. The net may be elsewhere now.
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
             set_constant_rates(self.net_, [self.classifier_lr, self.lr])
         try:
             self._train(train, 1)
         finally:
-            # Steps taken before an interrupt stay, so the attributes must follow them.
+            # After an interrupt, too, the attributes must be those of the net.
             self._set_learned()
         return self
 
@@ -211,7 +186,7 @@ class PartLearner(DPNetParameters):
         """Compute standardised maxima over the regions; see `PartEstimator`."""
         model = self.net_.module_
         with torch.inference_mode():
-            maxima = [soft_maximum(on_map, model.beta) for on_map in responses]
+            maxima = [soft_maximum(cosines, model.beta) for cosines in responses]
             return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
 
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
@@ -221,12 +196,12 @@ class PartLearner(DPNetParameters):
             return model.descriptor(maxima).cpu().numpy()
 
     def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
-        """Whiten the maps of some images, as the part model takes them."""
+        """Return the whitened maps of some images in the form of the part model."""
         device = torch.device(self.net_.device)
         each = zip(self.whitenings_, maps, self.grids_, strict=True)
         return [
-            whitening.tensors(one_map, grid, device)
-            for whitening, one_map, grid in each
+            whitening.tensors(feature_map, grid, device)
+            for whitening, feature_map, grid in each
         ]
 
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
@@ -237,7 +212,7 @@ class PartLearner(DPNetParameters):
         )
         train = self._start(maps, labels, weights, hold_out=True)
         self._train(train, self.max_epochs)
-        # The net would keep the images held out, and take them into every pickle.
+        # Otherwise the net would keep the validation set, also when it is pickled.
         self.net_.train_split = None
         svm = functools.partial(
             fit_svm,
@@ -250,7 +225,7 @@ class PartLearner(DPNetParameters):
         return maps
 
     def _start(self, maps, labels, weights, *, hold_out: bool) -> MapDataset:
-        """Set all that training starts from; return the training set."""
+        """Set whitening, first parts, first classifier and net; return the data set."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
         shares = share_parts(self.n_parts_per_class, len(maps))
@@ -260,8 +235,8 @@ class PartLearner(DPNetParameters):
                 train_rows, labels, self.validation_fraction, random
             )
         n_classes = len(self.classes_)
-        start, whitened = initial_state(
-            [MapRows(one_map, train_rows) for one_map in maps],
+        state, whitened = initial_state(
+            [MapRows(feature_map, train_rows) for feature_map in maps],
             labels[train_rows],
             n_classes,
             self.grids_,
@@ -272,13 +247,13 @@ class PartLearner(DPNetParameters):
             self.device_,
             keep=can_share(self.random_state),
         )
-        self.whitenings_ = start.whitenings
+        self.whitenings_ = state.whitenings
         train = self._dataset(
             whitened, labels[train_rows], weights[train_rows], self.device_
         )
         valid = None
         if valid_rows is not None:
-            rows = [MapRows(one_map, valid_rows) for one_map in maps]
+            rows = [MapRows(feature_map, valid_rows) for feature_map in maps]
             valid = self._dataset(
                 self._whiten(rows, self.device_),
                 labels[valid_rows],
@@ -288,17 +263,17 @@ class PartLearner(DPNetParameters):
         self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
         model = PartModel.from_arrays(
-            start.parts,
+            state.parts,
             [whitening.offset for whitening in self.whitenings_],
             self.grids_,
             n_classes,
-            # Kernels take Python's numbers, not NumPy's.
+            # Triton fails on a number of NumPy.
             None if self.beta is None else float(self.beta),
             self.dropout,
         ).to(self.device_)
         self.net_ = self._build_net(model, decay=hold_out, valid=valid)
-        # A good classifier from the start protects good parts: gradients through a
-        # random one would move them at once, in no useful direction.
+        # The gradients of a random classifier would move the parts in directions that
+        # are of no use, and so make them worse.
         logistic = functools.partial(
             fit_logistic,
             ridge=self.ridge,
@@ -311,7 +286,7 @@ class PartLearner(DPNetParameters):
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
     ) -> ObjectiveNet:
-        """Build the net that trains a model as the parameters say."""
+        """Build the net that trains a model by the estimator's parameters."""
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
@@ -334,7 +309,7 @@ class PartLearner(DPNetParameters):
         )
 
     def _objective(self) -> Objective:
-        """Return what learning minimises, as the parameters say."""
+        """Return the objective of training by the estimator's parameters."""
         return Objective(
             torch.from_numpy(self.part_classes_),
             weights={name: getattr(self, f"{name}_weight") for name in PENALTIES},
@@ -345,13 +320,15 @@ class PartLearner(DPNetParameters):
 
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
         dataset = MapDataset(whitened, labels, weights)
-        # The user's loader may start processes, which cannot reach a GPU's arrays.
+        # A loader among the user's parameters may start processes, which cannot use
+        # tensors on a GPU.
         return dataset if self.net_params else dataset.move_to_gpu(device)
 
     def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
         return whiten_maps(self.whitenings_, maps, self.grids_, self.memory, device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> None:
+        """Train the net for some epochs."""
         if epochs == 0:
             return
         seed, device = self._seed + len(self.net_.history), self.net_.device
@@ -368,7 +345,7 @@ class PartLearner(DPNetParameters):
         self.n_iter_ = len(self.history_)
         with torch.no_grad():
             self.parts_ = stack_parts(
-                [on_map.cpu().numpy() for on_map in model.unit_parts()]
+                [parts.cpu().numpy() for parts in model.unit_parts()]
             )
             self.coef_ = model.classifier.weight.cpu().numpy().copy()
             self.intercept_ = model.classifier.bias.cpu().numpy().copy()

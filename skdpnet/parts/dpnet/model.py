@@ -18,20 +18,21 @@ __all__ = ["MapParts", "PartModel", "PartOutput"]
 
 
 class PartOutput(NamedTuple):
-    """What one pass gives: logits (N, C) and the assignment penalty, a scalar."""
+    """The output of a forward pass: logits (N, C) and the assignment penalty."""
 
     logits: torch.Tensor
     assignment: torch.Tensor
 
 
 class MapParts(nn.Module):
-    """The parts that live on one feature map.
+    """The parts on one feature map.
 
     Parameters
     ----------
     parts : tensor of shape (P, K)
-        Initial parts U; normalised wherever they are used.
+        Initial parts U. They are normalised when they are used.
     grid : RegionGrid
+        The layout of the regions of the map.
     offset : tensor of shape (K,)
         The whitened mean of the region descriptors.
 
@@ -71,7 +72,7 @@ class MapParts(nn.Module):
         dtype: torch.dtype | None = None,
         kernels: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return maxima (N, P) of the responses, and the assignment penalty.
+        """Return the maxima (N, P) of the responses, and the assignment penalty.
 
         See `skdpnet.parts.maxima.part_maxima`.
         """
@@ -100,22 +101,22 @@ class PartModel(nn.Module):
     beta : float or None
         β of the soft maximum over the regions; None: the hard maximum.
     dropout : float in [0, 1)
-        Share of the parts that the classifier does without in each training step.
+        Share of the descriptor's numbers that are set to 0 in each training step.
 
     Attributes
     ----------
     map_parts : ModuleList of MapParts
     classifier : torch.nn.Linear
-        V and bias, on the descriptor.
+        The linear classifier on the descriptor, with weights V.
     shift, scale : buffers of shape (P,)
         The descriptor is ``(b - shift) * scale``; see `set_standardisation`.
     assignment_temperature : float or None
-        Temperature of the assignment penalty, a mean over the regions of all maps;
-        None: `forward` does not compute it.
+        Temperature of the assignment penalty. None: `forward` does not compute it.
     learning_dtype : torch.dtype or None
-        dtype of the factors of matrix products in `forward`, in training mode alone.
+        The dtype of the factors of matrix products in `forward` in training mode; see
+        `part_maxima`.
     kernels : bool
-        Whether Triton kernels may compute the maxima; both as in `part_maxima`.
+        Whether Triton kernels may compute the maxima in `forward`; see `part_maxima`.
     """
 
     shift: torch.Tensor
@@ -165,12 +166,12 @@ class PartModel(nn.Module):
         return [on_map.unit_parts() for on_map in self._map_parts()]
 
     def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
-        """Return the responses of each map's parts, (N, R, P').
+        """Return the responses of the parts of each map, (N, R, P').
 
         Parameters
         ----------
         maps : sequence of sequences of tensors
-            For each map the fields of a `WhitenedMaps`.
+            For each map the fields of a `WhitenedMaps` of N images.
         """
         each = zip(self._map_parts(), maps, strict=True)
         return [on_map.responses(*fields) for on_map, fields in each]
@@ -184,29 +185,31 @@ class PartModel(nn.Module):
         )
 
     def descriptor(self, maxima: torch.Tensor) -> torch.Tensor:
-        """Return the part-activation descriptor (N, P): standardised maxima."""
+        """Return the descriptors (N, P), which are the standardised maxima."""
         return (maxima - self.shift) * self.scale
 
     def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
         """Return the logits of a batch and the assignment penalty.
 
+        The penalty is a mean over the regions of all maps.
+
         Parameters
         ----------
         maps : sequence of sequences of tensors
-            For each map the fields of a `WhitenedMaps`.
+            For each map the fields of a `WhitenedMaps` of N images.
         """
         n_regions = [on_map.grid.n_regions for on_map in self._map_parts()]
         dtype = self.learning_dtype if self.training else None
         maxima, assignment = [], maps[0][0].new_zeros(())
         for on_map, fields, n in zip(self._map_parts(), maps, n_regions, strict=True):
-            of_map, penalty = on_map.maxima(
+            map_maxima, penalty = on_map.maxima(
                 *fields,
                 beta=self.beta,
                 temperature=self.assignment_temperature,
                 dtype=dtype,
                 kernels=self.kernels,
             )
-            maxima.append(of_map)
+            maxima.append(map_maxima)
             assignment = assignment + penalty * (n / sum(n_regions))
         descriptor = self.dropout(self.descriptor(torch.cat(maxima, dim=1)))
         return PartOutput(self.classifier(descriptor), assignment)
@@ -216,16 +219,17 @@ class PartModel(nn.Module):
 
     @torch.no_grad()
     def set_standardisation(self, shift: torch.Tensor, scale: torch.Tensor) -> None:
-        """Give the descriptor another shift and scale; the logits stay as they were.
+        """Set the shift and scale of the descriptor, without a change of the logits.
 
         Parameters
         ----------
         shift, scale : tensors of shape (P,)
-            See `skdpnet.parts.standardisation`. A part of scale 0 is switched off.
+            See `skdpnet.parts.standardisation`. The weights of a part of scale 0 become
+            0.
         """
         weight, bias = self.classifier.weight, self.classifier.bias
         per_response = weight * self.scale
-        # The share of the logit that a constant part has moves into the bias.
+        # The constant that a new shift adds to the logits moves into the bias.
         bias.add_(per_response @ (shift - self.shift))
         weight.copy_(torch.where(scale > 0, per_response / scale.clamp(min=1e-30), 0))
         self.shift.copy_(shift)

@@ -1,4 +1,4 @@
-"""What DP-Net minimises: cross-entropy, the ridge on V, and the penalties on parts."""
+"""The objective of DP-Net: cross-entropy, the ridge on V, and the penalties."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["PENALTIES", "Objective", "Penalty"]
 
 @dataclass
 class Objective:
-    """Cross-entropy, ridge on V, and penalties, each with its weight.
+    """The sum of the cross-entropy, the ridge on V, and the weighted penalties.
 
     Parameters
     ----------
     part_classes : int tensor of shape (P,)
-        Class of each part.
+        The class of each part.
     weights : mapping of str to float
-        The weight of each penalty in `PENALTIES`; 0: it is not computed.
+        The weight of each penalty in `PENALTIES`. One of weight 0 is not computed.
     ridge : float
         Weight of ‖V‖².
     label_smoothing : float
@@ -56,7 +56,7 @@ class Objective:
         ----------
         model : PartModel
         output : PartOutput
-            What the model gives for a batch.
+            The output of the model for a batch of N images.
         labels : int tensor of shape (N,)
         weights : tensor of shape (N,)
             Weights of the images.
@@ -71,47 +71,49 @@ class Objective:
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        v = model.classifier.weight
+        V = model.classifier.weight
         terms = {
             "cross_entropy": (weights * entropies).mean(),
-            "ridge": self.ridge * v.square().sum(),
+            "ridge": self.ridge * V.square().sum(),
         }
         for name in self._used():
-            value = PENALTIES[name].compute(v, self, model, output)
+            value = PENALTIES[name].compute(V, self, model, output)
             terms[name] = self.weights[name] * value
         return terms
 
     @property
     def classifier_penalty(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """The weighted sum of the penalties on V alone, V (C, P) -> scalar, or None."""
+        """The weighted sum of the penalties on V alone, as a function of V, or None."""
         used = [name for name in self._used() if PENALTIES[name].on_classifier]
         if not used:
             return None
 
-        def penalty(v: torch.Tensor) -> torch.Tensor:
+        def penalty(V: torch.Tensor) -> torch.Tensor:
             values = [
-                self.weights[name] * PENALTIES[name].compute(v, self) for name in used
+                self.weights[name] * PENALTIES[name].compute(V, self) for name in used
             ]
             return torch.stack(values).sum()
 
         return penalty
 
     def _used(self) -> list[str]:
+        """Return the names of the penalties that have a weight."""
         return [name for name in PENALTIES if self.weights[name]]
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """One penalty, unweighted.
+    """A penalty, without its weight.
 
     Parameters
     ----------
     compute : callable
-        ``(V, objective, model, output) -> scalar``, with the linear classifier's
-        weights V (C, P), the part model, and its output for a batch.
+        Function ``(V, objective, model, output) -> scalar tensor`` of the weights V
+        (C, P) of the linear classifier, the objective, the part model, and its output
+        for a batch.
     on_classifier : bool, default=False
-        Whether it depends on V alone. Then it is called with V and the objective only,
-        and the convex fits of the classifier obey it too.
+        Whether the penalty depends on V alone. If so, it is also part of the convex
+        fits of the classifier, which call it with V and the objective only.
     """
 
     compute: Callable[..., torch.Tensor]
@@ -119,34 +121,34 @@ class Penalty:
 
 
 def _orthogonality(
-    v: torch.Tensor, objective: Objective, model: PartModel, output: PartOutput
+    V: torch.Tensor, objective: Objective, model: PartModel, output: PartOutput
 ) -> torch.Tensor:
-    """Return the mean over all pairs of parts, those of different maps counting as 0.
+    """Return the mean over all pairs of parts, in which pairs of two maps count as 0.
 
-    Parts of different maps live in different spaces, and so have no cosine.
+    Parts of different maps are in different spaces, and so have no cosine.
     """
     parts = model.unit_parts()
     n_parts = sum(len(on_map) for on_map in parts)
-    of_maps = [
+    terms = [
         (len(on_map) / n_parts) ** 2 * losses.orthogonality(on_map) for on_map in parts
     ]
-    return torch.stack(of_maps).sum()
+    return torch.stack(terms).sum()
 
 
 def _assignment(
-    v: torch.Tensor, objective: Objective, model: PartModel, output: PartOutput
+    V: torch.Tensor, objective: Objective, model: PartModel, output: PartOutput
 ) -> torch.Tensor:
-    """Return the entropy that the forward pass computed; see `PartModel.forward`."""
+    """Return the penalty that `PartModel.forward` has computed with the maxima."""
     return output.assignment
 
 
-def _specificity(v: torch.Tensor, objective: Objective, *unused) -> torch.Tensor:
-    # Moved once: V stays on its device from step to step.
-    objective.part_classes = objective.part_classes.to(v.device)
-    return losses.specificity(v, objective.part_classes, objective.specificity_form)
+def _specificity(V: torch.Tensor, objective: Objective, *unused) -> torch.Tensor:
+    # They are replaced, so that they are copied to the device only once.
+    objective.part_classes = objective.part_classes.to(V.device)
+    return losses.specificity(V, objective.part_classes, objective.specificity_form)
 
 
-# The weight of a penalty is the estimators' parameter of its name and "_weight".
+# The estimators have a parameter "<name>_weight" for each penalty.
 PENALTIES: dict[str, Penalty] = {
     "orthogonality": Penalty(_orthogonality),
     "assignment": Penalty(_assignment),

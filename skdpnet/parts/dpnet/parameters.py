@@ -1,4 +1,4 @@
-"""The parameters of both DP-Net estimators: documentation, bounds, constructor."""
+"""The parameters of both DP-Net estimators: documentation, constraints, constructor."""
 
 from __future__ import annotations
 
@@ -14,110 +14,128 @@ __all__ = ["DPNetParameters", "with_parameters"]
 
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
-        ``"vgg19"``, ``"timm/<name>"``, a module or callable from
-        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several;
-        or ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
-        several maps as `FeatureMaps` gives them.
-    strides : sequence of int or None, default=(16, 32)
-        Of a named backbone: which maps have parts, by their stride in pixels a cell;
-        the last map of each stride is taken, and strides that the backbone lacks are
-        left out. None: its very last map alone, as in the paper.
-    image_size : int, default=None
-        Side in pixels of the square each image is resized and cropped to; None:
-        the backbone's usual one.
+        ``"vgg19"``, ``"timm/<name>"``, or a module or callable from
+        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several maps.
+        ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
+        several maps as `FeatureMaps` returns them.
+    strides : sequence of int >= 1, or None, default=(16, 32)
+        For a named backbone, the strides of the maps that have parts, in pixels per
+        cell. The last map of each stride is used; strides that the backbone lacks are
+        ignored. None: the last map alone, as in the paper.
+    image_size : int >= 8, default=None
+        Side in pixels of the square that each image is resized and cropped to. None:
+        the usual size of the backbone.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square windows that are the regions, as shares of the feature
         map's shorter side.
-    n_parts_per_class : int, default=20
-        q, of all maps together, which share them evenly; there are P = q·C parts.
-    n_components : int, default=256
-        Dimensions that region descriptors are PCA-whitened to; None: no whitening.
-    beta : float, default=40
-        Sharpness of the soft maximum over the regions, ``(1/β) log mean exp(β S)``;
-        None: the hard maximum, as in the paper.
-    orthogonality_weight : float, default=0
-        Weight of the penalty on parts that resemble one another.
-    assignment_weight : float, default=0
-        Weight of the penalty on regions that no part clearly claims.
-    assignment_temperature : float, default=0.1
-        Of the softmax over the parts in that penalty.
-    specificity_weight : float, default=0
-        Weight of the penalty on classes that decide by parts of other classes.
-    specificity_form : {{"absolute", "square", "signed"}}, default="absolute"
-        What that penalty sums of the weights; "signed" is the paper's.
-    C : float, default=1
-        Inverse regularisation of the linear classifier that decides, fitted when the
-        parts are learned; as in scikit-learn's `LinearSVC`.
-    ridge : float, default=0.0005
-        Weight of ``‖V‖²`` while the parts are learned. A classifier held small leaves
-        every image something to teach the parts; a free one fits the training set
-        by itself.
+    n_parts_per_class : int >= 1, default=20
+        Number of parts of each class on all maps together. The maps have equal shares;
+        the last, coarsest map also has the remainder.
+    n_components : int >= 1, or None, default=256
+        Number of dimensions that region descriptors have after PCA whitening. None:
+        they are not whitened.
+    beta : float > 0, or None, default=40
+        Sharpness β of the soft maximum over the regions,
+        ``b_p = (1/β) log mean_r exp(β S_pr)``, where S_pr is the response of part p to
+        region r. None: the hard maximum, as in the paper.
+    orthogonality_weight : float >= 0, default=0
+        Weight of the penalty on parts that resemble one another,
+        ``(1/P²) Σ (u_iᵀ u_j)²`` over pairs i ≠ j of parts on the same map, where u_i is
+        a part of unit length.
+    assignment_weight : float >= 0, default=0
+        Weight of the penalty on regions that respond to several parts alike: the mean,
+        over images and regions, of the entropy of ``softmax_p(S_pr / τ)`` over the
+        parts of a map.
+    assignment_temperature : float > 0, default=0.1
+        Temperature τ in that penalty.
+    specificity_weight : float >= 0, default=0
+        Weight of the penalty on classes whose scores depend on parts of other classes,
+        ``1/(P(C-1)) Σ |V_ij|`` over classes i and parts j of other classes, for P parts
+        and C classes. It applies to V, the linear classifier of this estimator, while
+        parts are learned and in the final fit of V. A classifier that follows the
+        parts in a Pipeline is not penalised.
+    specificity_form : {"absolute", "square", "signed"}, default="absolute"
+        Summand of that penalty: ``|V_ij|``, ``V_ij²`` or ``V_ij``. The paper has
+        "signed".
+    C : float > 0, default=1
+        Inverse regularisation strength of the final fit of V on the learned parts, as
+        in scikit-learn's `LinearSVC`. It does not change the parts.
+    ridge : float > 0, default=0.0005
+        Weight of ``‖V‖²`` while parts are learned. With too small a weight, V fits the
+        training set by itself, and the parts have little left to learn.
     label_smoothing : float in [0, 1), default=0.1
-        Of the cross-entropy.
+        Label smoothing of the cross-entropy while parts are learned, and of the
+        cross-entropy that scales the scores of the final classifier to logits.
     dropout : float in [0, 1), default=0.2
-        Share of the parts that the classifier does without in each training step.
-    max_epochs : int, default=10
-        Passes over the training set; 0: the first parts are kept as they are.
-    lr : float, default=0.002
-        Learning rate of the parts, decaying to 0 along a cosine.
-    classifier_lr : float, default=0.1
-        Learning rate of the classifier, likewise.
-    batch_size : int, default=64
-        Images in a training step.
+        Share of the descriptor's numbers that are set to 0 in each training step.
+    max_epochs : int >= 0, default=10
+        Number of passes over the training set. 0: the parts are the centres of
+        clusters that training would start from.
+    lr : float > 0, default=0.002
+        Learning rate of the parts, which decays to 0 along a cosine.
+    classifier_lr : float > 0, default=0.1
+        Learning rate of V while parts are learned, which decays likewise.
+    batch_size : int >= 1, default=64
+        Number of images in a training step.
     validation_fraction : float in (0, 1), default=None
-        Share of the images, stratified, that is held out of training: training
-        ends when its loss has not fallen for `n_iter_no_change` epochs, and the
-        best epoch is kept. None: nothing is held out.
-    n_iter_no_change : int, default=5
-        Patience of early stopping in epochs.
+        Share of the images of each class that is held out of training. Training ends
+        when their loss has not fallen for `n_iter_no_change` epochs, and the parts of
+        the best epoch are kept. None: no images are held out.
+    n_iter_no_change : int >= 1, default=5
+        Patience of early stopping, in epochs.
     class_weight : dict or "balanced", default=None
-        Weights of the classes, multiplied into the sample weights.
+        Weights of the classes, by which sample weights are multiplied.
     memory : str or path, default=None
-        Folder that keeps feature maps, by the content of the image, so that no
-        image goes through the backbone twice, in this fit, another, or another
-        process. Where `random_state` is a number, it keeps what learning starts from
-        as well (whitening and first parts), for fits that start alike: those of a
-        search over constraint weights do, on each fold. None: maps are computed once
-        a call.
+        Folder that keeps feature maps by the content of the images, so that no image
+        goes through the backbone twice, in this fit, in another or in another process.
+        If `random_state` is an int, it also keeps the whitening and the first parts,
+        for fits that start from the same ones: those of a search over penalty weights,
+        on each fold. Arrays that are too large for the computer's memory are temporary
+        files in it. None: nothing is kept between calls.
     device : str, default="auto"
-        Where backbone and parts are computed; "auto": a GPU where there is one.
-    precision : {{"auto", "float32", "bfloat16", "float16"}}, default="auto"
-        Arithmetic of the backbone; see `FeatureMaps`. And of the products that parts
-        are learned with: bfloat16 (for "float16" too, whose range is too small) but
-        for "float32"; with "auto" where the processor multiplies it natively. What is
-        predicted and transformed is float32, on CUDA by kernels that round regions
-        and parts to float16 (not with "float32").
-    num_workers : int, default=2
-        Threads that read and decode images ahead of the backbone.
+        Device on which backbone and parts are computed. "auto": a GPU if there is one.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Arithmetic of the backbone; see `FeatureMaps`. While parts are learned, it is
+        also that of the factors of matrix products: bfloat16 for "bfloat16" and for
+        "float16", whose range is too small for learning; for "auto" bfloat16 if the
+        device multiplies it natively. On CUDA, Triton kernels round the factors to
+        float16, unless the precision is "float32" or the assignment penalty has a
+        weight. Descriptors and predictions are computed from the maps in float32.
+    num_workers : int >= 0, default=2
+        Number of threads that read and decode images for the backbone.
     callbacks : list of skorch callbacks, default=None
-        Added to the training's own.
+        Callbacks that training calls after its built-in ones.
     net_params : dict, default=None
-        Parameters of the skorch net, merged over all others.
+        Parameters of the skorch net, which take precedence over all others.
     verbose : int, default=0
-        1: progress bars; 2: skorch's table of the epochs as well.
+        1: progress bars; 2: skorch's table of the epochs too.
     random_state : int, RandomState instance or None, default=None
-        The same number gives the same model on the same machine."""
+        Determines all random choices. An int gives the same model in each fit on the
+        same machine."""
 
 ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
-        Unit vectors in the space of whitened region descriptors, K = n_components
-        (fewer where the data span fewer; zeros fill the rows of parts whose map spans
-        fewer than another). They come map by map, and within a map class by class.
+        Parts of unit length in the space of whitened region descriptors, sorted by map
+        and then by class. K is `n_components`, or less where the data span fewer
+        dimensions; zeros fill the rows of a map whose space has fewer dimensions than
+        another's.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
-        Class, as an index into `classes_`, and map that each part belongs to.
+        The class of each part, as an index into `classes_`, and the number of its map.
     coef_ : float32 ndarray of shape (C, P)
-        The linear classifier V on the descriptor that `transform` gives.
+        Weights V of the linear classifier on the descriptor that `transform` returns.
     intercept_ : float32 ndarray of shape (C,)
+        Intercepts of the linear classifier.
     classes_ : ndarray of shape (C,)
+        The distinct labels, sorted.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs of training.
     history_ : skorch.history.History
-        Each epoch's loss, its terms, and times.
+        The loss of each epoch, its terms, and times.
     whitenings_ : list of Whitening
-        ``(x - mean) projection`` of each map's region descriptors.
+        For each map, ``(x - mean) projection`` of the region descriptors.
     grids_ : list of RegionGrid
         The layout of the regions of each map.
     map_shapes_ : tuple of tuples
-        Shape of each map of an image.
+        The shape of each map of an image.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the part model.
     n_features_in_ : int
@@ -218,8 +236,7 @@ class DPNetParameters(PartEstimator):
 
 
 def with_parameters(cls):
-    """Fill a class's docstring in with what both estimators share."""
-    cls.__doc__ = cls.__doc__.format(
-        parameters=PARAMETERS.format(), attributes=ATTRIBUTES
-    )
+    """Insert the parameters and attributes of both estimators into a docstring."""
+    if cls.__doc__:  # Python removes docstrings with the option -OO
+        cls.__doc__ = cls.__doc__.format(parameters=PARAMETERS, attributes=ATTRIBUTES)
     return cls

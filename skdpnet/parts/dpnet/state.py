@@ -1,4 +1,4 @@
-"""A trained net as arrays and plain values, and back, for model files."""
+"""Conversion of a trained net to arrays and plain values for model files, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_learned_state", "model_from_state", "net_state"]
 
 
 def net_state(net: ObjectiveNet) -> dict[str, Any]:
-    """Return what a trained net computes with, as numbers and arrays.
+    """Return the parameters and the history of a trained net, as plain values.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
     Returns
     -------
     dict of str to value
-        ``parts`` and ``offsets``, for each map (P', K) and (K,); ``weight`` (C, P),
-        ``bias`` (C,), ``shift`` and ``scale`` (P,); ``beta`` and ``dropout``; and
-        ``history``, a dict for each epoch.
+        ``parts`` and ``offsets``, lists with an array (P', K) and (K,) for each map;
+        ``weight`` (C, P), ``bias`` (C,), ``shift`` and ``scale`` (P,); the numbers
+        ``beta`` and ``dropout``; and ``history``, a list with a dict for each epoch.
     """
     model = net.module_
     return {
@@ -50,18 +50,18 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
 
 
 def check_learned_state(state: dict[str, Any]) -> None:
-    """Check what DP-Net learned, as a model file has it, against itself.
+    """Check that the fitted attributes in a model file are consistent.
 
     Parameters
     ----------
     state : dict of str to value
-        The fitted attributes, of which `check_part_layout` has checked those that all
-        part estimators have; ``net_`` as from `net_state`.
+        The fitted attributes; ``net_`` is as from `net_state`. Those that all part
+        estimators have were checked by `check_part_layout`.
 
     Raises
     ------
     ValueError
-        Says what does not fit.
+        If they are not consistent; the message says which attribute is wrong.
     """
     n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
     counts = check_parts_per_map(state)
@@ -84,15 +84,16 @@ def check_learned_state(state: dict[str, Any]) -> None:
 def model_from_state(
     state: dict[str, Any], grids: Sequence[RegionGrid], device: torch.device
 ) -> PartModel:
-    """Make the part model that a saved net computed with.
+    """Make the part model of a saved net.
 
     Parameters
     ----------
     state : dict of str to value
-        As from `net_state`, checked.
+        As from `net_state`, after the checks.
     grids : sequence of RegionGrid
-        Of each map.
+        The layout of the regions of each map.
     device : torch.device
+        Device that the model is moved to.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _plain_values(epoch: dict[str, Any]) -> dict[str, Any]:
-    """Keep the plain numbers and texts of an epoch."""
+    """Return the numbers and strings of an epoch, without its batches."""
     values = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in epoch.items()
