@@ -13,7 +13,10 @@ SETTINGS = {
 
 
 def two_maps(n, seed=0):
-    """Noise; class 1 has a mark on the fine map, class 2 one on the coarse map."""
+    """Two maps of noise; class 1 has a mark on the fine map, class 2 on the coarse one.
+
+    Returns the maps, the labels, and the cell of each mark.
+    """
     random = np.random.default_rng(seed)
     kind = np.dtype([("map0", "f4", (8, 8, 14)), ("map1", "f4", (4, 4, 18))])
     X = np.empty(n, kind)
@@ -32,7 +35,10 @@ def two_maps(n, seed=0):
 
 
 def part_maps(n, seed=0, n_classes=3, labels=None, strength=4.0):
-    """Maps of noise in which one cell, anywhere, holds a direction of the class."""
+    """Maps of noise in which a random cell has the direction of the class.
+
+    Returns the maps, the labels, and that cell of each map.
+    """
     random = np.random.default_rng(seed)
     directions = np.linalg.qr(np.random.default_rng(99).normal(size=(12, 12)))[0]
     y = random.integers(0, n_classes, n)
@@ -45,6 +51,7 @@ def part_maps(n, seed=0, n_classes=3, labels=None, strength=4.0):
 
 
 def quick(cls, **params):
+    """Make an estimator that learns the parts of `part_maps` in a second."""
     settings = {
         "backbone": "precomputed",
         "region_scales": (0.2, 0.4),

@@ -1,4 +1,4 @@
-"""Searches on real local clusters: joblib's dask and ray back ends, two workers."""
+"""Searches on local clusters of two workers, by joblib's back ends dask and ray."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LONGEST_WAIT_SECONDS = 120
 
 
 class Logged(torch.nn.Module):
-    """A small network that writes down each image it sees, and which process it is.
+    """A small network that logs each image that it sees, and the process.
 
-    Its first batch waits until so many processes have come, so that no worker can do
-    the work of all before the others begin.
+    Each batch waits until `n_processes` processes have logged an image, so that no
+    worker can do the work of all before the others begin.
     """
 
     def __init__(self, log: Path, n_processes: int):
@@ -47,23 +47,23 @@ class Logged(torch.nn.Module):
         start = time.monotonic()
         while len({process for process, *_ in read(self.log)}) < self.n_processes:
             if time.monotonic() - start > LONGEST_WAIT_SECONDS:
-                raise TimeoutError(f"fewer than {self.n_processes} processes came")
+                raise TimeoutError(f"fewer than {self.n_processes} processes began")
             time.sleep(0.02)
         means = torch.nn.functional.avg_pool2d(x, 8)
         return torch.cat([means, means.square()], dim=1)
 
 
 def read(log: str | Path) -> list[tuple[str, ...]]:
-    """Process, image, device and visible GPUs, a line for each image seen."""
+    """Return process, image, device and visible GPUs of each image in a log."""
     lines = Path(log).read_text().splitlines()
     return [tuple(line.split(",")) for line in lines]
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
-    """Paths of 96 made images, all there is of them, and their labels.
+    """Paths of 96 made images, and their labels.
 
-    A fold has more than a worker claims at once: others find work in the same fold.
+    A fold has more images than a worker claims at once, so that others have work too.
     """
     folder = tmp_path_factory.mktemp("images")
     data = make_part_images(96, 2, image_size=48, difficulty=0.3, random_state=0)
@@ -75,7 +75,7 @@ def images(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
-    """Make a pipeline with a log and a cache of its own."""
+    """Return a function that makes a pipeline with a new log and a new cache."""
 
     def make(n_processes: int) -> tuple[Pipeline, Path]:
         folder = tmp_path_factory.mktemp("run")
@@ -104,37 +104,37 @@ def in_one_process(pipeline, images) -> GridSearchCV:
     return search(pipeline(1)[0], images, n_jobs=1)
 
 
-def same_search(one: GridSearchCV, other: GridSearchCV, images) -> None:
+def assert_same_search(first: GridSearchCV, second: GridSearchCV, images) -> None:
     for fold in range(3):
         name = f"split{fold}_test_score"
-        np.testing.assert_array_equal(other.cv_results_[name], one.cv_results_[name])
-    # Else the scores would say little.
-    assert len(set(one.cv_results_["mean_test_score"])) > 1
-    assert other.best_params_ == one.best_params_
+        np.testing.assert_array_equal(second.cv_results_[name], first.cv_results_[name])
+    # If all scores were the same, they would not distinguish the searches.
+    assert len(set(first.cv_results_["mean_test_score"])) > 1
+    assert second.best_params_ == first.best_params_
     paths, _ = images
     np.testing.assert_array_equal(
-        other.best_estimator_[0].transform(paths),
-        one.best_estimator_[0].transform(paths),
+        second.best_estimator_[0].transform(paths),
+        first.best_estimator_[0].transform(paths),
     )
 
 
-def seen_by_workers_once_each(log: Path, images) -> None:
-    """The refit in this process finds all maps in the cache, too."""
-    seen = read(log)
-    assert len(seen) == len({image for _, image, *_ in seen}) == len(images[0])
-    processes = {process for process, *_ in seen}
+def assert_workers_saw_each_image_once(log: Path, images) -> None:
+    """Check the log; the refit in this process reads all maps from the cache."""
+    lines = read(log)
+    assert len(lines) == len({image for _, image, *_ in lines}) == len(images[0])
+    processes = {process for process, *_ in lines}
     assert len(processes) == N_WORKERS
     assert str(os.getpid()) not in processes
 
 
-def one_gpu_each(log: Path) -> None:
+def assert_workers_had_one_gpu_each(log: Path) -> None:
     visible = {(process, gpu) for process, _, _, gpu in read(log)}
     assert sorted(gpu for _, gpu in visible) == ["0", "1"]
 
 
 @pytest.fixture(scope="module")
 def dask():
-    """A scheduler and two workers, each told of one GPU, as LocalCluster has them."""
+    """A scheduler and two workers, each with one visible GPU, as in LocalCluster."""
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     workers = {
         i: {
@@ -156,15 +156,15 @@ def dask():
 
 @pytest.fixture(scope="module")
 def ray(tmp_path_factory):
-    """Two workers, and two GPUs that ray only believes to be there."""
+    """Two workers, and two GPUs that ray is made to believe in."""
     ray = pytest.importorskip("ray", reason="ray is not installed")
     from ray.util.joblib import register_ray
 
     bases = PicklingPool.__bases__
     with pytest.MonkeyPatch.context() as patch:
-        # It keeps a token for its own connections there.
+        # Ray writes a token for its connections to the home folder.
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        # Ray changes print and the pool for good, also for tests without it.
+        # Ray replaces print and changes the pool, and does not undo it.
         patch.setattr(builtins, "print", print)
         ray.init(num_cpus=N_WORKERS, num_gpus=N_WORKERS, include_dashboard=False)
         register_ray()
@@ -178,10 +178,10 @@ def test_a_search_on_dask_is_the_search_of_one_process(
 ):
     pipe, log = pipeline(N_WORKERS)
     with parallel_config(backend="dask"):
-        found = search(pipe, images, n_jobs=-1)
-    same_search(in_one_process, found, images)
-    seen_by_workers_once_each(log, images)
-    one_gpu_each(log)
+        on_dask = search(pipe, images, n_jobs=-1)
+    assert_same_search(in_one_process, on_dask, images)
+    assert_workers_saw_each_image_once(log, images)
+    assert_workers_had_one_gpu_each(log)
 
 
 def test_a_search_on_ray_is_the_search_of_one_process(
@@ -189,14 +189,14 @@ def test_a_search_on_ray_is_the_search_of_one_process(
 ):
     pipe, log = pipeline(N_WORKERS)
     with parallel_config(backend="ray", ray_remote_args={"num_gpus": 1}):
-        found = search(pipe, images, n_jobs=N_WORKERS)
-    same_search(in_one_process, found, images)
-    seen_by_workers_once_each(log, images)
-    one_gpu_each(log)
+        on_ray = search(pipe, images, n_jobs=N_WORKERS)
+    assert_same_search(in_one_process, on_ray, images)
+    assert_workers_saw_each_image_once(log, images)
+    assert_workers_had_one_gpu_each(log)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the workers have a GPU, too")
-def test_the_device_is_chosen_by_the_worker(dask, pipeline, images, monkeypatch):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the workers have a GPU")
+def test_the_worker_chooses_the_device(dask, pipeline, images, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert resolve_device("auto").type == "cuda"

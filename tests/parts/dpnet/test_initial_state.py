@@ -1,4 +1,4 @@
-"""Fits that start alike share their start through `memory`, and change by nothing."""
+"""Fits that start alike share their initial state in `memory`, and stay the same."""
 
 import numpy as np
 import pytest
@@ -19,30 +19,30 @@ SETTINGS = {
 
 @pytest.fixture
 def clusterings(monkeypatch):
-    """Calls of the clustering, which every start that is worked out needs."""
+    """Calls of the clustering: one for each map of an initial state."""
     calls = []
-    plain = skdpnet.parts.dpnet.initial_state.cluster_parts
+    original = skdpnet.parts.dpnet.initial_state.cluster_parts
 
     def counted(*args):
         calls.append(1)
-        return plain(*args)
+        return original(*args)
 
     monkeypatch.setattr(skdpnet.parts.dpnet.initial_state, "cluster_parts", counted)
     return calls
 
 
-def _same(one, two):
+def assert_same_model(first, second):
     for name in ("parts_", "coef_", "intercept_"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_a_kept_start_gives_the_very_model(tmp_path, clusterings):
+def test_a_cached_initial_state_gives_the_same_model(tmp_path, clusterings):
     X, y, _ = two_maps(60)
     weighted = {**SETTINGS, "orthogonality_weight": 1.0, "validation_fraction": 0.2}
     plain = DPNetClassifier(**weighted).fit(X, y)
     DPNetClassifier(**{**weighted, "lr": 0.01}, memory=tmp_path).fit(X, y)
     assert len(clusterings) == 4  # two fits, two maps each
-    _same(DPNetClassifier(**weighted, memory=tmp_path).fit(X, y), plain)
+    assert_same_model(DPNetClassifier(**weighted, memory=tmp_path).fit(X, y), plain)
     assert len(clusterings) == 4
 
 
@@ -56,13 +56,13 @@ def test_a_kept_start_gives_the_very_model(tmp_path, clusterings):
         {"validation_fraction": 0.2},
     ],
 )
-def test_what_starts_otherwise_shares_nothing(tmp_path, clusterings, other):
+def test_fits_that_start_differently_share_nothing(tmp_path, clusterings, other):
     X, y, _ = two_maps(60)
     DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
     settings = {**SETTINGS, **other}
-    found = DPNetClassifier(**settings, memory=tmp_path).fit(X, y)
+    with_cache = DPNetClassifier(**settings, memory=tmp_path).fit(X, y)
     assert len(clusterings) == 4
-    _same(found, DPNetClassifier(**settings).fit(X, y))
+    assert_same_model(with_cache, DPNetClassifier(**settings).fit(X, y))
 
 
 def test_other_images_and_labels_share_nothing(tmp_path, clusterings):
@@ -78,7 +78,7 @@ def test_other_images_and_labels_share_nothing(tmp_path, clusterings):
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
-def test_draws_that_nobody_can_repeat_are_not_kept(tmp_path, clusterings, seed):
+def test_initial_states_without_a_seed_are_not_kept(tmp_path, clusterings, seed):
     X, y, _ = two_maps(60)
     settings = {**SETTINGS, "random_state": seed, "memory": tmp_path}
     for _ in range(2):
@@ -87,7 +87,7 @@ def test_draws_that_nobody_can_repeat_are_not_kept(tmp_path, clusterings, seed):
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_search_clusters_once_a_fold(tmp_path, clusterings):
+def test_a_search_clusters_once_for_each_fold(tmp_path, clusterings):
     X, y, _ = two_maps(60)
     grid = {"orthogonality_weight": [0, 1], "specificity_weight": [0, 1]}
     search = GridSearchCV(DPNetClassifier(**SETTINGS, memory=tmp_path), grid, cv=3)
@@ -99,10 +99,10 @@ def test_a_search_clusters_once_a_fold(tmp_path, clusterings):
     )
 
 
-def test_a_start_that_finds_no_room_does_not_end_the_fit(tmp_path, full_disk):
+def test_a_full_disk_does_not_end_the_fit(tmp_path, full_disk):
     X, y, _ = two_maps(60)
     plain = DPNetClassifier(**SETTINGS).fit(X, y)
     with pytest.warns(RuntimeWarning, match="cannot all be kept in"):
-        found = DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
-    _same(found, plain)
+        with_cache = DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    assert_same_model(with_cache, plain)
     assert not list(tmp_path.rglob("*.safetensors"))

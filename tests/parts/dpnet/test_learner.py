@@ -1,4 +1,4 @@
-"""How DP-Net learns: validation, weights, batch by batch, and bad input."""
+"""Training of DP-Net: validation, weights, partial_fit, and unusable input."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ from tests.parts.dpnet.made_maps import part_maps, quick
 BOTH = pytest.mark.parametrize("cls", [DPNetClassifier, DPNetTransformer])
 
 
-@pytest.fixture(scope="module")
-def train():
-    return part_maps(150)
-
-
-@pytest.fixture(scope="module")
-def model(train):
-    return quick(DPNetClassifier).fit(*train[:2])
-
-
 @pytest.mark.parametrize("beta", [np.float32(40), np.float16(40), 40])
 def test_kernels_get_beta_as_a_number_of_python(beta, tmp_path):
     X, y, _ = part_maps(90)
@@ -46,26 +36,26 @@ def test_kernels_get_beta_as_a_number_of_python(beta, tmp_path):
 
 def test_validation_stops_early_and_keeps_the_best_epoch(train):
     X, y, _ = train
-    random = np.random.default_rng(0).permutation(y)  # nothing to be learned
+    permuted = np.random.default_rng(0).permutation(y)  # nothing can be learned
     model = quick(
         DPNetClassifier,
         validation_fraction=0.3,
         n_iter_no_change=2,
         max_epochs=40,
         lr=0.01,
-    ).fit(X, random)
+    ).fit(X, permuted)
     valid = model.history_[:, "valid_loss"]
     assert model.n_iter_ < 40
     assert int(np.argmin(valid)) == model.n_iter_ - 3
 
 
-def test_validation_that_cannot_be_is_an_error():
+def test_too_few_images_for_a_validation_set_are_refused():
     X, _, _ = part_maps(5)
     with pytest.raises(ValueError, match="validation_fraction=0.2 cannot be held out"):
         quick(DPNetClassifier, validation_fraction=0.2).fit(X, [0, 0, 1, 1, 2])
 
 
-def test_sample_weight_zero_is_the_same_as_leaving_out(train):
+def test_images_of_weight_0_have_no_influence(train):
     X, y, _ = train
     weight = np.ones(len(X))
     weight[100:] = 0
@@ -81,17 +71,18 @@ def test_weights_move_the_decision_towards_the_heavy_class(train):
         quick(DPNetClassifier, class_weight={0: 30, 1: 1, 2: 1}).fit(X, y),
         quick(DPNetClassifier).fit(X, y, sample_weight=np.where(y == 0, 30.0, 1.0)),
     ):
-        Z, _, _ = part_maps(300, seed=5, strength=0.3)
-        assert (heavy.predict(Z) == 0).mean() > (plain.predict(Z) == 0).mean() + 0.1
+        X_test, _, _ = part_maps(300, seed=5, strength=0.3)
+        heavy_share = (heavy.predict(X_test) == 0).mean()
+        assert heavy_share > (plain.predict(X_test) == 0).mean() + 0.1
 
 
-def test_partial_fit_learns_batch_by_batch():
+def test_partial_fit_learns_from_batch_to_batch():
     model = quick(DPNetClassifier, lr=3e-3)
     for seed in range(8):
         X, y, _ = part_maps(50, seed=seed)
         model.partial_fit(X, y, classes=[0, 1, 2])
-    Z, z, _ = part_maps(150, seed=100)
-    assert model.score(Z, z) > 0.9
+    X_test, y_test, _ = part_maps(150, seed=100)
+    assert model.score(X_test, y_test) > 0.9
     assert model.n_iter_ == 8
     X, y, _ = part_maps(30, seed=9)
     model.partial_fit(X[y == 1], y[y == 1])
@@ -118,7 +109,7 @@ def test_partial_fit_after_a_fit_that_held_images_out(train):
     assert np.abs(model.parts_ - before).max() > 1e-4
 
 
-def test_a_fit_that_fails_leaves_no_mixture(train):
+def test_an_estimator_is_not_fitted_after_a_fit_that_fails(train):
     X, y, _ = train
     model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
     with pytest.raises(ValueError, match="NaN"):
@@ -127,14 +118,14 @@ def test_a_fit_that_fails_leaves_no_mixture(train):
         model.predict(X)
 
 
-def test_nothing_but_the_first_parts_with_a_validation_set(train):
+def test_the_first_parts_are_kept_without_epochs_despite_a_validation_set(train):
     settings = {"max_epochs": 0, "validation_fraction": 0.3}
     model = quick(DPNetClassifier, **settings).fit(*train[:2])
     assert model.n_iter_ == 0
     assert model.score(*train[:2]) > 0.8
 
 
-def test_partial_fit_tells_of_labels_it_cannot_take(train):
+def test_partial_fit_refuses_other_labels(train):
     X, y, _ = train
     model = quick(DPNetClassifier).partial_fit(X, y)
     with pytest.raises(ValueError, match=r"not among the classes: \[3\]"):
@@ -149,8 +140,8 @@ def test_images_held_out_are_not_pickled(train):
     X, y, _ = train
     few = pickle.dumps(quick(DPNetClassifier, validation_fraction=0.2).fit(X, y))
     many = np.concatenate([X] * 6), np.concatenate([y] * 6)
-    all_ = pickle.dumps(quick(DPNetClassifier, validation_fraction=0.2).fit(*many))
-    assert len(all_) < 2 * len(few)
+    more = pickle.dumps(quick(DPNetClassifier, validation_fraction=0.2).fit(*many))
+    assert len(more) < 2 * len(few)
 
 
 def test_callbacks_and_net_params_reach_the_net(train):
@@ -185,7 +176,7 @@ def test_nothing_is_printed_and_nothing_written(train, capsys, tmp_path, monkeyp
 
 
 @BOTH
-def test_pickle_joblib_and_clone(cls, train, tmp_path):
+def test_estimators_pickle_dump_and_clone(cls, train, tmp_path):
     X, y, _ = train
     model = quick(cls, max_epochs=2, verbose=1).fit(X, y)
     joblib.dump(model, tmp_path / "model.joblib")

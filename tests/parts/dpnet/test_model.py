@@ -1,4 +1,4 @@
-"""The part model: its descriptor, and logits that stay."""
+"""The part model: a change of the descriptor's scale keeps the logits."""
 
 import numpy as np
 import pytest
@@ -25,20 +25,20 @@ def parts():
 
 
 def _model(parts):
-    one = MapParts(torch.tensor(parts), GRID, torch.zeros(6))
-    model = PartModel([one], 3, 20.0, dropout=0.5)
+    map_parts = MapParts(torch.tensor(parts), GRID, torch.zeros(6))
+    model = PartModel([map_parts], 3, 20.0, dropout=0.5)
     torch.nn.init.normal_(model.classifier.weight)
     return model.double().eval()
 
 
 def _standardisation(b):
-    """Shift and scale in float64, as `skdpnet.parts.standardisation` has them."""
+    """The shift and scale of `skdpnet.parts.standardisation`, in float64."""
     deviation = b.std(0, correction=0)
     scale = torch.where(deviation > 1e-6, 1 / (deviation * 7**0.5), 0)
     return b.mean(0), scale
 
 
-def test_standardising_leaves_the_logits_and_gives_unit_descriptors(inputs, parts):
+def test_standardising_keeps_the_logits_and_gives_unit_descriptors(inputs, parts):
     model = _model(parts)
     before = model(inputs).logits
     b = soft_maximum(model.responses(inputs)[0], 20.0)
@@ -49,7 +49,7 @@ def test_standardising_leaves_the_logits_and_gives_unit_descriptors(inputs, part
     np.testing.assert_allclose(descriptor.var(0), 1 / 7)
 
 
-def test_a_part_that_never_varies_is_switched_off_and_its_logit_kept(inputs, parts):
+def test_a_part_that_never_varies_becomes_0_and_the_logits_stay(inputs, parts):
     parts[2] = 0
     model = _model(parts)
     before = model(inputs).logits

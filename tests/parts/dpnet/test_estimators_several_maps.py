@@ -1,4 +1,4 @@
-"""Parts on several feature maps of an image."""
+"""DP-Net and the other estimators on several feature maps of an image."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from skdpnet import (
     SoftAssignParts,
     best_regions,
 )
+from tests.parts.dpnet.cosines import cosines
 from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 
 
@@ -30,15 +31,15 @@ def model(train):
     return DPNetClassifier(**SETTINGS, max_epochs=10).fit(*train[:2])
 
 
-def test_what_lies_on_either_map_is_learned(model):
+def test_marks_on_either_map_are_learned(model):
     X, y, _ = two_maps(90, seed=1)
     assert model.score(X, y) > 0.9
-    one_map = DPNetClassifier(**SETTINGS, max_epochs=10).fit(X["map0"], y)
-    Z, z, _ = two_maps(90, seed=2)
-    assert one_map.score(Z["map0"], z) < 0.8
+    first_map_only = DPNetClassifier(**SETTINGS, max_epochs=10).fit(X["map0"], y)
+    X_test, y_test, _ = two_maps(90, seed=2)
+    assert first_map_only.score(X_test["map0"], y_test) < 0.8
 
 
-def test_parts_are_shared_out_among_the_maps(model):
+def test_each_map_has_its_share_of_the_parts(model):
     assert model.map_shapes_ == ((8, 8, 14), (4, 4, 18))
     assert model.part_maps_.tolist() == [0] * 6 + [1] * 9
     assert (
@@ -53,65 +54,53 @@ def test_parts_are_shared_out_among_the_maps(model):
     assert names[-1] == "2_part4"
 
 
-def _cosines(model, X, i):
-    """Responses of the parts of map i, region by region, in NumPy."""
-    whitening, grid = model.whitenings_[i], model.grids_[i]
-    parts = model.parts_[model.part_maps_ == i, : whitening.projection.shape[1]]
-    out = []
-    for one in X[f"map{i}"].astype(np.float64):
-        responses = []
-        for top, left, bottom, right in grid.cells:
-            x = one[top:bottom, left:right].mean(axis=(0, 1))
-            x = (x / np.linalg.norm(x) - whitening.mean) @ whitening.projection
-            responses.append(parts @ (x / np.linalg.norm(x)))
-        out.append(responses)
-    return np.array(out)
-
-
 def test_descriptor_holds_the_maxima_of_both_maps(train, model):
     X = train[0]
     b = np.hstack(
         [
-            np.log(np.exp(model.beta * _cosines(model, X, i)).mean(1)) / model.beta
-            for i in (0, 1)
+            np.log(np.exp(model.beta * cosines(model, X[name], i)).mean(1)) / model.beta
+            for i, name in enumerate(X.dtype.names)
         ]
     )
     expected = (b - b.mean(0)) / b.std(0) / np.sqrt(b.shape[1])
     np.testing.assert_allclose(model.transform(X), expected, atol=1e-4)
 
 
-def test_best_regions_lie_on_the_part_s_own_map(model):
+def test_best_regions_lie_on_the_map_of_the_part(model):
     X, y, where = two_maps(60, seed=3)
-    found = best_regions(model, X)
+    regions = best_regions(model, X)
     for i, side in ((0, 8), (1, 4)):
-        own = model.part_maps_ == i
-        responses = _cosines(model, X, i)
-        np.testing.assert_allclose(found.responses[:, own], responses.max(1), atol=1e-4)
-        boxes = model.grids_[i].cells[responses.argmax(1)] / side
-        np.testing.assert_allclose(found.boxes[:, own], boxes[..., [1, 0, 3, 2]])
-    # The part that speaks most for a class with a mark is found on the mark.
+        on_map = model.part_maps_ == i
+        expected = cosines(model, X[f"map{i}"], i)
+        np.testing.assert_allclose(
+            regions.responses[:, on_map], expected.max(1), atol=1e-4
+        )
+        boxes = model.grids_[i].cells[expected.argmax(1)] / side
+        np.testing.assert_allclose(regions.boxes[:, on_map], boxes[..., [1, 0, 3, 2]])
+    # The part that contributes most to a class with a mark responds to the mark.
     strongest = (model.coef_[y] * model.transform(X)).argmax(1)
     images = np.arange(len(X))
-    boxes = found.boxes[images, strongest]
+    boxes = regions.boxes[images, strongest]
     for label, side in ((1, 8), (2, 4)):
-        mine = y == label
-        centre = (where[mine][:, ::-1] + 0.5) / side
-        inside = (boxes[mine, :2] < centre).all(1) & (centre < boxes[mine, 2:]).all(1)
+        in_class = y == label
+        centre = (where[in_class][:, ::-1] + 0.5) / side
+        left_top, right_bottom = np.split(boxes[in_class], 2, axis=1)
+        inside = (left_top < centre).all(1) & (centre < right_bottom).all(1)
         assert inside.mean() > 0.9
 
 
 def test_penalties_reach_the_parts_of_every_map(train, model):
     X, y, _ = train
     settings = {**SETTINGS, "max_epochs": 15, "lr": 0.02}
-    free = DPNetClassifier(**settings).fit(X, y)
-    bound = DPNetClassifier(**settings, orthogonality_weight=100.0).fit(X, y)
+    plain = DPNetClassifier(**settings).fit(X, y)
+    penalised = DPNetClassifier(**settings, orthogonality_weight=100.0).fit(X, y)
 
     def overlap(fitted, i):
         u = fitted.parts_[fitted.part_maps_ == i]
         return np.square(u @ u.T).sum() - len(u)
 
     for i in (0, 1):
-        assert overlap(bound, i) < 0.8 * overlap(free, i)
+        assert overlap(penalised, i) < 0.8 * overlap(plain, i)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +110,7 @@ def test_penalties_reach_the_parts_of_every_map(train, model):
         SoftAssignParts(**SETTINGS),
         GlobalFeatures("precomputed"),
     ],
-    ids=lambda d: type(d).__name__,
+    ids=lambda descriptor: type(descriptor).__name__,
 )
 def test_every_estimator_cross_validates_on_several_maps(train, descriptor):
     X, y, _ = train
@@ -130,7 +119,7 @@ def test_every_estimator_cross_validates_on_several_maps(train, descriptor):
     assert scores.min() > 0.5
 
 
-def test_other_maps_and_bad_ones_are_told(train, model):
+def test_other_and_unusable_maps_are_refused(train, model):
     X, y, _ = train
     with pytest.raises(ValueError, match=r"\(8, 8, 14\), but .* and \(4, 4, 18\)"):
         model.predict(X["map0"])
@@ -146,7 +135,7 @@ def test_other_maps_and_bad_ones_are_told(train, model):
 
 
 class Halves(nn.Module):
-    """The image's colours at 1/8 and at 1/16 of its size, as two maps."""
+    """Two maps: the colours of the image at 1/8 and at 1/16 of its size."""
 
     def forward(self, x):
         pool = nn.functional.avg_pool2d
@@ -154,27 +143,27 @@ class Halves(nn.Module):
 
 
 @pytest.mark.parametrize("backbone", [Halves(), "efficientnet_lite0"])
-def test_extracted_maps_are_as_good_as_images(tmp_path, backbone):
+def test_extracted_maps_give_the_same_descriptors_as_images(tmp_path, backbone):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
     y = np.arange(12) % 2
     settings = {"strides": (16, 32), "image_size": 64, "memory": tmp_path}
     maps = FeatureMaps(backbone, **settings).fit_transform(images)
-    again = FeatureMaps(backbone, **settings).fit_transform(images)
+    cached = FeatureMaps(backbone, **settings).fit_transform(images)
     assert maps.dtype.names == ("map0", "map1")
     for name in maps.dtype.names:
-        np.testing.assert_array_equal(maps[name], again[name])
+        np.testing.assert_array_equal(maps[name], cached[name])
     learning = {**SETTINGS, "max_epochs": 2}
     del learning["backbone"]
-    direct = DPNetTransformer(backbone, **settings, **learning)
-    given = DPNetTransformer("precomputed", **learning)
+    on_images = DPNetTransformer(backbone, **settings, **learning)
+    on_maps = DPNetTransformer("precomputed", **learning)
     np.testing.assert_array_equal(
-        direct.fit_transform(images, y), given.fit_transform(maps, y)
+        on_images.fit_transform(images, y), on_maps.fit_transform(maps, y)
     )
 
 
 @pytest.mark.parametrize("strides", [(), "16", (0,), (1.5,), 16])
-def test_unusable_strides_are_told(strides):
+def test_unusable_strides_are_refused(strides):
     images = np.zeros((2, 32, 32, 3), np.uint8)
     with pytest.raises(ValueError, match="strides must be a sequence of whole numbers"):
         FeatureMaps(strides=strides).fit(images)
