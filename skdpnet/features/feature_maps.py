@@ -44,7 +44,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
         ``"efficientnet_lite0"``, ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or
         a module or callable from ImageNet-normalised images N×3×S×S to maps
-        N×D×H×W, or a tuple of several.
+        N×D×H×W, or a tuple of several. ``"dense_sift"`` needs no network: it gives a
+        map of SIFT descriptors for each of four scales, whatever `strides` says.
     strides : sequence of int, default=None
         For a named backbone, which maps it gives: its last map of each of these strides
         (pixels of the input per cell), finest first; strides that it has no map of are
