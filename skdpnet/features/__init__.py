@@ -1,1 +1,1 @@
-"""Images to feature maps: the one place that runs networks."""
+"""Feature maps: computed from images by networks, or precomputed by the user."""

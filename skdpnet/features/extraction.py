@@ -1,4 +1,4 @@
-"""Feature maps of successive images: decoding, network and cache work side by side.
+"""Computation of feature maps: decoding, the network and the cache, side by side.
 
 Only a few batches of images are in memory at any time.
 """
@@ -22,18 +22,19 @@ from skdpnet.utils.batching import slices_of
 
 __all__ = ["Extractor"]
 
-# Batches that are decoded while a GPU works on another. On a CPU there are none:
+# Number of batches that are decoded while a GPU works on another. On a CPU it is 0:
 # decoding would take cores from the network, whose threads wait for one another. There
 # all workers decode a batch, and then the network has all cores.
 _BATCHES_AHEAD = 2
-# Batches whose images are looked up in the cache together. Processes that go through
-# the same images can share the work within such a window.
+# Number of batches whose images are looked up in the cache together. Processes that
+# extract the same images share the work within such a window.
 _WINDOW_BATCHES = 4
 _POLL_SECONDS = 0.05
 
 # The feature maps of an image, one array for each map of the backbone.
 Maps = tuple[np.ndarray, ...]
-# Waits until an image is decoded; returns the network's input and the content key.
+# Function that waits until an image is decoded, and returns the network's input and the
+# content key.
 Decoding = Callable[[], tuple[np.ndarray, str]]
 
 
@@ -44,13 +45,13 @@ class _Window:
     Parameters
     ----------
     items : range
-        Positions of the images.
+        Positions of the images in X.
     keys : list of str
-        Their content keys.
+        Content keys of the images.
     decodings : dict of str to Decoding
-        By key, images whose decoding has begun.
+        The images whose decoding has begun, by key.
     maps : dict of str to Maps
-        By key, the maps that were read or computed so far.
+        The maps that were read or computed so far, by key.
     """
 
     items: range
@@ -59,29 +60,29 @@ class _Window:
     maps: dict[str, Maps]
 
     def missing(self) -> list[str]:
-        """Return the distinct keys without maps, in the images' order."""
+        """Return the distinct keys without maps, in the order of the images."""
         return [key for key in dict.fromkeys(self.keys) if key not in self.maps]
 
 
 class Extractor:
-    """Decode images and compute their feature maps.
+    """Decodes images and computes their feature maps.
 
-    A context manager, which ends the threads that decode.
+    It is a context manager. Leaving the context ends the threads that decode.
 
     Parameters
     ----------
     images : Images
     backbone : Backbone
     device : torch.device
-        Where the network is.
+        Device of the network.
     compute_dtype : torch.dtype
-        Precision of the network's arithmetic.
+        Dtype of the network's arithmetic.
     map_dtype : torch.dtype
         Dtype of the maps.
     batch_size : int
-        Images that are decoded and go through the network together.
+        Number of images that are decoded and pass through the network together.
     n_workers : int
-        Threads that decode images; 0: the calling thread decodes them.
+        Number of threads that decode images. 0: the calling thread decodes them.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Extractor:
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            One array for each map of the backbone, with the next n' images, at most a
+            For each map of the backbone an array of the next n' images, at most a
             batch.
 
         Raises
@@ -121,7 +122,7 @@ class Extractor:
         ImageError
             If an image cannot be read.
         ValueError
-            If the network's output is not a finite map, or beyond the maps' dtype.
+            If maps are not finite, or have values beyond the range of their dtype.
         """
         decoding: deque[tuple[range, list[Decoding]]] = deque()
         pending: deque[tuple[range, PendingMaps]] = deque()
@@ -143,9 +144,9 @@ class Extractor:
             yield self._finish(*pending.popleft())
 
     def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
-        """Read maps from the cache; compute missing ones, and store them there.
+        """Read maps from the cache, and compute and store those that are missing.
 
-        Processes that do so at the same time share the work, and compute each map once.
+        Processes that do so at the same time share the work: each map is computed once.
         No key is claimed while the caller has control, so that a caller that stops
         iterating does not block other processes.
 
@@ -156,7 +157,12 @@ class Extractor:
         Yields
         ------
         list of ndarray of shape (n', H, W, D)
-            As from `compute`, which raises the same exceptions.
+            As from `compute`.
+
+        Raises
+        ------
+        ImageError, ValueError
+            As `compute`.
         """
         ranges = _batches(len(self._images), _WINDOW_BATCHES * self._batch_size)
         windows: deque[_Window] = deque()
@@ -173,11 +179,11 @@ class Extractor:
             window = windows.popleft()
             self._complete(window, store)
             for batch in _batches(len(window.keys), self._batch_size):
-                of_images = (window.maps[window.keys[i]] for i in batch)
-                yield [np.stack(arrays) for arrays in zip(*of_images, strict=True)]
+                maps_by_image = (window.maps[window.keys[i]] for i in batch)
+                yield [np.stack(arrays) for arrays in zip(*maps_by_image, strict=True)]
 
     def _look_up(self, items: range, store: ArrayStore) -> _Window:
-        """Read maps of images from the cache; begin to decode others for a GPU."""
+        """Read maps from the cache; for a GPU, begin to decode the other images."""
         window = _Window(items, [self._images.content_key(i) for i in items], {}, {})
         _read_maps(window, window.missing(), store)
         if self._n_ahead:
@@ -185,14 +191,14 @@ class Extractor:
         return window
 
     def _begin(self, window: _Window, keys: Sequence[str]) -> None:
-        """Begin to decode the images with these keys, unless that has been done."""
+        """Begin to decode the images with these keys, where that has not begun."""
         for key in keys:
             if key not in window.decodings:
                 item = window.items[window.keys.index(key)]
                 window.decodings[key] = self._decode(item, keyed=True)
 
     def _complete(self, window: _Window, store: ArrayStore) -> None:
-        """Compute the missing maps of a window, or wait for processes that do."""
+        """Compute the missing maps of a window, or wait for a process that does."""
         while missing := window.missing():
             with store.claim(missing, self._batch_size) as claimed:
                 # Another process may have stored some of them before they were claimed.
@@ -211,29 +217,31 @@ class Extractor:
         positions = [window.keys.index(key) for key in keys]
         items = [window.items[position] for position in positions]
         batch = self._finish(items, self._start([pixels for pixels, _ in decoded]))
-        of_images = zip(*batch, strict=True)
-        for position, (_, key), maps in zip(positions, decoded, of_images, strict=True):
+        maps_by_image = zip(*batch, strict=True)
+        for position, (_, key), maps in zip(
+            positions, decoded, maps_by_image, strict=True
+        ):
             if key == window.keys[position]:
                 store.write(key, maps)
-            # A file may have changed since its key was computed. It gets its new key
-            # here; images that do have the old content still wait for their maps.
+            # If a file has changed since its key was computed, its maps belong to the
+            # new key. Images that have the old content are still without maps.
             window.keys[position] = key
             window.maps[key] = maps
 
     def _decode(self, item: int, *, keyed: bool) -> Decoding:
-        """Begin to decode an image."""
+        """Begin to decode an image; `keyed` asks for its content key too."""
         size = self._backbone.image_size
         decode = functools.partial(self._images.network_input, item, size, keyed=keyed)
         return decode if self._pool is None else self._pool.submit(decode).result
 
     def _start(self, pixels: list[np.ndarray]) -> PendingMaps:
-        """Begin to compute the maps of a batch."""
+        """Begin to compute the maps of a batch of decoded images."""
         return self._backbone.start(
             np.stack(pixels), self._device, self._compute_dtype, self._map_dtype
         )
 
     def _finish(self, items: Sequence[int], pending: PendingMaps) -> list[np.ndarray]:
-        """Wait for the maps of a batch; an error names the image."""
+        """Wait for the maps of a batch; errors name the image."""
         try:
             return [maps.numpy() for maps in self._backbone.finish(pending)]
         except MapsOverflowError as error:
@@ -244,12 +252,12 @@ class Extractor:
 
 
 def _batches(n_images: int, size: int) -> Iterator[range]:
-    """Cut the positions of images into ranges of one size."""
+    """Cut the positions of images into ranges of the same size."""
     return (range(n_images)[batch] for batch in slices_of(n_images, size))
 
 
 def _read_maps(window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
-    """Read those of the maps that are in the cache."""
+    """Read the maps with these keys, as far as they are in the cache."""
     for key in keys:
         maps = store.read(key)
         if maps is not None:

@@ -1,4 +1,4 @@
-"""Feature maps of a frozen backbone, computed batch by batch, through the cache."""
+"""Feature maps of a frozen backbone, computed in batches and kept in a cache."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
 __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
 
-# Part of the cache's address. It must change whenever the network's input changes, or
-# the way in which the network is modified for speed
+# Part of the key in the cache. It must change whenever the preprocessing of images
+# changes, or the way in which networks are modified for speed
 # (`skdpnet.backbones.batchnorm_folding`).
 _PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
 
-# Constraints of the parameters that say how maps are extracted, which all estimators
-# that take images share.
+# Constraints of the parameters of extraction, which all estimators on images share.
 EXTRACTION_CONSTRAINTS: dict[str, list] = {
     "strides": [SequenceOf(Number(1, whole=True), "whole numbers of at least 1"), None],
     "image_size": [Number(8, whole=True), None],
@@ -44,40 +43,45 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
         ``"efficientnet_lite0"``, ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or
         a module or callable from ImageNet-normalised images N×3×S×S to maps
-        N×D×H×W, or a tuple of several. ``"dense_sift"`` needs no network: it gives a
-        map of SIFT descriptors for each of four scales, whatever `strides` says.
+        N×D×H×W, or a tuple of several. ``"dense_sift"`` is not a network: it computes a
+        map of SIFT descriptors for each of four scales, and ignores `strides`.
     strides : sequence of int, default=None
-        For a named backbone, which maps it gives: its last map of each of these strides
-        (pixels of the input per cell), finest first; strides that it has no map of are
-        left out. None, and for networks whose maps all have the same stride: its last
-        map alone.
+        For a named backbone, the strides of the maps, in pixels of the input per cell:
+        the last map of each of these strides is returned, finest first. Strides that
+        the backbone lacks are ignored. None, and for networks whose maps all have the
+        same stride: the last map alone.
     image_size : int, default=None
-        Side in pixels of the square that each image is resized and cropped to;
-        None: the backbone's usual one.
+        Side in pixels of the square that each image is resized and cropped to. None:
+        the usual size of the backbone.
     batch_size : int, default=32
-        Images that are decoded and go through the network together; on a CPU the
-        network takes them a few at a time.
+        Number of images that are decoded and pass through the network together. On a
+        CPU, they pass through it a few at a time.
     device : str, default="auto"
-        ``"auto"`` (a GPU where there is one), or any of torch's device names.
+        ``"auto"`` (a GPU if there is one), or any of torch's device names.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Arithmetic of the network. "auto": float32 on a CPU, float16 on a GPU.
-        "bfloat16" takes 0.5 to 0.7 of the time on CPUs that have it (AVX512-BF16,
-        AMX), and moves maps by about 4 % of their norm.
-        Maps are kept in float16, and in float32 for ``precision="float32"``.
+        Arithmetic of the network. "auto": float16 on a GPU of CUDA, float32 on other
+        devices. "bfloat16" takes 0.5 to 0.7 of the time on CPUs that have it
+        (AVX512-BF16, AMX), and changes maps by about 4 % of their norm. Maps are
+        float32 for ``precision="float32"`` and float16 otherwise.
     num_workers : int, default=2
-        Threads that read and decode images, on a GPU ahead of the network; 0: images
-        are decoded in the calling thread.
+        Number of threads that read and decode images, on a GPU ahead of the network.
+        0: images are decoded in the calling thread.
     memory : str or path, default=None
-        Folder that keeps the maps, by the content of the images, so that no image goes
+        Folder that keeps the maps by the content of the images, so that no image passes
         through the same network twice. An array of maps that is too large for the
-        computer's memory goes to a temporary file in it. None: nothing is kept.
+        computer's memory is a temporary file in it. None: nothing is kept.
     verbose : int, default=0
         1 or more: a progress bar is shown.
 
     Attributes
     ----------
     map_shapes_ : tuple of (H, W, D)
-        Shape of each map of an image.
+        The shape of each map of an image.
+
+    See Also
+    --------
+    GlobalFeatures : The average of the maps, as a descriptor.
+    DPNetClassifier : A classifier that computes maps itself, or takes precomputed ones.
 
     Examples
     --------
@@ -117,9 +121,10 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y=None) -> FeatureMaps:
-        """Check the parameters and the images' headers, and find the shapes of maps.
+        """Check parameters and images, and find the shapes of the maps.
 
-        Nothing is learned: one image goes through the network.
+        Nothing is learned. The headers of all images are read, and the first image
+        passes through the network.
 
         Parameters
         ----------
@@ -134,21 +139,21 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For unusable parameters, and for a network that gives no finite maps.
+            If parameters are unusable, or if the network returns no finite maps.
         skdpnet.images.ImageError
-            Names the first item that is no readable image.
+            If an item is not a readable image; the message names the first.
         skdpnet.exceptions.BackboneUnavailableError
-            If the weights of the backbone can be neither found nor downloaded.
+            If the weights of the backbone are missing and cannot be downloaded.
         """
         check_parameters(self)
         images = as_images(X)
         images.check()
         (maps,) = self._iter_checked(images.take([0]))
-        self.map_shapes_ = tuple(one_map.shape[1:] for one_map in maps)
+        self.map_shapes_ = tuple(feature_map.shape[1:] for feature_map in maps)
         return self
 
     def fit_transform(self, X, y=None) -> np.ndarray:
-        """Compute the feature maps, and keep their shapes.
+        """Compute the feature maps, and set `map_shapes_`.
 
         Parameters
         ----------
@@ -167,7 +172,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             As `fit` and `transform`.
         """
         maps = self.transform(X)
-        self.map_shapes_ = tuple(one_map.shape[1:] for one_map in separate(maps))
+        self.map_shapes_ = tuple(
+            feature_map.shape[1:] for feature_map in separate(maps)
+        )
         return maps
 
     def transform(self, X) -> np.ndarray:
@@ -181,19 +188,20 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, H, W, D)
-            float16, or float32 for ``precision="float32"``. A memory-mapped
-            temporary file, in `memory` where that is given, where it would take over
-            a quarter of the free memory (see `skdpnet.storage.large_arrays.allocate`).
-            Where the backbone gives several maps: a structured array of shape (n,),
-            with the fields ``"map0"``, ``"map1"``, … of shape (n, H, W, D).
+            float32 for ``precision="float32"``, float16 otherwise. If the backbone
+            returns several maps, it is a structured array of shape (n,) with the fields
+            ``"map0"``, ``"map1"``, … of shape (n, H, W, D). An array of more than a
+            quarter of the free memory is a memory-mapped temporary file, in the folder
+            `memory` if there is one.
 
         Raises
         ------
         ValueError
-            For unusable parameters, and for a network that gives no finite maps.
+            If parameters are unusable, or if the network returns no finite maps.
         skdpnet.images.ImageError
-            Names the first item that is no readable image: before the network sees
-            any where its header says so, otherwise when its batch is decoded.
+            If an item is not a readable image; the message names the first. Headers are
+            checked before the network computes anything, the rest of an image when its
+            batch is decoded.
         """
         images = as_images(X)
         out, n_done = np.empty(0), 0
@@ -206,10 +214,10 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return out
 
     def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
-        """Compute the feature maps of a few images at a time, in X's order.
+        """Compute the feature maps of X, some images at a time.
 
-        What is in memory does not grow with the number of images. The object need not
-        be fitted.
+        The memory that it takes does not grow with the number of images. The extractor
+        need not be fitted.
 
         Parameters
         ----------
@@ -219,14 +227,14 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Returns
         -------
         iterator of list of ndarray of shape (n', H, W, D)
-            One array for each map of the backbone, with the next n' images, at most
-            `batch_size`. Their dtype is that of `transform`.
+            For each map of the backbone an array of the next n' images, at most
+            `batch_size`, of the dtype that `transform` returns.
 
         Raises
         ------
         ValueError, skdpnet.images.ImageError
-            As `transform`; for unusable parameters and headers already when it is
-            called, before the first maps are asked for.
+            As `transform`. Parameters and headers of images are checked by the call,
+            before the first maps are computed.
         """
         check_parameters(self)
         images = as_images(X)
@@ -238,17 +246,24 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         strides = None if self.strides is None else tuple(map(int, self.strides))
         backbone = load_backbone(self.backbone, self.image_size, device, strides)
-        compute = extraction_dtype(self.precision, device)
-        keep = torch.float32 if self.precision == "float32" else torch.float16
-        store = self._open_store(backbone, compute, keep)
+        compute_dtype = extraction_dtype(self.precision, device)
+        map_dtype = torch.float32 if self.precision == "float32" else torch.float16
+        store = self._open_store(backbone, compute_dtype, map_dtype)
         extractor = Extractor(
-            images, backbone, device, compute, keep, self.batch_size, self.num_workers
+            images,
+            backbone,
+            device,
+            compute_dtype,
+            map_dtype,
+            self.batch_size,
+            self.num_workers,
         )
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
 
     def _run(
         self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str
     ) -> Iterator[list[np.ndarray]]:
+        """Iterate over the maps, under a progress bar."""
         bar = tqdm(total=n_images, desc=title, unit="image", disable=not self.verbose)
         with extractor, bar:
             batches = extractor.read_or_compute(store) if store else extractor.compute()
@@ -263,8 +278,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         return tags
 
     def _open_store(
-        self, backbone: Backbone, compute: torch.dtype, keep: torch.dtype
+        self, backbone: Backbone, compute_dtype: torch.dtype, map_dtype: torch.dtype
     ) -> ArrayStore | None:
+        """Return the cache of the maps, if there is a folder for it."""
         if self.memory is None:
             return None
         if not backbone.fingerprint:
@@ -279,8 +295,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             "normalisation": [backbone.mean, backbone.std],
             "image_size": int(backbone.image_size),
             "preprocessing": _PREPROCESSING,
-            "compute": str(compute),
-            "dtype": str(keep).removeprefix("torch."),
+            "compute": str(compute_dtype),
+            "dtype": str(map_dtype).removeprefix("torch."),
         }
         return ArrayStore(self.memory, identity)
 
@@ -295,7 +311,7 @@ def separate(maps: np.ndarray) -> list[np.ndarray]:
 def _array_type(
     n_images: int, batch: Sequence[np.ndarray]
 ) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and dtype of the array for all images, from one batch's maps."""
+    """Return shape and dtype of the array of all images, from the maps of a batch."""
     if len(batch) == 1:
         return (n_images, *batch[0].shape[1:]), batch[0].dtype
     fields = [(f"map{i}", maps.dtype, maps.shape[1:]) for i, maps in enumerate(batch)]

@@ -1,4 +1,4 @@
-"""Maps, regions or features that the user computed: checks, and their range."""
+"""Checks of maps, regions or features that the user computed, and their rescaling."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from skdpnet.utils.batching import slices_of
 __all__ = ["check_precomputed", "rescale_to_float32"]
 
 _DTYPES = [np.float32, np.float64, np.float16]
-# Images whose numbers are checked together: scikit-learn's check for NaN in float16
-# makes temporary arrays of a byte a number.
+# Number of images that are checked together, because scikit-learn's check for NaN in
+# float16 makes temporary arrays with a byte for each number.
 _IMAGES_AT_ONCE = 64
-# Binary exponents of the largest number in an image's maps between which nothing needs
-# to be rescaled: about 1e-4 to 1e6. All of float16's large numbers lie between them,
-# and would lose their small neighbours if they were scaled.
+# An image is rescaled if the binary exponent of its largest number is not within these,
+# which are about 1e-4 and 1e6. The large numbers of float16 are within them: if they
+# were scaled down, small numbers of the same image would underflow.
 _LEAST_EXPONENT, _LARGEST_EXPONENT = -13, 20
 
 
@@ -29,15 +29,15 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
     estimator : BaseEstimator
         Messages name its class; its `n_features_in_` is set or compared.
     X : array-like
-        Maps n×H×W×D, regions n×R×D or features n×D, or several maps as
-        `FeatureMaps.transform` gives them: a structured array with a field a map.
+        Maps n×H×W×D, regions n×R×D or features n×D; or several maps as from
+        `FeatureMaps.transform`, a structured array with a field for each map.
     reset : bool
-        Whether the estimator is being fitted, so that `n_features_in_` is set.
+        True: `n_features_in_` is set; False: it is compared.
 
     Returns
     -------
     list of ndarray
-        One array for each map, with the number of dimensions that X has.
+        An array for each map, with as many dimensions as X.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
     if names is not None:
         return [_check_field(estimator, X, name) for name in names]
     if isinstance(X, (list, tuple)):
-        # How deeply lists are nested shows only in the array that is made of them.
+        # The number of dimensions of nested lists is known only once they are an array.
         X = check_array(X, dtype=None, allow_nd=True, ensure_2d=False)
     if len(getattr(X, "shape", (1, 1))) < 3:
         X = validate_data(
@@ -72,7 +72,7 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
 
 
 def _check_field(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarray:
-    """Check one map of a structured array."""
+    """Check a map in a structured array."""
     maps = X[name]
     if maps.ndim != 4 or 0 in maps.shape:
         raise ValueError(
@@ -91,7 +91,7 @@ def _check_field(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarr
 
 
 def _check_finite(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarray:
-    """Check that all numbers are finite, some images at a time, and return X."""
+    """Check that all numbers are finite, and return X."""
     for images in slices_of(len(X), _IMAGES_AT_ONCE):
         assert_all_finite(
             X[images], estimator_name=type(estimator).__name__, input_name=name
@@ -100,10 +100,11 @@ def _check_finite(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndar
 
 
 def rescale_to_float32(maps: np.ndarray) -> np.ndarray:
-    """Rescale images whose maps are very small or large; descriptors have no scale.
+    """Rescale the images whose maps have very small or very large numbers.
 
-    The squares of such numbers would leave the range of float32, or their differences
-    would fall below a tolerance.
+    The squares of such numbers would be out of the range of float32, or differences
+    would be below a tolerance. Descriptors do not depend on the scale of an image's
+    maps, because they are normalised.
 
     Parameters
     ----------
@@ -112,8 +113,8 @@ def rescale_to_float32(maps: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, H, W, D)
-        `maps` itself where no image needs it. Images are multiplied by powers of two,
-        so that no digit changes.
+        `maps` itself if no image has to be rescaled. The factors are powers of two,
+        which change no digit.
     """
     largest = maps.max(axis=(1, 2, 3), keepdims=True)
     peak = np.maximum(largest, -maps.min(axis=(1, 2, 3), keepdims=True))

@@ -15,9 +15,9 @@ __all__ = ["DPNetParameters", "with_parameters"]
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
         ``"vgg19"``, ``"timm/<name>"``, or a module or callable from
-        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several maps.
-        ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
-        several maps as `FeatureMaps` returns them.
+        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several maps;
+        see `FeatureMaps`. ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D,
+        features n×D, or several maps as `FeatureMaps` returns them.
     strides : sequence of int >= 1, or None, default=(16, 32)
         For a named backbone, the strides of the maps that have parts, in pixels per
         cell. The last map of each stride is used; strides that the backbone lacks are
