@@ -116,7 +116,8 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
             As `transform`.
         """
-        return self.classes_[self._logits(X).argmax(axis=1)]
+        logits = self._logits(X)  # raises where the estimator is not fitted
+        return self.classes_[logits.argmax(axis=1)]
 
     def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
         """Explain the score of an image for a class; see `skdpnet.explain`.
