@@ -1,1 +1,1 @@
-"""What parts say about images and classes: data, without drawing."""
+"""Explanations of decisions by parts and regions, as data; `display` draws them."""

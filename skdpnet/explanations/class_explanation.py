@@ -1,4 +1,4 @@
-"""Which parts speak for a class, on average over images."""
+"""The mean contribution of each part to the score of a class."""
 
 from __future__ import annotations
 
@@ -15,32 +15,39 @@ __all__ = ["ClassExplanation", "explain_class"]
 
 @dataclass(frozen=True, eq=False)
 class ClassExplanation:
-    """How much each part takes part in a class.
+    """The mean contribution of each part to the score of a class.
 
-    Made by `explain_class`.
+    `explain_class` returns it. There are P parts.
 
     Attributes
     ----------
     explained : label
+        The class.
     n_images : int
-        Number of images that the means are taken over.
+        Number of images that the means are over.
     score : float
         Mean score of the class, ``contributions.sum() + bias``.
     bias : float
+        Mean of the part of the score that no part of the model contributes.
     contributions : float64 ndarray of shape (P,)
-        Mean of each part's contribution to the class's score, ``V_cp · b_p`` where
+        Mean contribution of each part to the score of the class: of ``V_cp · b_p``, if
         the classifier is linear.
     weights : float64 ndarray of shape (P,), or None
-        V_cp, on the descriptor that the parts' `transform` returns; any
-        standardisation between that and the classifier is folded in. None where the
+        The weights V_cp of the descriptor that the parts' `transform` returns. A
+        standardisation between the parts and the classifier is included. None if the
         decision is not linear in the descriptor.
     order : int ndarray of shape (P,)
         Numbers of the parts, largest mean contribution first.
     part_names : object ndarray of shape (P,)
+        Names of the parts, as from `get_feature_names_out`.
     part_classes, part_maps : int ndarrays of shape (P,)
-        Class that each part was learned for, as an index into the classes that the
-        parts were learned with, −1 for a part that classes share; and the map that it
-        responds on.
+        The class that each part was learned for, as an index into the classes that the
+        parts were learned with, −1 for a part that classes share; and the number of the
+        map that it responds on.
+
+    See Also
+    --------
+    Explanation : The contributions to the score of one image.
     """
 
     explained: Any
@@ -56,15 +63,16 @@ class ClassExplanation:
 
 
 def explain_class(estimator, class_, X) -> ClassExplanation:
-    """Find which parts speak for a class, on average over images.
+    """Compute the mean contribution of each part to the score of a class.
 
     Parameters
     ----------
     estimator : fitted classifier
         As in `explain`.
     class_ : label
+        The class that is explained.
     X : images, or array for ``backbone="precomputed"``
-        The images to average over, for instance those of the class.
+        The images that the means are over, for instance those of the class.
 
     Returns
     -------
@@ -75,14 +83,15 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
-        If `class_` is no class, or if the model has no parts or its classifier is not
-        linear.
+        If `class_` is not a class of the model, or if the model cannot be explained;
+        see `explain`.
     skdpnet.images.ImageError
-        Names the first item of X that is no readable image.
+        If an image cannot be read; the message names it.
 
     See Also
     --------
-    explain : Which parts decided about one image.
+    explain : The contributions to the score of one image.
+    skdpnet.display.ParticipationDisplay : Draws the contributions and weights.
 
     Examples
     --------
@@ -105,7 +114,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
         contributions += readout.contributions(descriptors, c).sum(axis=0)
         biases = readout.biases(descriptors, c)
         first_bias = first_bias if n_images else float(biases[0])
-        # Summed as differences, so that the mean of equal biases is exact.
+        # The differences are summed, so that the mean of equal biases is exact.
         difference += float((biases - first_bias).sum())
         n_images += len(descriptors)
     contributions, bias = contributions / n_images, first_bias + difference / n_images

@@ -1,4 +1,4 @@
-"""Which parts decided about an image: data, without drawing."""
+"""The contribution of each part to the score of an image."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ __all__ = ["batch_of_one", "explain", "explain_each"]
 
 
 def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Explanation:
-    """Explain the score that a model gives an image for a class.
+    """Explain the score that a model computes for a class in an image.
 
-    The score is a sum over the parts, of what each contributes, plus a bias.
+    The score is the sum of the contributions of the parts, plus a bias.
 
     Parameters
     ----------
     estimator : fitted classifier
         A `DPNetClassifier`; or a Pipeline of parts (`DPNetTransformer`,
-        `SoftAssignParts`, `DPNetClassifier`), StandardScaler if wanted, and a linear
-        classifier of scikit-learn, or a classifier that gives its contributions
-        itself (`skdpnet.explanations.readout.EstimatorReadout`). Either may stand in a
-        fitted search (`GridSearchCV`), whose best estimator is then explained.
+        `SoftAssignParts`, `DPNetClassifier` or another `PartEstimator`), StandardScaler
+        if wanted, and a linear classifier of scikit-learn or a classifier that computes
+        contributions itself (`skdpnet.explanations.readout.EstimatorReadout`). Of a
+        fitted search (`GridSearchCV`), the best estimator is explained.
     image : image, or array for ``backbone="precomputed"``
-        One path, PIL image, array or tensor; precomputed: the map (or maps) of one
-        image. A list or batch with one image will do.
+        A path, PIL image, array or tensor; precomputed: the map (or maps) of an image.
+        A list or batch of one image is accepted too.
     class_ : label, default=None
-        Class whose score is explained; None: the predicted one.
+        The class whose score is explained. None: the predicted class.
     apply_exif : bool, default=False
-        True: boxes are in pixels of the image as a viewer shows it, with its EXIF
-        orientation applied, which is also how a heat map lies; False: as it is stored.
+        Whether boxes are in pixels of the image with its EXIF orientation applied, as
+        viewers show it, or of the image as it is stored. Heat maps always have the
+        orientation of the former.
 
     Returns
     -------
@@ -54,15 +55,16 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
     sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
-        If `class_` is no class, if the model has no parts or its classifier is not
-        linear, or if there is more than one image.
+        If `class_` is not a class of the model, if there is more than one image, or if
+        the model cannot be explained: it has no parts, or its classifier is neither
+        linear nor computes contributions itself.
     skdpnet.images.ImageError
         If the image cannot be read.
 
     See Also
     --------
-    explain_each : Explain many images, which go through the network in batches.
-    explain_class : Which parts speak for a class on average.
+    explain_each : Explain many images, which pass through the network in batches.
+    explain_class : Mean contributions to the score of a class.
 
     Examples
     --------
@@ -86,20 +88,20 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
 def explain_each(
     estimator, X, class_=None, *, apply_exif: bool = False
 ) -> Iterator[Explanation]:
-    """Explain the scores of many images, one after the other.
+    """Explain the scores of many images.
 
     Parameters
     ----------
     estimator, class_, apply_exif
         As in `explain`.
     X : images, or array for ``backbone="precomputed"``
-        As the parts' `transform` takes them.
+        As for the `transform` of the parts.
 
     Yields
     ------
     Explanation
-        Of each image, in order. Only the maps and responses of some images at a time
-        are in memory.
+        The explanation of the next image. Only the maps and responses of some images
+        are in memory at a time.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def _explain_some(
     explained: int | None,
     apply_exif: bool,
 ) -> Iterator[Explanation]:
-    """Explain successive images, of which `first` is the number of the first one."""
+    """Explain successive images, where `first` is the number of the first."""
     labels = readout.classes.tolist()
     descriptors = parts.descriptor(list(responses)).astype(np.float64)
     scores = readout.scores(descriptors)
@@ -150,7 +152,7 @@ def _explain_some(
     boxes = np.append(region_boxes(parts, regions), whole, axis=1)
     numbers = np.arange(first, first + len(boxes))
     boxes = boxes_in_pixels(images, boxes, numbers, apply_exif)
-    responses_of_map = [tensor.cpu().numpy() for tensor in responses]
+    cosines = [tensor.cpu().numpy() for tensor in responses]
     names = parts.get_feature_names_out()
     for i, descriptor in enumerate(descriptors):
         c = predicted[i] if explained is None else explained
@@ -175,23 +177,24 @@ def _explain_some(
             grids=tuple(parts.grids_),
             # Copies, so that an explanation that is kept does not keep the responses
             # of all images that were computed together with it.
-            cosines=tuple(array[i].copy() for array in responses_of_map),
+            cosines=tuple(array[i].copy() for array in cosines),
             beta=parts.beta_,
         )
 
 
 def batch_of_one(parts: PartEstimator, image):
-    """Return X with one image, whether it is passed alone or as a batch.
+    """Return a batch of one image, whether it is passed alone or as a batch.
 
     Parameters
     ----------
     parts : fitted PartEstimator
-    image : image, array of features, or list or batch with one of them
-        As `explain` takes it.
+    image : image, array of features, or list or batch of one
+        As in `explain`.
 
     Returns
     -------
     X
+        Images, or an array of features, of length 1.
 
     Raises
     ------

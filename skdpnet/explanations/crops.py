@@ -1,4 +1,4 @@
-"""Regions cut out of images."""
+"""Crops: regions cut out of images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def crop(image: Image.Image, box: ArrayLike) -> Image.Image:
     ----------
     image : PIL.Image.Image
     box : array-like of shape (4,)
-        (left, top, right, bottom) in pixels. It is widened to whole pixels, at least
-        one each way, and clipped to the image.
+        (left, top, right, bottom) in pixels. It is clipped to the image, and enlarged
+        to whole pixels, at least one in each direction.
 
     Returns
     -------
@@ -43,6 +43,7 @@ def crop(image: Image.Image, box: ArrayLike) -> Image.Image:
 
 
 def _whole_pixels(start: float, end: float, size: int) -> tuple[int, int]:
+    """Return the first pixel of an interval, and the one after its last."""
     # The edges of regions lie on whole pixels only up to rounding errors.
     first = min(max(0, int(np.floor(start + 1e-6))), size - 1)
     last = min(int(np.ceil(end - 1e-6)), size)
@@ -64,16 +65,16 @@ def crops_by_image(
     Yields
     ------
     list of (PIL.Image.Image, list of (int, int))
-        The crops of the next image, each with its places: the positions of the gallery
-        in `galleries` and of the region in the gallery. Parts that have the same
-        region in an image share a crop.
+        The crops of the next image, each with a list of its positions: the index of the
+        gallery in `galleries`, and that of the region in the gallery. Galleries with
+        the same region of an image share a crop.
     """
-    places: dict = defaultdict(lambda: defaultdict(list))
+    positions: dict = defaultdict(lambda: defaultdict(list))
     for row, gallery in enumerate(galleries):
         for column, (i, box) in enumerate(
             zip(gallery.images.tolist(), gallery.boxes.tolist(), strict=True)
         ):
-            places[i][tuple(box)].append((row, column))
-    for i in sorted(places):
+            positions[i][tuple(box)].append((row, column))
+    for i in sorted(positions):
         image = images.load(i)
-        yield [(crop(image, box), users) for box, users in places[i].items()]
+        yield [(crop(image, box), shared) for box, shared in positions[i].items()]

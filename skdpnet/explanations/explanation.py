@@ -1,4 +1,4 @@
-"""What an explanation holds: contributions that add up to a score, and places."""
+"""The explanation of a score: contributions that add up to it, and their regions."""
 
 from __future__ import annotations
 
@@ -18,61 +18,70 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why a model gives an image its score for a class.
+    """The contributions of parts and regions to the score of a class in an image.
 
-    Made by `explain`. C classes, P parts.
+    `explain` returns it. There are C classes and P parts.
 
     Attributes
     ----------
     predicted : label
-        The class of the largest score.
+        The class with the largest score.
     explained : label
-        The class whose score this explains.
+        The class whose score is explained.
     against : label or None
-        The class whose score is taken off, in a `difference`.
+        The class whose score is subtracted, in a `difference`.
     score : float
-        The explained class's logit, ``contributions.sum() + bias``; of a difference,
-        what it is larger by than the logit of `against`.
+        The score (logit) of the explained class, ``contributions.sum() + bias``; in a
+        difference, minus the score of `against`.
     contributions : float64 ndarray of shape (P,)
-        What each part adds to `score`: ``V_cp · b_p``, with the standardised
-        descriptor b, so against what the part adds to an average training image. A
-        part of positive weight that is less present than on average adds less than 0.
+        The contribution of each part to `score`: ``V_cp · b_p``, if the classifier is
+        linear. As the descriptor b is standardised, it is relative to the mean over the
+        training images. A part of positive weight that responds less than on average
+        has a negative contribution.
     bias : float
-        What no part accounts for: the score of an image all of whose parts are as
-        present as on average.
+        The part of the score that no part contributes: the score of an image in which
+        all parts respond as on average.
     classes : ndarray of shape (C,)
+        The classes of the model.
     scores : float64 ndarray of shape (C,)
-        The logits. Of a classifier with one row of coefficients for two classes (all
-        of scikit-learn's linear ones) they are minus its decision value and its
-        decision value.
+        The scores of all classes. Linear classifiers of scikit-learn have one decision
+        value for two classes; the scores are then minus this value and this value.
     responses : float32 ndarray of shape (P,)
-        Cosine of each part and its best region, ``max_r S_pr``.
+        Cosine of each part and the region that it responds to most, ``max_r S_pr``.
     boxes : float64 ndarray of shape (P, 4)
-        Those regions: (left, top, right, bottom) in pixels of the image, as stored
-        or upright as `explain` was asked; for precomputed features in shares of
-        the map's sides.
+        Those regions: (left, top, right, bottom) in pixels of the image, either as it
+        is stored or with its EXIF orientation applied (`apply_exif` of `explain`). For
+        precomputed features, in shares of the map's sides.
     weights : float64 ndarray of shape (P,), or None
-        What one unit of the descriptor contributes: ``V_cp``; of a difference,
-        ``V_cp - V_ap``. None where the decision is not linear in the descriptor.
+        The contribution of one unit of the descriptor: ``V_cp``; in a difference,
+        ``V_cp - V_ap``, where a is the class `against`. None if the decision is not
+        linear in the descriptor.
     part_names : object ndarray of shape (P,)
+        Names of the parts, as from `get_feature_names_out`.
     part_classes, part_maps : int ndarrays of shape (P,)
-        Class that each part was learned for, as an index into the classes that the
-        parts were learned with, −1 for a part that classes share; and the map that it
-        responds on.
+        The class that each part was learned for, as an index into the classes that the
+        parts were learned with, −1 for a part that classes share; and the number of the
+        map that it responds on.
     heat_map_box : float64 ndarray of shape (4,)
-        What `heat_map` covers, as the boxes are given: the centred square that the
-        network saw.
+        The box that `heat_map` covers, in the units of `boxes`: the centred square that
+        the network sees.
     readout : skdpnet.explanations.readout.Readout
-        The decision on `descriptor`. Of a linear classifier, its `coef` (C, P) and
-        `intercept` (C,), with any standardisation before it folded in.
+        The decision on `descriptor`. For a linear classifier, it has `coef` (C, P) and
+        `intercept` (C,), which include a standardisation before the classifier.
     descriptor : float64 ndarray of shape (P,)
-        b, as the parts' `transform` returns it.
+        The descriptor b, as from the `transform` of the parts.
     grids : tuple of RegionGrid
-        The regions of each map.
-    cosines : tuple of float32 ndarrays of shape (R, P')
-        Responses S of the P' parts on each map to its R regions.
+        The layout of the regions of each map.
+    cosines : tuple of float32 ndarray of shape (R, P')
+        For each map, the responses S of its P' parts to its R regions.
     beta : float or None
         β of the soft maximum over the regions; None: the maximum is hard.
+
+    See Also
+    --------
+    ClassExplanation : Mean contributions to the score of a class.
+    skdpnet.display.ExplanationDisplay : Draws contributions, regions and heat map.
+    skdpnet.display.HeatMapDisplay : Draws the heat map over the image.
     """
 
     predicted: Any
@@ -97,55 +106,57 @@ class Explanation:
     beta: float | None = field(repr=False)
 
     def top_parts(self, n: int | None = None) -> np.ndarray:
-        """Find the parts whose presence speaks for the class.
+        """Find the parts whose presence raises the score.
 
-        These have a positive weight, where the decision is linear, and respond more
-        than in an average training image. Other parts may add to the score by being
-        absent: of negative weight, and less present than on average. They are in
-        `contributions` and `heat_map` too, but the place where such a part responds
-        most shows nothing of note.
+        Their contribution is positive, and so is their weight, if the decision is
+        linear: they respond more than on average. A part of negative weight that
+        responds less than on average raises the score by its absence. Such parts are
+        in `contributions` and `heat_map` too, but not here, because the region to which
+        an absent part responds most means nothing.
 
         Parameters
         ----------
         n : int, default=None
-            How many at most; None: all.
+            Maximal number of parts; None: all.
 
         Returns
         -------
         int ndarray
-            Largest contribution first; may be empty.
+            Numbers of the parts, largest contribution first. It may be empty.
         """
         order = np.argsort(-self.contributions, kind="stable")
-        speaks_for = self.contributions[order] > 0
+        raises_score = self.contributions[order] > 0
         if self.weights is not None:
-            speaks_for &= self.weights[order] > 0
-        return order[speaks_for][:n]
+            raises_score &= self.weights[order] > 0
+        return order[raises_score][:n]
 
     def heat_map(self, parts: ArrayLike | None = None) -> np.ndarray:
-        """Share the contributions out over the places that they come from.
+        """Distribute the contributions over the cells that they come from.
 
-        Each part's contribution goes to its regions by their shares in its maximum
-        (`skdpnet.explanations.heat_map.region_shares`), and each region's evenly to
-        its cells. Nothing is lost or added: the map adds up to the sum of the
-        contributions, which with the bias is the score.
+        The contribution of a part is divided among the regions by their shares in the
+        maximum (`skdpnet.explanations.heat_map.region_shares`), and that of a region
+        evenly among its cells. The sum of the heat map is the sum of the contributions,
+        which is the score without the bias.
 
         Parameters
         ----------
         parts : int, array-like of int, or bool array-like of shape (P,), default=None
-            Parts that the map shows, each once; None: all.
+            The parts whose contributions are distributed. None: all parts.
 
         Returns
         -------
         float64 ndarray of shape (H, W)
-            In units of the logit; H×W are the cells of the finest map. Rows run down
-            and columns across the square `heat_map_box` of the upright image. Where
-            parts live on coarser maps, the value of a coarse cell is spread evenly
-            over what it covers.
+            Contributions, in the unit of the score, of the cells of the finest map.
+            These divide the square `heat_map_box` of the image with its EXIF
+            orientation applied. The value of a cell of a coarser map is divided evenly
+            among the cells that it covers.
 
         Raises
         ------
         IndexError
-            If there is no such part.
+            If there is no part with such a number.
+        TypeError
+            If `parts` holds anything but whole numbers.
         """
         shown = np.zeros(len(self.contributions), bool)
         shown[part_numbers(parts, len(shown))] = True
@@ -154,30 +165,29 @@ class Explanation:
         for i, (grid, cosines) in enumerate(zip(self.grids, self.cosines, strict=True)):
             on_map = self.part_maps == i
             shares = region_shares(cosines[:, shown[on_map]], self.beta)
-            of_regions = shares @ self.contributions[on_map & shown]
-            total += resample(over_cells(of_regions, grid), total.shape)
+            by_region = shares @ self.contributions[on_map & shown]
+            total += resample(over_cells(by_region, grid), total.shape)
         return total
 
     def difference(self, other) -> Explanation:
-        """Explain why the explained class and not another.
+        """Explain the difference between the scores of the explained class and another.
 
         Parameters
         ----------
         other : label
-            A class.
+            The class whose score is subtracted.
 
         Returns
         -------
         Explanation
-            Of the difference of the two scores: `contributions` are the differences of
-            the parts' contributions, ``(V_cp - V_ap) · b_p`` where the classifier is
-            linear, `bias` is the difference of the biases, and `heat_map` shares those
-            contributions out. Exchanging the classes turns all signs.
+            `score`, `contributions`, `bias` and `weights` are the differences between
+            those of the explained class and those of the other. `heat_map` distributes
+            these contributions. If the classes are exchanged, all signs change.
 
         Raises
         ------
         ValueError
-            If there is no such class; the message names close ones.
+            If `other` is not a class of the model; the message names similar labels.
         """
         a = class_number(self.classes, self.explained)
         b = class_number(self.classes, other)

@@ -1,4 +1,4 @@
-"""The images and regions that a part responds to most."""
+"""Galleries of parts: the images and regions to which a part responds most."""
 
 from __future__ import annotations
 
@@ -22,23 +22,29 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class PartGallery:
-    """The regions of a set of images that a part responds to most.
+    """The regions in a set of images to which a part responds most.
 
-    Made by `part_gallery`; at most one region an image, strongest first.
+    `part_gallery` returns it. It has at most one region of each image, strongest first.
 
     Attributes
     ----------
     part : int
+        Number of the part.
     name : str
+        Name of the part.
     images : int ndarray of shape (n,)
         Numbers of the images in X.
     responses : float32 ndarray of shape (n,)
-        Response of the part to the region.
+        The response of the part to each region.
     regions : int ndarray of shape (n,)
         Numbers of the regions in the grid of the part's map.
     boxes : float64 ndarray of shape (n, 4)
-        (left, top, right, bottom) in pixels of the image; for precomputed features
-        in shares of the map's sides.
+        The regions: (left, top, right, bottom) in pixels of the image; for precomputed
+        features, in shares of the map's sides.
+
+    See Also
+    --------
+    skdpnet.display.PartGalleryDisplay : Draws galleries.
     """
 
     part: int
@@ -52,20 +58,22 @@ class PartGallery:
 def part_gallery(
     estimator, part: int, X, n: int = 8, *, apply_exif: bool = False
 ) -> PartGallery:
-    """Find the images, and the places in them, that a part responds to most.
+    """Find the images, and the regions in them, to which a part responds most.
 
     Parameters
     ----------
-    estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
-        Or a Pipeline that starts with one, or a fitted search of these.
+    estimator : fitted PartEstimator
+        `DPNetClassifier`, `DPNetTransformer`, `SoftAssignParts` or another; or a
+        Pipeline that starts with one, or a fitted search of these.
     part : int
+        Number of the part.
     X : images, or array for ``backbone="precomputed"``
+        As for the `transform` of the parts.
     n : int, default=8
-        Number of images; fewer where X has fewer. Among equal responses, earlier images
-        come first.
+        Maximal number of images. Among equal responses, earlier images come first.
     apply_exif : bool, default=False
-        True: boxes in pixels of the image as a viewer shows it, with its EXIF
-        orientation applied; False: as it is stored.
+        Whether boxes are in pixels of the image with its EXIF orientation applied, as
+        viewers show it, or of the image as it is stored.
 
     Returns
     -------
@@ -76,17 +84,17 @@ def part_gallery(
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it has no parts, if `n` is not a whole number above 0, or if `part` is more
-        than one number.
+        If it has no parts, if `n` is not a whole number of at least 1, or if `part` is
+        not a single number.
     IndexError
-        If there is no such part.
+        If there is no part with this number.
     skdpnet.images.ImageError
-        Names the first item of X that is no readable image.
+        If an image cannot be read; the message names it.
 
     See Also
     --------
     part_galleries : The galleries of several parts, in one pass over the images.
-    best_regions : The region of every image that each part responds to most.
+    best_regions : The region of each image to which each part responds most.
 
     Examples
     --------
@@ -109,12 +117,12 @@ def part_gallery(
 def part_galleries(
     estimator, parts: ArrayLike | None, X, n: int = 8, *, apply_exif: bool = False
 ) -> list[PartGallery]:
-    """Find what each of several parts responds to most, seeing the images once.
+    """Find the galleries of several parts, in one pass over the images.
 
     Parameters
     ----------
     parts : int, array-like of int, bool array-like of shape (P,), or None
-        None: all.
+        Numbers of the parts, or a mask. None: all parts.
     estimator, X, n, apply_exif
         As in `part_gallery`.
 
@@ -130,6 +138,10 @@ def part_galleries(
     TypeError
         If `parts` holds anything but whole numbers.
 
+    See Also
+    --------
+    part_gallery : The gallery of one part.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -144,20 +156,20 @@ def part_galleries(
     fitted, _ = find_parts(estimator)
     images = images_of(fitted, X)
     numbers = part_numbers(parts, len(fitted.part_maps_))
-    best = _StrongestImages(check_whole("n", n, 1), len(numbers))
+    strongest = _StrongestImages(check_whole("n", n, 1), len(numbers))
     for responses in fitted.iter_responses(X if images is None else images):
-        best.add(*_strongest_of_parts(fitted.part_maps_, responses, numbers))
+        strongest.add(*_maxima_of_parts(fitted.part_maps_, responses, numbers))
     names = fitted.get_feature_names_out()
     galleries = []
     for k, p in enumerate(numbers):
-        image_numbers, regions = best.images[:, k], best.regions[:, k]
+        image_numbers, regions = strongest.images[:, k], strongest.regions[:, k]
         boxes = fitted.grids_[fitted.part_maps_[p]].boxes()[regions]
         galleries.append(
             PartGallery(
                 part=int(p),
                 name=str(names[p]),
                 images=image_numbers,
-                responses=best.responses[:, k],
+                responses=strongest.responses[:, k],
                 regions=regions,
                 boxes=boxes_in_pixels(images, boxes, image_numbers, apply_exif),
             )
@@ -166,41 +178,47 @@ def part_galleries(
 
 
 class _StrongestImages:
-    """The n largest responses of each of k parts so far, and where they are."""
+    """The n images with the largest responses of each part, of the images so far.
 
-    def __init__(self, n: int, k: int):
-        self._n, self._seen = n, 0
-        self.responses = np.empty((0, k), np.float32)
-        self.images = np.empty((0, k), np.intp)
-        self.regions = np.empty((0, k), np.intp)
+    Attributes
+    ----------
+    responses, images, regions : ndarrays of shape (n', n_parts)
+        The largest responses of each part, and the numbers of their images and regions.
+    """
+
+    def __init__(self, n: int, n_parts: int):
+        self._n, self._n_images = n, 0
+        self.responses = np.empty((0, n_parts), np.float32)
+        self.images = np.empty((0, n_parts), np.intp)
+        self.regions = np.empty((0, n_parts), np.intp)
 
     def add(self, responses: np.ndarray, regions: np.ndarray) -> None:
-        """Take in the next images, one region (n', k) each."""
-        numbers = np.arange(self._seen, self._seen + len(responses))
-        self._seen += len(responses)
+        """Add the next images, by the maxima of the parts and their regions."""
+        numbers = np.arange(self._n_images, self._n_images + len(responses))
+        self._n_images += len(responses)
         images = np.broadcast_to(numbers[:, None], responses.shape)
         responses = np.concatenate([self.responses, responses])
-        # Stable, so that of equals those that came first stay.
+        # The sort is stable, so that earlier images come first among equal responses.
         order = np.argsort(-responses, axis=0, kind="stable")[: self._n]
 
-        def keep(all_of_them):
-            return np.take_along_axis(all_of_them, order, axis=0)
+        def select(values):
+            return np.take_along_axis(values, order, axis=0)
 
-        self.responses = keep(responses)
-        self.images = keep(np.concatenate([self.images, images]))
-        self.regions = keep(np.concatenate([self.regions, regions]))
+        self.responses = select(responses)
+        self.images = select(np.concatenate([self.images, images]))
+        self.regions = select(np.concatenate([self.regions, regions]))
 
 
-def _strongest_of_parts(
+def _maxima_of_parts(
     part_maps: np.ndarray, responses: Sequence[torch.Tensor], numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maxima over the regions and where they are, (n', k), of some parts alone."""
+    """Return the maxima over the regions, and the regions, of the chosen parts."""
     shape = len(responses[0]), len(numbers)
     maxima, regions = np.empty(shape, np.float32), np.empty(shape, np.intp)
-    for i, of_map in enumerate(responses):
+    for i, tensor in enumerate(responses):
         on_map = part_maps[numbers] == i
         columns = numbers[on_map] - np.searchsorted(part_maps, i)
-        best = of_map[:, :, torch.from_numpy(columns).to(of_map.device)].max(dim=1)
-        maxima[:, on_map] = best.values.cpu().numpy()
-        regions[:, on_map] = best.indices.cpu().numpy()
+        largest = tensor[:, :, torch.from_numpy(columns).to(tensor.device)].max(dim=1)
+        maxima[:, on_map] = largest.values.cpu().numpy()
+        regions[:, on_map] = largest.indices.cpu().numpy()
     return maxima, regions

@@ -1,4 +1,4 @@
-"""Heat maps: values of regions, spread over the cells of a map."""
+"""Distribution of the values of regions over the cells of a map."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["over_cells", "region_shares", "resample"]
 
 
 def region_shares(responses: np.ndarray, beta: float | None) -> np.ndarray:
-    """Return how much each region decides each part's maximum.
+    """Return the share of each region in the maximum of each part.
 
-    Of the soft maximum ``b_p = (1/β) log mean_r exp(β S_pr)`` these are the
-    derivatives ``∂b_p/∂S_pr = exp(β S_pr) / Σ_r exp(β S_pr)``. The hard maximum is
-    their limit: all for the best region, in equal shares where several are best.
+    The shares are the derivatives of the soft maximum, ``∂b_p/∂S_pr = exp(β S_pr) /
+    Σ_r exp(β S_pr)``. Those of the hard maximum are their limit: the region of the
+    largest response has a share of 1, and several of them have equal shares.
 
     Parameters
     ----------
     responses : ndarray of shape (R, P)
     beta : float or None
-        None: the hard maximum.
+        β of the soft maximum; None: the hard maximum.
 
     Returns
     -------
@@ -32,12 +32,12 @@ def region_shares(responses: np.ndarray, beta: float | None) -> np.ndarray:
     exact = responses.astype(np.float64)
     if beta is not None:
         return softmax(beta * exact, axis=0)
-    best = exact == exact.max(axis=0)
-    return best / best.sum(axis=0)
+    is_largest = exact == exact.max(axis=0)
+    return is_largest / is_largest.sum(axis=0)
 
 
 def over_cells(values: np.ndarray, grid: RegionGrid) -> np.ndarray:
-    """Spread each region's value evenly over its cells.
+    """Divide the value of each region evenly among its cells.
 
     Parameters
     ----------
@@ -47,34 +47,35 @@ def over_cells(values: np.ndarray, grid: RegionGrid) -> np.ndarray:
     Returns
     -------
     float64 ndarray of shape (H, W)
-        Has the sum of `values`.
+        Its sum is that of `values`.
     """
     out = np.zeros((grid.height, grid.width))
     start = 0
     for height, width in grid.windows:
         steps = grid.height - height + 1, grid.width - width + 1
-        of_scale = values[start : start + steps[0] * steps[1]].reshape(steps)
-        out += convolve2d(of_scale, np.full((height, width), 1 / (height * width)))
-        start += of_scale.size
+        at_scale = values[start : start + steps[0] * steps[1]].reshape(steps)
+        out += convolve2d(at_scale, np.full((height, width), 1 / (height * width)))
+        start += at_scale.size
     return out
 
 
 def resample(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Spread each cell's value evenly over the part of another map that it covers.
+    """Divide the value of each cell among the cells of another map.
 
-    Both maps cover the same square. On a map of a multiple of the cells, each cell
-    that lies in a coarse one gets the same share; elsewhere cells share by overlap.
+    Both maps cover the same square. The cells of the other map have shares that are
+    proportional to their overlap with the cell.
 
     Parameters
     ----------
     cells : ndarray of shape (h, w)
+        Values of the cells.
     shape : (int, int)
-        H, W.
+        H and W, the numbers of rows and columns of the other map.
 
     Returns
     -------
     float64 ndarray of shape (H, W)
-        Has the sum of `cells`.
+        Its sum is that of `cells`.
     """
     rows, columns = (
         _overlaps(n_from, n_to) for n_from, n_to in zip(cells.shape, shape, strict=True)
@@ -83,8 +84,8 @@ def resample(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _overlaps(n_from: int, n_to: int) -> np.ndarray:
-    """Return the share of each of n_from equal steps in each of n_to steps."""
-    # In units of 1 / (n_from n_to), in which all edges are whole numbers.
+    """Return which share of each of `n_from` equal intervals is in each of `n_to`."""
+    # The unit is 1 / (n_from n_to), so that all edges are whole numbers.
     starts_from = np.arange(n_from) * n_to
     starts_to = np.arange(n_to)[:, None] * n_from
     ends = np.minimum(starts_from + n_to, starts_to + n_from)

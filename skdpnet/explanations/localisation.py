@@ -1,4 +1,4 @@
-"""Where in an image the parts respond most, as boxes in the image's pixels."""
+"""The regions to which parts respond most, as boxes in the pixels of the image."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class BestRegions(NamedTuple):
     Attributes
     ----------
     boxes : float64 ndarray of shape (n, P, 4)
-        (left, top, right, bottom) in pixels of the original image: resizing, crop
-        and EXIF orientation are undone. For precomputed features: in shares of the
-        map's sides.
+        (left, top, right, bottom) in pixels of the original image: resizing, cropping
+        and, unless `apply_exif` was True, the EXIF orientation are undone. For
+        precomputed features, in shares of the map's sides.
     responses : float32 ndarray of shape (n, P)
-        The response there, ``max_r S_pr``.
+        The response to the region, ``max_r S_pr``.
     regions : int64 ndarray of shape (n, P)
-        Number of the region, ``argmax_r S_pr``, in the grid of the part's map: the
-        estimator's ``grids_[part_maps_[p]]``.
+        The number of the region, ``argmax_r S_pr``, in the grid of the part's map,
+        which is the estimator's ``grids_[part_maps_[p]]``.
     """
 
     boxes: np.ndarray
@@ -44,18 +44,18 @@ class BestRegions(NamedTuple):
 
 
 def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
-    """Find the region that each part responds to most.
+    """Find the region of each image to which each part responds most.
 
     Parameters
     ----------
-    estimator : fitted DPNetClassifier, DPNetTransformer or SoftAssignParts
-        Or any other `PartEstimator`, a Pipeline that starts with one, or a fitted
-        search of these.
+    estimator : fitted PartEstimator
+        `DPNetClassifier`, `DPNetTransformer`, `SoftAssignParts` or another; or a
+        Pipeline that starts with one, or a fitted search of these.
     X : images, or array for ``backbone="precomputed"``
-        As the estimator's `transform` takes them.
+        As for the `transform` of the parts.
     apply_exif : bool, default=False
-        True: boxes are in pixels of the image as a viewer shows it, with its EXIF
-        orientation applied; False: as it is stored.
+        Whether boxes are in pixels of the image with its EXIF orientation applied, as
+        viewers show it, or of the image as it is stored.
 
     Returns
     -------
@@ -68,19 +68,19 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
     ValueError
         If it has no parts, or if the maps of X have other shapes than in `fit`.
     skdpnet.images.ImageError
-        Names the first item of X that is no readable image.
+        If an image cannot be read; the message names it.
 
     See Also
     --------
-    part_gallery : The images that a part responds to most.
-    explain : Which parts decided about an image.
+    part_gallery : The images to which a part responds most.
+    explain : The contribution of each part to the score of an image.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skdpnet import DPNetTransformer, best_regions
     >>> X, y = load_digits(return_X_y=True)
-    >>> maps = X.reshape(-1, 8, 8, 1)  # one number a cell
+    >>> maps = X.reshape(-1, 8, 8, 1)  # a number for each cell
     >>> parts = DPNetTransformer(
     ...     "precomputed", n_parts_per_class=1, max_epochs=0, random_state=0
     ... ).fit(maps, y)
@@ -111,28 +111,29 @@ def strongest_regions(
     Parameters
     ----------
     responses : sequence of tensor of shape (n, R, P')
-        Of the parts of each map.
+        The responses of the parts of each map, as from `PartEstimator.part_responses`.
 
     Returns
     -------
     maxima : float32 ndarray of shape (n, P)
     regions : int64 ndarray of shape (n, P)
+        Numbers of the regions in the grid of the part's map.
     """
-    found = [responses_on_map.max(dim=1) for responses_on_map in responses]
+    largest = [tensor.max(dim=1) for tensor in responses]
     return (
-        np.hstack([best.values.cpu().numpy() for best in found]),
-        np.hstack([best.indices.cpu().numpy() for best in found]),
+        np.hstack([maxima.values.cpu().numpy() for maxima in largest]),
+        np.hstack([maxima.indices.cpu().numpy() for maxima in largest]),
     )
 
 
 def region_boxes(parts: PartEstimator, regions: np.ndarray) -> np.ndarray:
-    """Return where each part's region lies.
+    """Return the boxes of a region of each part.
 
     Parameters
     ----------
     parts : fitted PartEstimator
     regions : int ndarray of shape (n, P)
-        As `BestRegions.regions`.
+        Numbers of the regions, as in `BestRegions`.
 
     Returns
     -------
@@ -147,7 +148,7 @@ def region_boxes(parts: PartEstimator, regions: np.ndarray) -> np.ndarray:
 
 
 def images_of(parts: PartEstimator, X) -> Images | None:
-    """Return X as images, once for all that is done with them.
+    """Return X as images, so that it is examined only once.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def images_of(parts: PartEstimator, X) -> Images | None:
     Returns
     -------
     Images or None
-        None where X holds precomputed features, which have no pixels.
+        None if X holds precomputed features, which have no pixels.
     """
     return None if parts.is_precomputed else as_images(X)
 
@@ -168,16 +169,16 @@ def boxes_in_pixels(
     numbers: Sequence | np.ndarray,
     apply_exif: bool,
 ) -> np.ndarray:
-    """Bring boxes from shares of the maps' sides to pixels of the images.
+    """Convert boxes from shares of the maps' sides to pixels of the images.
 
     Parameters
     ----------
     images : Images or None
-        None, for precomputed features: the boxes are returned as they are.
+        None, for precomputed features: the boxes are returned without a change.
     boxes : float ndarray of shape (n, ..., 4)
         (left, top, right, bottom).
     numbers : sequence of n ints
-        Number of the image that each row of boxes lies in.
+        The number of the image of each row of boxes.
     apply_exif : bool
         As in `best_regions`.
 

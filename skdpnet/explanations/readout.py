@@ -1,4 +1,4 @@
-"""How a fitted model turns its parts' descriptor into scores of classes."""
+"""Readouts: how a fitted model computes the scores of classes from the descriptor."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ __all__ = [
 
 
 class Readout(ABC):
-    """The scores that a model gives classes, and what each part contributes to them.
+    """The scores of classes as a function of the descriptor, and their contributions.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
-        Labels.
+        The labels of the classes.
     """
 
     classes: np.ndarray
 
     @abstractmethod
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
-        """Score each class.
+        """Compute the score of each class.
 
         Parameters
         ----------
         descriptors : float64 ndarray of shape (n, P)
-            As the parts' `transform` returns them.
+            As from the `transform` of the parts.
 
         Returns
         -------
         float64 ndarray of shape (n, C)
-            The predicted class has the largest score.
+            The class with the largest score is predicted.
         """
 
     @abstractmethod
     def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
-        """Return what each part contributes to the score of a class.
+        """Compute the contribution of each part to the score of a class.
 
         Parameters
         ----------
@@ -66,18 +66,18 @@ class Readout(ABC):
         Returns
         -------
         float64 ndarray of shape (n, P)
-            The part of the score that they do not add up to is the bias.
+            The difference between the score and their sum is the bias.
         """
 
     def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
-        """Return the part of a class's score that no part contributes, (n,)."""
+        """Return the score of a class minus the contributions of the parts, (n,)."""
         total = self.contributions(descriptors, class_number).sum(axis=1)
         return self.scores(descriptors)[:, class_number] - total
 
     def weights(self, class_number: int) -> np.ndarray | None:
-        """Return what one unit of each part adds to a class's score, (P,).
+        """Return the contribution of one unit of each part to a class's score, (P,).
 
-        None where the contributions are not proportional to the descriptor.
+        None if contributions are not proportional to the descriptor.
         """
         return None
 
@@ -86,11 +86,12 @@ class Readout(ABC):
 class LinearReadout(Readout):
     """A linear classifier on the descriptor, ``descriptor @ coef.T + intercept``.
 
-    The contributions of the parts and the intercept add up to the score.
+    The score is the sum of the contributions and the intercept.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
+        The labels of the classes.
     coef : float64 ndarray of shape (C, P)
     intercept : float64 ndarray of shape (C,)
     """
@@ -104,7 +105,7 @@ class LinearReadout(Readout):
         return descriptors @ self.coef.T + self.intercept
 
     def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
-        """Return ``V_cp · b_p`` for each part p of each image, (n, P)."""
+        """Return ``V_cp · b_p`` for each part p and each image, (n, P)."""
         return descriptors * self.coef[class_number]
 
     def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
@@ -118,15 +119,16 @@ class LinearReadout(Readout):
 
 @dataclass(frozen=True, eq=False)
 class EstimatorReadout(Readout):
-    """The decision of an estimator that gives its contributions itself.
+    """The decision of an estimator that computes contributions itself.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
+        The labels of the classes.
     estimator : fitted classifier
-        Has ``class_scores(descriptors)``, of shape (n, C), and
-        ``contributions(descriptors, class_number)``, of shape (n, P); its docstring
-        says what they conserve.
+        It has methods ``class_scores(descriptors)``, which returns an array (n, C), and
+        ``contributions(descriptors, class_number)``, which returns an array (n, P). Its
+        docstring says how contributions and scores are related.
     """
 
     classes: np.ndarray
@@ -149,9 +151,9 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
     Parameters
     ----------
     estimator : fitted classifier
-        See `skdpnet.explain`. One that has methods `class_scores` and `contributions`
-        is read by them (`EstimatorReadout`), any other as a linear classifier
-        (`linear_readout`).
+        As in `skdpnet.explain`. If the classifier has the methods `class_scores` and
+        `contributions`, the readout is an `EstimatorReadout`, otherwise a
+        `LinearReadout`.
 
     Returns
     -------
@@ -163,7 +165,8 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
     sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
-        If it has no parts, or if its decision is neither linear nor its own to explain.
+        If it has no parts, or if its classifier is neither linear nor has those
+        methods.
     """
     parts, steps = find_parts(estimator)
     final = steps[-1] if steps else parts
@@ -171,8 +174,8 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
         check_is_fitted(final)
         if len(steps) > 1:
             raise ValueError(
-                f"{type(final).__name__} explains its decision on the parts' own "
-                f"descriptor; leave {type(steps[0]).__name__} between them out."
+                f"{type(final).__name__} computes contributions from the descriptor of "
+                f"the parts; leave out {type(steps[0]).__name__}, which changes it."
             )
         return parts, EstimatorReadout(final.classes_, final)
     return parts, _read_linear(parts, steps)
@@ -181,14 +184,14 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
 def linear_readout(estimator) -> LinearReadout:
     """Read a fitted model's decision as one linear classifier on the descriptor.
 
-    Standardisation between parts and classifier is folded into the classifier, which
-    changes no logit. Where a classifier of two classes has one row of coefficients,
-    the first class gets that row with its sign turned.
+    A standardisation between parts and classifier is included in the coefficients and
+    intercepts, which changes no score. If a classifier of two classes has one row of
+    coefficients, the row of the first class is its negative.
 
     Parameters
     ----------
     estimator : fitted classifier
-        See `skdpnet.explain`.
+        As in `skdpnet.explain`.
 
     Returns
     -------
@@ -199,7 +202,7 @@ def linear_readout(estimator) -> LinearReadout:
     sklearn.exceptions.NotFittedError
         If the model, or a step of it, is not fitted.
     ValueError
-        If it has no parts, or if what follows them is not linear.
+        If it has no parts, or if the steps after them are not linear.
     """
     return _read_linear(*find_parts(estimator))
 
@@ -209,22 +212,24 @@ def find_parts(estimator) -> tuple[PartEstimator, list]:
 
     Parameters
     ----------
-    estimator : PartEstimator, Pipeline that starts with one, or fitted search of such
+    estimator : fitted PartEstimator
+        Or a Pipeline that starts with one, or a fitted search of these.
 
     Returns
     -------
     parts : fitted PartEstimator
     steps : list of estimators
-        Pipelines and searches in the pipeline are split likewise.
+        The steps after the parts, where pipelines and searches among them are replaced
+        by their steps and best estimators.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        If a search, or the parts, are not fitted.
+        If the parts, or a search, are not fitted.
     ValueError
         If there are no parts, or if they are not the first step.
     """
-    first, *steps = [*_leaves(estimator)] or [estimator]
+    first, *steps = [*_iter_steps(estimator)] or [estimator]
     if not isinstance(first, PartEstimator):
         kind = type(first).__name__
         if any(isinstance(step, PartEstimator) for step in steps):
@@ -240,11 +245,11 @@ def find_parts(estimator) -> tuple[PartEstimator, list]:
     return first, steps
 
 
-def _leaves(estimator) -> Iterator:
-    """Yield the estimators that data pass through, in order."""
+def _iter_steps(estimator) -> Iterator:
+    """Iterate over the estimators that data pass through, in their order."""
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps:
-            yield from _leaves(step)
+            yield from _iter_steps(step)
     elif _is_search(estimator):
         check_is_fitted(estimator)
         if not hasattr(estimator, "best_estimator_"):
@@ -252,23 +257,24 @@ def _leaves(estimator) -> Iterator:
                 f"{type(estimator).__name__} was fitted with refit=False, which leaves "
                 "no model that could be explained."
             )
-        yield from _leaves(estimator.best_estimator_)
+        yield from _iter_steps(estimator.best_estimator_)
     elif estimator is not None and not isinstance(estimator, str):  # "passthrough"
         yield estimator
 
 
 def _is_search(estimator) -> bool:
-    """Return whether an estimator is a search over parameters (GridSearchCV)."""
-    # scikit-learn has no public base class of its searches and of those of other
-    # packages, and attributes such as `refit` are those of LogisticRegressionCV too.
+    """Return whether an estimator searches over parameters, as GridSearchCV does."""
+    # Searches of scikit-learn and of other packages have no public base class, and
+    # LogisticRegressionCV has attributes such as `refit` too.
     return any(cls.__name__ == "BaseSearchCV" for cls in type(estimator).__mro__)
 
 
 def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:
+    """Read the parts' classifier, or the steps after them, as a linear classifier."""
     *between, final = steps or [parts]
     if not is_classifier(final):
         raise ValueError(
-            f"{type(final).__name__} names no class, so there is no decision to "
+            f"{type(final).__name__} is not a classifier, so there is no decision to "
             "explain; put parts and a linear classifier into a Pipeline."
         )
     check_is_fitted(final)
@@ -289,7 +295,7 @@ def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:
 
 
 def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fold scalers into one: the (scale, shift) of ``scale * x + shift``."""
+    """Combine scalers into the scale and shift of ``scale * x + shift``."""
     scale, shift = np.ones(n_parts), np.zeros(n_parts)
     for step in steps:
         if not isinstance(step, StandardScaler):
@@ -305,25 +311,25 @@ def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndar
 
 
 def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> None:
-    """Refuse a classifier whose decision is not the one of its coefficients."""
-    # SVC has coefficients for pairs of classes, in the same shape where there are three
-    # classes: only a comparison of decisions shows which they are.
+    """Raise a ValueError if a classifier does not decide by its coefficients."""
+    # SVC has coefficients for pairs of classes. With three classes they have the same
+    # shape as coefficients for classes, and only the decisions differ.
     probe = np.random.default_rng(0).normal(size=(1, coef.shape[1]))
     n_rows = 1 if len(final.classes_) == 2 else len(final.classes_)
     if len(coef) not in (n_rows, len(final.classes_)):
         raise _not_linear(final)
     with warnings.catch_warnings():
-        # It may have been fitted with names of the parts, which the probe lacks.
+        # If the classifier was fitted on a data frame, the probe lacks the names.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
-        decided = np.ravel(final.decision_function(probe))
+        actual = np.ravel(final.decision_function(probe))
     expected = np.ravel(probe @ coef.T + intercept)
     tolerance = 1e-4 * np.abs(expected).max(initial=1e-30)
-    if decided.shape != expected.shape or np.abs(decided - expected).max() > tolerance:
+    if actual.shape != expected.shape or np.abs(actual - expected).max() > tolerance:
         raise _not_linear(final)
 
 
 def _not_linear(final) -> ValueError:
     return ValueError(
-        f"the decision of {type(final).__name__} is no sum of one contribution a part; "
-        "take a linear classifier, such as LinearSVC or LogisticRegression."
+        f"the decision of {type(final).__name__} is not a sum of contributions of the "
+        "parts; take a linear classifier, such as LinearSVC or LogisticRegression."
     )

@@ -1,46 +1,52 @@
-"""Where explanations point to: heat maps and boxes, on maps and in images."""
+"""Explanations: heat maps, boxes, differences and the parts that raise the score."""
 
 from __future__ import annotations
+
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
-from torch import nn
 
-from skdpnet import DPNetClassifier, SoftAssignParts, best_regions, explain
-from tests.parts.dpnet.made_maps import SETTINGS, two_maps
+from skdpnet import (
+    DPNetClassifier,
+    SoftAssignParts,
+    best_regions,
+    explain,
+    explain_each,
+)
+from tests.explanations.marked_images import (
+    GREEN,
+    RED,
+    TURNS,
+    MeanColours,
+    draw_image,
+)
+from tests.explanations.models import SVM, learned
+from tests.parts.dpnet.cosines import cosines
+from tests.parts.dpnet.made_maps import SETTINGS, quick, two_maps
 
-
-def cosines(parts, maps, i):
-    """Responses (R, P) of the parts of map i to one image's map, in NumPy."""
-    whitening, grid = parts.whitenings_[i], parts.grids_[i]
-    own = parts.parts_[parts.part_maps_ == i, : whitening.projection.shape[1]]
-    out = []
-    for top, left, bottom, right in grid.cells:
-        x = maps[top:bottom, left:right].mean(axis=(0, 1))
-        x = (x / np.linalg.norm(x) - whitening.mean) @ whitening.projection
-        out.append(own @ (x / np.linalg.norm(x)))
-    return np.array(out)
+PLACES = [(36, 0), (68, 32), (100, 64), (132, 96), (68, 80), (84, 16)]
 
 
 def heat_in_numpy(parts, maps, contributions, beta, shape):
-    """The heat map cell by cell, on the finest of maps that divide one another."""
+    """The heat map cell by cell, where the cells of maps divide those of others."""
     heat = np.zeros(shape)
-    for i, one in enumerate(maps):
-        S = cosines(parts, one.astype(np.float64), i)
+    for i, feature_map in enumerate(maps):
+        (S,) = cosines(parts, feature_map[None], i)
         if beta is None:
             weights = (S.max(0) == S) * 1.0
         else:
             weights = np.exp(beta * S) / np.exp(beta * S).sum(0)
-        times = shape[0] // one.shape[0]
-        own = contributions[parts.part_maps_ == i]
+        times = shape[0] // feature_map.shape[0]
+        on_map = contributions[parts.part_maps_ == i]
         for r, (top, left, bottom, right) in enumerate(parts.grids_[i].cells):
             n_cells = (bottom - top) * (right - left) * times**2
             heat[top * times : bottom * times, left * times : right * times] += (
-                weights[r] @ own / n_cells
+                weights[r] @ on_map / n_cells
             )
     return heat
 
@@ -65,29 +71,29 @@ def test_heat_maps_follow_the_formula(on_two_maps):
         assert why.heat_map().shape == (8, 8)
         expected = heat_in_numpy(parts, maps, why.contributions, beta, (8, 8))
         np.testing.assert_allclose(why.heat_map(), expected, atol=1e-4)
-        some = [11, 2, 11]
-        of_these = np.where(np.isin(np.arange(15), some), why.contributions, 0)
-        expected = heat_in_numpy(parts, maps, of_these, beta, (8, 8))
-        np.testing.assert_allclose(why.heat_map(some), expected, atol=1e-4)
-        one_by_one = [why.heat_map(p) for p in range(15)]
-        np.testing.assert_allclose(sum(one_by_one), why.heat_map(), atol=1e-12)
+        numbers = [11, 2, 11]
+        chosen = np.where(np.isin(np.arange(15), numbers), why.contributions, 0)
+        expected = heat_in_numpy(parts, maps, chosen, beta, (8, 8))
+        np.testing.assert_allclose(why.heat_map(numbers), expected, atol=1e-4)
+        by_part = [why.heat_map(p) for p in range(15)]
+        np.testing.assert_allclose(sum(by_part), why.heat_map(), atol=1e-12)
         np.testing.assert_allclose(
-            np.sum(one_by_one, axis=(1, 2)), why.contributions, atol=1e-12
+            np.sum(by_part, axis=(1, 2)), why.contributions, atol=1e-12
         )
-        mine = why.part_classes == y[i]
+        mask = why.part_classes == y[i]
         np.testing.assert_array_equal(
-            why.heat_map(mine), why.heat_map(np.flatnonzero(mine))
+            why.heat_map(mask), why.heat_map(np.flatnonzero(mask))
         )
     assert not why.heat_map([]).any()
 
 
-def test_what_is_said_of_the_parts_is_what_the_estimator_says(on_two_maps):
+def test_attributes_of_parts_are_those_of_the_estimator(on_two_maps):
     model, parts, beta, X, _ = on_two_maps
-    found = best_regions(parts, X[:4])
+    regions = best_regions(parts, X[:4])
     for i in range(4):
         why = explain(model, X[i])
-        np.testing.assert_array_equal(why.boxes, found.boxes[i])
-        np.testing.assert_allclose(why.responses, found.responses[i], atol=1e-6)
+        np.testing.assert_array_equal(why.boxes, regions.boxes[i])
+        np.testing.assert_allclose(why.responses, regions.responses[i], atol=1e-6)
         descriptor = parts.transform(X[i : i + 1])[0]
         np.testing.assert_allclose(why.descriptor, descriptor, rtol=1e-5, atol=1e-6)
         assert why.part_names.tolist() == parts.get_feature_names_out().tolist()
@@ -96,44 +102,14 @@ def test_what_is_said_of_the_parts_is_what_the_estimator_says(on_two_maps):
         np.testing.assert_array_equal(why.heat_map_box, [0, 0, 1, 1])
 
 
-class Marks(nn.Module):
-    """Mean red, green and blue, 0 to 1, of patches of 16×16 and of 32×32 pixels."""
-
-    def forward(self, x):
-        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        x = x * std + mean
-        return nn.functional.avg_pool2d(x, 16), nn.functional.avg_pool2d(x, 32)
-
-
-RED, GREEN = (230, 20, 20), (20, 230, 20)
-PLACES = [(36, 0), (68, 32), (100, 64), (132, 96), (68, 80), (84, 16)]
-TURNS = {
-    1: None,
-    3: Image.Transpose.ROTATE_180,
-    6: Image.Transpose.ROTATE_90,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-def draw_image(colour, left, top, orientation):
-    """A wide grey image with a coloured square, turned as a camera would store it."""
-    pixels = np.full((128, 200, 3), 60, np.uint8)
-    pixels[top : top + 32, left : left + 32] = colour
-    upright = Image.fromarray(pixels)
-    turn = TURNS[orientation]
-    stored = upright if turn is None else upright.transpose(turn)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return stored, exif
-
-
 @pytest.fixture(scope="module")
 def coloured():
-    images = [draw_image(c, *p, 1)[0] for c in (RED, GREEN) for p in PLACES]
+    images = [
+        draw_image(colour, *place, 1)[0] for colour in (RED, GREEN) for place in PLACES
+    ]
     y = ["red"] * 6 + ["green"] * 6
     return DPNetClassifier(
-        Marks(),
+        MeanColours(16, 32),
         image_size=128,
         region_scales=(0.25,),
         n_parts_per_class=4,
@@ -145,7 +121,9 @@ def coloured():
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("colour, label", [(RED, "red"), (GREEN, "green")])
-def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tmp_path):
+def test_boxes_and_heat_maps_show_the_mark(
+    coloured, orientation, colour, label, tmp_path
+):
     left, top = PLACES[1]
     stored, exif = draw_image(colour, left, top, orientation)
     path = tmp_path / "image.png"
@@ -160,7 +138,7 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     mark = (pixels == colour).all(-1)
     assert mark[upper:lower, first:last].all()
     assert mark[upper:lower, first:last].size == mark.sum()
-    # The square of the image that the network saw, in the file's own pixels.
+    # The square that the network sees, in pixels of the stored image.
     wide = pixels.shape[1] > pixels.shape[0]
     square = [36, 0, 164, 128] if wide else [0, 36, 128, 164]
     np.testing.assert_array_equal(why.heat_map_box, square)
@@ -168,26 +146,26 @@ def test_boxes_and_heat_lie_on_the_mark(coloured, orientation, colour, label, tm
     upright = explain(coloured, str(path), label, apply_exif=True)
     np.testing.assert_array_equal(upright.heat_map_box, [36, 0, 164, 128])
     np.testing.assert_array_equal(upright.boxes[part], [left, top, left + 32, top + 32])
-    # The heat map lies as the upright image does: 8×8 cells of 16 pixels.
+    # The heat map has the orientation of the upright image, and 8×8 cells of 16 pixels.
     heat = upright.difference(other).heat_map(part)
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     assert left <= 36 + 16 * column < left + 32
     assert top <= 16 * row < top + 32
-    found = best_regions(coloured, [str(path)])
-    np.testing.assert_array_equal(why.boxes, found.boxes[0])
+    regions = best_regions(coloured, [str(path)])
+    np.testing.assert_array_equal(why.boxes, regions.boxes[0])
 
 
-def test_a_image_may_come_in_any_form(coloured):
+def test_an_image_may_be_of_any_type_alone_or_in_a_batch(coloured):
     image = draw_image(RED, *PLACES[2], 1)[0]
     pixels = np.asarray(image)
     expected = explain(coloured, image).contributions
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     objects = np.empty(1, object)
     objects[0] = image
-    for given in ([image], pixels, pixels[None], tensor, tensor[None], objects):
-        why = explain(coloured, given)
+    for batch in ([image], pixels, pixels[None], tensor, tensor[None], objects):
+        why = explain(coloured, batch)
         np.testing.assert_allclose(why.contributions, expected, atol=1e-6)
-    # A greyscale image, and a stack of one.
+    # A batch of one greyscale image.
     grey = np.asarray(image.convert("L"))
     np.testing.assert_array_equal(
         explain(coloured, grey[None]).contributions,
@@ -195,9 +173,76 @@ def test_a_image_may_come_in_any_form(coloured):
     )
 
 
-def test_one_image_at_a_time(coloured):
+def test_several_images_and_none_are_refused(coloured):
     image = draw_image(RED, *PLACES[2], 1)[0]
     with pytest.raises(ValueError, match="takes one image, got 2"):
         explain(coloured, [image, image])
     with pytest.raises(ValueError, match="a missing value"):
         explain(coloured, None)
+
+
+def test_a_difference_has_the_differences_of_two_explanations(data):
+    X, y = data
+    model = make_pipeline(learned(), clone(SVM)).fit(X, y)
+    bird, cat = explain(model, X[0], "bird"), explain(model, X[0], "cat")
+    difference, reverse = bird.difference("cat"), cat.difference("bird")
+    np.testing.assert_array_equal(difference.contributions, -reverse.contributions)
+    np.testing.assert_array_equal(
+        difference.heat_map([0, 3]), -reverse.heat_map([0, 3])
+    )
+    assert (difference.score, difference.bias) == (-reverse.score, -reverse.bias)
+    assert (difference.explained, difference.against) == ("bird", "cat")
+    assert reverse.against == "bird"
+    np.testing.assert_allclose(
+        difference.contributions, bird.contributions - cat.contributions, atol=1e-12
+    )
+    assert difference.score == bird.score - cat.score
+    total = difference.contributions.sum() + difference.bias
+    assert total == pytest.approx(difference.score)
+    same_class = difference.difference("bird")
+    assert not same_class.contributions.any()
+    assert same_class.score == same_class.bias == 0
+
+
+def test_an_explanation_prints_briefly_and_pickles(data):
+    X, y = data
+    why = explain(quick(DPNetClassifier, max_epochs=1).fit(X, y), X[0], "cat")
+    assert "explained='cat', against=None, score=" in repr(why)
+    assert len(repr(why)) < 200
+    copy = pickle.loads(pickle.dumps(why))
+    np.testing.assert_array_equal(copy.heat_map(), why.heat_map())
+
+
+def test_top_parts_are_present_and_raise_the_score(three):
+    X, y, parts = three
+    model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
+    for why in explain_each(model, X[:9]):
+        for explanation in (
+            why,
+            why.difference("heron"),
+            why.difference("swallow"),
+        ):
+            coef, classes = model[-1].coef_, explanation.classes.tolist()
+            weights = coef[classes.index(explanation.explained)]
+            if explanation.against is not None:
+                weights = weights - coef[classes.index(explanation.against)]
+            np.testing.assert_allclose(explanation.weights, weights)
+            expected = np.flatnonzero((explanation.descriptor > 0) & (weights > 0))
+            top = explanation.top_parts()
+            assert set(top.tolist()) == set(expected.tolist())
+            assert (np.diff(explanation.contributions[top]) <= 0).all()
+            np.testing.assert_array_equal(explanation.top_parts(2), top[:2])
+
+
+def test_unknown_classes_and_parts_are_refused(three):
+    X, y, parts = three
+    model = make_pipeline(parts, clone(SVM).fit(parts.transform(X), y))
+    why = explain(model, X[0])
+    with pytest.raises(ValueError, match="did you mean 'heron'"):
+        why.difference("herons")
+    for numbers in (12, -1, [3, 12], np.ones(5, bool)):
+        with pytest.raises(IndexError, match=r"no part|does not fit 12 parts"):
+            why.heat_map(numbers)
+    for numbers, message in [(1.0, "float"), ("heron_part0", "got 'heron_part0'")]:
+        with pytest.raises(TypeError, match=f"by whole numbers, .*{message}"):
+            why.heat_map(numbers)

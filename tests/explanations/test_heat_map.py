@@ -1,4 +1,4 @@
-"""Heat maps: shares of regions, cells of regions, cells of other maps."""
+"""Shares of regions in maxima, and their distribution over cells of any map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_shares_are_the_derivatives_of_the_maximum(responses, beta):
     np.testing.assert_allclose(shares.sum(0), 1)
 
 
-def test_the_hard_maximum_is_the_limit_also_where_regions_tie():
+def test_the_hard_maximum_is_the_limit_even_where_responses_tie():
     tied = np.array([[0.5, 0.1], [0.5, 0.2], [0.1, 0.2], [0.0, 0.2]], np.float32)
     hard = region_shares(tied, None)
     np.testing.assert_allclose(hard[:, 0], [1 / 2, 1 / 2, 0, 0])
@@ -34,7 +34,7 @@ def test_the_hard_maximum_is_the_limit_also_where_regions_tie():
 
 
 @pytest.mark.parametrize("windows", [((1, 1),), ((2, 2), (3, 3)), ((1, 4), (5, 7))])
-def test_regions_are_spread_over_their_cells(windows):
+def test_regions_are_divided_among_their_cells(windows):
     grid = RegionGrid(5, 7, windows)
     values = np.random.default_rng(0).normal(size=grid.n_regions)
     expected = np.zeros((5, 7))
@@ -46,7 +46,7 @@ def test_regions_are_spread_over_their_cells(windows):
     assert got.sum() == pytest.approx(values.sum(), abs=1e-12)
 
 
-def test_multiples_share_evenly():
+def test_cells_are_divided_evenly_on_a_map_of_a_multiple_of_cells():
     cells = np.random.default_rng(0).normal(size=(3, 4))
     expected = np.kron(cells, np.full((2, 3), 1 / 6))
     np.testing.assert_allclose(resample(cells, (6, 12)), expected, atol=1e-15)
@@ -54,9 +54,9 @@ def test_multiples_share_evenly():
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (8, 3), (1, 1), (14, 9)])
-def test_other_sizes_share_by_overlap(shape):
+def test_cells_are_divided_by_overlap_on_other_maps(shape):
     cells = np.random.default_rng(0).normal(size=(4, 6))
-    # On a map that both sizes divide, shares are even; then cells are summed.
+    # On a map of a common multiple of cells, shares are even. Their sums are expected.
     fine = np.kron(cells, np.ones(shape)) / np.prod(shape)
     expected = fine.reshape(shape[0], 4, shape[1], 6).sum((1, 3))
     got = resample(cells, shape)
