@@ -185,7 +185,7 @@ def test_searches_are_drawn_and_what_is_not_linear_is_refused(features):
     display = ClassPartMatrixDisplay.from_estimator(search)
     np.testing.assert_allclose(np.sort(display.weights), np.sort(best[1].coef_))
     near = make_pipeline(parts, KNeighborsClassifier()).fit(X, y)
-    with pytest.raises(ValueError, match="no sum of one contribution a part"):
+    with pytest.raises(ValueError, match="is not a sum of contributions of the parts"):
         ClassPartMatrixDisplay.from_estimator(near)
 
 

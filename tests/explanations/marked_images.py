@@ -8,6 +8,9 @@ from PIL import Image
 from torch import nn
 
 RED, GREEN = (230, 20, 20), (20, 230, 20)
+# Left and top edges of marks.
+PLACES = [(36, 0), (68, 32), (100, 64), (132, 96), (68, 80), (84, 16)]
+# EXIF orientations, and how the stored image is turned.
 TURNS = {
     1: None,
     3: Image.Transpose.ROTATE_180,

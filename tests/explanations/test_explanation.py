@@ -20,6 +20,7 @@ from skdpnet import (
 )
 from tests.explanations.marked_images import (
     GREEN,
+    PLACES,
     RED,
     TURNS,
     MeanColours,
@@ -28,8 +29,6 @@ from tests.explanations.marked_images import (
 from tests.explanations.models import SVM, learned
 from tests.parts.dpnet.cosines import cosines
 from tests.parts.dpnet.made_maps import SETTINGS, quick, two_maps
-
-PLACES = [(36, 0), (68, 32), (100, 64), (132, 96), (68, 80), (84, 16)]
 
 
 def heat_in_numpy(parts, maps, contributions, beta, shape):

@@ -147,8 +147,8 @@ def test_an_estimator_may_compute_contributions_itself(three):
     X, y, parts = three
     b = parts.transform(X)
     model = make_pipeline(parts, NearestMean().fit(b, y))
-    found, readout = read_model(model)
-    assert found is parts
+    first, readout = read_model(model)
+    assert first is parts
     assert isinstance(readout, EstimatorReadout)
     scores = readout.scores(b)
     np.testing.assert_array_equal(scores, model[1].class_scores(b))
@@ -170,8 +170,8 @@ def test_parts_come_first_and_pipelines_are_flattened(three):
     _, y, parts = three
     scaler, svm = StandardScaler(), clone(SVM)
     inner = make_pipeline(scaler, svm)
-    found, steps = find_parts(make_pipeline("passthrough", parts, inner))
-    assert found is parts
+    first, steps = find_parts(make_pipeline("passthrough", parts, inner))
+    assert first is parts
     assert steps == [scaler, svm]
     assert find_parts(parts) == (parts, [])
 
