@@ -17,7 +17,13 @@ from skdpnet import (
     metrics,
 )
 from skdpnet.images.geometry import preprocess
-from tests.explanations.test_explanation import GREEN, PLACES, RED, Marks, draw_image
+from tests.explanations.marked_images import (
+    GREEN,
+    PLACES,
+    RED,
+    MeanColours,
+    draw_image,
+)
 from tests.parts.dpnet.made_maps import part_maps, quick
 
 IMAGES = [draw_image(colour, *p, 1)[0] for colour in (RED, GREEN) for p in PLACES]
@@ -28,7 +34,7 @@ LABELS = ["red"] * 6 + ["green"] * 6
 def coloured():
     """A model whose parts are colours, on two maps of 8×8 and 4×4 cells."""
     return DPNetClassifier(
-        Marks(),
+        MeanColours(16, 32),
         image_size=128,
         strides=(16, 32),
         region_scales=(0.25,),
