@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import skorch
@@ -20,13 +20,16 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 __all__ = [
+    "NetParams",
     "ObjectiveNet",
     "TermsObjective",
-    "UserInterrupt",
     "build_net",
     "restore_history",
     "set_constant_rates",
 ]
+
+# Parameters of the net that make it train the estimator's parts.
+_FIXED = ("module", "criterion", "objective")
 
 
 class TermsObjective(Protocol):
@@ -46,12 +49,14 @@ class TrainingStopped(KeyboardInterrupt):
     """A callback of skorch ended training, which it does by a KeyboardInterrupt."""
 
 
-class UserInterrupt(BaseException):
-    """The user's Ctrl-C, in a form that skorch does not take for a callback's stop."""
-
-
 class ObjectiveNet(skorch.NeuralNet):
-    """A skorch net whose loss is a `TermsObjective`, with each term in its history."""
+    """A skorch net whose loss is a `TermsObjective`, with each term in its history.
+
+    As in skorch, a callback ends training by a KeyboardInterrupt, for which the user's
+    Ctrl-C is also taken while a callback runs. All other exceptions leave `partial_fit`
+    as they were raised, and so does the user's Ctrl-C at all other times, where skorch
+    would end training silently.
+    """
 
     def __init__(self, *args, objective: TermsObjective, **kwargs):
         self.objective = objective
@@ -64,21 +69,41 @@ class ObjectiveNet(skorch.NeuralNet):
         except KeyboardInterrupt as stop:
             raise TrainingStopped from stop
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train, and raise `UserInterrupt` on the user's Ctrl-C, not end silently."""
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train, and notify the callbacks of the end, also where training failed."""
+        if not self.initialized_:
+            self.initialize()
         try:
-            return super().fit_loop(X, y, epochs, **fit_params)
+            # There is no training yet that a callback could end.
+            super().notify("on_train_begin", X=X, y=y)
+            self.fit_loop(X, y, **fit_params)
         except TrainingStopped:
-            return self
+            self._end_training([], X, y)
         except BaseException as error:
-            # skorch calls `on_train_end`, where callbacks release their resources, only
-            # when training ends as planned. The first error is the one to report, so
-            # errors of callbacks are dropped.
-            with contextlib.suppress(Exception):
-                self.notify("on_train_end", X=X, y=y)
-            if isinstance(error, KeyboardInterrupt):
-                raise UserInterrupt from error
-            raise
+            self._end_training([error], X, y)
+        else:
+            self._end_training([], X, y)
+        return self
+
+    def _end_training(self, errors: list[BaseException], X, y) -> None:
+        """Call `on_train_end` of all callbacks, and raise the first error, if any.
+
+        Callbacks release their resources in it, also where another one failed.
+
+        Parameters
+        ----------
+        errors : list of BaseException
+            What training raised. What callbacks raise is added to it.
+        """
+        for callback in (self, *(callback for _, callback in self.callbacks_)):
+            try:
+                callback.on_train_end(self, X=X, y=y)
+            except BaseException as error:
+                errors.append(error)
+        for error in errors[1:]:
+            errors[0].add_note(f"Then, at the end of training: {error!r}")
+        if errors:
+            raise errors.pop(0)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Sum the objective's terms and record each."""
@@ -89,6 +114,29 @@ class ObjectiveNet(skorch.NeuralNet):
         for name, value in zip(terms, values, strict=True):
             self.history.record_batch(_column(name, training), value)
         return sum(terms.values())
+
+
+@dataclass(frozen=True)
+class NetParams:
+    """The constraint that a parameter is a dict of parameters of the skorch net.
+
+    The module, its loss and their parameters are not among them: with others, training
+    would fail later, or learn parts that the estimator does not have.
+    """
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the parameter may have this value."""
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and name.split("__")[0] not in _FIXED
+            for name in value
+        )
+
+    def __str__(self) -> str:
+        names = f"{', '.join(_FIXED[:-1])} and {_FIXED[-1]}"
+        return (
+            f"a dict of parameters of the skorch net without {names}, which the "
+            "estimator sets (leave them and theirs out)"
+        )
 
 
 def _column(term: str, training: bool) -> str:
@@ -137,7 +185,7 @@ def build_net(
     callbacks : list of skorch callbacks or None
         Callbacks that are called after the built-in ones.
     net_params : dict or None
-        Parameters of the net that replace those chosen here.
+        Parameters of the net that replace those chosen here; see `NetParams`.
     device : torch.device
     verbose : int
         1 or more: a progress bar over the epochs; 2 or more: skorch's table too.
@@ -148,7 +196,15 @@ def build_net(
     -------
     ObjectiveNet
         It is not initialised.
+
+    Raises
+    ------
+    ValueError
+        If `net_params` would replace what is trained.
     """
+    allowed = NetParams()
+    if net_params is not None and not allowed.accepts(net_params):
+        raise ValueError(f"net_params must be {allowed}, or None, got {net_params!r}.")
     built_in: list[tuple[str, Any]] = [
         (
             _column(name, training),
@@ -180,6 +236,9 @@ def build_net(
         "iterator_train__shuffle": True,
         "iterator_train__generator": torch.Generator().manual_seed(seed),
         "iterator_train__collate_fn": _return_batch,
+        # A loader without a generator takes a number from torch's global one in each
+        # epoch, even if it needs none.
+        "iterator_valid__generator": torch.Generator().manual_seed(seed),
         "iterator_valid__collate_fn": _return_batch,
         "callbacks": [*built_in, *(callbacks or [])],
         "device": device,

@@ -45,9 +45,15 @@ def interrupted(error, n_steps, **params) -> DPNetClassifier:
     return quick(DPNetClassifier, net_params=net_params, **params)
 
 
-def test_the_user_s_interrupt_leaves_fit_as_an_exception(train):
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(KeyboardInterrupt(), 0).fit(*train)
+class Interrupt(KeyboardInterrupt):
+    """What a program's handler of Ctrl-C may raise."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupt()])
+def test_the_user_s_interrupt_leaves_fit_as_an_exception(train, error):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupted(error, 0).fit(*train)
+    assert caught.value is error
 
 
 def test_a_callback_may_end_training(train):

@@ -1,9 +1,8 @@
-"""Steps of a fit: maxima of the training set, fits of the classifier, seeds."""
+"""Steps of a fit: maxima of the training set, and fits of the classifier."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from skdpnet.parts.standardisation import standardisation
 from skdpnet.training.dataset import MapDataset
 from skdpnet.utils.batching import slices_of
 
-__all__ = ["fit_classifier", "seeded_generators", "standardise", "training_maxima"]
+__all__ = ["fit_classifier", "standardise", "training_maxima"]
 
 _IMAGES_AT_ONCE = 64
 
@@ -95,25 +94,3 @@ def training_maxima(
         with torch.inference_mode():
             maxima.append(model.maxima(batch).cpu().numpy())
     return np.concatenate(maxima)
-
-
-@contextlib.contextmanager
-def seeded_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators that dropout uses, and restore them at the end.
-
-    Parameters
-    ----------
-    seed : int
-    device : torch.device
-        Device on which the model is trained. Generators of other devices than this and
-        the CPU are not changed.
-    """
-    other_devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices=other_devices, device_type=device.type):
-        # `torch.manual_seed` would seed the generators of all devices, of which only
-        # those above are restored.
-        torch.default_generator.manual_seed(seed)
-        for other in other_devices:
-            state = torch.Generator(other).manual_seed(seed).get_state()
-            torch.get_device_module(other).set_rng_state(state, other)
-        yield

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skdpnet.parts.dpnet.fitting import fit_classifier, seeded_generators
+from skdpnet.parts.dpnet.fitting import fit_classifier
 from skdpnet.parts.dpnet.initial_state import can_share, initial_state, whiten_maps
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
@@ -27,7 +27,6 @@ from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import fit_logistic, fit_svm
 from skdpnet.training.net import (
     ObjectiveNet,
-    UserInterrupt,
     build_net,
     restore_history,
     set_constant_rates,
@@ -331,12 +330,10 @@ class PartLearner(DPNetParameters):
         """Train the net for some epochs."""
         if epochs == 0:
             return
-        seed, device = self._seed + len(self.net_.history), self.net_.device
-        with seeded_generators(seed, torch.device(device)):
-            try:
-                self.net_.partial_fit(dataset, epochs=epochs)
-            except UserInterrupt as interrupt:
-                raise KeyboardInterrupt from interrupt
+        # Each call has a seed of its own, so that it does not depend on whether the
+        # estimator was pickled or saved after the last one.
+        self.net_.module_.dropout.manual_seed(self._seed + len(self.net_.history))
+        self.net_.partial_fit(dataset, epochs=epochs)
 
     def _set_learned(self) -> None:
         """Set the fitted attributes from the trained model."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skdpnet.parts.dpnet.dropout import SeededDropout
 from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.responses import part_responses
 from skdpnet.regions.grid import RegionGrid
@@ -106,6 +107,8 @@ class PartModel(nn.Module):
     Attributes
     ----------
     map_parts : ModuleList of MapParts
+    dropout : SeededDropout
+        The dropout of the descriptor.
     classifier : torch.nn.Linear
         The linear classifier on the descriptor, with weights V.
     shift, scale : buffers of shape (P,)
@@ -136,7 +139,7 @@ class PartModel(nn.Module):
         self.beta = beta
         self.map_parts = nn.ModuleList(map_parts)
         n_parts = sum(len(on_map.parts) for on_map in map_parts)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SeededDropout(dropout)
         # torch would draw the first weights from its global generator.
         self.classifier = nn.utils.skip_init(nn.Linear, n_parts, n_classes)
         nn.init.zeros_(self.classifier.weight)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.objective import PENALTIES
+from skdpnet.training.net import NetParams
 from skdpnet.utils.validation import Number, OneOf
 
 __all__ = ["DPNetParameters", "with_parameters"]
@@ -163,6 +164,7 @@ class DPNetParameters(PartEstimator):
         "batch_size": [Number(1, whole=True)],
         "validation_fraction": [Number(0, above=True, below=1), None],
         "n_iter_no_change": [Number(1, whole=True)],
+        "net_params": [NetParams(), None],
     }
 
     def __init__(

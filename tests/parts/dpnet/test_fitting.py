@@ -1,4 +1,4 @@
-"""Steps of a fit: maxima in pieces, the descriptor's scale, and generators."""
+"""Steps of a fit: maxima in pieces, and the descriptor's scale."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from skdpnet import DPNetClassifier, DPNetTransformer
 from skdpnet.parts.dpnet import fitting
 from skdpnet.parts.dpnet.fitting import (
     fit_classifier,
-    seeded_generators,
     standardise,
     training_maxima,
 )
@@ -18,11 +16,9 @@ from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions import RegionGrid
 from skdpnet.training.dataset import MapDataset
-from tests.parts.dpnet.made_maps import quick
 
 CPU = torch.device("cpu")
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5))
-BOTH = pytest.mark.parametrize("cls", [DPNetClassifier, DPNetTransformer])
 
 
 @pytest.fixture
@@ -86,52 +82,3 @@ def test_the_classifier_is_what_the_fit_returns(part_model, maps):
     assert n_classes == 3
     np.testing.assert_array_equal(part_model.classifier.weight.detach(), coef)
     np.testing.assert_array_equal(part_model.classifier.bias.detach(), intercept)
-
-
-def test_generators_are_seeded_inside_and_restored_after():
-    torch.manual_seed(7)
-    expected = torch.rand(2)
-    torch.manual_seed(7)
-    draws = []
-    for _ in range(2):
-        with seeded_generators(3, CPU):
-            draws.append(torch.rand(2))
-    assert torch.equal(*draws)
-    assert torch.equal(torch.rand(2), expected)
-
-
-@BOTH
-def test_fitting_does_not_change_the_global_generators(cls, train):
-    torch.manual_seed(7)
-    np.random.seed(7)
-    expected = torch.rand(1), np.random.rand()
-    torch.manual_seed(7)
-    np.random.seed(7)
-    quick(cls, max_epochs=1).fit(*train[:2])
-    assert (torch.rand(1), np.random.rand()) == expected
-
-
-def test_fitting_on_the_cpu_seeds_no_other_device(train, monkeypatch):
-    def refuse(*args):
-        raise AssertionError("a generator was seeded that is not restored")
-
-    for module, name in (
-        (torch.cuda, "manual_seed_all"),
-        (torch.xpu, "manual_seed_all"),
-        (torch.mps, "manual_seed"),
-    ):
-        monkeypatch.setattr(module, name, refuse)
-    quick(DPNetClassifier, max_epochs=1, device="cpu").fit(*train[:2])
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_fitting_does_not_change_the_generator_of_the_gpu(train, device):
-    torch.cuda.manual_seed(7)
-    before = torch.cuda.get_rng_state()
-    first, second = (
-        quick(DPNetClassifier, max_epochs=1, device=device, dropout=0.5).fit(*train[:2])
-        for _ in range(2)
-    )
-    assert torch.equal(torch.cuda.get_rng_state(), before)
-    np.testing.assert_allclose(first.parts_, second.parts_, atol=1e-4)
