@@ -96,7 +96,8 @@ class AverageGradients(Callback):
         """Copy the first process's model, and seed dropout differently in each."""
         for tensor in net.module_.state_dict().values():
             dist.broadcast(tensor, src=0)
-        torch.manual_seed(torch.initial_seed() + dist.get_rank())
+        dropout = net.module_.dropout
+        dropout.manual_seed(dropout.seed + dist.get_rank())
 
     def on_grad_computed(self, net, named_parameters, batch, **kwargs):
         """Replace the gradient of this process by the mean gradient."""

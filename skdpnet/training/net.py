@@ -100,8 +100,8 @@ class ObjectiveNet(skorch.NeuralNet):
                 callback.on_train_end(self, X=X, y=y)
             except BaseException as error:
                 errors.append(error)
-        for error in errors[1:]:
-            errors[0].add_note(f"Then, at the end of training: {error!r}")
+        for later in errors[1:]:
+            errors[0].add_note(f"Then, at the end of training: {later!r}")
         if errors:
             raise errors.pop(0)
 

@@ -70,7 +70,8 @@ def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16", "float16"}
-        "auto": bfloat16 if the device multiplies it natively, float32 otherwise.
+        "auto": bfloat16 if the device multiplies it natively, float32 otherwise, so
+        that it depends on the machine. The others do not.
         "float16": bfloat16, because the range of float16 is too small for learning.
     device : torch.device
 

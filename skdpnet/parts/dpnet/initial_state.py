@@ -10,6 +10,8 @@ from numbers import Integral
 from typing import cast
 
 import numpy as np
+import scipy
+import sklearn
 import torch
 
 from skdpnet.parts.initialisation import cluster_parts
@@ -24,6 +26,9 @@ __all__ = ["InitialState", "can_share", "initial_state", "whiten_maps"]
 # Part of the key in the cache. It must be raised whenever a change of the code leads to
 # another initial state of the same data.
 _VERSION = 1
+# The libraries that compute initial states. Another version may round differently, or
+# draw other random numbers, and so give other parts for one seed.
+_LIBRARIES = (np, scipy, sklearn, torch)
 _IMAGES_AT_ONCE = 64
 
 
@@ -109,6 +114,7 @@ def initial_state(
     if keep and memory is not None:
         identity = {
             "start": _VERSION,
+            "libraries": [str(library.__version__) for library in _LIBRARIES],
             "regions": [[grid.height, grid.width, *grid.windows] for grid in grids],
             "parts": list(map(int, shares)),
             "n_components": None if n_components is None else int(n_components),

@@ -99,20 +99,27 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Arithmetic of the backbone; see `FeatureMaps`. While parts are learned, it is
         also that of the factors of matrix products: bfloat16 for "bfloat16" and for
         "float16", whose range is too small for learning; for "auto" bfloat16 if the
-        device multiplies it natively. On CUDA, Triton kernels round the factors to
+        device multiplies it natively, so that one seed gives other parts on another
+        kind of processor. "float32" is float32 on every device, so that machines differ
+        by rounding alone. On CUDA, Triton kernels round the factors to
         float16, unless the precision is "float32" or the assignment penalty has a
         weight. Descriptors and predictions are computed from the maps in float32.
     num_workers : int >= 0, default=2
         Number of threads that read and decode images for the backbone.
     callbacks : list of skorch callbacks, default=None
-        Callbacks that training calls after its built-in ones.
+        Callbacks that training calls after its built-in ones. As in skorch, a callback
+        ends training by a KeyboardInterrupt; other exceptions leave the fit unchanged.
     net_params : dict, default=None
-        Parameters of the skorch net, which take precedence over all others.
+        Parameters of the skorch net, which take precedence over all others. The
+        estimator's ``module``, ``criterion`` and ``objective`` and their parameters
+        cannot be replaced.
     verbose : int, default=0
         1: progress bars; 2: skorch's table of the epochs too.
     random_state : int, RandomState instance or None, default=None
-        Determines all random choices. An int gives the same model in each fit on the
-        same machine."""
+        Determines all random choices; global random generators have no influence, and
+        are not changed. An int gives the same model in each fit on the same machine,
+        also in concurrent threads. On another machine rounding differs; without
+        ``precision="float32"`` the arithmetic may differ too (see `precision`)."""
 
 ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
         Parts of unit length in the space of whitened region descriptors, sorted by map

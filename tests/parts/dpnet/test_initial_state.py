@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy
+import sklearn
+import torch
 from sklearn.model_selection import GridSearchCV
 
 import skdpnet.parts.dpnet.initial_state
@@ -75,6 +78,21 @@ def test_other_images_and_labels_share_nothing(tmp_path, clusterings):
     DPNetClassifier(**SETTINGS, memory=tmp_path).fit(changed, y)
     DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, swapped)
     assert len(clusterings) == 6
+
+
+@pytest.mark.parametrize("library", [np, scipy, sklearn, torch])
+def test_versions_of_libraries_share_nothing(
+    tmp_path, clusterings, monkeypatch, library
+):
+    X, y, _ = two_maps(60)
+    settings = {**SETTINGS, "memory": tmp_path}
+    first = DPNetClassifier(**settings).fit(X, y)
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "__version__", "99.1")
+        DPNetClassifier(**settings).fit(X, y)
+        assert len(clusterings) == 4
+    assert_same_model(DPNetClassifier(**settings).fit(X, y), first)
+    assert len(clusterings) == 4
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
