@@ -114,7 +114,11 @@ class ArrayStore:
         )
         return None
 
-    def write(self, key: str, arrays: Sequence[np.ndarray]) -> None:
+    def keys(self) -> list[str]:
+        """Return the keys of all entries, in alphabetical order."""
+        return sorted(path.stem for path in self._entries.glob("*/*.safetensors"))
+
+    def write(self, key: str, arrays: Sequence[np.ndarray]) -> bool:
         """Store arrays under a key, replacing an existing entry in one step.
 
         If they cannot be stored (the disk is full, for instance), they will have to be
@@ -124,6 +128,11 @@ class ArrayStore:
         ----------
         key : str
         arrays : sequence of ndarray
+
+        Returns
+        -------
+        bool
+            Whether they were stored.
         """
         path = self._path(key)
         entry = {f"array{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays)}
@@ -131,6 +140,7 @@ class ArrayStore:
         entry["crc32"] = np.array([crc], dtype=np.uint32)
         try:
             _put(path, save(entry))
+            return True
         except OSError as error:
             if self._can_write:
                 self._can_write = False
@@ -141,6 +151,7 @@ class ArrayStore:
                     RuntimeWarning,
                     stacklevel=2,
                 )
+            return False
 
     @contextlib.contextmanager
     def claim(self, keys: Iterable[str], at_most: int) -> Iterator[list[str]]:
