@@ -70,8 +70,8 @@ class Backbone:
     mean, std : tuple of 3 floats
         Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
     fingerprint : str
-        Changes whenever the network, its weights or the normalisation change;
-        empty if changes cannot be detected (plain functions).
+        Digest of the network's weights and settings; empty if they cannot be read
+        (those of plain functions).
     """
 
     name: str

@@ -119,7 +119,7 @@ def _load_named(
             "callable."
         )
     module = module.eval().requires_grad_(False)
-    digest = fingerprint((name, module))
+    digest = fingerprint(module)
     module = _freeze(fold_batch_norms(module, size), device)
     return Backbone(name, module, size, mean, std, digest)
 

@@ -11,8 +11,9 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from tqdm.auto import tqdm
 
-from skdpnet.backbones.loading import Backbone, load_backbone
+from skdpnet.backbones.loading import load_backbone
 from skdpnet.features.extraction import Extractor
+from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
@@ -20,11 +21,6 @@ from skdpnet.utils.devices import extraction_dtype, resolve_device
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
 __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
-
-# Part of the key in the cache. It must change whenever the preprocessing of images
-# changes, or the way in which networks are modified for speed
-# (`skdpnet.backbones.batchnorm_folding`).
-_PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
 
 # Constraints of the parameters of extraction, which all estimators on images share.
 EXTRACTION_CONSTRAINTS: dict[str, list] = {
@@ -68,8 +64,12 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         0: images are decoded in the calling thread.
     memory : str or path, default=None
         Folder that keeps the maps by the content of the images, so that no image passes
-        through the same network twice. An array of maps that is too large for the
-        computer's memory is a temporary file in it. None: nothing is kept.
+        through the same network twice. For each call a module also computes the maps
+        of one synthetic image, and a named network does so once in each process. If
+        they differ from earlier ones by more than 0.1 % of their norm, or if any of the
+        network's tensors or plain attributes has changed, all maps are computed anew.
+        An array of maps that is too large for the computer's memory is a temporary file
+        in the folder. None: nothing is kept.
     verbose : int, default=0
         1 or more: a progress bar is shown.
 
@@ -139,7 +139,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters are unusable, or if the network returns no finite maps.
+            If parameters are unusable, if the network returns no finite maps, or if
+            its maps cannot be kept in `memory`: those of a function, or of a network
+            that computes other maps of the same image each time.
         skdpnet.images.ImageError
             If an item is not a readable image; the message names the first.
         skdpnet.exceptions.BackboneUnavailableError
@@ -248,7 +250,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         backbone = load_backbone(self.backbone, self.image_size, device, strides)
         compute_dtype = extraction_dtype(self.precision, device)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
-        store = self._open_store(backbone, compute_dtype, map_dtype)
+        store = None
+        if self.memory is not None:
+            store = open_map_store(
+                self.memory, backbone, device, compute_dtype, map_dtype
+            )
         extractor = Extractor(
             images,
             backbone,
@@ -276,29 +282,6 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
-
-    def _open_store(
-        self, backbone: Backbone, compute_dtype: torch.dtype, map_dtype: torch.dtype
-    ) -> ArrayStore | None:
-        """Return the cache of the maps, if there is a folder for it."""
-        if self.memory is None:
-            return None
-        if not backbone.fingerprint:
-            raise ValueError(
-                f"the maps of backbone {backbone.name!r} cannot be kept in memory="
-                f"{str(self.memory)!r}: there is no way to see whether a "
-                "function has changed. Write it as a torch.nn.Module whose state is in "
-                "parameters, buffers or attributes that pickle, or use memory=None."
-            )
-        identity = {
-            "backbone": backbone.fingerprint,
-            "normalisation": [backbone.mean, backbone.std],
-            "image_size": int(backbone.image_size),
-            "preprocessing": _PREPROCESSING,
-            "compute": str(compute_dtype),
-            "dtype": str(map_dtype).removeprefix("torch."),
-        }
-        return ArrayStore(self.memory, identity)
 
 
 def separate(maps: np.ndarray) -> list[np.ndarray]:

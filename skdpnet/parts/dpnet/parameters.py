@@ -88,10 +88,11 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Weights of the classes, by which sample weights are multiplied.
     memory : str or path, default=None
         Folder that keeps feature maps by the content of the images, so that no image
-        goes through the backbone twice, in this fit, in another or in another process.
-        If `random_state` is an int, it also keeps the whitening and the first parts,
-        for fits that start from the same ones: those of a search over penalty weights,
-        on each fold. Arrays that are too large for the computer's memory are temporary
+        goes through the backbone twice, in this fit, in another or in another process;
+        `FeatureMaps` describes how a change of the backbone is noticed. If
+        `random_state` is an int, it also keeps the whitening and the first parts, for
+        fits that start from the same ones: those of a search over penalty weights, on
+        each fold. Arrays that are too large for the computer's memory are temporary
         files in it. None: nothing is kept between calls.
     device : str, default="auto"
         Device on which backbone and parts are computed. "auto": a GPU if there is one.
