@@ -7,25 +7,38 @@ recognition", ICIP 2023 (arXiv 2404.15037).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 __all__ = ["assignment", "orthogonality", "specificity"]
 
-_SPECIFICITY_FORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "absolute": torch.abs,
-    "square": torch.square,
-    "signed": lambda weights: weights,
+class _Form(NamedTuple):
+    """The summand of `specificity`, and whether its sum grows with √P.
+
+    Weights of a given length spread over more parts have a larger sum of absolute
+    values, by the square root of their number, but the same sum of squares.
+    """
+
+    summand: Callable[[torch.Tensor], torch.Tensor]
+    grows: bool
+
+
+_SPECIFICITY_FORMS = {
+    "absolute": _Form(torch.abs, grows=True),
+    "square": _Form(torch.square, grows=False),
+    "signed": _Form(lambda weights: weights, grows=True),
 }
 
 
 def orthogonality(parts: torch.Tensor) -> torch.Tensor:
     """Penalty on parts that resemble one another.
 
-    ``(1/P²) Σ_{i≠j} (u_iᵀ u_j)²``, with unit parts u. The paper prints this sum with a
-    minus sign. Minimised, it would then reward parallel parts, whereas the parts are
-    meant to differ; so it has a plus sign here.
+    ``(1/P) Σ_{i≠j} (u_iᵀ u_j)²``, with unit parts u: the number of twins that a part
+    has on average, if a pair of parts counts as much as its squared cosine. The paper
+    prints this sum with a minus sign. Minimised, it would then reward parallel parts,
+    whereas the parts are meant to differ; so it has a plus sign here.
 
     Parameters
     ----------
@@ -34,7 +47,7 @@ def orthogonality(parts: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    scalar tensor in [0, 1)
+    scalar tensor in [0, P - 1]
 
     See Also
     --------
@@ -48,13 +61,14 @@ def orthogonality(parts: torch.Tensor) -> torch.Tensor:
     >>> orthogonality(torch.tensor([[1.0, 0.0], [0.0, 2.0]])).item()
     0.0
     >>> orthogonality(torch.tensor([[1.0, 0.0], [2.0, 0.0]])).item()
-    0.5
+    1.0
     """
     u = F.normalize(parts, dim=1)
-    gram = u @ u.T
-    # The diagonal holds squared norms, which are 0 and not 1 for a zero part.
-    off_diagonal = gram.square().sum() - gram.diagonal().square().sum()
-    return off_diagonal / len(parts) ** 2
+    # UᵀU has the same sum of squares as UUᵀ, and is smaller where P > D.
+    gram = u.T @ u if len(u) > u.shape[1] else u @ u.T
+    # The pairs i = j count squared norms, which are 0 and not 1 for a zero part.
+    same = u.square().sum(dim=1).square().sum()
+    return (gram.square().sum() - same) / len(parts)
 
 
 def assignment(responses: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -101,8 +115,10 @@ def specificity(
 ) -> torch.Tensor:
     """Penalty on classes whose scores depend on parts of other classes.
 
-    ``1/(P(C-1)) Σ_i Σ_j f(V_ij)``, where j runs over the parts of classes other than i.
-    Parts that classes share are not among them, so their weights are not penalised.
+    ``1/((C-1) √P) Σ_i Σ_j f(V_ij)``, where j runs over the parts of classes other than
+    i; for "square" without √P. So it has the same size for any number of parts, as long
+    as the rows of V have the same length. Parts that classes share are not among them,
+    so their weights are not penalised.
 
     Parameters
     ----------
@@ -133,13 +149,14 @@ def specificity(
     >>> import torch
     >>> from skdpnet.losses import specificity
     >>> weights = torch.tensor([[3.0, 0.5], [-0.5, 3.0]])
-    >>> specificity(weights, part_classes=torch.tensor([0, 1])).item()
-    0.5
+    >>> round(specificity(weights, part_classes=torch.tensor([0, 1])).item(), 4)
+    0.7071
     """
     if form not in _SPECIFICITY_FORMS:
         raise ValueError(f"form must be one of {(*_SPECIFICITY_FORMS,)}, got {form!r}.")
     n_classes, n_parts = weights.shape
     classes = torch.arange(n_classes, device=weights.device)[:, None]
     is_foreign = (classes != part_classes) & (part_classes >= 0)
-    values = _SPECIFICITY_FORMS[form](weights)
-    return (values * is_foreign).sum() / (n_parts * (n_classes - 1))
+    summand, grows = _SPECIFICITY_FORMS[form]
+    size = (n_classes - 1) * (n_parts**0.5 if grows else 1)
+    return (summand(weights) * is_foreign).sum() / size

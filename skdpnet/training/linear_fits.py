@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
+from scipy.optimize import Bounds, minimize
 
-__all__ = ["Penalty", "fit_logistic", "fit_svm"]
+__all__ = ["ClassifierPenalty", "fit_logistic", "fit_svm", "minimise"]
 
-Penalty = Callable[[torch.Tensor], torch.Tensor]
+_MAX_ITERATIONS = 500
+_N_CORRECTIONS = 20  # of L-BFGS; scipy's 10 need more iterations
+_GRADIENT_TOLERANCE = 1e-5
+# It ends fits whose gradient cannot become smaller for rounding.
+_LOSS_TOLERANCE = 1e-13
 
-_MAX_ITERATIONS = 200
-# A larger factor would change nothing: the probabilities of images that are separated
-# with a margin are already close to 0 and 1.
-_LARGEST_SCALE = 20.0
+Classifier = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClassifierPenalty:
+    """A convex penalty on the weights V of the linear classifier.
+
+    Parameters
+    ----------
+    function : callable
+        Takes V (C, P) as a float64 tensor and returns a scalar tensor.
+    sparse : bool
+        Whether it is a sum of absolute values, which makes weights exactly 0. If so,
+        it must have the same value for V and for ``|V|``.
+    """
+
+    function: Callable[[torch.Tensor], torch.Tensor]
+    sparse: bool = False
 
 
 def fit_logistic(
@@ -25,9 +44,11 @@ def fit_logistic(
     weights: np.ndarray,
     n_classes: int,
     ridge: float,
-    penalty: Penalty | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise cross-entropy + ridge·‖V‖² + penalty(V) by L-BFGS.
+    penalty: ClassifierPenalty | None = None,
+    label_smoothing: float = 0.0,
+    start: Classifier | None = None,
+) -> Classifier:
+    """Minimise cross-entropy + ridge·‖V‖² + penalty(V).
 
     It is scikit-learn's `LogisticRegression` with a further penalty on V.
 
@@ -42,8 +63,12 @@ def fit_logistic(
     n_classes : int
     ridge : float > 0
         ``1 / (2 C n)``, where C is the parameter of scikit-learn's estimator.
-    penalty : callable, default=None
-        Takes V (C, P) as a float64 tensor and returns a scalar tensor.
+    penalty : ClassifierPenalty, default=None
+    label_smoothing : float in [0, 1), default=0.0
+        Label smoothing of the cross-entropy.
+    start : tuple of two ndarrays, default=None
+        Coefficients (C, P) and intercepts (C,) that the search starts from. None:
+        zeros.
 
     Returns
     -------
@@ -53,9 +78,13 @@ def fit_logistic(
     y = torch.from_numpy(labels)
 
     def entropies(logits: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, y, reduction="none")
+        return F.cross_entropy(
+            logits, y, reduction="none", label_smoothing=label_smoothing
+        )
 
-    return _minimise(entropies, descriptor, weights, n_classes, ridge, penalty)
+    mean_loss = _mean_loss(entropies, descriptor, weights)
+    shape = n_classes, descriptor.shape[1]
+    return minimise(mean_loss, shape, ridge, penalty, start)
 
 
 def fit_svm(
@@ -64,86 +93,111 @@ def fit_svm(
     weights: np.ndarray,
     n_classes: int,
     ridge: float,
-    label_smoothing: float,
-    penalty: Penalty | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise one-versus-rest squared hinge loss + ridge·‖V‖² + penalty(V) by L-BFGS.
+    penalty: ClassifierPenalty | None = None,
+) -> Classifier:
+    """Minimise one-versus-rest squared hinge loss + ridge·‖V‖² + penalty(V).
 
     It is scikit-learn's `LinearSVC` with a further penalty on V, and with an intercept
-    that is not penalised. Coefficients and intercepts are then multiplied by the
-    positive factor that minimises the cross-entropy of the same images, so that the
-    softmax of the scores can serve as probabilities. The factor changes no decision.
+    that is not penalised.
 
     Parameters
     ----------
-    descriptor, labels, weights, n_classes, penalty
+    descriptor, labels, weights, n_classes, ridge, penalty
         As in `fit_logistic`.
-    ridge : float > 0
-        As in `fit_logistic`.
-    label_smoothing : float in [0, 1)
-        Label smoothing of that cross-entropy. Without it, the factor would be chosen as
-        if scores of new images were as certain as those of the training images.
 
     Returns
     -------
     coef : float32 ndarray of shape (C, P)
     intercept : float32 ndarray of shape (C,)
     """
-    y = torch.from_numpy(labels)
-    side = 2 * F.one_hot(y, n_classes).double() - 1
+    side = 2 * F.one_hot(torch.from_numpy(labels), n_classes).double() - 1
 
     def hinges(scores: torch.Tensor) -> torch.Tensor:
         return F.relu(1 - side * scores).square().sum(dim=1)
 
-    coef, intercept = _minimise(hinges, descriptor, weights, n_classes, ridge, penalty)
-    scores = torch.from_numpy(descriptor @ coef.T + intercept).double()
-    w = torch.from_numpy(weights.astype(np.float64))
-
-    def entropy(log_scale: float) -> float:
-        entropies = F.cross_entropy(
-            np.exp(log_scale) * scores,
-            y,
-            reduction="none",
-            label_smoothing=label_smoothing,
-        )
-        return float((w * entropies).mean())
-
-    limit = float(np.log(_LARGEST_SCALE))
-    minimum = minimize_scalar(entropy, bounds=(-limit, limit), method="bounded")
-    scale = np.float32(np.exp(minimum.x))
-    return scale * coef, scale * intercept
+    mean_loss = _mean_loss(hinges, descriptor, weights)
+    return minimise(mean_loss, (n_classes, descriptor.shape[1]), ridge, penalty)
 
 
-def _minimise(
+def _mean_loss(
     losses: Callable[[torch.Tensor], torch.Tensor],
     descriptor: np.ndarray,
     weights: np.ndarray,
-    n_classes: int,
-    ridge: float,
-    penalty: Penalty | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise the weighted mean of losses(scores) (n,), plus ridge and penalty."""
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the weighted mean of losses(scores) (n,) as a function of V and bias."""
     # In float64, because rounding in float32 makes the line search stall.
     b = torch.from_numpy(descriptor.astype(np.float64))
     w = torch.from_numpy(weights.astype(np.float64))
-    coef = torch.zeros(n_classes, b.shape[1], dtype=b.dtype, requires_grad=True)
-    intercept = torch.zeros(n_classes, dtype=b.dtype, requires_grad=True)
-    solver = torch.optim.LBFGS(
-        [coef, intercept],
-        max_iter=_MAX_ITERATIONS,
-        history_size=20,
-        tolerance_grad=1e-6,
-        line_search_fn="strong_wolfe",
-    )
 
-    def loss() -> torch.Tensor:
-        solver.zero_grad()
-        value = (w * losses(b @ coef.T + intercept)).mean()
-        value = value + ridge * coef.square().sum()
+    def mean_loss(coef: torch.Tensor, intercept: torch.Tensor) -> torch.Tensor:
+        return (w * losses(b @ coef.T + intercept)).mean()
+
+    return mean_loss
+
+
+def minimise(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    shape: tuple[int, int],
+    ridge: float,
+    penalty: ClassifierPenalty | None = None,
+    start: Classifier | None = None,
+) -> Classifier:
+    """Minimise loss(V, intercept) + ridge·‖V‖² + penalty(V) by L-BFGS.
+
+    A sparse penalty has kinks at 0. So V is then the difference of two matrices A and B
+    that are not negative, with the penalty of A + B and the ridge ‖A‖² + ‖B‖². In the
+    minimum one of A_ij and B_ij is 0, so that A + B is |V|; there are no kinks; and the
+    bounds make weights exactly 0.
+
+    Parameters
+    ----------
+    loss : callable
+        Convex function of V (C, P) and intercepts (C,), float64 tensors.
+    shape : tuple of two ints
+        C and P.
+    ridge : float > 0
+    penalty, start
+        As in `fit_logistic`.
+
+    Returns
+    -------
+    coef : float32 ndarray of shape (C, P)
+    intercept : float32 ndarray of shape (C,)
+    """
+    n_classes, n_parts = shape
+    sparse = penalty is not None and penalty.sparse
+    sizes = [n_classes * n_parts] * (2 if sparse else 1)
+    coef, intercept = start or (np.zeros(shape), np.zeros(n_classes))
+    factors = [np.maximum(coef, 0), np.maximum(-coef, 0)] if sparse else [coef]
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        x = torch.from_numpy(flat).requires_grad_()
+        *parts, bias = x.split([*sizes, n_classes])
+        halves = [part.view(shape) for part in parts]
+        V = halves[0] - halves[1] if sparse else halves[0]
+        value = loss(V, bias) + ridge * sum(half.square().sum() for half in halves)
         if penalty is not None:
-            value = value + penalty(coef)
+            value = value + penalty.function(sum(halves) if sparse else V)
         value.backward()
-        return value
+        return value.item(), x.grad.numpy()
 
-    solver.step(loss)
-    return coef.detach().float().numpy(), intercept.detach().float().numpy()
+    least = np.full(sum(sizes) + n_classes, -np.inf)
+    if sparse:
+        least[: sum(sizes)] = 0
+    result = minimize(
+        objective,
+        np.concatenate([*(f.ravel() for f in factors), intercept]).astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(least, np.inf) if sparse else None,
+        options={
+            "maxiter": _MAX_ITERATIONS,
+            "maxfun": 2 * _MAX_ITERATIONS,
+            "maxcor": _N_CORRECTIONS,
+            "gtol": _GRADIENT_TOLERANCE,
+            "ftol": _LOSS_TOLERANCE,
+        },
+    )
+    *parts, intercept = np.split(result.x, np.cumsum(sizes))
+    coef = (parts[0] - parts[1] if sparse else parts[0]).reshape(shape)
+    return coef.astype(np.float32), intercept.astype(np.float32)

@@ -25,7 +25,7 @@ __all__ = [
     "TermsObjective",
     "build_net",
     "restore_history",
-    "set_constant_rates",
+    "set_constant_rate",
 ]
 
 # Parameters of the net that make it train the estimator's parts.
@@ -149,7 +149,6 @@ def build_net(
     *,
     max_epochs: int,
     lr: float,
-    param_groups: Sequence[tuple[str, dict[str, Any]]] = (),
     batch_size: int,
     decay: bool,
     valid: Dataset | None,
@@ -173,8 +172,6 @@ def build_net(
         Epochs, and images in a training step.
     lr : float
         Learning rate of Adam.
-    param_groups : sequence of (str, dict), default=()
-        Options of the optimiser for the parameters whose names match a pattern.
     decay : bool
         Whether the learning rates fall to 0 along a cosine over `max_epochs`.
     valid : Dataset or None
@@ -229,7 +226,6 @@ def build_net(
         "objective": objective,
         "optimizer": torch.optim.Adam,
         "lr": lr,
-        "optimizer__param_groups": list(param_groups),
         "max_epochs": max_epochs,
         "batch_size": batch_size,
         "train_split": predefined_split(valid) if valid is not None else None,
@@ -251,23 +247,22 @@ def build_net(
     return ObjectiveNet(**params)
 
 
-def set_constant_rates(net: ObjectiveNet, rates: Sequence[float]) -> None:
-    """Make further training use constant learning rates and no validation set.
+def set_constant_rate(net: ObjectiveNet, rate: float) -> None:
+    """Make further training use a constant learning rate and no validation set.
 
     Parameters
     ----------
     net : ObjectiveNet
         An initialised net.
-    rates : sequence of float
-        The learning rate of each group of parameters: the groups of `param_groups` in
-        their order, then the group of all other parameters.
+    rate : float
+        The learning rate.
     """
     net.callbacks_ = [
         (name, callback)
         for name, callback in net.callbacks_
         if name not in ("schedule", "early_stopping") and not name.startswith("valid_")
     ]
-    for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
+    for group in net.optimizer_.param_groups:
         group["lr"] = rate
 
 

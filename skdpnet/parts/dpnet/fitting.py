@@ -1,67 +1,174 @@
-"""Steps of a fit: maxima of the training set, and fits of the classifier."""
+"""The fits of V: before, between and after the epochs of training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.standardisation import standardisation
+from skdpnet.training.calibration import leave_one_out_scores, logit_factor, spread
 from skdpnet.training.dataset import MapDataset
+from skdpnet.training.linear_fits import (
+    Classifier,
+    ClassifierPenalty,
+    fit_logistic,
+    fit_svm,
+)
+from skdpnet.training.running_fit import RunningLeastSquares
 from skdpnet.utils.batching import slices_of
 
-__all__ = ["fit_classifier", "standardise", "training_maxima"]
+__all__ = ["ClassifierFits", "training_descriptors", "training_maxima"]
 
 _IMAGES_AT_ONCE = 64
 
-ClassifierFit = Callable[
-    [np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]
-]
 
-
-def fit_classifier(
-    model: PartModel, train: MapDataset, device: torch.device, fit: ClassifierFit
-) -> None:
-    """Standardise the descriptor for the current parts, and fit the classifier on it.
+@dataclass(frozen=True)
+class ClassifierFits:
+    """The fits of the linear classifier V of a part model, with their settings.
 
     Parameters
     ----------
-    model : PartModel
-        It is changed in place.
-    train : MapDataset
-        The training set.
-    device : torch.device
-        Device on which the maxima are computed.
-    fit : callable
-        Function of descriptors (n, P), labels (n,), weights (n,) and the number of
-        classes, which returns coefficients (C, P) and intercepts (C,).
+    n_classes : int
+    C : float > 0
+        Inverse strength of the ridge in the final fit.
+    ridge : float > 0
+        Weight of ‖V‖² in training.
+    label_smoothing : float in [0, 1)
+        Label smoothing of the cross-entropy in training.
+    penalty : ClassifierPenalty or None
+        The penalty on V, which is part of all fits.
     """
-    maxima = training_maxima(model.eval(), train.maps, device)
-    descriptors = standardise(model, maxima)
-    n_classes = len(model.classifier.bias)
-    coef, intercept = fit(descriptors, train.labels, train.weights, n_classes)
-    with torch.no_grad():
-        model.classifier.weight.copy_(torch.from_numpy(coef))
-        model.classifier.bias.copy_(torch.from_numpy(intercept))
+
+    n_classes: int
+    C: float
+    ridge: float
+    label_smoothing: float
+    penalty: ClassifierPenalty | None
+
+    def logistic(
+        self,
+        descriptors: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        start: Classifier | None = None,
+    ) -> Classifier:
+        """Minimise the objective of training over V; see `fit_logistic`."""
+        return fit_logistic(
+            descriptors,
+            labels,
+            weights,
+            self.n_classes,
+            self.ridge,
+            self.penalty,
+            self.label_smoothing,
+            start,
+        )
+
+    def calibrated_spread(
+        self,
+        model: PartModel,
+        train: MapDataset,
+        descriptors: np.ndarray,
+        device: torch.device,
+    ) -> float:
+        """Find the spread that the logits of the final classifier should have.
+
+        The SVM on the first parts scores each training image as a new image: by parts
+        whose clusters leave it out, and by the SVM of all others. Temperature scaling
+        of these scores gives logits, and so their spread over the training set. Learned
+        parts could not be used, because they have seen the labels of all images. But
+        their scores spread over new images as they do over the training images, and so
+        logits of the same spread are as certain as those of the first parts.
+
+        Parameters
+        ----------
+        model : PartModel
+            With its first parts.
+        train : MapDataset
+        descriptors : float32 ndarray of shape (n, P)
+            As from `training_descriptors`.
+        device : torch.device
+
+        Returns
+        -------
+        float
+            A standard deviation, as from `spread`.
+        """
+        labels, weights = train.labels, train.weights.astype(np.float64)
+        coef, intercept = self._svm(descriptors, labels, weights)
+        left_out = left_out_descriptors(model, train.maps, labels, descriptors, device)
+        scores = leave_one_out_scores(
+            descriptors, left_out, labels, weights, coef, intercept, self._svm_ridge(train)
+        )
+        factor = logit_factor(scores, labels, weights)
+        return factor * spread(descriptors @ coef.T + intercept)
+
+    def final(
+        self, train: MapDataset, descriptors: np.ndarray, logit_spread: float
+    ) -> Classifier:
+        """Fit the final classifier, and scale its scores to logits of a given spread.
+
+        Parameters
+        ----------
+        train : MapDataset
+        descriptors : float32 ndarray of shape (n, P)
+            As from `training_descriptors`, with the learned parts.
+        logit_spread : float
+            As from `calibrated_spread`.
+
+        Returns
+        -------
+        coef : float32 ndarray of shape (C, P)
+        intercept : float32 ndarray of shape (C,)
+        """
+        coef, intercept = self._svm(descriptors, train.labels, train.weights)
+        present = spread(descriptors @ coef.T + intercept)
+        # It is 0 if no part varies over the training set.
+        factor = np.float32(logit_spread / present if present > 0 else 1)
+        return factor * coef, factor * intercept
+
+    def running(
+        self, sums: RunningLeastSquares, start: Classifier, logit_spread: float | None
+    ) -> Classifier:
+        """Fit the classifier of `partial_fit`; see `RunningLeastSquares.fit`."""
+        return sums.fit(self.C, self.penalty, start, logit_spread)
+
+    def _svm(
+        self, descriptors: np.ndarray, labels: np.ndarray, weights: np.ndarray
+    ) -> Classifier:
+        ridge = self._svm_ridge(labels)
+        return fit_svm(
+            descriptors, labels, weights, self.n_classes, ridge, self.penalty
+        )
+
+    def _svm_ridge(self, images: Sequence | MapDataset) -> float:
+        return 0.5 / (self.C * len(images))
 
 
-def standardise(model: PartModel, maxima: np.ndarray) -> np.ndarray:
-    """Standardise the descriptor of a model on the maxima of its training set.
+def training_descriptors(
+    model: PartModel, train: MapDataset, device: torch.device
+) -> np.ndarray:
+    """Standardise the descriptor for the current parts; return that of each image.
 
     Parameters
     ----------
     model : PartModel
         It is changed in place, such that it computes the same logits as before.
-    maxima : float32 ndarray of shape (n, P)
-        The maxima of the training set.
+    train : MapDataset
+        The training set.
+    device : torch.device
+        Device on which the maxima are computed.
 
     Returns
     -------
     float32 ndarray of shape (n, P)
-        The descriptors of the training set.
     """
+    maxima = training_maxima(model.eval(), train.maps, device)
     shift, scale = standardisation(maxima)
     tensors = (torch.from_numpy(array).to(model.shift) for array in (shift, scale))
     model.set_standardisation(*tensors)

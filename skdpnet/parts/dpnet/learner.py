@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skdpnet.parts.dpnet.fitting import fit_classifier
+from skdpnet.parts.dpnet.fitting import ClassifierFits, training_descriptors
 from skdpnet.parts.dpnet.initial_state import can_share, initial_state, whiten_maps
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
@@ -23,14 +22,15 @@ from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
+from skdpnet.training.classifier_refit import ClassifierRefit
 from skdpnet.training.dataset import MapDataset
-from skdpnet.training.linear_fits import fit_logistic, fit_svm
 from skdpnet.training.net import (
     ObjectiveNet,
     build_net,
     restore_history,
-    set_constant_rates,
+    set_constant_rate,
 )
+from skdpnet.training.running_fit import RunningLeastSquares
 from skdpnet.training.sample_weights import hold_out_images, sample_weights
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.devices import learning_dtype, resolve_device
@@ -40,6 +40,7 @@ __all__ = ["PartLearner"]
 
 _LARGEST_SEED = np.iinfo(np.int32).max
 _IMAGES_AT_ONCE = 64
+_REFIT = "classifier_refit"
 
 
 class PartLearner(DPNetParameters):
@@ -104,11 +105,14 @@ class PartLearner(DPNetParameters):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on some images.
 
-        The first call learns the whitening, the first parts and the scale of the
-        descriptor from its images, which should be of all classes. Learning rates do
-        not decay. The classifier is that of training, with the penalty `ridge`: it is
-        not fitted once more, so that `C` has no influence, and neither has
-        `max_epochs`. If a call is interrupted, its steps up to then remain.
+        The first call learns the whitening, the first parts, the scale of the
+        descriptor and the spread of the logits from its images, which should be of all
+        classes. The learning rate does not decay, and `max_epochs` has no influence.
+        The classifier minimises the squared error, instead of the squared hinge loss of
+        `fit`, over the images of all calls so far, each with the descriptor that it had
+        in its call: sums over them are enough for that. So it does not depend on the
+        order of the images. If a call is interrupted, its steps up to then remain, and
+        the classifier stays as it was.
 
         Parameters
         ----------
@@ -157,15 +161,22 @@ class PartLearner(DPNetParameters):
         if is_first:
             maps = self._all_maps(X, reset=True)
             self.grids_ = self._region_grids()
-            train = self._start(maps, labels, weights, hold_out=False)
+            train, descriptors = self._start(maps, labels, weights, hold_out=False)
+            spread = self._calibrated_spread(train, descriptors)
+            self._set_running((descriptors, train.labels, train.weights), None, spread)
+            sums = None  # training changes the descriptors that it has now
         else:
             maps = self._all_maps(X, reset=False)
             # `device_` is where the model was fitted. The net may be elsewhere now.
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
-            set_constant_rates(self.net_, [self.classifier_lr, self.lr])
+            set_constant_rate(self.net_, self.lr)
+            sums = self._sums or RunningLeastSquares.around(
+                self.coef_, self.intercept_, self._n_images
+            )
         try:
             self._train(train, 1)
+            self._set_running(self._refit().take(), sums)
         finally:
             # After an interrupt, too, the attributes must be those of the net.
             self._set_learned()
@@ -209,22 +220,26 @@ class PartLearner(DPNetParameters):
         weights = sample_weights(
             X, self.classes_[labels], sample_weight, self.class_weight
         )
-        train = self._start(maps, labels, weights, hold_out=True)
+        train, descriptors = self._start(maps, labels, weights, hold_out=True)
+        spread = self._calibrated_spread(train, descriptors)
+        model, fits = self.net_.module_, self._classifier_fits()
+        # The gradients of a random classifier would move the parts in directions that
+        # are of no use, and so make them worse.
+        model.set_classifier(*fits.logistic(descriptors, train.labels, train.weights))
         self._train(train, self.max_epochs)
         # Otherwise the net would keep the validation set, also when it is pickled.
         self.net_.train_split = None
-        svm = functools.partial(
-            fit_svm,
-            ridge=0.5 / (self.C * len(train)),
-            label_smoothing=self.label_smoothing,
-            penalty=self._objective().classifier_penalty,
-        )
-        fit_classifier(self.net_.module_, train, self.device_, svm)
+        self._refit().forget()
+        descriptors = training_descriptors(model, train, self.device_)
+        model.set_classifier(*fits.final(train, descriptors, spread))
         self._set_learned()
+        self._sums, self._n_images = None, len(train)
         return maps
 
-    def _start(self, maps, labels, weights, *, hold_out: bool) -> MapDataset:
-        """Set whitening, first parts, first classifier and net; return the data set."""
+    def _start(
+        self, maps, labels, weights, *, hold_out: bool
+    ) -> tuple[MapDataset, np.ndarray]:
+        """Set whitening, first parts and net; return the training set and descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
         shares = share_parts(self.n_parts_per_class, len(maps))
@@ -271,16 +286,32 @@ class PartLearner(DPNetParameters):
             self.dropout,
         ).to(self.device_)
         self.net_ = self._build_net(model, decay=hold_out, valid=valid)
-        # The gradients of a random classifier would move the parts in directions that
-        # are of no use, and so make them worse.
-        logistic = functools.partial(
-            fit_logistic,
-            ridge=self.ridge,
-            penalty=self._objective().classifier_penalty,
-        )
-        fit_classifier(model, train, self.device_, logistic)
         self.net_.initialize()
-        return train
+        return train, training_descriptors(model, train, self.device_)
+
+    def _calibrated_spread(self, train: MapDataset, descriptors: np.ndarray) -> float:
+        return self._classifier_fits().calibrated_spread(
+            self.net_.module_, train, descriptors, self.device_
+        )
+
+    def _set_running(self, images, sums, spread: float | None = None) -> None:
+        """Add images to sums, and set the classifier that they determine.
+
+        Parameters
+        ----------
+        images : tuple of ndarrays
+            Descriptors, labels and weights.
+        sums : RunningLeastSquares or None
+            None: there are no images but these.
+        spread : float, default=None
+            See `ClassifierFits.running`.
+        """
+        model = self.net_.module_
+        present = model.get_classifier()
+        self._sums = sums or RunningLeastSquares.empty(*present[0].shape)
+        self._sums.add(*images)
+        fits = self._classifier_fits()
+        model.set_classifier(*fits.running(self._sums, present, spread))
 
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
@@ -295,12 +326,14 @@ class PartLearner(DPNetParameters):
             self._objective(),
             max_epochs=self.max_epochs,
             lr=self.lr,
-            param_groups=[("classifier*", {"lr": self.classifier_lr})],
             batch_size=self.batch_size,
             decay=decay,
             valid=valid,
             n_iter_no_change=self.n_iter_no_change,
-            callbacks=self.callbacks,
+            callbacks=[
+                (_REFIT, ClassifierRefit(self._classifier_fits().logistic)),
+                *(self.callbacks or []),
+            ],
             net_params=self.net_params,
             device=self.device_,
             verbose=self.verbose,
@@ -316,6 +349,19 @@ class PartLearner(DPNetParameters):
             label_smoothing=self.label_smoothing,
             specificity_form=self.specificity_form,
         )
+
+    def _classifier_fits(self) -> ClassifierFits:
+        """Return the fits of V by the estimator's parameters."""
+        return ClassifierFits(
+            len(self.classes_),
+            C=self.C,
+            ridge=self.ridge,
+            label_smoothing=self.label_smoothing,
+            penalty=self._objective().classifier_penalty,
+        )
+
+    def _refit(self) -> ClassifierRefit:
+        return dict(self.net_.callbacks_)[_REFIT]
 
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
         dataset = MapDataset(whitened, labels, weights)

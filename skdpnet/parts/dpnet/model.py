@@ -19,10 +19,15 @@ __all__ = ["MapParts", "PartModel", "PartOutput"]
 
 
 class PartOutput(NamedTuple):
-    """The output of a forward pass: logits (N, C) and the assignment penalty."""
+    """The output of a forward pass.
+
+    The logits (N, C), the assignment penalty, and the descriptors (N, P) before
+    dropout.
+    """
 
     logits: torch.Tensor
     assignment: torch.Tensor
+    descriptor: torch.Tensor
 
 
 class MapParts(nn.Module):
@@ -110,7 +115,8 @@ class PartModel(nn.Module):
     dropout : SeededDropout
         The dropout of the descriptor.
     classifier : torch.nn.Linear
-        The linear classifier on the descriptor, with weights V.
+        The linear classifier on the descriptor, with weights V. It has no gradients:
+        V is fitted, not trained.
     shift, scale : buffers of shape (P,)
         The descriptor is ``(b - shift) * scale``; see `set_standardisation`.
     assignment_temperature : float or None
@@ -144,6 +150,7 @@ class PartModel(nn.Module):
         self.classifier = nn.utils.skip_init(nn.Linear, n_parts, n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+        self.classifier.requires_grad_(False)
         self.register_buffer("shift", torch.zeros(n_parts))
         self.register_buffer("scale", torch.ones(n_parts))
 
@@ -166,7 +173,7 @@ class PartModel(nn.Module):
 
     def unit_parts(self) -> list[torch.Tensor]:
         """Return the parts of each map with unit rows, (P', K)."""
-        return [on_map.unit_parts() for on_map in self._map_parts()]
+        return [on_map.unit_parts() for on_map in self.each_map()]
 
     def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
         """Return the responses of the parts of each map, (N, R, P').
@@ -176,12 +183,12 @@ class PartModel(nn.Module):
         maps : sequence of sequences of tensors
             For each map the fields of a `WhitenedMaps` of N images.
         """
-        each = zip(self._map_parts(), maps, strict=True)
+        each = zip(self.each_map(), maps, strict=True)
         return [on_map.responses(*fields) for on_map, fields in each]
 
     def maxima(self, maps: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
         """Return the maxima b of the responses over the regions, (N, P)."""
-        each = zip(self._map_parts(), maps, strict=True)
+        each = zip(self.each_map(), maps, strict=True)
         return torch.cat(
             [on_map.maxima(*fields, beta=self.beta)[0] for on_map, fields in each],
             dim=1,
@@ -201,10 +208,10 @@ class PartModel(nn.Module):
         maps : sequence of sequences of tensors
             For each map the fields of a `WhitenedMaps` of N images.
         """
-        n_regions = [on_map.grid.n_regions for on_map in self._map_parts()]
+        n_regions = [on_map.grid.n_regions for on_map in self.each_map()]
         dtype = self.learning_dtype if self.training else None
         maxima, assignment = [], maps[0][0].new_zeros(())
-        for on_map, fields, n in zip(self._map_parts(), maps, n_regions, strict=True):
+        for on_map, fields, n in zip(self.each_map(), maps, n_regions, strict=True):
             map_maxima, penalty = on_map.maxima(
                 *fields,
                 beta=self.beta,
@@ -214,11 +221,24 @@ class PartModel(nn.Module):
             )
             maxima.append(map_maxima)
             assignment = assignment + penalty * (n / sum(n_regions))
-        descriptor = self.dropout(self.descriptor(torch.cat(maxima, dim=1)))
-        return PartOutput(self.classifier(descriptor), assignment)
+        descriptor = self.descriptor(torch.cat(maxima, dim=1))
+        logits = self.classifier(self.dropout(descriptor))
+        return PartOutput(logits, assignment, descriptor)
 
-    def _map_parts(self) -> list[MapParts]:
+    def each_map(self) -> list[MapParts]:
+        """Return `map_parts` as a list of its type."""
         return [cast(MapParts, on_map) for on_map in self.map_parts]
+
+    def get_classifier(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return copies of V, (C, P), and of the intercepts, (C,)."""
+        weight, bias = self.classifier.weight, self.classifier.bias
+        return weight.cpu().numpy().copy(), bias.cpu().numpy().copy()
+
+    @torch.no_grad()
+    def set_classifier(self, coef: np.ndarray, intercept: np.ndarray) -> None:
+        """Set V, (C, P), and the intercepts, (C,)."""
+        self.classifier.weight.copy_(torch.from_numpy(coef))
+        self.classifier.bias.copy_(torch.from_numpy(intercept))
 
     @torch.no_grad()
     def set_standardisation(self, shift: torch.Tensor, scale: torch.Tensor) -> None:

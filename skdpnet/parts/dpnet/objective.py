@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from skdpnet import losses
 from skdpnet.parts.dpnet.model import PartModel, PartOutput
+from skdpnet.training.linear_fits import ClassifierPenalty
 
 __all__ = ["PENALTIES", "Objective", "Penalty"]
 
@@ -82,8 +83,8 @@ class Objective:
         return terms
 
     @property
-    def classifier_penalty(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """The weighted sum of the penalties on V alone, as a function of V, or None."""
+    def classifier_penalty(self) -> ClassifierPenalty | None:
+        """The weighted sum of the penalties on V alone, or None if there is none."""
         used = [name for name in self._used() if PENALTIES[name].on_classifier]
         if not used:
             return None
@@ -94,7 +95,7 @@ class Objective:
             ]
             return torch.stack(values).sum()
 
-        return penalty
+        return ClassifierPenalty(penalty, sparse=self.specificity_form == "absolute")
 
     def _used(self) -> list[str]:
         """Return the names of the penalties that have a weight."""
@@ -123,15 +124,13 @@ class Penalty:
 def _orthogonality(
     V: torch.Tensor, objective: Objective, model: PartModel, output: PartOutput
 ) -> torch.Tensor:
-    """Return the mean over all pairs of parts, in which pairs of two maps count as 0.
+    """Return the mean over all parts; those of other maps are not a part's twins.
 
     Parts of different maps are in different spaces, and so have no cosine.
     """
     parts = model.unit_parts()
     n_parts = sum(len(on_map) for on_map in parts)
-    terms = [
-        (len(on_map) / n_parts) ** 2 * losses.orthogonality(on_map) for on_map in parts
-    ]
+    terms = [len(on_map) / n_parts * losses.orthogonality(on_map) for on_map in parts]
     return torch.stack(terms).sum()
 
 

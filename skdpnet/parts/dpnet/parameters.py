@@ -74,8 +74,6 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         clusters that training would start from.
     lr : float > 0, default=0.002
         Learning rate of the parts, which decays to 0 along a cosine.
-    classifier_lr : float > 0, default=0.1
-        Learning rate of V while parts are learned, which decays likewise.
     batch_size : int >= 1, default=64
         Number of images in a training step.
     validation_fraction : float in (0, 1), default=None
@@ -168,7 +166,6 @@ class DPNetParameters(PartEstimator):
         "dropout": [Number(0, below=1)],
         "max_epochs": [Number(0, whole=True)],
         "lr": [Number(0, above=True)],
-        "classifier_lr": [Number(0, above=True)],
         "batch_size": [Number(1, whole=True)],
         "validation_fraction": [Number(0, above=True, below=1), None],
         "n_iter_no_change": [Number(1, whole=True)],
@@ -196,7 +193,6 @@ class DPNetParameters(PartEstimator):
         dropout: float = 0.2,
         max_epochs: int = 10,
         lr: float = 2e-3,
-        classifier_lr: float = 0.1,
         batch_size: int = 64,
         validation_fraction: float | None = None,
         n_iter_no_change: int = 5,
@@ -235,7 +231,6 @@ class DPNetParameters(PartEstimator):
         self.dropout = dropout
         self.max_epochs = max_epochs
         self.lr = lr
-        self.classifier_lr = classifier_lr
         self.batch_size = batch_size
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
