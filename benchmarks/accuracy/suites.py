@@ -19,7 +19,7 @@ __all__ = [
 
 # Settings that all methods with regions share, so that they see the same regions.
 REGION_SETTINGS = {"strides", "region_scales"}
-_WEIGHTS = {"orthogonality": 1.0, "assignment": 0.1, "specificity": 0.1}
+_WEIGHTS = {"orthogonality": 1.0, "assignment": 1.0, "specificity": 0.1}
 
 
 def ablation() -> list[tuple[str, dict]]:

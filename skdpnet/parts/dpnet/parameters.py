@@ -47,7 +47,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Weight of the penalty on regions that respond to several parts alike: the mean,
         over images and regions, of the entropy of ``softmax_p(S_pr / τ)`` over the
         parts of a map.
-    assignment_temperature : float > 0, default=0.1
+    assignment_temperature : float > 0, default=0.05
         Temperature τ in that penalty.
     specificity_weight : float >= 0, default=0
         Weight of the penalty on classes whose scores depend on parts of other classes,
@@ -184,7 +184,7 @@ class DPNetParameters(PartEstimator):
         beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
         assignment_weight: float = 0.0,
-        assignment_temperature: float = 0.1,
+        assignment_temperature: float = 0.05,
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
         C: float = 1.0,
