@@ -39,7 +39,9 @@ class MapEstimator(BaseEstimator):
     - `_parameter_constraints`: the inherited constraints and those of its parameters,
       which `skdpnet.utils.validation.check_parameters` checks;
     - `_fitted_attributes`: the names of the attributes that `fit` sets and `save`
-      writes.
+      writes;
+    - `_former_parameters`: the names of parameters that earlier versions had, which
+      `load` leaves out.
 
     Parameters
     ----------
@@ -58,6 +60,7 @@ class MapEstimator(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {**EXTRACTION_CONSTRAINTS}
     _fitted_attributes: ClassVar[tuple[str, ...]] = ("map_shapes_",)
+    _former_parameters: ClassVar[tuple[str, ...]] = ()
 
     map_shapes_: tuple[tuple[int, ...], ...]
 

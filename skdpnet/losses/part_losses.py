@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 __all__ = ["assignment", "orthogonality", "specificity"]
 
+
 class _Form(NamedTuple):
     """The summand of `specificity`, and whether its sum grows with √P.
 

@@ -151,7 +151,11 @@ def load(
             "load(path, estimators=[MyEstimator])."
         )
     try:
-        parameters = _decode_each(metadata["parameters"], tensors)
+        parameters = {
+            key: value
+            for key, value in _decode_each(metadata["parameters"], tensors).items()
+            if key not in cls._former_parameters
+        }
         state = _decode_each(metadata["fitted"], tensors)
         parameters |= {"memory": memory, "device": device}
         if backbone is not None:

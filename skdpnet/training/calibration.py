@@ -27,8 +27,10 @@ def leave_one_out_scores(
     """Score each image by the SVM that is fitted on all other images.
 
     Instead of n fits, one step of Newton's method from the SVM of all images, as in
-    approximate leave-one-out cross-validation [1]_. An image that lies outside the
-    margin of a class has no influence on the scores of that class.
+    approximate leave-one-out cross-validation [1]_. An image outside the margin of a
+    class has no influence on the scores of that class. The Hessian of a class is a sum
+    over the images inside its margin. Here it is the sum over all images times the
+    share of them that is inside, so that one eigendecomposition serves all classes.
 
     Parameters
     ----------
@@ -39,8 +41,7 @@ def leave_one_out_scores(
     labels, weights
         As in `fit_svm`.
     coef, intercept : ndarrays of shape (C, P) and (C,)
-        The SVM, as from `fit_svm`. Weights of 0 are kept at 0; the curvature of a
-        penalty is left out.
+        The SVM, as from `fit_svm` without a penalty.
     ridge : float > 0
         As in `fit_svm`.
 
@@ -59,37 +60,19 @@ def leave_one_out_scores(
     fitted = np.hstack([descriptor.astype(np.float64), constant])
     new = np.hstack([left_out.astype(np.float64), constant])
     V = np.hstack([coef, intercept[:, None] / _CONSTANT]).astype(np.float64)
-    scores = new @ V.T
-    for label, row in enumerate(V):
-        side = np.where(labels == label, 1.0, -1.0)
-        margin = 1 - side * (fitted @ row)
-        inside = np.flatnonzero((margin > 0) & (weights > 0))
-        used = row != 0
-        x, z = fitted[np.ix_(inside, used)], new[np.ix_(inside, used)]
-        curvature = 2 * weights[inside] / n
-        slope = -curvature * side[inside] * margin[inside]
-        leverage, influence = _inverse_products(x, z, curvature, 2 * ridge)
-        step = slope / np.maximum(1 - leverage * curvature, 1e-9)
-        scores[inside, label] += influence * step
-    return scores
+    side = np.where(labels[:, None] == np.arange(len(V)), 1.0, -1.0)
+    margin = np.maximum(1 - side * (fitted @ V.T), 0)
+    curvature = 2 * weights[:, None] / n
+    slope = -curvature * side * margin
+    inside = (margin > 0).mean(axis=0)
 
-
-def _inverse_products(
-    x: np.ndarray, z: np.ndarray, curvature: np.ndarray, ridge: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return xᵢᵀ H⁻¹ xᵢ and zᵢᵀ H⁻¹ xᵢ for H = Xᵀ diag(curvature) X + ridge·I."""
-    n, n_parts = x.shape
-    if n > n_parts:
-        hessian = (x.T * curvature) @ x + ridge * np.eye(n_parts)
-        solved = np.linalg.solve(hessian, x.T).T
-        return (x * solved).sum(axis=1), (z * solved).sum(axis=1)
-    # H⁻¹ Xᵀ = Xᵀ (diag(curvature) X Xᵀ + ridge·I)⁻¹, a smaller system.
-    gram = x @ x.T
-    inverse = np.linalg.inv(curvature[:, None] * gram + ridge * np.eye(n))
-    return (
-        np.einsum("ij,ji->i", gram, inverse),
-        np.einsum("ij,ji->i", z @ x.T, inverse),
-    )
+    eigenvalues, directions = np.linalg.eigh((fitted.T * curvature.T) @ fitted)
+    inverse = 1 / (np.maximum(eigenvalues, 0)[:, None] * inside + 2 * ridge)
+    fitted, scores, new = fitted @ directions, new @ V.T, new @ directions
+    leverage = fitted**2 @ inverse
+    influence = (new * fitted) @ inverse
+    # The Hessian without the image itself, by the formula of Sherman and Morrison.
+    return scores + slope * influence / (1 - inside * curvature * leverage)
 
 
 def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:

@@ -47,13 +47,18 @@ class ClassifierRefit(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         """Fit V on the descriptors of the last epoch, if there was one."""
-        if self.batches:
+        images = self.take()
+        if images is not None:
             model = net.module_
-            classifier = self.fit(*self.take(), model.get_classifier())
-            model.set_classifier(*classifier)
+            model.set_classifier(*self.fit(*images, model.get_classifier()))
 
-    def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the descriptors, labels and weights of the last epoch, once."""
+    def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return the descriptors, labels and weights of the last epoch, once.
+
+        None: a callback ended training before the first batch, or there was no epoch.
+        """
+        if not self.batches:
+            return None
         columns = zip(*self.batches, strict=True)
         descriptors, labels, weights = (
             torch.cat(tensors).cpu().numpy() for tensors in columns

@@ -178,8 +178,8 @@ def minimise(
         value = loss(V, bias) + ridge * sum(half.square().sum() for half in halves)
         if penalty is not None:
             value = value + penalty.function(sum(halves) if sparse else V)
-        value.backward()
-        return value.item(), x.grad.numpy()
+        (gradient,) = torch.autograd.grad(value, x)
+        return value.item(), gradient.numpy()
 
     least = np.full(sum(sizes) + n_classes, -np.inf)
     if sparse:

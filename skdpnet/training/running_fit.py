@@ -81,18 +81,13 @@ class RunningLeastSquares:
         labels : int ndarray of shape (n,)
         weights : float ndarray of shape (n,)
         """
-        d = np.column_stack([descriptors, np.ones(len(descriptors))]).astype(np.float64)
+        d = _with_constant(descriptors)
         weighted = weights[:, None] * d
         self.products += d.T @ weighted
-        targets = np.where(labels == np.arange(len(self.targets))[:, None], 1.0, -1.0)
-        self.targets += targets @ weighted
+        self.targets += self._targets_of(labels).T @ weighted
 
     def fit(
-        self,
-        C: float,
-        penalty: ClassifierPenalty | None,
-        present: Classifier,
-        logit_spread: float | None = None,
+        self, C: float, penalty: ClassifierPenalty | None, spread: float
     ) -> Classifier:
         """Return the classifier of the images so far.
 
@@ -103,41 +98,119 @@ class RunningLeastSquares:
         C : float > 0
             Inverse strength of the ridge on V, as in `fit_svm`.
         penalty : ClassifierPenalty or None
-        present : tuple of two ndarrays
-            The present coefficients (C, P) and intercepts (C,).
-        logit_spread : float, default=None
-            The spread of the logits over the images so far; see
-            `skdpnet.training.calibration.spread`. None: that of the present logits.
+        spread : float
+            The spread of the logits over the images so far; see `spread`.
 
         Returns
         -------
         coef : float32 ndarray of shape (C, P)
         intercept : float32 ndarray of shape (C,)
         """
-        n_images = self.products[-1, -1]
-        ridge = 0.5 / (C * n_images)
         if penalty is None:
-            system = self.products / n_images
-            inner = np.arange(len(system) - 1)
-            system[inner, inner] += ridge
-            solution = solve(system, self.targets.T / n_images, assume_a="pos").T
-            coef, intercept = solution[:, :-1], solution[:, -1]
+            classifier = self.solve(C)
         else:
-            shape = present[0].shape
-            coef, intercept = minimise(self._mean_loss(), shape, ridge, penalty)
-        wanted = self._spread(*present) if logit_spread is None else logit_spread
-        found = self._spread(coef, intercept)
-        factor = wanted / found if found > 0 else 1.0
-        return (
-            (factor * coef).astype(np.float32),
-            (factor * intercept).astype(np.float32),
-        )
+            n_classes, size = self.targets.shape
+            classifier = np.column_stack(
+                minimise(
+                    self._mean_loss(),
+                    (n_classes, size - 1),
+                    0.5 / (C * self.n_images),
+                    penalty,
+                )
+            )
+        present = self.spread(classifier)
+        if present > 0:
+            classifier *= spread / present
+        classifier = classifier.astype(np.float32)
+        return classifier[:, :-1].copy(), classifier[:, -1].copy()
+
+    def leave_one_out_scores(
+        self,
+        descriptors: np.ndarray,
+        left_out: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        C: float,
+    ) -> np.ndarray:
+        """Score each of the images by the least squares of all the others.
+
+        Parameters
+        ----------
+        descriptors, labels, weights
+            All images so far, as in `add`.
+        left_out : float ndarray of shape (n, P)
+            The descriptor of each image as that of a new image, which is scored.
+        C : float > 0
+            As in `fit`, without a penalty.
+
+        Returns
+        -------
+        float64 ndarray of shape (n, C)
+        """
+        fitted, new = _with_constant(descriptors), _with_constant(left_out)
+        classifier = self.solve(C)
+        influence = solve(self._system(C), fitted.T, assume_a="pos").T
+        share = weights / self.n_images
+        leverage = share * (fitted * influence).sum(axis=1)
+        residuals = self._targets_of(labels) - fitted @ classifier.T
+        moved = share * (new * influence).sum(axis=1) / (1 - leverage)
+        return new @ classifier.T - moved[:, None] * residuals
+
+    @property
+    def n_images(self) -> float:
+        """The sum of the weights of the images."""
+        return float(self.products[-1, -1])
+
+    def spread(self, classifier: np.ndarray) -> float:
+        """Return the standard deviation of scores from their mean in each image.
+
+        Over the images so far; see `skdpnet.training.calibration.spread`.
+
+        Parameters
+        ----------
+        classifier : ndarray of shape (C, P + 1)
+            The weights, and the intercepts as the last column.
+
+        Returns
+        -------
+        float
+        """
+        classifier = _centred(classifier.astype(np.float64))
+        total = ((classifier @ self.products) * classifier).sum()
+        return float(np.sqrt(max(total, 0) / self.n_images / len(classifier)))
+
+    def solve(self, C: float) -> np.ndarray:
+        """Return the classifier without a penalty and before it is scaled to logits.
+
+        Parameters
+        ----------
+        C : float > 0
+            As in `fit`.
+
+        Returns
+        -------
+        float64 ndarray of shape (C, P + 1)
+            The weights, and the intercepts as the last column.
+        """
+        targets = self.targets.T / self.n_images
+        return solve(self._system(C), targets, assume_a="pos").T
+
+    def _system(self, C: float) -> np.ndarray:
+        """Return the matrix of the normal equations, with the ridge."""
+        system = self.products / self.n_images
+        inner = np.arange(len(system) - 1)
+        system[inner, inner] += 0.5 / (C * self.n_images)
+        return system
+
+    def _targets_of(self, labels: np.ndarray) -> np.ndarray:
+        """Return 1 for the class of each image, and -1 for all others, (n, C)."""
+        classes = np.arange(len(self.targets))
+        return np.where(labels[:, None] == classes, 1.0, -1.0)
 
     def _mean_loss(self):
         """Return the loss, less a constant, as a function of V and the intercepts."""
-        n_images = self.products[-1, -1]
-        products = torch.from_numpy(self.products / n_images)
-        targets = torch.from_numpy(self.targets / n_images)
+        products = torch.from_numpy(self.products / self.n_images)
+        targets = torch.from_numpy(self.targets / self.n_images)
 
         def mean_loss(coef: torch.Tensor, intercept: torch.Tensor) -> torch.Tensor:
             classifier = torch.column_stack([coef, intercept])
@@ -145,16 +218,12 @@ class RunningLeastSquares:
 
         return mean_loss
 
-    def _spread(self, coef: np.ndarray, intercept: np.ndarray) -> float:
-        """Return the deviation of scores from their mean in each image; see `spread`.
-
-        It is computed over the images so far.
-        """
-        classifier = _centred(np.column_stack([coef, intercept]).astype(np.float64))
-        total = ((classifier @ self.products) * classifier).sum()
-        return float(np.sqrt(max(total, 0) / self.products[-1, -1] / len(coef)))
-
 
 def _centred(classifier: np.ndarray) -> np.ndarray:
     """Return a classifier whose scores sum to 0, and have the same differences."""
     return classifier - classifier.mean(axis=0)
+
+
+def _with_constant(descriptors: np.ndarray) -> np.ndarray:
+    """Append a 1, whose weight is the intercept, to descriptors; in float64."""
+    return np.column_stack([descriptors, np.ones(len(descriptors))]).astype(np.float64)

@@ -20,6 +20,7 @@ __all__ = [
     "check_classes",
     "check_labels",
     "check_parameters",
+    "check_running_classes",
     "check_whole",
     "class_number",
     "part_numbers",
@@ -219,6 +220,51 @@ def check_classes(estimator, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"{len(classes)} class: {classes.tolist()}."
         )
     return classes, numbers
+
+
+def check_running_classes(
+    y: np.ndarray, classes, known: np.ndarray | None
+) -> np.ndarray:
+    """Check the labels and classes of a call of `partial_fit`.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        The labels, which may be of fewer classes.
+    classes : array-like of shape (C,) or None
+        All labels, as passed to the call.
+    known : ndarray of shape (C,) or None
+        The sorted classes of the first call. None: this is the first call.
+
+    Returns
+    -------
+    ndarray of shape (C,)
+        The sorted classes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, if they differ from those of the first
+        call, or if y holds a label that is not among them.
+    """
+    if known is None:
+        known = np.unique(y if classes is None else classes)
+        if len(known) < 2:
+            raise ValueError(
+                "the first call of partial_fit needs at least two classes, in classes= "
+                "or in y."
+            )
+    elif classes is not None and not np.array_equal(np.unique(classes), known):
+        raise ValueError(
+            f"classes={list(classes)!r} differ from those of the first call, "
+            f"{known.tolist()!r}."
+        )
+    unknown = np.setdiff1d(y, known)
+    if len(unknown):
+        raise ValueError(
+            f"y holds labels that are not among the classes: {unknown.tolist()!r}."
+        )
+    return known
 
 
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:

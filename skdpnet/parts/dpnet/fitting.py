@@ -83,7 +83,8 @@ class ClassifierFits:
         of these scores gives logits, and so their spread over the training set. Learned
         parts could not be used, because they have seen the labels of all images. But
         their scores spread over new images as they do over the training images, and so
-        logits of the same spread are as certain as those of the first parts.
+        logits of the same spread are as certain as those of the first parts. That also
+        holds with a penalty on V, which this SVM is without.
 
         Parameters
         ----------
@@ -99,14 +100,13 @@ class ClassifierFits:
         float
             A standard deviation, as from `spread`.
         """
-        labels, weights = train.labels, train.weights.astype(np.float64)
-        coef, intercept = self._svm(descriptors, labels, weights)
+        labels, weights, ridge = train.labels, train.weights, self._svm_ridge(train)
+        svm = fit_svm(descriptors, labels, weights, self.n_classes, ridge)
         left_out = left_out_descriptors(model, train.maps, labels, descriptors, device)
         scores = leave_one_out_scores(
-            descriptors, left_out, labels, weights, coef, intercept, self._svm_ridge(train)
+            descriptors, left_out, labels, weights, *svm, ridge
         )
-        factor = logit_factor(scores, labels, weights)
-        return factor * spread(descriptors @ coef.T + intercept)
+        return logit_factor(scores, labels, weights) * _spread(descriptors, svm)
 
     def final(
         self, train: MapDataset, descriptors: np.ndarray, logit_spread: float
@@ -126,28 +126,72 @@ class ClassifierFits:
         coef : float32 ndarray of shape (C, P)
         intercept : float32 ndarray of shape (C,)
         """
-        coef, intercept = self._svm(descriptors, train.labels, train.weights)
-        present = spread(descriptors @ coef.T + intercept)
+        coef, intercept = fit_svm(
+            descriptors,
+            train.labels,
+            train.weights,
+            self.n_classes,
+            self._svm_ridge(train),
+            self.penalty,
+        )
+        present = _spread(descriptors, (coef, intercept))
         # It is 0 if no part varies over the training set.
         factor = np.float32(logit_spread / present if present > 0 else 1)
         return factor * coef, factor * intercept
 
-    def running(
-        self, sums: RunningLeastSquares, start: Classifier, logit_spread: float | None
+    def first_running(
+        self,
+        model: PartModel,
+        train: MapDataset,
+        descriptors: np.ndarray,
+        device: torch.device,
     ) -> Classifier:
-        """Fit the classifier of `partial_fit`; see `RunningLeastSquares.fit`."""
-        return sums.fit(self.C, self.penalty, start, logit_spread)
+        """Fit the classifier that the first call of `partial_fit` starts from.
 
-    def _svm(
-        self, descriptors: np.ndarray, labels: np.ndarray, weights: np.ndarray
-    ) -> Classifier:
-        ridge = self._svm_ridge(labels)
-        return fit_svm(
-            descriptors, labels, weights, self.n_classes, ridge, self.penalty
+        It is that of `running`, on the images of this call and the first parts. Its
+        logits have the spread that `calibrated_spread` finds, but with least squares in
+        place of the SVM.
+
+        Parameters
+        ----------
+        model, train, descriptors, device
+            As in `calibrated_spread`.
+
+        Returns
+        -------
+        coef : float32 ndarray of shape (C, P)
+        intercept : float32 ndarray of shape (C,)
+        """
+        labels, weights = train.labels, train.weights
+        sums = RunningLeastSquares.empty(self.n_classes, descriptors.shape[1])
+        sums.add(descriptors, labels, weights)
+        left_out = left_out_descriptors(model, train.maps, labels, descriptors, device)
+        scores = sums.leave_one_out_scores(
+            descriptors, left_out, labels, weights, self.C
         )
+        unscaled = sums.spread(sums.solve(self.C))
+        factor = logit_factor(scores, labels, weights)
+        return sums.fit(self.C, self.penalty, factor * unscaled)
 
-    def _svm_ridge(self, images: Sequence | MapDataset) -> float:
-        return 0.5 / (self.C * len(images))
+    def running(self, sums: RunningLeastSquares, present: Classifier) -> Classifier:
+        """Fit the classifier of `partial_fit`; its logits spread as the present ones.
+
+        Parameters
+        ----------
+        sums : RunningLeastSquares
+            The sums over all images so far.
+        present : tuple of two ndarrays
+            The present coefficients (C, P) and intercepts (C,).
+
+        Returns
+        -------
+        coef : float32 ndarray of shape (C, P)
+        intercept : float32 ndarray of shape (C,)
+        """
+        return sums.fit(self.C, self.penalty, sums.spread(np.column_stack(present)))
+
+    def _svm_ridge(self, train: MapDataset) -> float:
+        return 0.5 / (self.C * len(train))
 
 
 def training_descriptors(
@@ -201,3 +245,8 @@ def training_maxima(
         with torch.inference_mode():
             maxima.append(model.maxima(batch).cpu().numpy())
     return np.concatenate(maxima)
+
+
+def _spread(descriptors: np.ndarray, classifier: Classifier) -> float:
+    coef, intercept = classifier
+    return spread(descriptors @ coef.T + intercept)

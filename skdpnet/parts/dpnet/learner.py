@@ -17,6 +17,7 @@ from skdpnet.parts.dpnet.state import (
     check_learned_state,
     model_from_state,
     net_state,
+    sums_from_state,
 )
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.responses import soft_maximum
@@ -34,7 +35,11 @@ from skdpnet.training.running_fit import RunningLeastSquares
 from skdpnet.training.sample_weights import hold_out_images, sample_weights
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.devices import learning_dtype, resolve_device
-from skdpnet.utils.validation import check_labels, check_parameters
+from skdpnet.utils.validation import (
+    check_labels,
+    check_parameters,
+    check_running_classes,
+)
 
 __all__ = ["PartLearner"]
 
@@ -136,47 +141,38 @@ class PartLearner(DPNetParameters):
         check_parameters(self)
         y = check_labels(self, X, y)
         is_first = not hasattr(self, "parts_")
+        known = check_running_classes(y, classes, None if is_first else self.classes_)
+        labels = np.searchsorted(known, y)
+        weights = sample_weights(X, y, sample_weight, self.class_weight)
+        fits = self._classifier_fits(len(known))
         if is_first:
             self._reset()
-            self.classes_ = np.unique(y if classes is None else classes)
-            if len(self.classes_) < 2:
-                raise ValueError(
-                    "the first call of partial_fit needs at least two classes, in "
-                    "classes= or in y."
-                )
-        elif classes is not None and not np.array_equal(
-            np.unique(classes), self.classes_
-        ):
-            raise ValueError(
-                f"classes={list(classes)!r} differ from those of the first call, "
-                f"{self.classes_.tolist()!r}."
-            )
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y holds labels that are not among the classes: {unknown.tolist()!r}."
-            )
-        labels = np.searchsorted(self.classes_, y)
-        weights = sample_weights(X, y, sample_weight, self.class_weight)
-        if is_first:
+            self.classes_ = known
             maps = self._all_maps(X, reset=True)
             self.grids_ = self._region_grids()
             train, descriptors = self._start(maps, labels, weights, hold_out=False)
-            spread = self._calibrated_spread(train, descriptors)
-            self._set_running((descriptors, train.labels, train.weights), None, spread)
-            sums = None  # training changes the descriptors that it has now
+            model = self.net_.module_
+            model.set_classifier(
+                *fits.first_running(model, train, descriptors, self.device_)
+            )
+            # This call's images count by the descriptors that training gives them.
+            self._sums = RunningLeastSquares.empty(len(known), len(model.shift))
         else:
             maps = self._all_maps(X, reset=False)
             # `device_` is where the model was fitted. The net may be elsewhere now.
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
             set_constant_rate(self.net_, self.lr)
-            sums = self._sums or RunningLeastSquares.around(
+            model = self.net_.module_
+            self._sums = self._sums or RunningLeastSquares.around(
                 self.coef_, self.intercept_, self._n_images
             )
         try:
-            self._train(train, 1)
-            self._set_running(self._refit().take(), sums)
+            images = self._train(train, 1)
+            if images is not None:
+                self._sums.add(*images)
+                classifier = fits.running(self._sums, model.get_classifier())
+                model.set_classifier(*classifier)
         finally:
             # After an interrupt, too, the attributes must be those of the net.
             self._set_learned()
@@ -221,25 +217,23 @@ class PartLearner(DPNetParameters):
             X, self.classes_[labels], sample_weight, self.class_weight
         )
         train, descriptors = self._start(maps, labels, weights, hold_out=True)
-        spread = self._calibrated_spread(train, descriptors)
-        model, fits = self.net_.module_, self._classifier_fits()
+        model, fits = self.net_.module_, self._classifier_fits(len(self.classes_))
+        spread = fits.calibrated_spread(model, train, descriptors, self.device_)
         # The gradients of a random classifier would move the parts in directions that
         # are of no use, and so make them worse.
         model.set_classifier(*fits.logistic(descriptors, train.labels, train.weights))
         self._train(train, self.max_epochs)
         # Otherwise the net would keep the validation set, also when it is pickled.
         self.net_.train_split = None
-        self._refit().forget()
         descriptors = training_descriptors(model, train, self.device_)
         model.set_classifier(*fits.final(train, descriptors, spread))
         self._set_learned()
-        self._sums, self._n_images = None, len(train)
         return maps
 
     def _start(
         self, maps, labels, weights, *, hold_out: bool
     ) -> tuple[MapDataset, np.ndarray]:
-        """Set whitening, first parts and net; return the training set and descriptors."""
+        """Set whitening, parts and net; return the training set and descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
         shares = share_parts(self.n_parts_per_class, len(maps))
@@ -276,6 +270,8 @@ class PartLearner(DPNetParameters):
             )
         self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
+        # What `partial_fit` needs to weigh the images of this call against later ones.
+        self._sums, self._n_images = None, float(weights[train_rows].sum())
         model = PartModel.from_arrays(
             state.parts,
             [whitening.offset for whitening in self.whitenings_],
@@ -289,34 +285,11 @@ class PartLearner(DPNetParameters):
         self.net_.initialize()
         return train, training_descriptors(model, train, self.device_)
 
-    def _calibrated_spread(self, train: MapDataset, descriptors: np.ndarray) -> float:
-        return self._classifier_fits().calibrated_spread(
-            self.net_.module_, train, descriptors, self.device_
-        )
-
-    def _set_running(self, images, sums, spread: float | None = None) -> None:
-        """Add images to sums, and set the classifier that they determine.
-
-        Parameters
-        ----------
-        images : tuple of ndarrays
-            Descriptors, labels and weights.
-        sums : RunningLeastSquares or None
-            None: there are no images but these.
-        spread : float, default=None
-            See `ClassifierFits.running`.
-        """
-        model = self.net_.module_
-        present = model.get_classifier()
-        self._sums = sums or RunningLeastSquares.empty(*present[0].shape)
-        self._sums.add(*images)
-        fits = self._classifier_fits()
-        model.set_classifier(*fits.running(self._sums, present, spread))
-
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
     ) -> ObjectiveNet:
         """Build the net that trains a model by the estimator's parameters."""
+        fits = self._classifier_fits(len(model.classifier.bias))
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
@@ -331,7 +304,7 @@ class PartLearner(DPNetParameters):
             valid=valid,
             n_iter_no_change=self.n_iter_no_change,
             callbacks=[
-                (_REFIT, ClassifierRefit(self._classifier_fits().logistic)),
+                (_REFIT, ClassifierRefit(fits.logistic)),
                 *(self.callbacks or []),
             ],
             net_params=self.net_params,
@@ -350,18 +323,15 @@ class PartLearner(DPNetParameters):
             specificity_form=self.specificity_form,
         )
 
-    def _classifier_fits(self) -> ClassifierFits:
+    def _classifier_fits(self, n_classes: int) -> ClassifierFits:
         """Return the fits of V by the estimator's parameters."""
         return ClassifierFits(
-            len(self.classes_),
+            n_classes,
             C=self.C,
             ridge=self.ridge,
             label_smoothing=self.label_smoothing,
             penalty=self._objective().classifier_penalty,
         )
-
-    def _refit(self) -> ClassifierRefit:
-        return dict(self.net_.callbacks_)[_REFIT]
 
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
         dataset = MapDataset(whitened, labels, weights)
@@ -372,14 +342,22 @@ class PartLearner(DPNetParameters):
     def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
         return whiten_maps(self.whitenings_, maps, self.grids_, self.memory, device)
 
-    def _train(self, dataset: MapDataset, epochs: int) -> None:
-        """Train the net for some epochs."""
+    def _train(self, dataset: MapDataset, epochs: int) -> tuple | None:
+        """Train the net for some epochs; return the images of the last one, if any.
+
+        As from `ClassifierRefit.take`.
+        """
         if epochs == 0:
-            return
+            return None
         # Each call has a seed of its own, so that it does not depend on whether the
         # estimator was pickled or saved after the last one.
         self.net_.module_.dropout.manual_seed(self._seed + len(self.net_.history))
-        self.net_.partial_fit(dataset, epochs=epochs)
+        refit = dict(self.net_.callbacks_)[_REFIT]
+        try:
+            self.net_.partial_fit(dataset, epochs=epochs)
+            return refit.take()
+        finally:
+            refit.forget()
 
     def _set_learned(self) -> None:
         """Set the fitted attributes from the trained model."""
@@ -398,7 +376,11 @@ class PartLearner(DPNetParameters):
 
     def _get_fitted_state(self) -> dict[str, Any]:
         state = super()._get_fitted_state()
-        return {**state, "net_": {**net_state(self.net_), "seed": self._seed}}
+        net = net_state(self.net_, self._sums)
+        return {
+            **state,
+            "net_": {**net, "seed": self._seed, "n_images": self._n_images},
+        }
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
@@ -408,6 +390,7 @@ class PartLearner(DPNetParameters):
         super()._set_fitted_state(state)
         saved = state["net_"]
         self.device_, self._seed = resolve_device(self.device), saved["seed"]
+        self._sums, self._n_images = sums_from_state(saved), saved["n_images"]
         model = model_from_state(saved, self.grids_, self.device_)
         self.net_ = self._build_net(model, decay=False, valid=None).initialize()
         restore_history(self.net_, saved["history"])

@@ -25,7 +25,7 @@ def left_out_descriptors(
     descriptors: np.ndarray,
     device: torch.device,
 ) -> np.ndarray:
-    """Compute the descriptors that the images would have if they had not been clustered.
+    """Compute the descriptors of images as if they had not been clustered.
 
     A first part is the centre of a cluster of regions of the images of its class, and
     so a training image responds to the parts of its class more than a new image does.
@@ -80,8 +80,12 @@ def _class_maxima(
     identity = torch.eye(u.shape[1], device=device)
     responses, shares, sums = [], [], []
     for batch in slices_of(len(images), _IMAGES_AT_ONCE):
-        tensors = [torch.as_tensor(a[images[batch]]).to(device) for a in fields]
-        regions = part_responses(*tensors, on_map.offset, identity, on_map.grid)
+        cells, lengths, norms = (
+            torch.as_tensor(array[images[batch]]).to(device) for array in fields
+        )
+        regions = part_responses(
+            cells, lengths, norms, on_map.offset, identity, on_map.grid
+        )
         cosines = regions @ u.T
         nearest = torch.nn.functional.one_hot(cosines.argmax(dim=2), len(u))
         image_sums = nearest.to(regions.dtype).transpose(1, 2) @ regions

@@ -171,6 +171,7 @@ class DPNetParameters(PartEstimator):
         "n_iter_no_change": [Number(1, whole=True)],
         "net_params": [NetParams(), None],
     }
+    _former_parameters: ClassVar[tuple[str, ...]] = ("classifier_lr",)
 
     def __init__(
         self,
