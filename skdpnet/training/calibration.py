@@ -8,8 +8,7 @@ from scipy.special import log_softmax
 
 __all__ = ["leave_one_out_scores", "logit_factor", "spread"]
 
-# Larger factors would change nothing where all images are classified correctly.
-_LARGEST_FACTOR = 100.0
+_LARGEST_FACTOR = 1e3
 # The intercept is not penalised. As the weight of a constant this large in the
 # descriptor it hardly is.
 _CONSTANT = 100.0
@@ -78,7 +77,10 @@ def leave_one_out_scores(
 def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Return the factor of the scores that minimises the cross-entropy.
 
-    It is the inverse of the temperature in temperature scaling [1]_.
+    It is the inverse of the temperature in temperature scaling [1]_. One image is
+    added whose class is unknown, because even if n images are classified correctly the
+    next may not be: otherwise the factor would be infinite, and all probabilities 0
+    or 1.
 
     Parameters
     ----------
@@ -98,10 +100,12 @@ def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
        Networks", ICML 2017.
     """
     images = np.arange(len(labels))
+    unknown = 1 / (len(labels) + 1)
 
     def entropy(log_factor: float) -> float:
         log_p = log_softmax(np.exp(log_factor) * scores, axis=1)
-        return -float((weights * log_p[images, labels]).mean())
+        known = (1 - unknown) * log_p[images, labels]
+        return -float((weights * (known + unknown * log_p.mean(axis=1))).mean())
 
     limit = float(np.log(_LARGEST_FACTOR))
     return float(

@@ -144,14 +144,13 @@ class PartLearner(DPNetParameters):
         known = check_running_classes(y, classes, None if is_first else self.classes_)
         labels = np.searchsorted(known, y)
         weights = sample_weights(X, y, sample_weight, self.class_weight)
-        fits = self._classifier_fits(len(known))
         if is_first:
             self._reset()
             self.classes_ = known
             maps = self._all_maps(X, reset=True)
             self.grids_ = self._region_grids()
             train, descriptors = self._start(maps, labels, weights, hold_out=False)
-            model = self.net_.module_
+            model, fits = self.net_.module_, self._classifier_fits()
             model.set_classifier(
                 *fits.first_running(model, train, descriptors, self.device_)
             )
@@ -163,7 +162,7 @@ class PartLearner(DPNetParameters):
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
             set_constant_rate(self.net_, self.lr)
-            model = self.net_.module_
+            model, fits = self.net_.module_, self._classifier_fits()
             self._sums = self._sums or RunningLeastSquares.around(
                 self.coef_, self.intercept_, self._n_images
             )
@@ -217,7 +216,7 @@ class PartLearner(DPNetParameters):
             X, self.classes_[labels], sample_weight, self.class_weight
         )
         train, descriptors = self._start(maps, labels, weights, hold_out=True)
-        model, fits = self.net_.module_, self._classifier_fits(len(self.classes_))
+        model, fits = self.net_.module_, self._classifier_fits()
         spread = fits.calibrated_spread(model, train, descriptors, self.device_)
         # The gradients of a random classifier would move the parts in directions that
         # are of no use, and so make them worse.
@@ -289,7 +288,7 @@ class PartLearner(DPNetParameters):
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
     ) -> ObjectiveNet:
         """Build the net that trains a model by the estimator's parameters."""
-        fits = self._classifier_fits(len(model.classifier.bias))
+        fits = self._classifier_fits()
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
@@ -323,10 +322,10 @@ class PartLearner(DPNetParameters):
             specificity_form=self.specificity_form,
         )
 
-    def _classifier_fits(self, n_classes: int) -> ClassifierFits:
+    def _classifier_fits(self) -> ClassifierFits:
         """Return the fits of V by the estimator's parameters."""
         return ClassifierFits(
-            n_classes,
+            len(self.classes_),
             C=self.C,
             ridge=self.ridge,
             label_smoothing=self.label_smoothing,
