@@ -177,6 +177,20 @@ def test_a_model_that_only_partial_fit_trained(fitted, tmp_path):
     assert_same_model(model, skdpnet.load(tmp_path / "model"), X)
 
 
+def test_the_classifier_remembers_the_images_of_all_calls(fitted, tmp_path):
+    # The rate is so small that the parts hardly move.
+    X, y, _ = fitted
+    model = DPNetClassifier(**SETTINGS, lr=1e-9).partial_fit(X[::2], y[::2])
+    model.save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model").partial_fit(X[1::2], y[1::2])
+    at_once = model.partial_fit(X[1::2], y[1::2])
+    np.testing.assert_allclose(loaded.coef_, at_once.coef_, rtol=1e-3, atol=1e-4)
+    fresh = skdpnet.load(tmp_path / "model")
+    fresh._sums = None
+    forgetful = fresh.partial_fit(X[1::2], y[1::2])
+    assert np.abs(forgetful.coef_ - at_once.coef_).max() > 1e-2
+
+
 def test_a_new_process_computes_the_same_with_the_embedded_backbone(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)

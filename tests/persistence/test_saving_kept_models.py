@@ -56,3 +56,14 @@ def test_a_kept_model_computes_what_it_computed_before(file):
             np.testing.assert_allclose(value, before, rtol=1e-5, atol=1e-6)
         else:
             np.testing.assert_array_equal(value, before)
+
+
+@pytest.mark.parametrize("kind", ["numbers2", "strings3"])
+def test_a_kept_model_can_be_trained_further(kind):
+    model = skdpnet.load(FOLDER / f"DPNetClassifier_{kind}.safetensors", device="cpu")
+    assert "classifier_lr" not in model.get_params()
+    maps = np.load(FOLDER / "expected.npz")[f"{kind}/maps"]
+    labels, n_epochs = model.predict(maps), model.n_iter_
+    model.partial_fit(maps, labels)
+    assert model.n_iter_ == n_epochs + 1
+    assert (model.predict(maps) == labels).all()
