@@ -30,8 +30,7 @@ class ClassifierPenalty:
     function : callable
         Takes V (C, P) as a float64 tensor and returns a scalar tensor.
     sparse : bool
-        Whether it is a sum of absolute values, which makes weights exactly 0. If so,
-        it must have the same value for V and for ``|V|``.
+        Whether it is a weighted sum of absolute values, which makes weights exactly 0.
     """
 
     function: Callable[[torch.Tensor], torch.Tensor]
@@ -169,6 +168,7 @@ def minimise(
     sizes = [n_classes * n_parts] * (2 if sparse else 1)
     coef, intercept = start or (np.zeros(shape), np.zeros(n_classes))
     factors = [np.maximum(coef, 0), np.maximum(-coef, 0)] if sparse else [coef]
+    slopes = _slopes(penalty, shape) if penalty is not None and sparse else None
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         x = torch.from_numpy(flat).requires_grad_()
@@ -176,8 +176,10 @@ def minimise(
         halves = [part.view(shape) for part in parts]
         V = halves[0] - halves[1] if sparse else halves[0]
         value = loss(V, bias) + ridge * sum(half.square().sum() for half in halves)
-        if penalty is not None:
-            value = value + penalty.function(sum(halves) if sparse else V)
+        if slopes is not None:
+            value = value + (slopes * (halves[0] + halves[1])).sum()
+        elif penalty is not None:
+            value = value + penalty.function(V)
         (gradient,) = torch.autograd.grad(value, x)
         return value.item(), gradient.numpy()
 
@@ -201,3 +203,12 @@ def minimise(
     *parts, intercept = np.split(result.x, np.cumsum(sizes))
     coef = (parts[0] - parts[1] if sparse else parts[0]).reshape(shape)
     return coef.astype(np.float32), intercept.astype(np.float32)
+
+
+def _slopes(penalty: ClassifierPenalty, shape: tuple[int, int]) -> torch.Tensor:
+    """Return the factors (C, P) of the absolute values in a sparse penalty.
+
+    At V = 0, automatic differentiation gives 0 for the slope of an absolute value.
+    """
+    V = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    return torch.autograd.grad(penalty.function(V), V)[0]
