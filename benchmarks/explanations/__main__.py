@@ -18,92 +18,30 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
-from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from benchmarks.accuracy.methods import (
     C_GRID,
     MAX_ITER,
     N_FOLDS,
-    TWO_STAGE,
     check_folds,
     settings_of,
 )
-from benchmarks.accuracy.recipe import make_experiment
-from benchmarks.accuracy.suites import (
-    REGION_SETTINGS,
-    add_weight_options,
-    constraints,
-    read_changes,
-)
+from benchmarks.accuracy.suites import add_weight_options
 from benchmarks.environment import environment
-from benchmarks.explanations.image_sets import MADE, ImageSet, made_images, photographs
+from benchmarks.explanations.image_sets import ImageSet
 from benchmarks.explanations.measures import measure
 from benchmarks.explanations.models import fit_model, import_grad_cam
+from benchmarks.explanations.options import (
+    add_image_options,
+    changes_from_defaults,
+    check_positive,
+    read_set,
+)
 from benchmarks.explanations.table import markdown
+from benchmarks.explanations.trials import Trial, trials
 from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
-from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
-
-DPNET = "DP-Net"
-GRAD_CAM = "global descriptor + SVM, Grad-CAM"
-# Parameters that are the same for all methods, so that --set may not change them.
-_SHARED = ("backbone", "image_size")
-
-
-class Trial(NamedTuple):
-    """A method, its constraints by the paper's name, and changes from its defaults."""
-
-    method: str
-    constraints: str
-    changes: dict
-
-    def estimator(self, seed: int, **params) -> BaseEstimator:
-        """Return the unfitted estimator.
-
-        Parameters
-        ----------
-        seed : int
-            Random state, for estimators that have one.
-        **params
-            Parameters that all methods have, such as ``image_size``.
-
-        Returns
-        -------
-        estimator
-        """
-        if self.method == GRAD_CAM:
-            # Equal scores to those of the network whose gradients Grad-CAM computes.
-            return GlobalFeatures(precision="float32", **params)
-        kind = SoftAssignParts if self.method == TWO_STAGE else DPNetClassifier
-        return kind(random_state=seed, **params, **self.changes)
-
-
-def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
-    """Return what is measured.
-
-    Parameters
-    ----------
-    changes : dict
-        Changes from the default settings of `DPNetClassifier`; those of maps and
-        regions apply to the two-stage parts too.
-    weights : tuple of 3 floats
-        Weights of the constraints, in the order of `suites.constraints`.
-
-    Returns
-    -------
-    list of Trial
-    """
-    subsets = constraints(*weights)
-    return [
-        Trial(GRAD_CAM, "", {}),
-        Trial(TWO_STAGE, "", {k: changes[k] for k in REGION_SETTINGS & {*changes}}),
-        *(
-            Trial(DPNET, name, {**changes, **settings})
-            for name, settings in subsets.items()
-        ),
-    ]
 
 
 def run(
@@ -221,14 +159,14 @@ def main(arguments: list[str] | None = None) -> None:
         import_grad_cam()
         try:
             listed = trials(
-                _changes(args.set),
+                changes_from_defaults(args.set),
                 (
                     args.orthogonality_weight,
                     args.assignment_weight,
                     args.specificity_weight,
                 ),
             )
-            sets = [_read(name, args) for name in args.data]
+            sets = [read_set(name, args) for name in args.data]
         except (OSError, ValueError) as error:
             parser.error(str(error))
         for data in sets:
@@ -255,44 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.explanations", description=__doc__.splitlines()[0]
     )
-    add = parser.add_argument
-    add(
-        "--data",
-        nargs="+",
-        metavar="made|DIR",
-        help="made: images of make_part_images, whose parts are known; DIR: a folder "
-        "with class folders in train and test, or CUB-200-2011 as its owners ship it",
-    )
-    add(
-        "--n-train",
-        type=int,
-        default=400,
-        help="made training images (default: %(default)s)",
-    )
-    add(
-        "--n-test",
-        type=int,
-        default=200,
-        help="made test images (default: %(default)s)",
-    )
-    add("--image-size", type=int, default=224, metavar="N")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
-    add(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="changes from the default settings of DPNetClassifier, as Python "
-        "literals; strides and region_scales apply to the two-stage parts too",
-    )
+    add_image_options(parser)
     add_weight_options(parser)
-    add(
-        "--n-perturbed",
-        type=int,
-        default=40,
-        metavar="N",
-        help="number of test images that are perturbed (default: %(default)s)",
-    )
+    add = parser.add_argument
     add(
         "--n-steps",
         type=int,
@@ -300,7 +203,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="steps of deletion and insertion (default: %(default)s)",
     )
-    add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
     add("--lines", type=Path, metavar="JSONL", help="file with a line per model")
     add("--output", type=Path, default=RESULTS / "explanations.json")
     add("--table", action="store_true", help="only print the table of --output")
@@ -310,24 +212,9 @@ def _parser() -> argparse.ArgumentParser:
 def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if not args.data or not args.lines:
         parser.error("give --data and --lines, or --table alone")
-    for name in ("n_train", "n_test", "image_size", "n_perturbed", "n_steps"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1")
-
-
-def _read(name: str, args: argparse.Namespace) -> ImageSet:
-    if name == MADE:
-        return made_images(args.n_train, args.n_test, args.image_size)
-    return photographs(Path(name), args.image_size)
-
-
-def _changes(texts: list[str]) -> dict:
-    """Return the changes of --set that differ from the defaults."""
-    changes = dict(read_changes(texts))
-    for name in _SHARED:
-        if name in changes:
-            raise ValueError(f"--set {name}=…: {name} is the same for all methods")
-    return make_experiment("parts", changes).changes
+    check_positive(
+        parser, args, ("n_train", "n_test", "image_size", "n_perturbed", "n_steps")
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ is 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,10 @@ from skdpnet import best_regions, metrics
 from skdpnet.explanations.localisation import region_boxes
 from skdpnet.regions import RegionGrid
 
-__all__ = ["Measurement", "curve_areas", "measure"]
+__all__ = [
+    "Measurement", "agreement", "curve_areas", "measure", "numbers_of_parts",
+    "pointing", "redundancy", "stability",
+]  # fmt: skip
 
 # Sides of the boxes as in the papers, in fractions of the square.
 _PURITY_SIDE, _CONSISTENCY_SIDE = 32 / 224, 72 / 224
@@ -78,25 +82,43 @@ def measure(
     correct = scores.argmax(axis=1) == data.test_y
     measures["accuracy"] = Measurement(float(correct.mean()), 1 / len(data.names))
     if data.targets is not None:
-        measures |= _pointing(model, explained, data.targets, random)
+        measures |= pointing(model, explained, data.targets, random)
     measures |= curve_areas(model, squares, sampled, n_steps)
     if isinstance(model, PartModel):
         if data.truths is not None:
-            measures |= _agreement(model, data, random)
-            measures["stability"] = _stability(model, data, rows, squares, random)
+            measures |= agreement(model, data, random)
+            measures["stability"] = stability(model, data, rows, squares, random)
         measures["response drop"] = _response_drop(model, squares, sampled, random)
-        measures |= _numbers_of_parts(model, explained.descriptors, random)
-        measures |= _redundancy(model, random)
+        measures |= numbers_of_parts(model, explained.descriptors, random)
+        measures |= redundancy(model, random)
     return measures
 
 
-def _pointing(
-    model, explained: ModelExplanations, targets, random
+def pointing(
+    model: PartModel | GlobalModel,
+    explained: ModelExplanations,
+    targets: Sequence[np.ndarray],
+    random: np.random.RandomState,
 ) -> dict[str, Measurement]:
-    """Share of the images in which top part and heat-map maximum hit a target.
+    """Compute in how many images top part and heat-map maximum hit a target.
 
     Chance draws uniformly from the regions of all maps, and from the cells of the heat
     map, so it does not know that objects tend to be in the middle of images.
+
+    Parameters
+    ----------
+    model : PartModel or GlobalModel
+    explained : ModelExplanations
+        The explanations of n images.
+    targets : sequence of n ndarrays of shape (k, 4)
+        `ImageSet.targets`.
+    random : RandomState
+        It draws what is there by chance.
+
+    Returns
+    -------
+    dict of str to Measurement
+        ``peak`` and, for a model with parts, ``top part``: shares of the images.
     """
 
     def hit_share(boxes: np.ndarray) -> float:
@@ -152,8 +174,25 @@ def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
     return active
 
 
-def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Measurement]:
-    """Mean purity of the parts, and the share of consistent parts."""
+def agreement(
+    model: PartModel, data: ImageSet, random: np.random.RandomState
+) -> dict[str, Measurement]:
+    """Compute how well parts agree with the known parts of the test images.
+
+    Parameters
+    ----------
+    model : PartModel
+    data : ImageSet
+        With `truths`.
+    random : RandomState
+        It draws the regions by chance.
+
+    Returns
+    -------
+    dict of str to Measurement
+        ``purity``: the mean over the parts; ``consistency``: the share of the parts
+        that are consistent.
+    """
     regions, boxes, responses = _locate_parts(model, data.test)
     visible = ~np.isnan(data.truths).any(axis=2)
     active = _active_parts(model, data.test, data.test_y)
@@ -167,8 +206,29 @@ def _agreement(model: PartModel, data: ImageSet, random) -> dict[str, Measuremen
     return {"purity": Measurement(*purity), "consistency": Measurement(*consistency)}
 
 
-def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Measurement:
-    """Stability of the parts under noise, with the same noise for all models."""
+def stability(
+    model: PartModel,
+    data: ImageSet,
+    rows: NDArray[np.intp],
+    squares: NDArray[np.uint8],
+    random: np.random.RandomState,
+) -> Measurement:
+    """Compute the stability of the parts under noise, which all models share.
+
+    Parameters
+    ----------
+    model : PartModel
+    data : ImageSet
+        With `truths`.
+    rows, squares : ndarrays of shapes (n,) and (n, S, S, 3)
+        Test images, as `ImageSet.sample` returns them.
+    random : RandomState
+        It draws the regions by chance.
+
+    Returns
+    -------
+    Measurement
+    """
     truths = data.truths[rows]
     active = _active_parts(model, squares, data.test_y[rows])
     noisy = metrics.add_noise(squares, random_state=0)
@@ -176,11 +236,11 @@ def _stability(model: PartModel, data: ImageSet, rows, squares, random) -> Measu
     _, noisy_boxes, _ = _locate_parts(model, noisy)
     random_boxes = [_random_like(model, regions, random) for _ in range(2)]
 
-    def stability(pair) -> float:
+    def share(pair) -> float:
         hits = [_hits(part_boxes, _CONSISTENCY_SIDE, truths) for part_boxes in pair]
         return metrics.stability(*hits, active=active)
 
-    return Measurement(stability((boxes, noisy_boxes)), stability(random_boxes))
+    return Measurement(share((boxes, noisy_boxes)), share(random_boxes))
 
 
 def curve_areas(
@@ -261,8 +321,24 @@ def _response_drop(
     return Measurement(drop.mean_best / before, drop.mean_random / before)
 
 
-def _numbers_of_parts(model: PartModel, descriptors, random) -> dict[str, Measurement]:
-    """Medians of the numbers of parts that keep, and that flip, a decision."""
+def numbers_of_parts(
+    model: PartModel, descriptors: np.ndarray, random: np.random.RandomState
+) -> dict[str, Measurement]:
+    """Count the parts that keep, and those that flip, a decision.
+
+    Parameters
+    ----------
+    model : PartModel
+    descriptors : ndarray of shape (n, P)
+        The descriptors of the decided images.
+    random : RandomState
+        It draws the order of the parts by chance.
+
+    Returns
+    -------
+    dict of str to Measurement
+        ``keep`` and ``flip``: medians over the images.
+    """
     readout = model.readout
     random_order = np.argsort(random.random_sample(descriptors.shape), axis=1)
 
@@ -279,8 +355,22 @@ def _numbers_of_parts(model: PartModel, descriptors, random) -> dict[str, Measur
     }
 
 
-def _redundancy(model: PartModel, random) -> dict[str, Measurement]:
-    """Similarity of the parts, and of normally distributed parts by chance."""
+def redundancy(
+    model: PartModel, random: np.random.RandomState
+) -> dict[str, Measurement]:
+    """Compute the similarity of the parts of a map, and of random ones by chance.
+
+    Parameters
+    ----------
+    model : PartModel
+    random : RandomState
+        It draws normally distributed parts.
+
+    Returns
+    -------
+    dict of str to Measurement
+        ``redundancy`` and ``closest pair``: mean and maximum of the absolute cosines.
+    """
     parts, maps = model.transformer.parts_, model.transformer.part_maps_
     # Parts on maps with fewer dimensions are padded with zeros.
     random_parts = random.normal(size=parts.shape) * (parts != 0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 
-__all__ = ["markdown"]
+__all__ = ["COLUMNS", "markdown"]
 
 _WEIGHTS = ("orthogonality_weight", "assignment_weight", "specificity_weight")
 
 # Heading, factor and digits of each measure. Arrows show whether more is better.
-_COLUMNS: dict[str, tuple[str, float, int]] = {
+COLUMNS: Mapping[str, tuple[str, float, int]] = {
     "accuracy": ("accuracy, % ↑", 100, 1),
     "top part": ("top part on a telling part, % ↑", 100, 1),
     "peak": ("heat map's maximum on one, % ↑", 100, 1),
@@ -39,13 +40,21 @@ _NOTE = (
 )
 
 
-def markdown(rows: list[dict]) -> str:
+def markdown(
+    rows: list[dict],
+    columns: Mapping[str, tuple[str, float, int]] = COLUMNS,
+    note: str = _NOTE,
+) -> str:
     """Return measurements as Markdown tables, one for each data set.
 
     Parameters
     ----------
     rows : list of dict
         The rows of the results file.
+    columns : mapping of str to tuple
+        Heading, factor and digits of each measure.
+    note : str
+        The text below the tables.
 
     Returns
     -------
@@ -55,43 +64,45 @@ def markdown(rows: list[dict]) -> str:
     groups: dict[str, list[dict]] = {}
     for row in rows:
         groups.setdefault(_caption(row), []).append(row)
-    return "\n\n".join([*(_table(*group) for group in groups.items()), _NOTE])
+    tables = [_table(caption, group, columns) for caption, group in groups.items()]
+    return "\n\n".join([*tables, note])
 
 
 def _caption(row: dict) -> str:
     size = row["image_size"]
+    steps = f", in {row['n_steps']} steps" if "n_steps" in row else ""
     return (
         f"{row['data']}: {row['n_train']} training and {row['n_test']} test images, "
-        f"{size} × {size} pixels; {row['n_perturbed']} of the test images changed, "
-        f"in {row['n_steps']} steps."
+        f"{size} × {size} pixels; {row['n_perturbed']} of the test images changed"
+        f"{steps}."
     )
 
 
-def _table(caption: str, rows: list[dict]) -> str:
+def _table(caption: str, rows: list[dict], columns) -> str:
     models: dict[str, list[dict]] = {}
     for row in rows:
         models.setdefault(_name(row), []).append(row)
-    shown = [key for key in _COLUMNS if any(key in row["measures"] for row in rows)]
+    shown = [key for key in columns if any(key in row["measures"] for row in rows)]
     lines = [caption, ""]
-    lines.append("| model | " + " | ".join(_COLUMNS[key][0] for key in shown) + " |")
+    lines.append("| model | " + " | ".join(columns[key][0] for key in shown) + " |")
     lines.append("| --- |" + " ---: |" * len(shown))
     for name, runs in models.items():
-        cells = [_cell(key, runs) for key in shown]
+        cells = [_cell(key, runs, *columns[key][1:]) for key in shown]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(key: str, runs: list[dict]) -> str:
+def _cell(key: str, runs: list[dict], factor: float, digits: int) -> str:
     pairs = [run["measures"][key] for run in runs if key in run["measures"]]
     if not pairs:
         return "–"
-    _, factor, digits = _COLUMNS[key]
     values = [factor * pair["value"] for pair in pairs]
-    chance = factor * statistics.mean(pair["chance"] for pair in pairs)
     text = f"{statistics.mean(values):.{digits}f}"
     if len(values) > 1:
         text += f" ± {statistics.stdev(values):.{digits}f}"
-    return f"{text} ({chance:.{digits}f})"
+    # Not every measure has a value by chance.
+    chances = [factor * pair["chance"] for pair in pairs if "chance" in pair]
+    return f"{text} ({statistics.mean(chances):.{digits}f})" if chances else text
 
 
 def _name(row: dict) -> str:

@@ -191,7 +191,7 @@ def test_pointing_at_the_target():
         ([0, 0, 1, 0.75], 0, 0.75),
         ([0.125, 0.75, 0.25, 1], 1, 1 / 32),
     ):
-        pointed = measures._pointing(None, explained, [[target]] * n, random)
+        pointed = measures.pointing(None, explained, [[target]] * n, random)
         assert list(pointed) == ["peak"]
         assert pointed["peak"].value == value
         assert pointed["peak"].chance == pytest.approx(chance, abs=0.08)

@@ -47,3 +47,16 @@ def test_a_table_for_each_data_set():
     text = table.markdown(rows)
     assert text.index("pond: ") < text.index("lake: ")
     assert text.count("| global | 50.0 (10.0) |") == 2
+
+
+def test_other_columns_and_measures_without_chance():
+    one = row(0, "DP-Net", "A", accuracy=(0.5, 0.1))
+    del one["n_steps"]
+    one["measures"] |= {"keep": {"value": 3}, "assignment": {"value": 1.25}}
+    columns = {"assignment": ("A", 1, 1), "keep": ("keep", 1, 0)}
+    caption, _, head, _, cells, _, note = table.markdown([one], columns, "note").split(
+        "\n"
+    )
+    assert caption.endswith("64 × 64 pixels; 2 of the test images changed.")
+    assert head == "| model | A | keep |" and cells == "| DP-Net, A | 1.2 | 3 |"
+    assert note == "note"
