@@ -19,7 +19,10 @@ __all__ = [
 
 # Settings that all methods with regions share, so that they see the same regions.
 REGION_SETTINGS = {"strides", "region_scales"}
-_WEIGHTS = {"orthogonality": 1.0, "assignment": 1.0, "specificity": 0.1}
+# Chosen on training images that were held out of flowers17 and birds27, with the other
+# settings at their defaults: each lowers its own term by more than a tenth there, and
+# costs no more than half a point of accuracy (results/constraint_weights.jsonl).
+_WEIGHTS = {"orthogonality": 0.1, "assignment": 1.0, "specificity": 0.03}
 
 
 def ablation() -> list[tuple[str, dict]]:

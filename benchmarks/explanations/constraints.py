@@ -53,6 +53,7 @@ TABLE = {
     "twins": ("parts with a twin, % ↓", 100, 1),
     "foreign": ("weight on foreign parts, % ↓", 100, 1),
     "zeros": ("foreign weights that are 0, % ↑", 100, 1),
+    "negligible": ("nearly 0, % ↑", 100, 1),
     "keep": COLUMNS["keep"],
     "flip": COLUMNS["flip"],
     "purity": COLUMNS["purity"],
@@ -67,8 +68,9 @@ _NOTE = (
     "random order, or of random parts. ↑: more is better; ↓: less is. Terms: the "
     "constraints without their weights; that of A on 200 training images, that of CS "
     "for the final classifier. Cosines: absolute values, of pairs of different parts "
-    "of a map; a twin has one above 0.5. Foreign parts: those of other classes. Parts "
-    "that keep, and flip, a decision: medians over the test images."
+    "of a map; a twin has one above 0.5. Foreign parts: those of other classes; "
+    "nearly 0: below a thousandth of the largest weight. Parts that keep, and flip, a "
+    "decision: medians over the test images."
 )
 
 
