@@ -4,7 +4,9 @@
 
 The extraction, and each fit and score on precomputed maps, are measured separately;
 each search starts with an empty cache. The backbone logs each image that it processes,
-in whichever process it runs. Prints a Markdown table and writes JSON.
+in whichever process it runs. Also shows what the points of the search differ in:
+accuracy, decisions, and what the constraints are for. Prints Markdown tables and writes
+JSON.
 """
 
 from __future__ import annotations
@@ -13,28 +15,25 @@ import argparse
 import json
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
-from sklearn.pipeline import Pipeline
-from sklearn.svm import LinearSVC
 
+from benchmarks.explanations.constraint_measures import foreign_weights, twins
 from benchmarks.records import RESULTS
 from benchmarks.speed.machine import describe
-from skdpnet import DPNetTransformer, FeatureMaps
+from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.datasets import load_image_folder
 from skdpnet.features.map_store import probe_image
 
 GRID = {
-    "parts__orthogonality_weight": [0, 0.1, 1],
-    "parts__assignment_weight": [0, 0.1],
-    "parts__specificity_weight": [0, 0.1],
+    "orthogonality_weight": [0, 0.1, 1],
+    "assignment_weight": [0, 1],
+    "specificity_weight": [0, 0.1],
 }
 FOLDS = 3
 
@@ -54,7 +53,7 @@ class CountingBackbone(torch.nn.Module):
         super().__init__()
         self.log = str(log)
         device = torch.device("cpu")
-        strides = DPNetTransformer().strides
+        strides = DPNetClassifier().strides
         backbone = load_backbone("efficientnet_lite0", None, device, strides)
         self.network = backbone.network
 
@@ -70,13 +69,7 @@ class CountingBackbone(torch.nn.Module):
         return self.network((pixels - 127) / 128)
 
 
-def pipeline(*args, **params) -> Pipeline:
-    """Return the README's pipeline."""
-    parts = DPNetTransformer(*args, **params)
-    return Pipeline([("parts", parts), ("svm", LinearSVC(random_state=0))])
-
-
-def measure_steps(paths: list[str], y: np.ndarray) -> dict:
+def measure_steps(paths: list[str], y: np.ndarray) -> tuple[dict, list[dict]]:
     """Measure the extraction, and each fit and score on maps in RAM.
 
     Parameters
@@ -86,8 +79,12 @@ def measure_steps(paths: list[str], y: np.ndarray) -> dict:
 
     Returns
     -------
-    dict
+    steps : dict
         Seconds of each step and in all, and the best mean score.
+    points : list of dict
+        The weights and the measures of each point, the best first: means over the
+        folds, and the decisions on the images that each fold holds out, compared with
+        those of the best point.
     """
     with tempfile.TemporaryDirectory() as folder:
         network = CountingBackbone(Path(folder) / "log")
@@ -95,31 +92,47 @@ def measure_steps(paths: list[str], y: np.ndarray) -> dict:
         maps = FeatureMaps(network).fit(paths).transform(paths)
         seconds += time.perf_counter()
     fits = scores = 0.0
-    accuracies = []
-    for point in ParameterGrid(GRID):
-        model = pipeline("precomputed", random_state=0).set_params(**point)
-        each = []
+    points, decisions = [], []
+    for weights in ParameterGrid(GRID):
+        model = DPNetClassifier("precomputed", random_state=0, **weights)
+        folds, decided = [], np.empty_like(y)
         for train, test in StratifiedKFold(FOLDS).split(paths, y):
             start = time.perf_counter()
             fitted = clone(model).fit(maps[train], y[train])
             middle = time.perf_counter()
-            each.append(fitted.score(maps[test], y[test]))
+            decided[test] = fitted.predict(maps[test])
             fits += middle - start
             scores += time.perf_counter() - middle
-        accuracies.append((float(np.mean(each)), point))
-    best, point = max(accuracies, key=lambda pair: pair[0])
+            folds.append(
+                {
+                    "cv_accuracy": float((decided[test] == y[test]).mean()),
+                    "twins": twins(fitted.parts_, fitted.part_maps_),
+                    **foreign_weights(fitted.coef_, fitted.part_classes_),
+                }
+            )
+        means = {key: float(np.mean([fold[key] for fold in folds])) for key in folds[0]}
+        points.append({"weights": weights, **means})
+        decisions.append(decided)
+    accuracies = [point["cv_accuracy"] for point in points]
+    # As in GridSearchCV, the first of the best.
+    best = int(np.argmax(np.round(accuracies, 12)))
+    for point, decided in zip(points, decisions, strict=True):
+        point["other_decisions"] = float((decided != decisions[best]).mean())
     start = time.perf_counter()
-    pipeline("precomputed", random_state=0).set_params(**point).fit(maps, y)
+    DPNetClassifier("precomputed", random_state=0, **points[best]["weights"]).fit(
+        maps, y
+    )
     fits += time.perf_counter() - start
-    return {
+    steps = {
         "what": "alone: extraction + fits + scores",
         "images_seen_by_backbone": len(paths),
         "seconds": round(seconds + fits + scores, 1),
         "extraction_s": round(seconds, 1),
         "fits_s": round(fits, 1),
         "scores_s": round(scores, 1),
-        "best_cv_accuracy": round(best, 4),
+        "best_cv_accuracy": round(accuracies[best], 4),
     }
+    return steps, sorted(points, key=lambda point: -point["cv_accuracy"])
 
 
 def measure_search(
@@ -144,7 +157,7 @@ def measure_search(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         random_state = 0 if share else np.random.RandomState(0)
-        model = pipeline(
+        model = DPNetClassifier(
             CountingBackbone(log),
             memory=Path(folder) / "maps",
             random_state=random_state,
@@ -159,6 +172,32 @@ def measure_search(
             "seconds": round(seconds, 1),
             "best_cv_accuracy": round(float(search.best_score_), 4),
         }
+
+
+def points_table(points: list[dict]) -> str:
+    """Return the points of the search as a Markdown table.
+
+    Parameters
+    ----------
+    points : list of dict
+        As from `measure_steps`.
+
+    Returns
+    -------
+    str
+    """
+    measures = ("cv_accuracy", "other_decisions", "twins", "foreign", "zeros")
+    lines = [
+        "| orthogonality, assignment, specificity | accuracy, % | decisions unlike the "
+        "best point's, % | parts with a twin, % | weights of other classes' parts, % "
+        "of all | of these exactly 0, % |",
+        "| --- |" + " ---: |" * len(measures),
+    ]
+    for point in points:
+        weights = ", ".join(f"{point['weights'][name]:g}" for name in GRID)
+        values = " | ".join(f"{100 * point[name]:.1f}" for name in measures)
+        lines.append(f"| {weights} | {values} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -176,27 +215,24 @@ def main() -> None:
     paths, y, _ = load_image_folder(options.data)
     order = np.random.default_rng(0).permutation(len(paths))[: options.n_images]
     data = [paths[i] for i in order], y[order]
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    rows = []
-    for measure in (
-        lambda: measure_steps(*data),
-        lambda: measure_search(*data, 1, share=False),
-        lambda: measure_search(*data, 1, share=True),
-        lambda: measure_search(*data, 2, share=True),
-    ):
-        rows.append(measure())
+    steps, points = measure_steps(*data)
+    rows = [steps]
+    for n_jobs, share in ((1, False), (1, True), (2, True)):
+        rows.append(measure_search(*data, n_jobs, share=share))
         print(rows[-1], flush=True)
     columns = ["what", "images_seen_by_backbone", "seconds", "best_cv_accuracy"]
     print("\n| " + " | ".join(columns) + " |")
     print("| --- |" + " ---: |" * (len(columns) - 1))
     for row in rows:
         print("| " + " | ".join(str(row[c]) for c in columns) + " |")
+    print("\n" + points_table(points))
     n_fits = len(ParameterGrid(GRID)) * FOLDS + 1
     result = {
         "machine": describe(torch.device("cpu")),
         "images": len(order),
         "fits": n_fits,
         "rows": rows,
+        "points": points,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n")
