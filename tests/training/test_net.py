@@ -1,4 +1,4 @@
-"""The skorch net: how often it waits for the device, and its constant rates."""
+"""The skorch net: how often it waits for the device, and its constant rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skdpnet import DPNetClassifier
-from skdpnet.training.net import ObjectiveNet, set_constant_rates
+from skdpnet.training.net import ObjectiveNet, set_constant_rate
 from tests.parts.dpnet.made_maps import part_maps, quick
 
 WEIGHTS = {
@@ -52,11 +52,11 @@ def test_the_terms_of_a_step_are_copied_to_the_cpu_together(monkeypatch):
     np.testing.assert_allclose(sum(terms), batch["train_loss"], rtol=1e-6)
 
 
-def test_constant_rates_replace_the_schedule_and_the_validation():
+def test_a_constant_rate_replaces_the_schedule_and_the_validation():
     X, y, _ = part_maps(90)
     model = quick(DPNetClassifier, max_epochs=1, validation_fraction=0.2).fit(X, y)
-    set_constant_rates(model.net_, [0.5, 0.25])
-    assert [group["lr"] for group in model.net_.optimizer_.param_groups] == [0.5, 0.25]
+    set_constant_rate(model.net_, 0.25)
+    assert [group["lr"] for group in model.net_.optimizer_.param_groups] == [0.25]
     names = [name for name, _ in model.net_.callbacks_]
     assert not {"schedule", "early_stopping", "valid_cross_entropy"} & set(names)
-    assert "train_cross_entropy" in names
+    assert {"train_cross_entropy", "classifier_refit"} <= set(names)

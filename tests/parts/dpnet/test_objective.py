@@ -35,7 +35,10 @@ def model():
 def batch():
     """Output of the model, labels and weights of N images."""
     random = np.random.default_rng(1)
-    output = PartOutput(torch.tensor(random.normal(size=(N, C))), torch.tensor(0.7))
+    logits, descriptor = random.normal(size=(N, C)), random.normal(size=(N, P))
+    output = PartOutput(
+        torch.tensor(logits), torch.tensor(0.7), torch.tensor(descriptor)
+    )
     labels = torch.tensor(random.integers(C, size=N))
     return output, labels, torch.tensor(random.uniform(0.5, 2, N))
 
@@ -78,7 +81,7 @@ def test_orthogonality_compares_parts_of_the_same_map_only(model, batch):
             for j in range(3):
                 if i != j:
                     expected += (u[i] @ u[j]) ** 2
-    assert terms["orthogonality"].item() == pytest.approx(2 * expected / P**2)
+    assert terms["orthogonality"].item() == pytest.approx(2 * expected / P)
 
 
 def test_assignment_is_that_of_the_forward_pass(model, batch):
@@ -87,10 +90,16 @@ def test_assignment_is_that_of_the_forward_pass(model, batch):
 
 
 @pytest.mark.parametrize(
-    ("form", "f"),
-    [("signed", lambda v: v), ("absolute", abs), ("square", lambda v: v * v)],
+    ("form", "f", "root"),
+    [
+        ("signed", lambda v: v, P**0.5),
+        ("absolute", abs, P**0.5),
+        ("square", lambda v: v * v, 1),
+    ],
 )
-def test_specificity_is_a_term_and_a_penalty_of_the_classifier(model, batch, form, f):
+def test_specificity_is_a_term_and_a_penalty_of_the_classifier(
+    model, batch, form, f, root
+):
     loss = objective(form=form, specificity=4.0)
     v = model.classifier.weight.detach().numpy()
     expected = 0.0
@@ -98,11 +107,13 @@ def test_specificity_is_a_term_and_a_penalty_of_the_classifier(model, batch, for
         for j in range(P):
             if PART_CLASSES[j] != i:
                 expected += f(v[i, j])
-    expected *= 4 / (P * (C - 1))
+    expected *= 4 / ((C - 1) * root)
     terms = loss.terms(model, *batch)
     assert terms["specificity"].item() == pytest.approx(expected)
-    penalty = loss.classifier_penalty(model.classifier.weight)
-    assert penalty.item() == pytest.approx(expected)
+    penalty = loss.classifier_penalty
+    value = penalty.function(model.classifier.weight)
+    assert value.item() == pytest.approx(expected)
+    assert penalty.sparse == (form == "absolute")
 
 
 def test_penalties_on_parts_leave_the_classifier_s_fits_alone():
@@ -115,6 +126,6 @@ def test_the_classes_of_parts_move_to_a_device_once():
     n_moves = []
     for _ in range(3):
         with CountCalls(torch.ops.aten._to_copy.default) as moves:
-            loss.classifier_penalty(v)
+            loss.classifier_penalty.function(v)
         n_moves.append(moves.calls)
     assert n_moves[0] > n_moves[1] == n_moves[2]
