@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
-from scipy.special import log_softmax
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from skdpnet.training.linear_fits import fit_logistic, fit_svm
+from skdpnet.training.linear_fits import ClassifierPenalty, fit_logistic, fit_svm
+
+RIDGE = 0.01
+CS = pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
 
 
 @pytest.fixture
@@ -18,7 +21,36 @@ def data():
     return b.astype(np.float32), y, random.uniform(0.2, 2, 120)
 
 
-@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+def logistic_gradient(data, coef, intercept, smoothing=0.0):
+    """Gradient of cross-entropy + ridge, with respect to V and the intercepts."""
+    b, y, w = data
+    target = (1 - smoothing) * np.eye(3)[y] + smoothing / 3
+    error = w[:, None] * (softmax(b @ coef.T + intercept, axis=1) - target) / len(y)
+    return error.T @ b + 2 * RIDGE * coef, error.sum(axis=0)
+
+
+def svm_gradient(data, coef, intercept):
+    """Gradient of squared hinges + ridge, with respect to V and the intercepts."""
+    b, y, w = data
+    side = 2 * np.eye(3)[y] - 1
+    margin = np.maximum(1 - side * (b @ coef.T + intercept), 0)
+    error = -2 * w[:, None] * side * margin / len(y)
+    return error.T @ b + 2 * RIDGE * coef, error.sum(axis=0)
+
+
+def assert_optimal(coef, gradient, strength):
+    """Check the conditions of Karush, Kuhn and Tucker for ``strength · |V|``."""
+    on_coef, on_intercept = gradient
+    strength = np.broadcast_to(strength, coef.shape)
+    zero = coef == 0
+    assert (np.abs(on_coef)[zero] <= strength[zero] + 1e-4).all()
+    np.testing.assert_allclose(
+        on_coef[~zero], (-strength * np.sign(coef))[~zero], atol=1e-4
+    )
+    np.testing.assert_allclose(on_intercept, 0, atol=1e-4)
+
+
+@CS
 def test_without_a_penalty_the_logistic_fit_is_that_of_scikit_learn(data, C):
     b, y, w = data
     coef, intercept = fit_logistic(b, y, w, 3, ridge=0.5 / (C * len(y)))
@@ -28,71 +60,123 @@ def test_without_a_penalty_the_logistic_fit_is_that_of_scikit_learn(data, C):
     np.testing.assert_allclose(shift, shift.mean(), atol=1e-3)
 
 
-def test_with_a_penalty_no_step_lowers_the_loss(data):
+@CS
+def test_the_svm_is_that_of_scikit_learn(data, C):
+    b, y, w = data
+    coef, intercept = fit_svm(b, y, w, 3, 0.5 / (C * len(y)))
+    # A large constant input makes the penalty on the intercept negligible.
+    svm = LinearSVC(C=C, dual=False, intercept_scaling=1e3, tol=1e-10, max_iter=100_000)
+    expected = svm.fit(b, y, w)
+    np.testing.assert_allclose(coef, expected.coef_, atol=2e-3)
+    np.testing.assert_allclose(intercept, expected.intercept_, atol=2e-3)
+
+
+def test_label_smoothing_is_a_fit_to_soft_targets(data):
+    coef, intercept = fit_logistic(*data, 3, RIDGE, label_smoothing=0.3)
+    assert_optimal(coef, logistic_gradient(data, coef, intercept, 0.3), 0.0)
+    # An image with a soft target is as good as three images that share its weight.
+    b, y, w = data
+    thrice = np.tile(b, (3, 1)), np.repeat(np.arange(3), len(y))
+    shares = np.concatenate([w * (0.7 * (y == c) + 0.1) for c in range(3)])
+    expected, _ = fit_logistic(*thrice, 3 * shares, 3, RIDGE)
+    np.testing.assert_allclose(coef, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("strength", [0.003, 0.03, 0.3, 30.0])
+@pytest.mark.parametrize("fit", [fit_logistic, fit_svm])
+def test_absolute_values_give_exact_zeros_and_the_optimum(data, fit, strength):
+    penalty = ClassifierPenalty(lambda v: strength * v.abs().sum(), sparse=True)
+    coef, intercept = fit(*data, 3, RIDGE, penalty)
+    gradient = logistic_gradient if fit is fit_logistic else svm_gradient
+    assert_optimal(coef, gradient(data, coef, intercept), strength)
+    n_zeros = (coef == 0).sum()
+    assert n_zeros > 0 or strength < 0.03
+    assert n_zeros == coef.size or strength < 30
+
+
+def test_the_sparse_fit_is_the_elastic_net_of_scikit_learn(data):
+    b, y, w = data
+    # C (1 - l1_ratio) / 2 is the ridge and C · l1_ratio the other penalty, times n.
+    strength, n = 0.02, len(y)
+    C = 1 / (n * (2 * RIDGE + strength))
+    saga = LogisticRegression(
+        C=C, l1_ratio=strength * n * C, solver="saga", tol=1e-6, max_iter=10_000,
+        random_state=0,
+    )  # fmt: skip
+    expected = saga.fit(b, y, w).coef_
+    penalty = ClassifierPenalty(lambda v: strength * v.abs().sum(), sparse=True)
+    coef, _ = fit_logistic(b, y, w, 3, RIDGE, penalty)
+    np.testing.assert_allclose(coef, expected, atol=1e-3)
+    assert 0 < (coef == 0).sum() < coef.size
+
+
+@pytest.mark.parametrize("fit", [fit_logistic, fit_svm])
+def test_weights_without_a_penalty_are_no_zeros(data, fit):
+    strength = np.array([0, 0, 0, 50, 50, 50.0])
+
+    def function(v):
+        return (v.abs() @ v.new_tensor(strength)).sum()
+
+    coef, intercept = fit(*data, 3, RIDGE, ClassifierPenalty(function, sparse=True))
+    np.testing.assert_array_equal(coef == 0, np.tile(strength > 0, (3, 1)))
+    # What remains is the fit on the other descriptors alone.
+    expected, bias = fit(data[0][:, :3], *data[1:], 3, RIDGE)
+    np.testing.assert_allclose(coef[:, :3], expected, atol=1e-3)
+    np.testing.assert_allclose(intercept - bias, (intercept - bias).mean(), atol=1e-3)
+
+
+def test_a_smooth_penalty_gives_what_an_independent_search_finds(data):
     b, y, w = data
 
-    def penalty(v):
-        return 0.1 * v.square().sum(dim=0).square().sum()
-
-    def loss(coef, intercept):
-        logits = b @ coef.T + intercept
-        logits -= logits.max(1, keepdims=True)
-        log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    def loss(flat):
+        coef, intercept = flat[:18].reshape(3, 6), flat[18:]
+        log_p = log_softmax(b @ coef.T + intercept, axis=1)
         entropy = -(w * log_p[np.arange(len(y)), y]).mean()
-        v = torch.from_numpy(coef)
-        return entropy + 0.01 * (coef**2).sum() + penalty(v).item()
+        penalty = 0.1 * ((coef**2).sum(axis=0) ** 2).sum()
+        return entropy + RIDGE * (coef**2).sum() + penalty
 
-    coef, intercept = fit_logistic(b, y, w, 3, 0.01, penalty)
-    best = loss(coef.astype(float), intercept.astype(float))
+    expected = minimize(loss, np.zeros(21), options={"gtol": 1e-6}).x[:18]
+    penalty = ClassifierPenalty(lambda v: 0.1 * v.square().sum(dim=0).square().sum())
+    coef, _ = fit_logistic(b, y, w, 3, RIDGE, penalty)
+    np.testing.assert_allclose(coef.ravel(), expected, atol=1e-3)
+    free, _ = fit_logistic(b, y, w, 3, RIDGE)
+    assert np.abs(coef - free).max() > 0.1
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.03])
+def test_the_start_has_no_influence_on_the_minimum(data, strength):
+    penalty = ClassifierPenalty(lambda v: strength * v.abs().sum(), sparse=True)
+    expected, bias = fit_logistic(*data, 3, RIDGE, penalty if strength else None)
     random = np.random.default_rng(1)
-    for _ in range(50):
-        step = 0.05 * random.normal(size=coef.shape)
-        shift = 0.05 * random.normal(size=3)
-        assert loss(coef + step, intercept + shift) > best - 1e-7
+    for scale in (0.1, 10):
+        start = (
+            (scale * random.normal(size=(3, 6))).astype(np.float32),
+            (scale * random.normal(size=3)).astype(np.float32),
+        )
+        kept = [array.copy() for array in start]
+        coef, intercept = fit_logistic(
+            *data, 3, RIDGE, penalty if strength else None, start=start
+        )
+        np.testing.assert_allclose(coef, expected, atol=1e-3)
+        np.testing.assert_array_equal(coef == 0, expected == 0)
+        shift = intercept - bias
+        np.testing.assert_allclose(shift, shift.mean(), atol=1e-3)
+        for array, before in zip(start, kept, strict=True):
+            np.testing.assert_array_equal(array, before)
 
 
 def test_a_class_without_images_is_never_predicted(data):
     b, y, w = data
-    coef, intercept = fit_logistic(b, y, w, 5, 0.001)
-    assert coef.shape == (5, 6)
-    assert ((b @ coef.T + intercept).argmax(1) < 3).all()
-    assert np.isfinite(coef).all()
+    for fit in (fit_logistic, fit_svm):
+        coef, intercept = fit(b, y, w, 5, 0.001)
+        assert coef.shape == (5, 6)
+        assert ((b @ coef.T + intercept).argmax(1) < 3).all()
+        assert np.isfinite(coef).all()
 
 
-@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
-def test_the_svm_is_that_of_scikit_learn_up_to_a_factor(data, C):
-    b, y, w = data
-    coef, intercept = fit_svm(b, y, w, 3, 0.5 / (C * len(y)), 0.1)
-    # A large constant input makes the penalty on the intercept negligible.
-    svm = LinearSVC(C=C, dual=False, intercept_scaling=1e3, tol=1e-10, max_iter=100_000)
-    expected = svm.fit(b, y, w)
-    factor = np.linalg.norm(coef) / np.linalg.norm(expected.coef_)
-    np.testing.assert_allclose(coef / factor, expected.coef_, atol=2e-3)
-    np.testing.assert_allclose(intercept / factor, expected.intercept_, atol=2e-3)
-
-
-def test_no_other_factor_gives_a_smaller_cross_entropy(data):
-    b, y, w = data
-    coef, intercept = fit_svm(b, y, w, 3, 0.01, 0.1)
-    target = 0.9 * np.eye(3)[y] + 0.1 / 3
-
-    def entropy(factor):
-        log_p = log_softmax(factor * (b @ coef.T + intercept), axis=1)
-        return -(w * (target * log_p).sum(1)).mean()
-
-    assert entropy(1.0) < min(entropy(0.98), entropy(1.02))
-
-
-def test_a_penalty_changes_the_svm(data):
-    b, y, w = data
-    free, _ = fit_svm(b, y, w, 3, 0.01, 0.1)
-    bound, _ = fit_svm(b, y, w, 3, 0.01, 0.1, lambda v: 10 * v[:, 0].square().sum())
-    share = np.abs(bound[:, 0]).sum() / np.abs(bound).sum()
-    assert share < 0.2 * np.abs(free[:, 0]).sum() / np.abs(free).sum()
-
-
-def test_perfectly_separated_classes_give_finite_logits():
+def test_perfectly_separated_classes_give_finite_scores():
     b = np.eye(3, dtype=np.float32)
-    coef, intercept = fit_svm(b, np.arange(3), np.ones(3), 3, 1e-6, 0.0)
-    assert np.isfinite(coef).all()
-    assert ((b @ coef.T + intercept).argmax(1) == np.arange(3)).all()
+    for fit in (fit_logistic, fit_svm):
+        coef, intercept = fit(b, np.arange(3), np.ones(3), 3, 1e-6)
+        assert np.isfinite(coef).all()
+        assert ((b @ coef.T + intercept).argmax(1) == np.arange(3)).all()
