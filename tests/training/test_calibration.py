@@ -93,8 +93,11 @@ def test_images_outside_all_margins_keep_their_scores():
 
 
 def entropy(scores, y, w, factor):
-    log_p = log_softmax(factor * scores, axis=1)
-    return -(w * log_p[np.arange(len(y)), y]).mean()
+    """Cross-entropy of the images, and of one image that may be of any class."""
+    n, log_p = len(y), log_softmax(factor * scores, axis=1)
+    of_unknown = (w[:, None] * log_p).mean()
+    of_known = (w * log_p[np.arange(n), y]).mean()
+    return -(n * of_known + of_unknown) / (n + 1)
 
 
 @pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
@@ -107,21 +110,29 @@ def test_the_factor_is_the_best_of_a_grid(scale):
     assert 0.01 < best < 100
 
 
-def test_the_factor_does_not_count_images_of_weight_0():
+def test_the_scores_of_images_of_weight_0_have_no_influence():
     d, y, w = made(60, 3)
     w[:30] = 0
     wrong = d.astype(float)
     wrong[:30] *= -10
-    expected = logit_factor(d[30:].astype(float), y[30:], w[30:])
-    assert logit_factor(wrong, y, w) == pytest.approx(expected, rel=1e-4)
+    expected = logit_factor(d.astype(float), y, w)
+    assert logit_factor(wrong, y, w) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(("sign", "limit"), [(1, 100), (-1, 0.01)])
-def test_perfect_and_useless_scores_reach_the_limits(sign, limit):
+@pytest.mark.parametrize("n", [3, 30, 300])
+def test_more_images_that_are_all_correct_make_more_certain_logits(n):
+    y = np.arange(n) % 3
+    factor = logit_factor(0.5 * np.eye(3)[y], y, np.ones(n))
+    p = np.exp(0.5 * factor) / (np.exp(0.5 * factor) + 2)
+    # n images that are correct, and one that is so by chance.
+    assert p == pytest.approx((n + 1 / 3) / (n + 1), rel=1e-4)
+
+
+def test_scores_that_are_all_wrong_give_equal_probabilities():
     y = np.arange(30) % 3
-    scores = sign * 0.05 * np.eye(3)[y]
+    scores = -np.eye(3)[y]
     factor = logit_factor(scores, y, np.ones(30))
-    assert factor == pytest.approx(limit, rel=0.01)
+    assert 0 < factor < 0.02
     assert np.isfinite(entropy(scores, y, np.ones(30), factor))
 
 

@@ -14,11 +14,13 @@ from skdpnet.parts.dpnet.fitting import (
     training_descriptors,
     training_maxima,
 )
+from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions import RegionGrid
+from skdpnet.training.calibration import logit_factor
 from skdpnet.training.dataset import MapDataset
-from skdpnet.training.linear_fits import ClassifierPenalty
+from skdpnet.training.linear_fits import ClassifierPenalty, fit_svm
 from skdpnet.training.running_fit import RunningLeastSquares
 
 CPU = torch.device("cpu")
@@ -94,7 +96,7 @@ def test_the_fits_have_the_settings_of_scikit_learn_s_estimators(dataset):
     # So is that of `partial_fit`, by least squares.
     sums = RunningLeastSquares.empty(3, 6)
     sums.add(d, LABELS, w)
-    coef, _ = FITS.running(sums, (coef, intercept), None)
+    coef, _ = FITS.running(sums, (coef, intercept))
     sides = 2 * np.eye(3)[LABELS] - 1
     expected = Ridge(alpha=0.5 / 2.0).fit(d, sides, w).coef_
     factor = np.linalg.norm(coef) / np.linalg.norm(expected)
@@ -107,11 +109,11 @@ def test_the_penalty_is_part_of_all_fits(dataset):
     fits = ClassifierFits(3, C=2.0, ridge=0.01, label_smoothing=0.0, penalty=penalty)
     sums = RunningLeastSquares.empty(3, 6)
     sums.add(d, LABELS, dataset.weights)
-    present = np.ones((3, 6), np.float32), np.zeros(3, np.float32)
+    present = np.eye(3, 6, dtype=np.float32), np.zeros(3, np.float32)
     for coef, _ in (
         fits.logistic(d, LABELS, dataset.weights),
         fits.final(dataset, d, 1.0),
-        fits.running(sums, present, 1.0),
+        fits.running(sums, present),
     ):
         assert (coef[:, 0] == 0).all() and (coef[:, 1:] != 0).all()
 
@@ -122,15 +124,49 @@ def test_the_final_classifier_of_parts_that_never_vary_is_finite(dataset):
     assert np.isfinite(intercept).all()
 
 
-def test_the_calibrated_spread_does_not_depend_on_the_scale_of_the_svm(
+def test_descriptors_that_say_nothing_of_the_classes_make_uncertain_logits(
     part_model, dataset, monkeypatch
 ):
-    # A logit's spread is that of the probabilities, whatever the units of the scores.
     descriptors = training_descriptors(part_model, dataset, CPU)
-    expected = FITS.calibrated_spread(part_model, dataset, descriptors, CPU)
-    assert 0 < expected < np.inf
-    left_out = descriptors[:, ::-1].copy()
-    monkeypatch.setattr(fitting, "left_out_descriptors", lambda *args: left_out)
-    other = FITS.calibrated_spread(part_model, dataset, descriptors, CPU)
-    # Descriptors that say nothing on the classes make less certain logits.
-    assert other < expected
+    # As if the images said of themselves what they say as training images.
+    monkeypatch.setattr(fitting, "left_out_descriptors", lambda *args: descriptors)
+    known = FITS.calibrated_spread(part_model, dataset, descriptors, CPU)
+    coef, intercept = FITS.first_running(part_model, dataset, descriptors, CPU)
+    running = _spread(descriptors @ coef.T + intercept, dataset.weights)
+    others = descriptors[np.random.default_rng(3).permutation(10)]
+    monkeypatch.setattr(fitting, "left_out_descriptors", lambda *args: others)
+    assert FITS.calibrated_spread(part_model, dataset, descriptors, CPU) < known
+    coef, intercept = FITS.first_running(part_model, dataset, descriptors, CPU)
+    assert _spread(descriptors @ coef.T + intercept, dataset.weights) < running
+
+
+def _spread(scores, weights):
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    return np.sqrt(np.average((centred**2).mean(axis=1), weights=weights))
+
+
+def test_the_spread_is_that_of_the_best_factor_of_scores_of_new_images(part_model):
+    n = 60
+    labels = np.arange(n) % 3
+    cells = np.random.default_rng(4).normal(size=(n, 20, 7)).astype(np.float32)
+    cells += 0.3 * np.eye(3, 7, dtype=np.float32)[labels][:, None]
+    lengths = GRID.norms(torch.from_numpy(cells)).numpy()
+    dataset = MapDataset([[cells, lengths, lengths]], labels, np.linspace(0.5, 1.5, n))
+    w = dataset.weights
+    descriptors = training_descriptors(part_model, dataset, CPU)
+    left_out = left_out_descriptors(part_model, dataset.maps, labels, descriptors, CPU)
+    ridge = 0.5 / (2.0 * n)
+    rows = []
+    for i in range(n):
+        without = np.where(np.arange(n) == i, 0, w)
+        coef, intercept = fit_svm(descriptors, labels, without, 3, ridge)
+        rows.append(left_out[i] @ coef.T + intercept)
+    coef, intercept = fit_svm(descriptors, labels, w, 3, ridge)
+    scores = descriptors @ coef.T + intercept
+    found = FITS.calibrated_spread(part_model, dataset, descriptors, CPU)
+    # The scores without each image are approximations.
+    expected = logit_factor(np.array(rows), labels, w) * _spread(scores, np.ones(n))
+    assert found == pytest.approx(expected, rel=0.1)
+    # They are of use: the scores of the training images would give other logits.
+    naive = logit_factor(scores, labels, w) * _spread(scores, np.ones(n))
+    assert naive > 1.3 * expected
