@@ -112,6 +112,56 @@ def test_each_penalty_lowers_what_it_penalises(train, model, weight, measure):
     assert measure(penalised) < measure(model) - 0.05 * abs(measure(model))
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_absolute_specificity_makes_weights_of_foreign_parts_exact_zeros(train, method):
+    X, y, _ = train
+    foreign = np.arange(3)[:, None] != np.repeat(np.arange(3), 4)
+    zeros = []
+    for weight in (0.0, 0.1, 1.0, 100.0):
+        model = quick(DPNetClassifier, max_epochs=2, specificity_weight=weight)
+        getattr(model, method)(X, y)
+        zeros.append((model.coef_[foreign] == 0).mean())
+        assert (model.coef_[~foreign] != 0).all()
+        assert model.score(X, y) > 0.9
+    assert zeros[0] == 0
+    assert zeros == sorted(zeros)
+    assert zeros[-1] == 1
+
+
+def test_probabilities_of_new_images_are_as_certain_as_they_are_right():
+    X, y, _ = part_maps(120, strength=1.0)
+    X_test, y_test, _ = part_maps(600, seed=1, strength=1.0)
+    model = quick(DPNetClassifier).fit(X, y)
+    p = model.predict_proba(X_test)
+    log_loss = -np.log(p[np.arange(600), y_test]).mean()
+    logits = model.decision_function(X_test)
+
+    def entropy(factor):
+        shares = np.exp(factor * (logits - logits.max(axis=1, keepdims=True)))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return -np.log(shares[np.arange(600), y_test]).mean()
+
+    best = min(entropy(factor) for factor in np.geomspace(0.1, 10, 60))
+    assert log_loss == pytest.approx(entropy(1.0), rel=1e-4)
+    assert log_loss < best + 0.05
+    assert log_loss < np.log(3) - 0.1
+    assert abs(p.max(axis=1).mean() - model.score(X_test, y_test)) < 0.1
+
+
+@pytest.mark.parametrize("order", ["shuffled", "one class a batch"])
+def test_partial_fit_learns_from_batches_of_a_single_class(order):
+    X_test, y_test, _ = part_maps(200, seed=100)
+    X, y, _ = part_maps(60, seed=0)
+    model = quick(DPNetClassifier).partial_fit(X, y)
+    X, y, _ = part_maps(300, seed=1)
+    rows = np.argsort(y, kind="stable")
+    if order == "shuffled":
+        rows = np.random.default_rng(0).permutation(rows)
+    for batch in np.array_split(rows, 6):
+        model.partial_fit(X[batch], y[batch])
+    assert model.score(X_test, y_test) > 0.9
+
+
 def test_the_assignment_penalty_lowers_the_entropy_of_regions(train, model):
     X, y, _ = train
 
