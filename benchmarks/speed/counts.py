@@ -243,14 +243,14 @@ def responses(size: Size, beta: float | None) -> Work:
 
 
 def training(size: Size, beta: float | None) -> Work:
-    """Count a training step: responses, classifier, their gradients, and Adam.
+    """Count a training step: responses, logits, gradients of the parts, and Adam.
 
     The gradient of soft maxima needs a product as large as that of the responses. The
     gradient of hard maxima is a sum of one region's descriptor per part and image.
     """
     n, forward = size.images, responses(size, beta)
-    learned = size.parts * (size.channels + size.classes)
-    classifier = 3 * 2 * n * size.parts * size.classes
+    learned = size.parts * size.channels
+    classifier = 2 * 2 * n * size.parts * size.classes
     if beta is None:
         backward = Work(
             additions=n
@@ -274,11 +274,11 @@ def defined_training(size: Size, beta: float | None) -> float:
     """Count the products of a training step as defined by its formulas.
 
     These are ``S = U Xᵀ`` over all regions, the gradient of the soft maxima with
-    respect to U, and the products of the classifier, whatever an implementation saves
-    or adds. The gradient of hard maxima is not a product.
+    respect to U, the logits and the gradient of the descriptors, whatever an
+    implementation saves or adds. The gradient of hard maxima is not a product.
     """
     responses = 2 * size.images * size.regions * size.channels * size.parts
-    classifier = 3 * 2 * size.images * size.parts * size.classes
+    classifier = 2 * 2 * size.images * size.parts * size.classes
     return (1 if beta is None else 2) * responses + classifier
 
 
@@ -332,9 +332,9 @@ def plain_learning(size: Size) -> Work:
     """
     n = size.images
     each = n * size.regions * size.parts
-    learned = size.parts * (size.channels + size.classes)
+    learned = size.parts * size.channels
     return Work(
-        products=2 * each * size.channels + 3 * 2 * n * size.parts * size.classes,
+        products=2 * each * size.channels + 2 * 2 * n * size.parts * size.classes,
         additions=each + _ADAM_OPERATIONS * learned,
         bytes=_FLOAT * (2 * each + _ADAM_NUMBERS * learned),
     )

@@ -29,7 +29,7 @@ __all__ = ["PREPARE", "Comparison", "Way"]
 _STEPS = 8
 # Few classes: the cost of a fit grows with them, and that of explanations does not.
 _EXPLAINED_CLASSES = 10
-_LR, _CLASSIFIER_LR = 2e-3, 0.1
+_LR = 2e-3
 
 
 class Way(NamedTuple):
@@ -159,12 +159,12 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Comparison:
     def package(dtype: torch.dtype | None, **constraints: float):
         model, objective = _model(size, inputs, beta, device, **constraints)
         model.learning_dtype = dtype
-        optimizer = torch.optim.Adam(_parameter_groups(model))
+        optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
         return lambda: _step(model, objective, optimizer, [fields], labels, weights)
 
     def plain_step(describe: Callable[[], torch.Tensor]):
         net = plain.PlainNet(parts, size.classes, beta).to(device)
-        optimizer = torch.optim.Adam(_parameter_groups(net))
+        optimizer = torch.optim.Adam(net.parameters(), lr=_LR)
         return lambda: plain.step(net, optimizer, describe(), labels)
 
     defined = counts.defined_training(size, beta)
@@ -214,7 +214,6 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
         # More than are ever run, so that learning rates stay above 0.
         max_epochs=10_000,
         lr=_LR,
-        param_groups=[("classifier*", {"lr": _CLASSIFIER_LR})],
         batch_size=size.images,
         decay=True,
         valid=None,
@@ -227,7 +226,7 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
     ).initialize()
     bare_model, bare_objective = _model(size, inputs, key["beta"], device)
     bare_model.learning_dtype = model.learning_dtype
-    optimizer = torch.optim.Adam(_parameter_groups(bare_model))
+    optimizer = torch.optim.Adam(bare_model.parameters(), lr=_LR)
 
     def bare() -> None:
         for batch in _batches(len(labels), size.images):
@@ -337,6 +336,9 @@ def _model(
     ).to(device)
     model.assignment_temperature = 0.1 if assignment else None
     model.kernels = True
+    # With weights of 0, all gradients would be 0.
+    V = np.random.default_rng(0).normal(size=(size.classes, size.parts))
+    model.set_classifier(V.astype(np.float32), np.zeros(size.classes, np.float32))
     part_classes = torch.arange(size.parts) * size.classes // size.parts
     weights = {
         "orthogonality": orthogonality,
@@ -345,19 +347,6 @@ def _model(
     }
     objective = Objective(part_classes, weights, 0.0005, 0.1, "absolute")
     return model.train(), objective
-
-
-def _parameter_groups(net: torch.nn.Module) -> list[dict]:
-    classifier = list(net.classifier.parameters())
-    others = [
-        parameter
-        for name, parameter in net.named_parameters()
-        if not name.startswith("classifier")
-    ]
-    return [
-        {"params": classifier, "lr": _CLASSIFIER_LR},
-        {"params": others, "lr": _LR},
-    ]
 
 
 def _step(model, objective, optimizer, maps, labels, weights) -> None:

@@ -124,7 +124,7 @@ def maxima(
 
 
 class PlainNet(nn.Module):
-    """Parts and a linear classifier on their maxima.
+    """Parts, which are trained, and a linear classifier on their maxima, which is not.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class PlainNet(nn.Module):
     def __init__(self, parts: torch.Tensor, n_classes: int, beta: float | None):
         super().__init__()
         self.parts = nn.Parameter(parts.clone())
-        self.classifier = nn.Linear(len(parts), n_classes)
+        self.classifier = nn.Linear(len(parts), n_classes).requires_grad_(False)
         self.beta = beta
 
     def forward(self, regions: torch.Tensor) -> torch.Tensor:

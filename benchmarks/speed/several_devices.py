@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.records import RESULTS
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import load_image_folder
+from skdpnet.training.classifier_refit import ClassifierRefit
 
 __all__ = ["AverageGradients", "OwnShare", "fill", "main", "own_share"]
 
@@ -39,6 +40,8 @@ __all__ = ["AverageGradients", "OwnShare", "fill", "main", "own_share"]
 _IMAGES_AT_ONCE = 512
 # The longest time that a process waits for the others.
 _LONGEST_WAIT = datetime.timedelta(days=1)
+# The label of images that torch's cross-entropy passes over.
+_IGNORED = -100
 
 
 def own_share(items: Sequence) -> Sequence:
@@ -51,10 +54,9 @@ def own_share(items: Sequence) -> Sequence:
     Returns
     -------
     sequence
-        All items, if there are fewer items than processes, so that no share is empty.
+        It is empty for some processes if there are fewer items than processes.
     """
-    n = dist.get_world_size()
-    return items if len(items) < n else items[dist.get_rank() :: n]
+    return items[dist.get_rank() :: dist.get_world_size()]
 
 
 class OwnShare(DataLoader):
@@ -82,14 +84,20 @@ class _Shared(Dataset):
         return len(self.dataset)
 
     def __getitems__(self, indices: list[int]):
-        return self.dataset.__getitems__(own_share(indices))
+        share = own_share(indices)
+        if share:
+            return self.dataset.__getitems__(share)
+        # The model needs an image. That of another process has no influence here.
+        maps, (labels, weights) = self.dataset.__getitems__(indices[:1])
+        return maps, (torch.full_like(labels, _IGNORED), weights)
 
 
 class AverageGradients(Callback):
     """Average gradients over all processes, so that they take the same steps.
 
     Shares are weighted by their numbers of images, which gives the gradient of the
-    whole batch, whether or not it divides evenly.
+    whole batch, whether or not it divides evenly. V, which is fitted between epochs, is
+    fitted in each process on the images of all.
     """
 
     def on_train_begin(self, net, **kwargs):
@@ -102,13 +110,30 @@ class AverageGradients(Callback):
     def on_grad_computed(self, net, named_parameters, batch, **kwargs):
         """Replace the gradient of this process by the mean gradient."""
         _, (labels, _) = batch
-        gradients = [parameter.grad for parameter in net.module_.parameters()]
-        count = gradients[0].new_tensor([len(labels)])
+        parameters = net.module_.parameters()
+        gradients = [p.grad for p in parameters if p.requires_grad]
+        count = gradients[0].new_tensor([(labels != _IGNORED).sum()])
         flat = torch.cat([*(count * g.flatten() for g in gradients), count])
         dist.all_reduce(flat)
         means = (flat[:-1] / flat[-1]).split([g.numel() for g in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
+
+    def on_epoch_end(self, net, **kwargs):
+        """Give the next fit of V the descriptors of all processes."""
+        (refit,) = (
+            callback
+            for _, callback in net.callbacks_
+            if isinstance(callback, ClassifierRefit)
+        )
+        images = [
+            tuple(tensor[labels != _IGNORED].cpu() for tensor in (d, labels, weights))
+            for d, labels, weights in refit.batches
+        ]
+        processes: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(processes, images)
+        # All processes have them in the same order, and so get the same V.
+        refit.batches = [batch for batches in processes for batch in batches]
 
 
 def fill(extractor: FeatureMaps, paths: Sequence[str]) -> None:

@@ -85,17 +85,23 @@ class Objective:
     @property
     def classifier_penalty(self) -> ClassifierPenalty | None:
         """The weighted sum of the penalties on V alone, or None if there is none."""
-        used = [name for name in self._used() if PENALTIES[name].on_classifier]
-        if not used:
+        if not self._used_on_classifier():
             return None
+        # A method, unlike a function inside this one, can be pickled.
+        return ClassifierPenalty(
+            self._penalise_classifier, sparse=self.specificity_form == "absolute"
+        )
 
-        def penalty(V: torch.Tensor) -> torch.Tensor:
-            values = [
-                self.weights[name] * PENALTIES[name].compute(V, self) for name in used
-            ]
-            return torch.stack(values).sum()
+    def _penalise_classifier(self, V: torch.Tensor) -> torch.Tensor:
+        values = [
+            self.weights[name] * PENALTIES[name].compute(V, self)
+            for name in self._used_on_classifier()
+        ]
+        return torch.stack(values).sum()
 
-        return ClassifierPenalty(penalty, sparse=self.specificity_form == "absolute")
+    def _used_on_classifier(self) -> list[str]:
+        """Return the names of the penalties on V alone that have a weight."""
+        return [name for name in self._used() if PENALTIES[name].on_classifier]
 
     def _used(self) -> list[str]:
         """Return the names of the penalties that have a weight."""

@@ -11,7 +11,7 @@ from skdpnet import DPNetClassifier
 def test_every_stage_of_a_fit_is_found():
     X, y = load_iris(return_X_y=True)
     with fit.timed(fit.STAGES) as seconds:
-        DPNetClassifier("precomputed", max_epochs=1, random_state=0).fit(X, y)
+        DPNetClassifier("precomputed", max_epochs=2, random_state=0).fit(X, y)
     assert seconds.keys() == {*fit.STAGES, fit.OTHER}
     # Stages within others are counted once.
     names: list[str] = []

@@ -62,7 +62,9 @@ def test_one_command(photographs, tmp_path, monkeypatch, capsys):
     result = json.loads(output.read_text())
     assert (result["images"], result["parts"]) == (12, 6)
     first, *_ = result["rows"]
-    assert {"k-means", "first classifier", "training"} <= set(first["stages"])
+    assert {"k-means", "first classifier", "training", "final classifier"} <= set(
+        first["stages"]
+    )
     assert len(capsys.readouterr().out.splitlines()) == len(result["rows"]) == 4
 
 

@@ -176,9 +176,11 @@ def test_nothing_is_printed_and_nothing_written(train, capsys, tmp_path, monkeyp
 
 
 @BOTH
-def test_estimators_pickle_dump_and_clone(cls, train, tmp_path):
+@pytest.mark.parametrize("specificity_weight", [0.0, 0.1])
+def test_estimators_pickle_dump_and_clone(cls, train, specificity_weight, tmp_path):
     X, y, _ = train
-    model = quick(cls, max_epochs=2, verbose=1).fit(X, y)
+    settings = {"verbose": 1, "specificity_weight": specificity_weight}
+    model = quick(cls, max_epochs=2, **settings).fit(X, y)
     joblib.dump(model, tmp_path / "model.joblib")
     for copy in (
         pickle.loads(pickle.dumps(model)),
