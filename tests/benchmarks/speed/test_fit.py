@@ -30,3 +30,18 @@ def test_every_stage_of_a_fit_is_found():
     assert names == ["outer", "inner"]
     assert seconds.keys() == {"outer", "inner", fit.OTHER}
     assert not hasattr(Nested.inner, "__wrapped__")
+
+
+def test_refits_count_as_a_whole():
+    class Nested:
+        def refit(self):
+            self.fit()
+
+        def fit(self):
+            pass
+
+    name = "refits of the classifier"
+    stages = {name: [(Nested, "refit")], "first classifier": [(Nested, "fit")]}
+    with fit.timed(stages) as seconds:
+        Nested().refit()
+    assert seconds.keys() == {name, fit.OTHER}
