@@ -30,6 +30,8 @@ __all__ = [
 
 # Parameters of the net that make it train the estimator's parts.
 _FIXED = ("module", "criterion", "objective")
+# Without the estimator's callbacks, its classifier would not follow the parts.
+_CALLBACKS = ("callbacks", "callbacks__classifier_refit")
 
 
 class TermsObjective(Protocol):
@@ -121,13 +123,17 @@ class NetParams:
     """The constraint that a parameter is a dict of parameters of the skorch net.
 
     The module, its loss and their parameters are not among them: with others, training
-    would fail later, or learn parts that the estimator does not have.
+    would fail later, or learn parts that the estimator does not have. Callbacks are
+    added by the estimator's parameter `callbacks`, and cannot replace those of the
+    estimator.
     """
 
     def accepts(self, value: object) -> bool:
         """Return whether the parameter may have this value."""
         return isinstance(value, Mapping) and all(
-            isinstance(name, str) and name.split("__")[0] not in _FIXED
+            isinstance(name, str)
+            and name.split("__")[0] not in _FIXED
+            and name not in _CALLBACKS
             for name in value
         )
 
@@ -135,7 +141,8 @@ class NetParams:
         names = f"{', '.join(_FIXED[:-1])} and {_FIXED[-1]}"
         return (
             f"a dict of parameters of the skorch net without {names}, which the "
-            "estimator sets (leave them and theirs out)"
+            "estimator sets (leave them and theirs out), and without callbacks (pass "
+            "them as callbacks=[...] to the estimator)"
         )
 
 

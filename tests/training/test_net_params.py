@@ -19,6 +19,8 @@ REFUSED = [
     {"criterion__weight": None},
     {"objective__ridge": 1.0},
     {"optimizer": torch.optim.SGD, "module": None},
+    {"callbacks": []},
+    {"callbacks__classifier_refit": None},
 ]
 MESSAGE = (
     "net_params must be a dict of parameters of the skorch net without module, "
@@ -54,7 +56,14 @@ def test_what_is_no_dict_of_names_is_refused(train, net_params):
 
 
 @pytest.mark.parametrize(
-    "net_params", [{}, {"lr": 1e-3}, {"optimizer__weight_decay": 0.1}, {"modules": 1}]
+    "net_params",
+    [
+        {},
+        {"lr": 1e-3},
+        {"optimizer__weight_decay": 0.1},
+        {"modules": 1},
+        {"callbacks__bar": None},
+    ],
 )
 def test_other_parameters_are_accepted(net_params):
     assert NetParams().accepts(net_params)

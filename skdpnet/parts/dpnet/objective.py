@@ -85,12 +85,12 @@ class Objective:
     @property
     def classifier_penalty(self) -> ClassifierPenalty | None:
         """The weighted sum of the penalties on V alone, or None if there is none."""
-        if not self._used_on_classifier():
+        used = self._used_on_classifier()
+        if not used:
             return None
+        sparse = used == ["specificity"] and self.specificity_form == "absolute"
         # A method, unlike a function inside this one, can be pickled.
-        return ClassifierPenalty(
-            self._penalise_classifier, sparse=self.specificity_form == "absolute"
-        )
+        return ClassifierPenalty(self._penalise_classifier, sparse)
 
     def _penalise_classifier(self, V: torch.Tensor) -> torch.Tensor:
         values = [

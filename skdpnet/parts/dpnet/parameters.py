@@ -111,7 +111,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     net_params : dict, default=None
         Parameters of the skorch net, which take precedence over all others. The
         estimator's ``module``, ``criterion`` and ``objective`` and their parameters
-        cannot be replaced.
+        cannot be replaced, nor can its callbacks; `callbacks` adds others.
     verbose : int, default=0
         1: progress bars; 2: skorch's table of the epochs too.
     random_state : int, RandomState instance or None, default=None
