@@ -67,7 +67,9 @@ class PartLearner(DPNetParameters):
         y : array-like of shape (n,)
             Labels of at least two classes, numbers or strings.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images. Images of weight 0 have no influence at all.
+            Weights of the images in the losses. Images of weight 0 have no influence at
+            all. Whitening, first parts and the scale of the descriptor, which describe
+            the images whatever their labels are, count all others alike.
 
         Returns
         -------
