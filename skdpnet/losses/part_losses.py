@@ -37,9 +37,11 @@ def orthogonality(parts: torch.Tensor) -> torch.Tensor:
     """Penalty on parts that resemble one another.
 
     ``(1/P) Σ_{i≠j} (u_iᵀ u_j)²``, with unit parts u: the number of twins that a part
-    has on average, if a pair of parts counts as much as its squared cosine. The paper
-    prints this sum with a minus sign. Minimised, it would then reward parallel parts,
-    whereas the parts are meant to differ; so it has a plus sign here.
+    has on average, if a pair of parts counts as much as its squared cosine. So the
+    gradient of a part does not become smaller when there are more parts, as it does
+    with the paper's ``1/P²``; a weight w of this form is the weight P w of that one.
+    The paper prints this sum with a minus sign. Minimised, it would then reward
+    parallel parts, whereas the parts are meant to differ; so it has a plus sign here.
 
     Parameters
     ----------
@@ -77,9 +79,10 @@ def assignment(responses: torch.Tensor, temperature: float) -> torch.Tensor:
 
     The mean, over images and regions, of the entropy ``-Σ_p s_rp log s_rp`` with ``s_r
     = softmax_p(S_rp / temperature)``. The paper has the sum over regions; with the
-    mean, the weight of the penalty keeps its meaning when the number of regions
-    changes. The responses are cosines in [-1, 1]: without a temperature, their softmax
-    over many parts would always be close to uniform.
+    mean, the weight of the penalty keeps its meaning when the number of regions R
+    changes: a weight w of this form is the weight w / R of the sum. The responses are
+    cosines in [-1, 1]: without a temperature, their softmax over many parts would
+    always be close to uniform, and so the entropy would hardly change with the parts.
 
     Parameters
     ----------
@@ -118,8 +121,9 @@ def specificity(
 
     ``1/((C-1) √P) Σ_i Σ_j f(V_ij)``, where j runs over the parts of classes other than
     i; for "square" without √P. So it has the same size for any number of parts, as long
-    as the rows of V have the same length. Parts that classes share are not among them,
-    so their weights are not penalised.
+    as the rows of V have the same length. The paper divides by ``P (C-1)``: a weight w
+    of this form is the weight √P w of that one, for "square" P w. Parts that classes
+    share are not among them, so their weights are not penalised.
 
     Parameters
     ----------
@@ -128,8 +132,11 @@ def specificity(
     part_classes : int tensor of shape (P,)
         The class of each part; −1 for a part that classes share.
     form : {"absolute", "square", "signed"}
-        f(v) = abs(v), v² or v. The paper has "signed", which is not bounded from below
-        by itself, but only by the cross-entropy.
+        f(v) = abs(v), v² or v. "absolute" makes weights exactly 0 where it is minimised
+        with bounds, as the estimators do; "square" makes them small. The paper has
+        "signed", which is not bounded from below by itself, but only by the other terms
+        of a loss: it lowers the weights of all foreign parts alike, so that they become
+        negative rather than small.
 
     Returns
     -------

@@ -22,8 +22,9 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
     the maximum of each part's response over the regions, standardised on the training
     set (mean 0, variance 1/P). A linear classifier V decides on it. Parts and
     classifier are learned together: training minimises the cross-entropy,
-    ``ridge * ‖V‖²``, and the penalties of `skdpnet.losses` that have a weight. Finally,
-    V is fitted once more on the learned parts, with squared hinge loss.
+    ``ridge * ‖V‖²``, and the penalties of `skdpnet.losses` that have a weight. Its
+    steps move the parts, and V is fitted exactly before each epoch. Finally, V is
+    fitted once more on the learned parts, with squared hinge loss.
 
     Parameters
     ----------
@@ -174,11 +175,12 @@ class DPNetTransformer(PartLearner):
 
     Notes
     -----
-    `transform` does not use the internal classifier (`coef_`, `intercept_`). `C` has no
-    other effect than on its final fit. `ridge`, `label_smoothing`, `dropout`,
-    `classifier_lr`, `specificity_weight` and `specificity_form` change the training of
-    the internal classifier, and the parts only by its gradients. Nothing of this
-    constrains the classifier that follows in a Pipeline.
+    `transform` does not use the internal classifier (`coef_`, `intercept_`). In `fit`,
+    `C` has no other effect than on its final fit. `ridge`, `label_smoothing`,
+    `dropout`, `specificity_weight` and `specificity_form` belong to the internal
+    classifier and its cross-entropy, and change the parts by their gradients alone.
+    Nothing of this constrains the classifier that follows in a Pipeline: with the
+    specificity penalty it may use the parts of all classes.
 
     References
     ----------

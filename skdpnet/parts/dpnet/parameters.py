@@ -41,32 +41,42 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         region r. None: the hard maximum, as in the paper.
     orthogonality_weight : float >= 0, default=0
         Weight of the penalty on parts that resemble one another,
-        ``(1/P²) Σ (u_iᵀ u_j)²`` over pairs i ≠ j of parts on the same map, where u_i is
-        a part of unit length.
+        ``(1/P) Σ (u_iᵀ u_j)²`` over pairs i ≠ j of parts on the same map, where u_i is
+        a part of unit length: the number of twins that a part has on average. Weights
+        of 0.1 to 1 separate parts, whatever their number. See docs/method.md for
+        what the weights of the penalties do.
     assignment_weight : float >= 0, default=0
         Weight of the penalty on regions that respond to several parts alike: the mean,
         over images and regions, of the entropy of ``softmax_p(S_pr / τ)`` over the
-        parts of a map.
+        parts of a map. Weights of 1 to 10 separate parts, more so with larger steps
+        (``lr=0.01, ridge=0.01, max_epochs=20``).
     assignment_temperature : float > 0, default=0.05
-        Temperature τ in that penalty.
+        Temperature τ in that penalty. S are cosines: with a larger temperature the
+        softmax over many parts is nearly uniform, whatever the parts.
     specificity_weight : float >= 0, default=0
         Weight of the penalty on classes whose scores depend on parts of other classes,
-        ``1/(P(C-1)) Σ |V_ij|`` over classes i and parts j of other classes, for P parts
-        and C classes. It applies to V, the linear classifier of this estimator, while
-        parts are learned and in the final fit of V. A classifier that follows the
-        parts in a Pipeline is not penalised.
+        ``1/(√P (C-1)) Σ |V_ij|`` over classes i and parts j of other classes, for P
+        parts and C classes. Weights of 0.03 to 1 set more and more of these V_ij to
+        exactly 0. It applies to V, the linear classifier of this estimator, in all its
+        fits: while parts are learned, and in the end. The parts notice it by V's
+        gradient alone, and a classifier that follows them in a Pipeline is not
+        penalised: use `DPNetClassifier` where this is wanted.
     specificity_form : {"absolute", "square", "signed"}, default="absolute"
-        Summand of that penalty: ``|V_ij|``, ``V_ij²`` or ``V_ij``. The paper has
-        "signed".
+        Summand of that penalty: ``|V_ij|``, ``V_ij²`` (without the √P) or ``V_ij``.
+        "square" makes these weights small, but none of them 0. The paper has "signed",
+        which makes them negative rather than small, so that a class depends on the
+        parts of others more than before; it serves to compare.
     C : float > 0, default=1
         Inverse regularisation strength of the final fit of V on the learned parts, as
-        in scikit-learn's `LinearSVC`. It does not change the parts.
+        in scikit-learn's `LinearSVC`; in `partial_fit`, of its fits of V. In `fit` it
+        does not change the parts.
     ridge : float > 0, default=0.0005
         Weight of ``‖V‖²`` while parts are learned. With too small a weight, V fits the
         training set by itself, and the parts have little left to learn.
     label_smoothing : float in [0, 1), default=0.1
-        Label smoothing of the cross-entropy while parts are learned, and of the
-        cross-entropy that scales the scores of the final classifier to logits.
+        Label smoothing of the cross-entropy while parts are learned. It has no
+        influence on probabilities: the final classifier is fitted and calibrated
+        without it.
     dropout : float in [0, 1), default=0.2
         Share of the descriptor's numbers that are set to 0 in each training step.
     max_epochs : int >= 0, default=10
@@ -83,7 +93,11 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     n_iter_no_change : int >= 1, default=5
         Patience of early stopping, in epochs.
     class_weight : dict or "balanced", default=None
-        Weights of the classes, by which sample weights are multiplied.
+        Weights of the classes, by which sample weights are multiplied. Weights say how
+        much an error on an image counts, in the losses, the fits of V and the
+        calibration; their scale has no influence. The whitening, the clusters that are
+        the first parts and the standardisation of the descriptor describe the images
+        without regard to errors: there, each image of weight above 0 counts once.
     memory : str or path, default=None
         Folder that keeps feature maps by the content of the images, so that no image
         goes through the backbone twice, in this fit, in another or in another process;
