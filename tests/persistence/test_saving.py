@@ -186,7 +186,7 @@ def test_the_classifier_remembers_the_images_of_all_calls(fitted, tmp_path):
     at_once = model.partial_fit(X[1::2], y[1::2])
     np.testing.assert_allclose(loaded.coef_, at_once.coef_, rtol=1e-3, atol=1e-4)
     fresh = skdpnet.load(tmp_path / "model")
-    fresh._sums = None
+    fresh._running.sums = None
     forgetful = fresh.partial_fit(X[1::2], y[1::2])
     assert np.abs(forgetful.coef_ - at_once.coef_).max() > 1e-2
 

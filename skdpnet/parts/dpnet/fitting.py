@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 
 from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
@@ -25,6 +27,7 @@ from skdpnet.utils.batching import slices_of
 __all__ = ["ClassifierFits", "training_descriptors", "training_maxima"]
 
 _IMAGES_AT_ONCE = 64
+_LARGEST_FACTOR = 1e3
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,53 @@ class ClassifierFits:
         intercept : float32 ndarray of shape (C,)
         """
         return sums.fit(self.C, self.penalty, sums.spread(np.column_stack(present)))
+
+    def training_factor(
+        self,
+        descriptors: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        classifier: Classifier,
+    ) -> float:
+        """Return the factor of a classifier that minimises the objective of training.
+
+        The logits of a classifier that is calibrated for new images are larger than
+        label smoothing and ridge allow. With them, training would make the responses of
+        the parts smaller instead of better.
+
+        Parameters
+        ----------
+        descriptors : float ndarray of shape (n, P)
+        labels : int ndarray of shape (n,)
+        weights : float ndarray of shape (n,)
+            Weights of the images.
+        classifier : tuple of two ndarrays
+            Coefficients (C, P) and intercepts (C,).
+
+        Returns
+        -------
+        float
+        """
+        coef, intercept = (torch.from_numpy(array).double() for array in classifier)
+        scores = torch.from_numpy(descriptors).double() @ coef.T + intercept
+        y, w = torch.from_numpy(labels), torch.from_numpy(weights)
+
+        def objective(log_factor: float) -> float:
+            factor = float(np.exp(log_factor))
+            entropies = F.cross_entropy(
+                factor * scores,
+                y,
+                reduction="none",
+                label_smoothing=self.label_smoothing,
+            )
+            value = (w * entropies).mean() + self.ridge * (factor * coef).square().sum()
+            if self.penalty is not None:
+                value = value + self.penalty.function(factor * coef)
+            return value.item()
+
+        limit = float(np.log(_LARGEST_FACTOR))
+        found = minimize_scalar(objective, bounds=(-limit, limit), method="bounded")
+        return float(np.exp(found.x))
 
     def _svm_ridge(self, train: MapDataset) -> float:
         return 0.5 / (self.C * len(train))

@@ -13,11 +13,11 @@ from skdpnet.parts.dpnet.initial_state import can_share, initial_state, whiten_m
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
 from skdpnet.parts.dpnet.parameters import DPNetParameters
+from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.parts.dpnet.state import (
     check_learned_state,
     model_from_state,
     net_state,
-    sums_from_state,
 )
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.responses import soft_maximum
@@ -153,11 +153,12 @@ class PartLearner(DPNetParameters):
             self.grids_ = self._region_grids()
             train, descriptors = self._start(maps, labels, weights, hold_out=False)
             model, fits = self.net_.module_, self._classifier_fits()
-            model.set_classifier(
-                *fits.first_running(model, train, descriptors, self.device_)
-            )
+            images = descriptors, train.labels, train.weights
+            classifier = fits.first_running(model, train, descriptors, self.device_)
+            model.set_classifier(*classifier)
+            self._running.factor = fits.training_factor(*images, classifier)
             # This call's images count by the descriptors that training gives them.
-            self._sums = RunningLeastSquares.empty(len(known), len(model.shift))
+            self._running.sums = RunningLeastSquares.empty(*classifier[0].shape)
         else:
             maps = self._all_maps(X, reset=False)
             # `device_` is where the model was fitted. The net may be elsewhere now.
@@ -165,15 +166,8 @@ class PartLearner(DPNetParameters):
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
             set_constant_rate(self.net_, self.lr)
             model, fits = self.net_.module_, self._classifier_fits()
-            self._sums = self._sums or RunningLeastSquares.around(
-                self.coef_, self.intercept_, self._n_images
-            )
         try:
-            images = self._train(train, 1)
-            if images is not None:
-                self._sums.add(*images)
-                classifier = fits.running(self._sums, model.get_classifier())
-                model.set_classifier(*classifier)
+            self._running.learn(model, fits, lambda: self._train(train, 1))
         finally:
             # After an interrupt, too, the attributes must be those of the net.
             self._set_learned()
@@ -227,7 +221,11 @@ class PartLearner(DPNetParameters):
         # Otherwise the net would keep the validation set, also when it is pickled.
         self.net_.train_split = None
         descriptors = training_descriptors(model, train, self.device_)
-        model.set_classifier(*fits.final(train, descriptors, spread))
+        classifier = fits.final(train, descriptors, spread)
+        model.set_classifier(*classifier)
+        self._running.factor = fits.training_factor(
+            descriptors, train.labels, train.weights, classifier
+        )
         self._set_learned()
         return maps
 
@@ -271,8 +269,7 @@ class PartLearner(DPNetParameters):
             )
         self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
-        # What `partial_fit` needs to weigh the images of this call against later ones.
-        self._sums, self._n_images = None, float(weights[train_rows].sum())
+        self._running = RunningClassifier(float(weights[train_rows].sum()))
         model = PartModel.from_arrays(
             state.parts,
             [whitening.offset for whitening in self.whitenings_],
@@ -377,21 +374,22 @@ class PartLearner(DPNetParameters):
 
     def _get_fitted_state(self) -> dict[str, Any]:
         state = super()._get_fitted_state()
-        net = net_state(self.net_, self._sums)
-        return {
-            **state,
-            "net_": {**net, "seed": self._seed, "n_images": self._n_images},
-        }
+        net = {**net_state(self.net_), "seed": self._seed}
+        return {**state, "net_": {**net, "running": self._running.state()}}
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
         check_learned_state(state)
+        shape = state["coef_"].shape
+        RunningClassifier.from_state(state["net_"].get("running"), *shape)
 
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
         super()._set_fitted_state(state)
         saved = state["net_"]
         self.device_, self._seed = resolve_device(self.device), saved["seed"]
-        self._sums, self._n_images = sums_from_state(saved), saved["n_images"]
+        self._running = RunningClassifier.from_state(
+            saved.get("running"), *self.coef_.shape
+        )
         model = model_from_state(saved, self.grids_, self.device_)
         self.net_ = self._build_net(model, decay=False, valid=None).initialize()
         restore_history(self.net_, saved["history"])

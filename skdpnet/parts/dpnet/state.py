@@ -16,29 +16,24 @@ from skdpnet.persistence.checks import (
 )
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
-from skdpnet.training.running_fit import RunningLeastSquares
 
-__all__ = ["check_learned_state", "model_from_state", "net_state", "sums_from_state"]
+__all__ = ["check_learned_state", "model_from_state", "net_state"]
 
 
-def net_state(net: ObjectiveNet, sums: RunningLeastSquares | None) -> dict[str, Any]:
+def net_state(net: ObjectiveNet) -> dict[str, Any]:
     """Return the parameters and the history of a trained net, as plain values.
 
     Parameters
     ----------
     net : ObjectiveNet
         Its module is a `PartModel`.
-    sums : RunningLeastSquares or None
-        The sums over the images that `partial_fit` has seen, if any.
 
     Returns
     -------
     dict of str to value
         ``parts`` and ``offsets``, lists with an array (P', K) and (K,) for each map;
         ``weight`` (C, P), ``bias`` (C,), ``shift`` and ``scale`` (P,); the numbers
-        ``beta`` and ``dropout``; ``history``, a list with a dict for each epoch; and
-        ``sums``, None or a dict of ``products`` (P + 1, P + 1) and ``targets``
-        (C, P + 1).
+        ``beta`` and ``dropout``; and ``history``, a list with a dict for each epoch.
     """
     model = net.module_
     return {
@@ -51,7 +46,6 @@ def net_state(net: ObjectiveNet, sums: RunningLeastSquares | None) -> dict[str, 
         "shift": _array(model.shift),
         "scale": _array(model.scale),
         "history": [_plain_values(epoch) for epoch in net.history],
-        "sums": sums and {"products": sums.products, "targets": sums.targets},
     }
 
 
@@ -61,9 +55,8 @@ def check_learned_state(state: dict[str, Any]) -> None:
     Parameters
     ----------
     state : dict of str to value
-        The fitted attributes; ``net_`` is as from `net_state`, and what files of
-        earlier versions lack of it is added. The attributes that all part estimators
-        have were checked by `check_part_layout`.
+        The fitted attributes; ``net_`` is as from `net_state`. Those that all part
+        estimators have were checked by `check_part_layout`.
 
     Raises
     ------
@@ -76,8 +69,7 @@ def check_learned_state(state: dict[str, Any]) -> None:
     check_array("parts_", state["parts_"], (n_parts, max(depths)))
     check_array("coef_", state["coef_"], (n_classes, n_parts))
     check_array("intercept_", state["intercept_"], (n_classes,))
-    # Files of earlier versions have neither sums nor a number of images.
-    net = state["net_"] = {"sums": None, "n_images": float(n_parts), **state["net_"]}
+    net = state["net_"]
     for parts, offset, count, depth in zip(
         net["parts"], net["offsets"], counts, depths, strict=True
     ):
@@ -87,12 +79,6 @@ def check_learned_state(state: dict[str, Any]) -> None:
     check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):
         check_array(f"the net's {key}", net[key], (n_parts,))
-    if not 0 < float(net["n_images"]) < np.inf:
-        raise ValueError(f"the net's number of images is {net['n_images']}")
-    if net["sums"] is not None:
-        for key, rows in {"products": n_parts + 1, "targets": n_classes}.items():
-            array = net["sums"][key]
-            check_array(f"the net's {key}", array, (rows, n_parts + 1))
 
 
 def model_from_state(
@@ -127,21 +113,6 @@ def model_from_state(
         model.shift.copy_(torch.from_numpy(state["shift"]))
         model.scale.copy_(torch.from_numpy(state["scale"]))
     return model.to(device)
-
-
-def sums_from_state(state: dict[str, Any]) -> RunningLeastSquares | None:
-    """Return the sums over images of a saved net, if it has any.
-
-    Parameters
-    ----------
-    state : dict of str to value
-        As from `net_state`, after the checks.
-
-    Returns
-    -------
-    RunningLeastSquares or None
-    """
-    return state["sums"] and RunningLeastSquares(**state["sums"])
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

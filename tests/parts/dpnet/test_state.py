@@ -20,7 +20,7 @@ def fitted():
 def test_the_model_of_a_state_computes_the_same(fitted):
     estimator, X = fitted
     device = torch.device("cpu")
-    state = net_state(estimator.net_, None)
+    state = net_state(estimator.net_)
     model = model_from_state(state, estimator.grids_, device).eval()
     maps = [
         whitening.tensors(X[name], grid, device)
@@ -37,7 +37,7 @@ def test_the_model_of_a_state_computes_the_same(fitted):
 
 def test_the_history_is_plain_values_of_each_epoch(fitted):
     estimator, _ = fitted
-    history = net_state(estimator.net_, None)["history"]
+    history = net_state(estimator.net_)["history"]
     assert [epoch["epoch"] for epoch in history] == [1, 2]
     assert [epoch["train_loss"] for epoch in history] == (
         estimator.history_[:, "train_loss"]
