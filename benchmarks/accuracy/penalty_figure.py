@@ -181,14 +181,16 @@ def draw(lines: list[dict], path: Path) -> None:
     axes = figure.subplots(
         2, len(PENALTIES), sharex=True, sharey="row", height_ratios=(3, 2)
     )
-    names: dict[str, Line2D] = {}
+    handles: dict[str, Line2D] = {}
     for column, penalty in enumerate(PENALTIES):
         top, bottom = axes[:, column]
         top.set_title(_TERM_TITLES[penalty])
         for curve in drawn:
             if curve.penalty == penalty:
-                label, line = _plot(top, bottom, curve, sizes.index(curve.n_parts))
-                names[label] = line
+                style = _style(curve, sizes.index(curve.n_parts))
+                _plot(top, bottom, curve, style)
+                plain = {**style, "linestyle": "-", "markerfacecolor": style["color"]}
+                handles[f"P = {curve.n_parts:,}"] = Line2D([], [], **plain)
         _band(bottom, [c for c in drawn if c.penalty == penalty], first=column == 0)
         top.axhline(0.9, color="grey", linewidth=0.8, linestyle=":")
         for ax in (top, bottom):
@@ -205,21 +207,23 @@ def draw(lines: list[dict], path: Path) -> None:
         color="grey",
     )
     axes[1, 0].set_ylabel("held-out accuracy, %")
+    for curve in drawn:
+        if curve.settings:
+            changed = ", ".join(f"{k}={v}" for k, v in curve.settings.items())
+            handles[changed] = Line2D([], [], color="black", linestyle="--")
     figure.legend(
-        list(names.values()),
-        list(names),
+        list(handles.values()),
+        list(handles),
         loc="outside lower center",
-        ncols=len(sizes),
+        ncols=len(handles),
         frameon=False,
     )
     figure.savefig(path, format="png", dpi=150)
 
 
-def _plot(top: Axes, bottom: Axes, curve: Curve, size: int) -> tuple[str, Line2D]:
-    """Draw a curve, and return its label and a line for the legend."""
-    x = [weight or _ZERO for weight in curve.weights]
-    values = np.array(curve.means(curve.term))
-    style: dict[str, Any] = {
+def _style(curve: Curve, size: int) -> dict[str, Any]:
+    """Return how a curve is drawn; those with changed settings are dashed."""
+    return {
         "color": _COLOURS[size],
         "marker": _MARKERS[size],
         "markersize": 5,
@@ -227,10 +231,13 @@ def _plot(top: Axes, bottom: Axes, curve: Curve, size: int) -> tuple[str, Line2D
         "linestyle": "--" if curve.settings else "-",
         "markerfacecolor": "white" if curve.settings else _COLOURS[size],
     }
-    (line,) = top.plot(x, values / values[0], **style)
+
+
+def _plot(top: Axes, bottom: Axes, curve: Curve, style: dict[str, Any]) -> None:
+    x = [weight or _ZERO for weight in curve.weights]
+    values = np.array(curve.means(curve.term))
+    top.plot(x, values / values[0], **style)
     bottom.plot(x, curve.accuracies(), **style)
-    changed = ", ".join(f"{k}={v}" for k, v in curve.settings.items())
-    return f"P = {curve.n_parts:,}" + (f", {changed}" if changed else ""), line
 
 
 def _band(ax: Axes, drawn: list[Curve], *, first: bool) -> None:
