@@ -7,6 +7,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from skdpnet.training import linear_fits
 from skdpnet.training.linear_fits import ClassifierPenalty, fit_logistic, fit_svm
 
 RIDGE = 0.01
@@ -19,6 +20,12 @@ def data():
     y = random.integers(0, 3, 120)
     b = random.normal(size=(120, 6)) + np.eye(3, 6)[y]
     return b.astype(np.float32), y, random.uniform(0.2, 2, 120)
+
+
+@pytest.fixture(autouse=True)
+def _exact(monkeypatch):
+    """Compare minima, to more digits than training needs."""
+    monkeypatch.setattr(linear_fits, "_TRAINING_TOLERANCE", 1e-6)
 
 
 def logistic_gradient(data, coef, intercept, smoothing=0.0):
