@@ -216,6 +216,7 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(paths))[: options.n_images]
     data = [paths[i] for i in order], y[order]
     steps, points = measure_steps(*data)
+    print(f"{points_table(points)}\n\n{steps}", flush=True)
     rows = [steps]
     for n_jobs, share in ((1, False), (1, True), (2, True)):
         rows.append(measure_search(*data, n_jobs, share=share))
@@ -225,7 +226,6 @@ def main() -> None:
     print("| --- |" + " ---: |" * (len(columns) - 1))
     for row in rows:
         print("| " + " | ".join(str(row[c]) for c in columns) + " |")
-    print("\n" + points_table(points))
     n_fits = len(ParameterGrid(GRID)) * FOLDS + 1
     result = {
         "machine": describe(torch.device("cpu")),
