@@ -27,8 +27,6 @@ __all__ = ["foreign_weights", "measure", "terms", "twins"]
 
 # Two parts of a map are twins above this absolute cosine: an angle below 60 degrees.
 _TWIN = 0.5
-# A share of the largest weight. A solver may end at tiny weights in place of zeros.
-_NEGLIGIBLE = 1e-3
 # The assignment's mean entropy is that of so many training images.
 _N_SAMPLED = 200
 
@@ -140,15 +138,13 @@ def foreign_weights(
     -------
     dict of str to float
         ``foreign``: their share of Σ |V|; ``zeros``: the share of exact zeros among
-        their weights; ``negligible``: the share of those below a thousandth of the
-        largest weight.
+        their weights.
     """
     foreign = np.arange(len(coef))[:, None] != part_classes
     sizes = np.abs(coef)
     return {
         "foreign": float(sizes[foreign].sum() / sizes.sum()),
         "zeros": float((sizes[foreign] == 0).mean()),
-        "negligible": float((sizes[foreign] < _NEGLIGIBLE * sizes.max()).mean()),
     }
 
 

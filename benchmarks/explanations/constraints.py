@@ -49,18 +49,14 @@ TABLE = {
     "assignment": ("A, its term ↓", 1, 3),
     "specificity": ("CS, its term ↓", 1, 3),
     "redundancy": COLUMNS["redundancy"],
-    "closest pair": COLUMNS["closest pair"],
-    "twins": ("parts with a twin, % ↓", 100, 1),
+    "twins": ("twins, % ↓", 100, 1),
     "foreign": ("weight on foreign parts, % ↓", 100, 1),
-    "zeros": ("foreign weights that are 0, % ↑", 100, 1),
-    "negligible": ("nearly 0, % ↑", 100, 1),
-    "keep": COLUMNS["keep"],
+    "zeros": ("of these weights 0, % ↑", 100, 1),
     "flip": COLUMNS["flip"],
     "purity": COLUMNS["purity"],
     "consistency": COLUMNS["consistency"],
     "stability": COLUMNS["stability"],
     "top part": COLUMNS["top part"],
-    "peak": COLUMNS["peak"],
 }
 _NOTE = (
     "Mean ± standard deviation over the seeds; in brackets the mean of the same "
@@ -68,9 +64,8 @@ _NOTE = (
     "random order, or of random parts. ↑: more is better; ↓: less is. Terms: the "
     "constraints without their weights; that of A on 200 training images, that of CS "
     "for the final classifier. Cosines: absolute values, of pairs of different parts "
-    "of a map; a twin has one above 0.5. Foreign parts: those of other classes; "
-    "nearly 0: below a thousandth of the largest weight. Parts that keep, and flip, a "
-    "decision: medians over the test images."
+    "of a map; a twin has one above 0.5. Foreign parts: those of other classes. "
+    "Parts that flip a decision: medians over the test images."
 )
 
 

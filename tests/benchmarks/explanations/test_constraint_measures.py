@@ -50,10 +50,10 @@ def test_terms_by_hand(fitted):
 def test_weights_of_parts_of_other_classes():
     coef = np.array([[3.0, 1, 0, -1], [0, 0, -2, 1]])
     found = constraint_measures.foreign_weights(coef, np.array([0, 0, 1, 1]))
-    assert found == {"foreign": 1 / 8, "zeros": 3 / 4, "negligible": 3 / 4}
+    assert found == {"foreign": 1 / 8, "zeros": 3 / 4}
     coef[1, :2] = 0.002, 0.02
     found = constraint_measures.foreign_weights(coef, np.array([0, 0, 1, 1]))
-    assert found["zeros"] == 1 / 4 and found["negligible"] == 1 / 2
+    assert found["zeros"] == 1 / 4
 
 
 def test_twins_are_on_the_same_map():
@@ -71,7 +71,7 @@ def test_all_measures(fitted):
     assert set(found) == {
         "accuracy", "peak", "top part", "purity", "consistency", "stability", "keep",
         "flip", "redundancy", "closest pair", "orthogonality", "assignment",
-        "specificity", "foreign", "zeros", "negligible", "twins",
+        "specificity", "foreign", "zeros", "twins",
     }  # fmt: skip
     accuracy = model.estimator.score(data.test, data.test_y)
     assert found["accuracy"] == {"value": accuracy, "chance": 1 / 8}
