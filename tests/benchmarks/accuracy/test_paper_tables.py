@@ -134,7 +134,9 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
          params["specificity_weight"])
         for params in measured if "beta" in params
     }  # fmt: skip
-    assert weights == {(a, b, c) for a in (0, 1) for b in (0, 0.25) for c in (0, 0.1)}
+    assert weights == {
+        (a, b, c) for a in (0, 0.1) for b in (0, 0.25) for c in (0, 0.03)
+    }
     rows = cells(printed)
     assert rows["pond (stand-in) efficientnet_lite0"][3:] == ["50.0 ± 0.0"] * 2
     assert rows["⊥ + A"][-2:] == ["75.0 ± 0.0"] * 2
