@@ -71,7 +71,10 @@ def leave_one_out_scores(
     leverage = fitted**2 @ inverse
     influence = (new * fitted) @ inverse
     # The Hessian without the image itself, by the formula of Sherman and Morrison.
-    return scores + slope * influence / (1 - inside * curvature * leverage)
+    # Rounding must not make the remainder 0.
+    eps = np.finfo(np.float64).eps
+    remainder = np.maximum(1 - inside * curvature * leverage, eps)
+    return scores + slope * influence / remainder
 
 
 def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:

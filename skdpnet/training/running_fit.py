@@ -12,6 +12,10 @@ from skdpnet.training.linear_fits import Classifier, ClassifierPenalty, minimise
 
 __all__ = ["RunningLeastSquares"]
 
+# With a smaller one, rounding would make the equations singular. Descriptors have a
+# length of about 1.
+_LEAST_RIDGE = 1e-12
+
 
 @dataclass
 class RunningLeastSquares:
@@ -114,7 +118,7 @@ class RunningLeastSquares:
                 minimise(
                     self._mean_loss(),
                     (n_classes, size - 1),
-                    0.5 / (C * self.n_images),
+                    self._ridge(C),
                     penalty,
                 )
             )
@@ -153,7 +157,8 @@ class RunningLeastSquares:
         share = weights / self.n_images
         leverage = share * (fitted * influence).sum(axis=1)
         residuals = self._targets_of(labels) - fitted @ classifier.T
-        moved = share * (new * influence).sum(axis=1) / (1 - leverage)
+        remainder = np.maximum(1 - leverage, np.finfo(np.float64).eps)
+        moved = share * (new * influence).sum(axis=1) / remainder
         return new @ classifier.T - moved[:, None] * residuals
 
     @property
@@ -199,8 +204,11 @@ class RunningLeastSquares:
         """Return the matrix of the normal equations, with the ridge."""
         system = self.products / self.n_images
         inner = np.arange(len(system) - 1)
-        system[inner, inner] += 0.5 / (C * self.n_images)
+        system[inner, inner] += self._ridge(C)
         return system
+
+    def _ridge(self, C: float) -> float:
+        return max(0.5 / (C * self.n_images), _LEAST_RIDGE)
 
     def _targets_of(self, labels: np.ndarray) -> np.ndarray:
         """Return 1 for the class of each image, and -1 for all others, (n, C)."""

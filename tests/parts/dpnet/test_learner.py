@@ -255,3 +255,13 @@ def test_float16_and_float64_maps_give_what_float32_gives(train, model):
         double = model.decision_function(X.astype(np.float64))
     np.testing.assert_allclose(double, expected, atol=1e-4)
     np.testing.assert_allclose(half, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("C", [1e-8, 1e14, 1e30])
+def test_any_c_gives_finite_probabilities(train, method, C):
+    X, y, _ = train
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = getattr(quick(DPNetClassifier, C=C, max_epochs=1), method)(X, y)
+    assert np.isfinite(model.predict_proba(X)).all()
