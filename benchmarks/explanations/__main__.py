@@ -40,8 +40,8 @@ from benchmarks.explanations.options import (
     read_set,
 )
 from benchmarks.explanations.table import markdown
-from benchmarks.explanations.trials import Trial, trials
-from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
+from benchmarks.explanations.trials import Trial, pending, trials
+from benchmarks.records import RESULTS, append_line, read_lines, resume
 
 
 def run(
@@ -74,23 +74,10 @@ def run(
         All lines of the file.
     """
     measured = resume(lines, _settings_now)
-    pending = []
-    for data in sets:
-        for seed in seeds:
-            for trial in listed:
-                key = {
-                    "data": data.name,
-                    "image_size": data.image_size,
-                    "n_train": len(data.train),
-                    "n_test": len(data.test),
-                    "n_perturbed": min(n_perturbed, len(data.test)),
-                    "n_steps": n_steps,
-                    "seed": seed,
-                    **trial._asdict(),
-                }
-                if not has_line(measured, key):
-                    pending.append((data, trial, key))
-    with tqdm(pending, unit="model") as bar:
+    lacking = pending(
+        measured, sets, seeds, listed, n_perturbed=n_perturbed, n_steps=n_steps
+    )
+    with tqdm(lacking, unit="model") as bar:
         for data, trial, key in bar:
             bar.set_description(f"{data.name}, {trial.method} {trial.constraints}")
             seed = key["seed"]

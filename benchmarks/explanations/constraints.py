@@ -36,8 +36,8 @@ from benchmarks.explanations.options import (
     read_set,
 )
 from benchmarks.explanations.table import COLUMNS, markdown
-from benchmarks.explanations.trials import DPNET, Trial, trials
-from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
+from benchmarks.explanations.trials import DPNET, Trial, pending, trials
+from benchmarks.records import RESULTS, append_line, read_lines, resume
 
 __all__ = ["TABLE", "main", "run", "trials_of"]
 
@@ -99,22 +99,8 @@ def run(
         All lines of the file.
     """
     measured = resume(lines, _settings_now)
-    pending = []
-    for data in sets:
-        for seed in seeds:
-            for trial in listed:
-                key = {
-                    "data": data.name,
-                    "image_size": data.image_size,
-                    "n_train": len(data.train),
-                    "n_test": len(data.test),
-                    "n_perturbed": min(n_perturbed, len(data.test)),
-                    "seed": seed,
-                    **trial._asdict(),
-                }
-                if not has_line(measured, key):
-                    pending.append((data, trial, key))
-    with tqdm(pending, unit="model") as bar:
+    lacking = pending(measured, sets, seeds, listed, n_perturbed=n_perturbed)
+    with tqdm(lacking, unit="model") as bar:
         for data, trial, key in bar:
             bar.set_description(f"{data.name}, {trial.method} {trial.constraints}")
             line = {**key, "settings": _settings_now(key)}

@@ -8,9 +8,11 @@ from sklearn.base import BaseEstimator
 
 from benchmarks.accuracy.methods import TWO_STAGE
 from benchmarks.accuracy.suites import REGION_SETTINGS, constraints
+from benchmarks.explanations.image_sets import ImageSet
+from benchmarks.records import has_line
 from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
 
-__all__ = ["DPNET", "GRAD_CAM", "Trial", "trials"]
+__all__ = ["DPNET", "GRAD_CAM", "Trial", "pending", "trials"]
 
 DPNET = "DP-Net"
 GRAD_CAM = "global descriptor + SVM, Grad-CAM"
@@ -68,3 +70,50 @@ def trials(changes: dict, weights: tuple[float, float, float]) -> list[Trial]:
             for name, settings in subsets.items()
         ),
     ]
+
+
+def pending(
+    measured: list[dict],
+    sets: list[ImageSet],
+    seeds: list[int],
+    listed: list[Trial],
+    *,
+    n_perturbed: int,
+    **numbers: int,
+) -> list[tuple[ImageSet, Trial, dict]]:
+    """Return what a file of lines lacks.
+
+    Parameters
+    ----------
+    measured : list of dict
+        The lines of the file.
+    sets : list of ImageSet
+    seeds : list of int
+    listed : list of Trial
+    n_perturbed : int
+        Number of test images that noise is added to, if there are as many.
+    **numbers
+        Further numbers that a line is measured with.
+
+    Returns
+    -------
+    list of (ImageSet, Trial, dict)
+        With the values by which the line is recognised.
+    """
+    lacking = []
+    for data in sets:
+        for seed in seeds:
+            for trial in listed:
+                key = {
+                    "data": data.name,
+                    "image_size": data.image_size,
+                    "n_train": len(data.train),
+                    "n_test": len(data.test),
+                    "n_perturbed": min(n_perturbed, len(data.test)),
+                    **numbers,
+                    "seed": seed,
+                    **trial._asdict(),
+                }
+                if not has_line(measured, key):
+                    lacking.append((data, trial, key))
+    return lacking
