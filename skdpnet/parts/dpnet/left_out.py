@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from skdpnet.parts.dpnet.model import MapParts, PartModel
-from skdpnet.parts.responses import part_responses, soft_maximum
+from skdpnet.parts.responses import cosine_factors, part_responses, soft_maximum
 from skdpnet.utils.batching import slices_of
 
 __all__ = ["left_out_descriptors"]
@@ -76,21 +77,26 @@ def _class_maxima(
     device: torch.device,
 ) -> np.ndarray:
     """Return the maxima (n, P') of the images of a class to the parts of the class."""
-    u = on_map.unit_parts()[parts]
-    identity = torch.eye(u.shape[1], device=device)
+    u, grid, offset = on_map.unit_parts()[parts], on_map.grid, on_map.offset
+    areas = torch.from_numpy(grid.areas).to(u)[:, None]
     responses, shares, sums = [], [], []
     for batch in slices_of(len(images), _IMAGES_AT_ONCE):
         cells, lengths, norms = (
             torch.as_tensor(array[images[batch]]).to(device) for array in fields
         )
-        regions = part_responses(
-            cells, lengths, norms, on_map.offset, identity, on_map.grid
+        scale, offset_scale = (
+            factor[..., None] for factor in cosine_factors(lengths, norms, offset)
         )
-        cosines = regions @ u.T
-        nearest = torch.nn.functional.one_hot(cosines.argmax(dim=2), len(u))
-        image_sums = nearest.to(regions.dtype).transpose(1, 2) @ regions
+        cosines = part_responses(cells, lengths, norms, offset, u, grid)
+        nearest = F.one_hot(cosines.argmax(dim=2), len(u)).to(cosines.dtype)
+        # The regions are never computed: the sums of regions are sums of cells.
+        on_cells = grid.spread(nearest * scale / areas)
+        n_means = (nearest * offset_scale).sum(dim=1)[..., None]
+        image_sums = on_cells.transpose(1, 2) @ cells - n_means * offset
+        pooled = torch.cat(list(grid.pool(cells @ image_sums.transpose(1, 2))), dim=1)
+        means = (image_sums @ offset)[:, None]
         responses.append(cosines)
-        shares.append(regions @ image_sums.transpose(1, 2))
+        shares.append(pooled * scale - offset_scale * means)
         sums.append(image_sums)
     image_sums = torch.cat(sums)  # (n, P', K)
     length = image_sums.sum(dim=0).norm(dim=1)
