@@ -14,6 +14,7 @@ import scipy
 import sklearn
 import torch
 
+from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
@@ -24,7 +25,7 @@ from skdpnet.utils.batching import slices_of
 __all__ = ["InitialState", "can_share", "initial_state", "whiten_maps"]
 
 # Part of the key in the cache. It must be raised whenever a change of the code leads to
-# another initial state of the same data.
+# another initial state of the same data, or to another number of `SharedResults`.
 _VERSION = 1
 # The libraries that compute initial states. Another version may round differently, or
 # draw other random numbers, and so give other parts for one seed.
@@ -75,7 +76,7 @@ def initial_state(
     device: torch.device,
     *,
     keep: bool,
-) -> tuple[InitialState, list[WhitenedMaps]]:
+) -> tuple[InitialState, list[WhitenedMaps], SharedResults]:
     """Learn whitenings, whiten the training images, and cluster them into parts.
 
     The result does not depend on the weights of penalties or on other parameters of
@@ -109,6 +110,8 @@ def initial_state(
     state : InitialState
     whitened : list of WhitenedMaps
         The maps of the training images.
+    shared : SharedResults
+        For what else fits with this initial state compute alike.
     """
     store, key = None, ""
     if keep and memory is not None:
@@ -125,7 +128,8 @@ def initial_state(
         if arrays is not None:
             _set_generator_state(random, arrays[0], arrays[1])
             state = InitialState.from_arrays(arrays[2:])
-            return state, whiten_maps(state.whitenings, maps, grids, memory, device)
+            whitened = whiten_maps(state.whitenings, maps, grids, memory, device)
+            return state, whitened, SharedResults(store, key)
 
     whitenings = [
         fit_whitening(feature_map, grid, n_components, random)
@@ -141,7 +145,7 @@ def initial_state(
     state = InitialState(whitenings, parts)
     if store is not None:
         store.write(key, [*_generator_state(random), *state.to_arrays()])
-    return state, whitened
+    return state, whitened, SharedResults(store, key)
 
 
 def can_share(random_state) -> bool:

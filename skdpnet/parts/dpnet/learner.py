@@ -14,6 +14,7 @@ from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
 from skdpnet.parts.dpnet.parameters import DPNetParameters
 from skdpnet.parts.dpnet.running import RunningClassifier
+from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.dpnet.state import (
     check_learned_state,
     model_from_state,
@@ -151,7 +152,7 @@ class PartLearner(DPNetParameters):
             self.classes_ = known
             maps = self._all_maps(X, reset=True)
             self.grids_ = self._region_grids()
-            train, descriptors = self._start(maps, labels, weights, hold_out=False)
+            train, descriptors, _ = self._start(maps, labels, weights, hold_out=False)
             model, fits = self.net_.module_, self._classifier_fits()
             images = descriptors, train.labels, train.weights
             classifier = fits.first_running(model, train, descriptors, self.device_)
@@ -211,9 +212,12 @@ class PartLearner(DPNetParameters):
         weights = sample_weights(
             X, self.classes_[labels], sample_weight, self.class_weight
         )
-        train, descriptors = self._start(maps, labels, weights, hold_out=True)
+        train, descriptors, shared = self._start(maps, labels, weights, hold_out=True)
         model, fits = self.net_.module_, self._classifier_fits()
-        spread = fits.calibrated_spread(model, train, descriptors, self.device_)
+        spread = shared.number(
+            (self.C, self.beta, train.weights),
+            lambda: fits.calibrated_spread(model, train, descriptors, self.device_),
+        )
         # The gradients of a random classifier would move the parts in directions that
         # are of no use, and so make them worse.
         model.set_classifier(*fits.logistic(descriptors, train.labels, train.weights))
@@ -231,8 +235,8 @@ class PartLearner(DPNetParameters):
 
     def _start(
         self, maps, labels, weights, *, hold_out: bool
-    ) -> tuple[MapDataset, np.ndarray]:
-        """Set whitening, parts and net; return the training set and descriptors."""
+    ) -> tuple[MapDataset, np.ndarray, SharedResults]:
+        """Set whitening, parts and net; return the training set and its descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
         shares = share_parts(self.n_parts_per_class, len(maps))
@@ -242,7 +246,7 @@ class PartLearner(DPNetParameters):
                 train_rows, labels, self.validation_fraction, random
             )
         n_classes = len(self.classes_)
-        state, whitened = initial_state(
+        state, whitened, shared = initial_state(
             [MapRows(feature_map, train_rows) for feature_map in maps],
             labels[train_rows],
             n_classes,
@@ -281,7 +285,7 @@ class PartLearner(DPNetParameters):
         ).to(self.device_)
         self.net_ = self._build_net(model, decay=hold_out, valid=valid)
         self.net_.initialize()
-        return train, training_descriptors(model, train, self.device_)
+        return train, training_descriptors(model, train, self.device_), shared
 
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None

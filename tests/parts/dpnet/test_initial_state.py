@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 
 import skdpnet.parts.dpnet.initial_state
 from skdpnet import DPNetClassifier
+from skdpnet.parts.dpnet.fitting import ClassifierFits
 from tests.parts.dpnet.made_maps import two_maps
 
 SETTINGS = {
@@ -31,6 +32,20 @@ def clusterings(monkeypatch):
         return original(*args)
 
     monkeypatch.setattr(skdpnet.parts.dpnet.initial_state, "cluster_parts", counted)
+    return calls
+
+
+@pytest.fixture
+def calibrations(monkeypatch):
+    """Calibrations of the logits: one for each fit that shares none."""
+    calls = []
+    original = ClassifierFits.calibrated_spread
+
+    def counted(*args):
+        calls.append(1)
+        return original(*args)
+
+    monkeypatch.setattr(ClassifierFits, "calibrated_spread", counted)
     return calls
 
 
@@ -105,12 +120,34 @@ def test_initial_states_without_a_seed_are_not_kept(tmp_path, clusterings, seed)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_search_clusters_once_for_each_fold(tmp_path, clusterings):
+@pytest.mark.parametrize("other", [{"C": 0.1}, {"beta": 30.0}])
+def test_other_settings_of_the_calibration_share_none(tmp_path, calibrations, other):
+    X, y, _ = two_maps(60)
+    DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    settings = {**SETTINGS, **other}
+    for _ in range(2):
+        with_cache = DPNetClassifier(**settings, memory=tmp_path).fit(X, y)
+    assert len(calibrations) == 2
+    assert_same_model(with_cache, DPNetClassifier(**settings).fit(X, y))
+
+
+def test_other_weights_of_images_share_no_calibration(tmp_path, calibrations):
+    X, y, _ = two_maps(60)
+    weights = np.linspace(0.5, 1.5, len(y))
+    model = DPNetClassifier(**SETTINGS, memory=tmp_path).fit(X, y)
+    model.fit(X, y, sample_weight=weights)
+    assert len(calibrations) == 2
+    plain = DPNetClassifier(**SETTINGS).fit(X, y, sample_weight=weights)
+    assert_same_model(model, plain)
+
+
+def test_a_search_clusters_once_for_each_fold(tmp_path, clusterings, calibrations):
     X, y, _ = two_maps(60)
     grid = {"orthogonality_weight": [0, 1], "specificity_weight": [0, 1]}
     search = GridSearchCV(DPNetClassifier(**SETTINGS, memory=tmp_path), grid, cv=3)
     search.fit(X, y)
     assert len(clusterings) == 2 * (3 + 1)  # three folds and the refit, two maps each
+    assert len(calibrations) == 3 + 1
     plain = GridSearchCV(DPNetClassifier(**SETTINGS), grid, cv=3).fit(X, y)
     np.testing.assert_array_equal(
         search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
