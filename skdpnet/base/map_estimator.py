@@ -68,7 +68,7 @@ class MapEstimator(BaseEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int] | None = None,
+        strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         memory: str | os.PathLike | None = None,
         device: str = "auto",

@@ -148,7 +148,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         self,
         backbone: str | Callable = "dense_sift",
         *,
-        strides: Sequence[int] | None = None,
+        strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         n_words: int = 64,
         n_components: int | None = 80,

@@ -24,7 +24,12 @@ __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
 
 # Constraints of the parameters of extraction, which all estimators on images share.
 EXTRACTION_CONSTRAINTS: dict[str, list] = {
-    "strides": [SequenceOf(Number(1, whole=True), "whole numbers of at least 1"), None],
+    "strides": [
+        SequenceOf(
+            Number(1, whole=True), 'whole numbers of at least 1 and "last"', ("last",)
+        ),
+        None,
+    ],
     "image_size": [Number(8, whole=True), None],
     "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
     "num_workers": [Number(0, whole=True)],
@@ -41,11 +46,12 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         a module or callable from ImageNet-normalised images N×3×S×S to maps
         N×D×H×W, or a tuple of several. ``"dense_sift"`` is not a network: it computes a
         map of SIFT descriptors for each of four scales, and ignores `strides`.
-    strides : sequence of int, default=None
+    strides : sequence of int or "last", default=None
         For a named backbone, the strides of the maps, in pixels of the input per cell:
         the last map of each of these strides is returned, finest first. Strides that
-        the backbone lacks are ignored. None, and for networks whose maps all have the
-        same stride: the last map alone.
+        the backbone lacks are ignored. "last" adds the network's last map where that is
+        none of these, because further layers follow the last stage. None, and for
+        networks whose maps all have the same stride: the last map alone.
     image_size : int, default=None
         Side in pixels of the square that each image is resized and cropped to. None:
         the usual size of the backbone.
@@ -101,7 +107,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int] | None = None,
+        strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         batch_size: int = 32,
         device: str = "auto",
@@ -246,8 +252,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
         """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
-        strides = None if self.strides is None else tuple(map(int, self.strides))
-        backbone = load_backbone(self.backbone, self.image_size, device, strides)
+        backbone = load_backbone(self.backbone, self.image_size, device, self.strides)
         compute_dtype = extraction_dtype(self.precision, device)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
         store = None

@@ -226,7 +226,8 @@ def _blurred_surroundings(
 def _input_size(fitted) -> int:
     """Return the side in pixels of the square image that the network takes."""
     extractor = fitted.feature_maps()
-    strides = None if extractor.strides is None else tuple(map(int, extractor.strides))
     device = resolve_device(extractor.device)
-    backbone = load_backbone(extractor.backbone, extractor.image_size, device, strides)
+    backbone = load_backbone(
+        extractor.backbone, extractor.image_size, device, extractor.strides
+    )
     return backbone.image_size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-__all__ = ["leave_one_out_scores", "logit_factor", "spread"]
+__all__ = ["best_factor", "leave_one_out_scores", "logit_factor", "spread"]
 
 _LARGEST_FACTOR = 1e3
 # The intercept is not penalised. As the weight of a constant this large in the
@@ -105,15 +107,33 @@ def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
     images = np.arange(len(labels))
     unknown = 1 / (len(labels) + 1)
 
-    def entropy(log_factor: float) -> float:
-        log_p = log_softmax(np.exp(log_factor) * scores, axis=1)
+    def entropy(factor: float) -> float:
+        log_p = log_softmax(factor * scores, axis=1)
         known = (1 - unknown) * log_p[images, labels]
         return -float((weights * (known + unknown * log_p.mean(axis=1))).mean())
 
+    return best_factor(entropy)
+
+
+def best_factor(objective: Callable[[float], float]) -> float:
+    """Return the factor of scores, between 0.001 and 1000, that minimises a function.
+
+    Parameters
+    ----------
+    objective : callable
+        Function of the factor, which has one minimum.
+
+    Returns
+    -------
+    float
+    """
     limit = float(np.log(_LARGEST_FACTOR))
-    return float(
-        np.exp(minimize_scalar(entropy, bounds=(-limit, limit), method="bounded").x)
+    found = minimize_scalar(
+        lambda log_factor: objective(float(np.exp(log_factor))),
+        bounds=(-limit, limit),
+        method="bounded",
     )
+    return float(np.exp(found.x))
 
 
 def spread(scores: np.ndarray) -> float:

@@ -102,18 +102,21 @@ class OneOf:
 
 @dataclass(frozen=True)
 class SequenceOf:
-    """The constraint that a parameter is a sequence of at least one number.
+    """The constraint that a parameter is a sequence of at least one number or name.
 
     Parameters
     ----------
     each : Number
         The constraint on each number.
     noun : str
-        Description of the numbers in messages: "whole numbers of at least 1".
+        Description of the items in messages: "whole numbers of at least 1".
+    names : tuple of str, default=()
+        Strings that may be in the place of numbers.
     """
 
     each: Number
     noun: str
+    names: tuple[str, ...] = ()
 
     def accepts(self, value: object) -> bool:
         """Return whether the parameter may have this value."""
@@ -121,8 +124,12 @@ class SequenceOf:
             isinstance(value, (Sequence, np.ndarray))
             and not isinstance(value, str)
             and len(value) > 0
-            and all(self.each.accepts(number) for number in value)
+            and all(self._accepts_item(item) for item in value)
         )
+
+    def _accepts_item(self, item: object) -> bool:
+        is_name = isinstance(item, str) and item in self.names
+        return is_name or self.each.accepts(item)
 
     def __str__(self) -> str:
         return f"a sequence of {self.noun}"

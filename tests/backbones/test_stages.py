@@ -72,6 +72,26 @@ def test_the_last_of_several_maps_is_the_last_map(models, name):
     torch.testing.assert_close(several[-1], last, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_maps"),
+    [("mobilenetv2_050", 3), ("resnetv2_18", 2), ("swin_tiny_patch4_window7_224", 2)],
+)
+def test_the_last_map_is_added_where_it_is_none_of_the_stages(models, name, n_maps):
+    (last,), _ = _maps(name)
+    stages, _ = _maps(name, (16, 32))
+    with_last, _ = _maps(name, ("last", 32, 16))
+    assert len(with_last) == n_maps
+    for maps, expected in zip(with_last, [*stages, last], strict=False):
+        torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(with_last[-1], last, atol=1e-4, rtol=1e-3)
+
+
+def test_the_last_map_can_be_named_alone(models):
+    (last,), _ = _maps("mobilenetv2_050")
+    (named,), _ = _maps("mobilenetv2_050", ("last",))
+    torch.testing.assert_close(named, last)
+
+
 def test_a_network_without_a_map_is_refused_when_it_is_loaded(models):
     with pytest.raises(ValueError, match="no feature map.*images of 100 pixels"):
         load_backbone("timm/hiera_tiny_224", 100, CPU)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
 
 from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.standardisation import standardisation
-from skdpnet.training.calibration import leave_one_out_scores, logit_factor, spread
+from skdpnet.training.calibration import (
+    best_factor,
+    leave_one_out_scores,
+    logit_factor,
+    spread,
+)
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import (
     Classifier,
@@ -27,7 +31,6 @@ from skdpnet.utils.batching import slices_of
 __all__ = ["ClassifierFits", "training_descriptors", "training_maxima"]
 
 _IMAGES_AT_ONCE = 64
-_LARGEST_FACTOR = 1e3
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,7 @@ class ClassifierFits:
         scores = torch.from_numpy(descriptors).double() @ coef.T + intercept
         y, w = torch.from_numpy(labels), torch.from_numpy(weights)
 
-        def objective(log_factor: float) -> float:
-            factor = float(np.exp(log_factor))
+        def objective(factor: float) -> float:
             entropies = F.cross_entropy(
                 factor * scores,
                 y,
@@ -236,9 +238,7 @@ class ClassifierFits:
                 value = value + self.penalty.function(factor * coef)
             return value.item()
 
-        limit = float(np.log(_LARGEST_FACTOR))
-        found = minimize_scalar(objective, bounds=(-limit, limit), method="bounded")
-        return float(np.exp(found.x))
+        return best_factor(objective)
 
     def _svm_ridge(self, train: MapDataset) -> float:
         return 0.5 / (self.C * len(train))

@@ -19,10 +19,11 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several maps;
         see `FeatureMaps`. ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D,
         features n×D, or several maps as `FeatureMaps` returns them.
-    strides : sequence of int >= 1, or None, default=(16, 32)
+    strides : sequence of int >= 1 or "last", or None, default=(16, 32)
         For a named backbone, the strides of the maps that have parts, in pixels per
         cell. The last map of each stride is used; strides that the backbone lacks are
-        ignored. None: the last map alone, as in the paper.
+        ignored. "last": the last map too, where further layers follow the last stage.
+        None: the last map alone, as in the paper.
     image_size : int >= 8, default=None
         Side in pixels of the square that each image is resized and cropped to. None:
         the usual size of the backbone.
@@ -191,7 +192,7 @@ class DPNetParameters(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int] | None = (16, 32),
+        strides: Sequence[int | str] | None = (16, 32),
         image_size: int | None = None,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,

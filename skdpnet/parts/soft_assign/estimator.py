@@ -52,7 +52,7 @@ class SoftAssignParts(PartEstimator):
     backbone, image_size, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images. The parts are learned on the CPU.
-    strides : sequence of int or None, default=(16, 32)
+    strides : sequence of int or "last", or None, default=(16, 32)
         The strides of the backbone's maps that have parts; see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the map's shorter side.
@@ -165,7 +165,7 @@ class SoftAssignParts(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int] | None = (16, 32),
+        strides: Sequence[int | str] | None = (16, 32),
         image_size: int | None = None,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,

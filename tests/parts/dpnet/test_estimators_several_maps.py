@@ -162,7 +162,7 @@ def test_extracted_maps_give_the_same_descriptors_as_images(tmp_path, backbone):
     )
 
 
-@pytest.mark.parametrize("strides", [(), "16", (0,), (1.5,), 16])
+@pytest.mark.parametrize("strides", [(), "16", (0,), (1.5,), 16, (16, "first")])
 def test_unusable_strides_are_refused(strides):
     images = np.zeros((2, 32, 32, 3), np.uint8)
     with pytest.raises(ValueError, match="strides must be a sequence of whole numbers"):
