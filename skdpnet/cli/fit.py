@@ -76,13 +76,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=whole_number(8),
         metavar="PIXELS",
         help="side of the square that images are resized to (default: the network's "
-        "usual size, 224 for efficientnet_lite0)",
+        "usual size, 224 for efficientnet_lite0, 260 for efficientnet_lite2)",
     )
     parser.add_argument(
         "--backbone",
         default="efficientnet_lite0",
         metavar="NAME",
-        help="network: efficientnet_lite0 (default), resnet50, vgg19 or timm/NAME",
+        help="network: efficientnet_lite0 (default), efficientnet_lite2 (of the extra "
+        "skdpnet[lite2]), resnet50, vgg19 or timm/NAME",
     )
     parser.add_argument(
         "--parts-per-class",

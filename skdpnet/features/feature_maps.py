@@ -42,10 +42,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
-        ``"efficientnet_lite0"``, ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or
-        a module or callable from ImageNet-normalised images N×3×S×S to maps
-        N×D×H×W, or a tuple of several. ``"dense_sift"`` is not a network: it computes a
-        map of SIFT descriptors for each of four scales, and ignores `strides`.
+        ``"efficientnet_lite0"`` (embedded), ``"efficientnet_lite2"`` (of the extra
+        ``skdpnet[lite2]``), ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or a module
+        or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a tuple
+        of several. ``"dense_sift"`` is not a network: it computes a map of SIFT
+        descriptors for each of four scales, and ignores `strides`.
     strides : sequence of int or "last", default=None
         For a named backbone, the strides of the maps, in pixels of the input per cell:
         the last map of each of these strides is returned, finest first. Strides that

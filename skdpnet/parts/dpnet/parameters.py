@@ -14,11 +14,12 @@ from skdpnet.utils.validation import Number, OneOf
 __all__ = ["DPNetParameters", "with_parameters"]
 
 PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
-        Frozen network: ``"efficientnet_lite0"`` (embedded), ``"resnet50"``,
-        ``"vgg19"``, ``"timm/<name>"``, or a module or callable from
-        ImageNet-normalised images N×3×S×S to a map N×D×H×W or a tuple of several maps;
-        see `FeatureMaps`. ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D,
-        features n×D, or several maps as `FeatureMaps` returns them.
+        Frozen network: ``"efficientnet_lite0"`` (embedded), ``"efficientnet_lite2"``
+        (of the extra ``skdpnet[lite2]``), ``"resnet50"``, ``"vgg19"``,
+        ``"timm/<name>"``, or a module or callable from ImageNet-normalised images
+        N×3×S×S to a map N×D×H×W or a tuple of several maps; see `FeatureMaps`.
+        ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
+        several maps as `FeatureMaps` returns them.
     strides : sequence of int >= 1 or "last", or None, default=(16, 32)
         For a named backbone, the strides of the maps that have parts, in pixels per
         cell. The last map of each stride is used; strides that the backbone lacks are
