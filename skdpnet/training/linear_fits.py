@@ -48,6 +48,7 @@ def fit_logistic(
     penalty: ClassifierPenalty | None = None,
     label_smoothing: float = 0.0,
     start: Classifier | None = None,
+    positive: bool = False,
 ) -> Classifier:
     """Minimise cross-entropy + ridge·‖V‖² + penalty(V).
 
@@ -71,6 +72,8 @@ def fit_logistic(
     start : tuple of two ndarrays, default=None
         Coefficients (C, P) and intercepts (C,) that the search starts from. None:
         zeros.
+    positive : bool, default=False
+        Whether all weights are at least 0.
 
     Returns
     -------
@@ -86,7 +89,9 @@ def fit_logistic(
 
     mean_loss = _mean_loss(entropies, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
-    return minimise(mean_loss, shape, ridge, penalty, start, _TRAINING_TOLERANCE)
+    return minimise(
+        mean_loss, shape, ridge, penalty, start, positive, _TRAINING_TOLERANCE
+    )
 
 
 def fit_svm(
@@ -96,6 +101,7 @@ def fit_svm(
     n_classes: int,
     ridge: float,
     penalty: ClassifierPenalty | None = None,
+    positive: bool = False,
 ) -> Classifier:
     """Minimise one-versus-rest squared hinge loss + ridge·‖V‖² + penalty(V).
 
@@ -104,7 +110,7 @@ def fit_svm(
 
     Parameters
     ----------
-    descriptor, labels, weights, n_classes, ridge, penalty
+    descriptor, labels, weights, n_classes, ridge, penalty, positive
         As in `fit_logistic`.
 
     Returns
@@ -118,7 +124,8 @@ def fit_svm(
         return F.relu(1 - side * scores).square().sum(dim=1)
 
     mean_loss = _mean_loss(hinges, descriptor, weights)
-    return minimise(mean_loss, (n_classes, descriptor.shape[1]), ridge, penalty)
+    shape = n_classes, descriptor.shape[1]
+    return minimise(mean_loss, shape, ridge, penalty, positive=positive)
 
 
 def _mean_loss(
@@ -143,6 +150,7 @@ def minimise(
     ridge: float,
     penalty: ClassifierPenalty | None = None,
     start: Classifier | None = None,
+    positive: bool = False,
     tolerance: float = _TOLERANCE,
 ) -> Classifier:
     """Minimise loss(V, intercept) + ridge·‖V‖² + penalty(V) by L-BFGS.
@@ -150,7 +158,7 @@ def minimise(
     A sparse penalty has kinks at 0. So V is then the difference of two matrices A and B
     that are not negative, with the penalty of A + B and the ridge ‖A‖² + ‖B‖². In the
     minimum one of A_ij and B_ij is 0, so that A + B is |V|; there are no kinks; and the
-    bounds make weights exactly 0.
+    bounds make weights exactly 0. If V must not be negative, it is A.
 
     Parameters
     ----------
@@ -159,7 +167,7 @@ def minimise(
     shape : tuple of two ints
         C and P.
     ridge : float > 0
-    penalty, start
+    penalty, start, positive
         As in `fit_logistic`.
     tolerance : float, default=1e-5
         Largest number of the gradient at the end.
@@ -171,33 +179,36 @@ def minimise(
     """
     n_classes, n_parts = shape
     sparse = penalty is not None and penalty.sparse
-    sizes = [n_classes * n_parts] * (2 if sparse else 1)
     coef, intercept = start or (np.zeros(shape), np.zeros(n_classes))
-    factors = [np.maximum(coef, 0), np.maximum(-coef, 0)] if sparse else [coef]
+    bounded = sparse or positive
+    factors = [np.maximum(coef, 0) if bounded else coef]
+    if sparse and not positive:
+        factors.append(np.maximum(-coef, 0))
+    sizes = [coef.size] * len(factors)
     slopes = _slopes(penalty, shape) if penalty is not None and sparse else None
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         x = torch.from_numpy(flat).requires_grad_()
         *parts, bias = x.split([*sizes, n_classes])
         halves = [part.view(shape) for part in parts]
-        V = halves[0] - halves[1] if sparse else halves[0]
+        V = halves[0] if len(halves) == 1 else halves[0] - halves[1]
         value = loss(V, bias) + ridge * sum(half.square().sum() for half in halves)
         if slopes is not None:
-            value = value + (slopes * (halves[0] + halves[1])).sum()
+            value = value + (slopes * sum(halves)).sum()
         elif penalty is not None:
             value = value + penalty.function(V)
         (gradient,) = torch.autograd.grad(value, x)
         return value.item(), gradient.numpy()
 
     least = np.full(sum(sizes) + n_classes, -np.inf)
-    if sparse:
+    if bounded:
         least[: sum(sizes)] = 0
     result = minimize(
         objective,
         np.concatenate([*(f.ravel() for f in factors), intercept]).astype(np.float64),
         jac=True,
         method="L-BFGS-B",
-        bounds=Bounds(least, np.inf) if sparse else None,
+        bounds=Bounds(least, np.inf) if bounded else None,
         options={
             "maxiter": _MAX_ITERATIONS,
             "maxfun": 2 * _MAX_ITERATIONS,
@@ -207,7 +218,7 @@ def minimise(
         },
     )
     *parts, intercept = np.split(result.x, np.cumsum(sizes))
-    coef = (parts[0] - parts[1] if sparse else parts[0]).reshape(shape)
+    coef = (parts[0] if len(parts) == 1 else parts[0] - parts[1]).reshape(shape)
     return coef.astype(np.float32), intercept.astype(np.float32)
 
 

@@ -91,7 +91,11 @@ class RunningLeastSquares:
         self.targets += self._targets_of(labels).T @ weighted
 
     def fit(
-        self, C: float, penalty: ClassifierPenalty | None, spread: float
+        self,
+        C: float,
+        penalty: ClassifierPenalty | None,
+        spread: float,
+        positive: bool = False,
     ) -> Classifier:
         """Return the classifier of the images so far.
 
@@ -104,13 +108,15 @@ class RunningLeastSquares:
         penalty : ClassifierPenalty or None
         spread : float
             The spread of the logits over the images so far; see `spread`.
+        positive : bool, default=False
+            Whether all weights are at least 0.
 
         Returns
         -------
         coef : float32 ndarray of shape (C, P)
         intercept : float32 ndarray of shape (C,)
         """
-        if penalty is None:
+        if penalty is None and not positive:
             classifier = self.solve(C)
         else:
             n_classes, size = self.targets.shape
@@ -120,6 +126,7 @@ class RunningLeastSquares:
                     (n_classes, size - 1),
                     self._ridge(C),
                     penalty,
+                    positive=positive,
                 )
             )
         present = self.spread(classifier)

@@ -17,6 +17,7 @@ __all__ = [
     "Number",
     "OneOf",
     "SequenceOf",
+    "TrueOrFalse",
     "check_classes",
     "check_labels",
     "check_parameters",
@@ -98,6 +99,17 @@ class OneOf:
 
     def __str__(self) -> str:
         return f"one of {self.options}"
+
+
+class TrueOrFalse:
+    """The constraint that a parameter is True or False."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the parameter may have this value."""
+        return isinstance(value, (bool, np.bool_))
+
+    def __str__(self) -> str:
+        return "True or False"
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,22 @@ def test_absolute_values_give_exact_zeros_and_the_optimum(data, fit, strength):
     assert n_zeros == coef.size or strength < 30
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.03])
+@pytest.mark.parametrize("fit", [fit_logistic, fit_svm])
+def test_positive_weights_are_the_optimum_of_all_positive_weights(data, fit, strength):
+    penalty = ClassifierPenalty(lambda v: strength * v.abs().sum(), sparse=True)
+    used = penalty if strength else None
+    coef, intercept = fit(*data, 3, RIDGE, used, positive=True)
+    gradient = logistic_gradient if fit is fit_logistic else svm_gradient
+    on_coef, on_intercept = gradient(data, coef, intercept)
+    zero = coef == 0
+    assert 0 < zero.sum() < coef.size and (coef >= 0).all()
+    # Where a weight is 0, the objective does not fall as the weight grows.
+    assert (on_coef[zero] >= -strength - 1e-4).all()
+    np.testing.assert_allclose(on_coef[~zero], -strength, atol=1e-4)
+    np.testing.assert_allclose(on_intercept, 0, atol=1e-4)
+
+
 def test_the_sparse_fit_is_the_elastic_net_of_scikit_learn(data):
     b, y, w = data
     # C (1 - l1_ratio) / 2 is the ridge and C · l1_ratio the other penalty, times n.

@@ -48,6 +48,8 @@ class ClassifierFits:
         Label smoothing of the cross-entropy in training.
     penalty : ClassifierPenalty or None
         The penalty on V, which is part of all fits.
+    positive : bool, default=False
+        Whether all weights in V are at least 0, in all fits.
     """
 
     n_classes: int
@@ -55,6 +57,7 @@ class ClassifierFits:
     ridge: float
     label_smoothing: float
     penalty: ClassifierPenalty | None
+    positive: bool = False
 
     def logistic(
         self,
@@ -73,6 +76,7 @@ class ClassifierFits:
             self.penalty,
             self.label_smoothing,
             start,
+            self.positive,
         )
 
     def calibrated_spread(
@@ -90,7 +94,7 @@ class ClassifierFits:
         parts could not be used, because they have seen the labels of all images. But
         their scores spread over new images as they do over the training images, and so
         logits of the same spread are as certain as those of the first parts. That also
-        holds with a penalty on V, which this SVM is without.
+        holds with a penalty or a bound on V, which this SVM is without.
 
         Parameters
         ----------
@@ -139,6 +143,7 @@ class ClassifierFits:
             self.n_classes,
             self._svm_ridge(train),
             self.penalty,
+            self.positive,
         )
         present = _spread(descriptors, (coef, intercept))
         # It is 0 if no part varies over the training set.
@@ -177,7 +182,7 @@ class ClassifierFits:
         )
         unscaled = sums.spread(sums.solve(self.C))
         factor = logit_factor(scores, labels, weights)
-        return sums.fit(self.C, self.penalty, factor * unscaled)
+        return sums.fit(self.C, self.penalty, factor * unscaled, self.positive)
 
     def running(self, sums: RunningLeastSquares, present: Classifier) -> Classifier:
         """Fit the classifier of `partial_fit`; its logits spread as the present ones.
@@ -194,7 +199,8 @@ class ClassifierFits:
         coef : float32 ndarray of shape (C, P)
         intercept : float32 ndarray of shape (C,)
         """
-        return sums.fit(self.C, self.penalty, sums.spread(np.column_stack(present)))
+        present_spread = sums.spread(np.column_stack(present))
+        return sums.fit(self.C, self.penalty, present_spread, self.positive)
 
     def training_factor(
         self,

@@ -209,9 +209,8 @@ class PartLearner(DPNetParameters):
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
         maps, labels = self._begin_fit(X, y)
-        weights = sample_weights(
-            X, self.classes_[labels], sample_weight, self.class_weight
-        )
+        y = self.classes_[labels]
+        weights = sample_weights(X, y, sample_weight, self.class_weight)
         train, descriptors, shared = self._start(maps, labels, weights, hold_out=True)
         model, fits = self.net_.module_, self._classifier_fits()
         spread = shared.number(
@@ -333,6 +332,7 @@ class PartLearner(DPNetParameters):
             ridge=self.ridge,
             label_smoothing=self.label_smoothing,
             penalty=self._objective().classifier_penalty,
+            positive=self.positive,
         )
 
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.objective import PENALTIES
 from skdpnet.training.net import NetParams
-from skdpnet.utils.validation import Number, OneOf
+from skdpnet.utils.validation import Number, OneOf, TrueOrFalse
 
 __all__ = ["DPNetParameters", "with_parameters"]
 
@@ -68,6 +68,10 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         "square" makes these weights small, but none of them 0. The paper has "signed",
         which makes them negative rather than small, so that a class depends on the
         parts of others more than before; it serves to compare.
+    positive : bool, default=False
+        Whether the weights V are at least 0. The score of a class then grows with the
+        response of a part or does not depend on it, so that all evidence for a class
+        comes from parts that are present.
     C : float > 0, default=1
         Inverse regularisation strength of the final fit of V on the learned parts, as
         in scikit-learn's `LinearSVC`; in `partial_fit`, of its fits of V. In `fit` it
@@ -176,6 +180,7 @@ class DPNetParameters(PartEstimator):
         "beta": [Number(0, above=True), None],
         "assignment_temperature": [Number(0, above=True)],
         "specificity_form": [OneOf(("absolute", "square", "signed"))],
+        "positive": [TrueOrFalse()],
         "C": [Number(0, above=True)],
         "ridge": [Number(0, above=True)],
         "label_smoothing": [Number(0, below=1)],
@@ -204,6 +209,7 @@ class DPNetParameters(PartEstimator):
         assignment_temperature: float = 0.05,
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
+        positive: bool = False,
         C: float = 1.0,
         ridge: float = 0.0005,
         label_smoothing: float = 0.1,
@@ -242,6 +248,7 @@ class DPNetParameters(PartEstimator):
         self.assignment_temperature = assignment_temperature
         self.specificity_weight = specificity_weight
         self.specificity_form = specificity_form
+        self.positive = positive
         self.C = C
         self.ridge = ridge
         self.label_smoothing = label_smoothing

@@ -128,6 +128,20 @@ def test_absolute_specificity_makes_weights_of_foreign_parts_exact_zeros(train, 
     assert zeros[-1] == 1
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_positive_weights_leave_the_evidence_to_parts_that_are_present(train, method):
+    X, y, _ = train
+    model = getattr(quick(DPNetClassifier, positive=True), method)(X, y)
+    assert (model.coef_ >= 0).all() and (model.coef_ == 0).any()
+    new, labels, _ = part_maps(90, seed=1)
+    assert model.score(new, labels) > 0.9
+    for descriptor in model.transform(new):
+        contributions = model.coef_ * descriptor
+        assert (contributions[:, descriptor <= 0] <= 0).all()
+    free = getattr(quick(DPNetClassifier), method)(X, y)
+    assert (free.coef_ < 0).any()
+
+
 def test_probabilities_of_new_images_are_as_certain_as_they_are_right():
     X, y, _ = part_maps(120, strength=1.0)
     X_test, y_test, _ = part_maps(600, seed=1, strength=1.0)
