@@ -21,9 +21,10 @@ _MAX_ITERATIONS = 20
 def cluster_parts(
     maps: WhitenedMaps,
     whitening: Whitening,
+    grid: RegionGrid,
+    regions: np.ndarray | None,
     y: np.ndarray,
     n_classes: int,
-    grid: RegionGrid,
     n_parts_per_class: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
@@ -34,11 +35,13 @@ def cluster_parts(
     maps : WhitenedMaps of n images
     whitening : Whitening
         The whitening of these maps.
+    grid : RegionGrid
+        The layout of the regions.
+    regions : bool ndarray of shape (n, R) or None
+        The regions that may be clustered. None: all.
     y : int ndarray of shape (n,)
         Class of each image, in 0 … n_classes - 1.
     n_classes : int
-    grid : RegionGrid
-        The layout of the regions.
     n_parts_per_class : int
     random_state : RandomState
 
@@ -56,22 +59,23 @@ def cluster_parts(
         in_class = y == label
         if not in_class.any():
             continue
-        regions = sample_regions(
+        sample = sample_regions(
             MapRows(maps.cells, np.flatnonzero(in_class)),
             maps.lengths[in_class],
             whitening,
             grid,
             _MAX_REGIONS_PER_CLASS,
             random_state,
+            None if regions is None else regions[in_class],
         )
-        n_distinct = len(np.unique(regions.round(4), axis=0))
+        n_distinct = len(np.unique(sample.round(4), axis=0))
         n_clusters = min(n_parts_per_class, n_distinct)
         clustering = KMeans(
             n_clusters,
             n_init=1,
             max_iter=_MAX_ITERATIONS,
             random_state=random_state.randint(np.iinfo(np.int32).max),
-        ).fit(regions)
+        ).fit(sample)
         centres = clustering.cluster_centers_
         # The centre of opposite regions is about zero, and has no direction.
         has_direction = np.linalg.norm(centres, axis=1) > 1e-6

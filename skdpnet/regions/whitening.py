@@ -237,6 +237,7 @@ def sample_regions(
     grid: RegionGrid,
     n_regions: int,
     random_state: np.random.RandomState,
+    allowed: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw a sample of unit region descriptors.
 
@@ -253,6 +254,9 @@ def sample_regions(
         Approximate size of the sample. Each image contributes the same number of
         regions, and at least one.
     random_state : RandomState
+    allowed : bool ndarray of shape (n, R), default=None
+        The regions to draw from; an image of which none is allowed gives any. None: all
+        regions.
 
     Returns
     -------
@@ -261,7 +265,7 @@ def sample_regions(
     """
     n, depth = len(cells), cells.shape[-1]
     per_image = min(grid.n_regions, max(1, n_regions // n))
-    out = np.empty((n, per_image, depth), np.float32)
+    out = np.zeros((n, per_image, depth), np.float32)
     offset = torch.from_numpy(whitening.offset)
     for images in _slices(cells, grid):
         batch = np.asarray(cells[images], np.float32)
@@ -272,8 +276,12 @@ def sample_regions(
             grid,
         )
         for i, regions in enumerate(descriptors):
-            chosen = random_state.permutation(grid.n_regions)[:per_image]
-            out[images.start + i] = regions[torch.from_numpy(chosen)].numpy()
+            chosen = random_state.permutation(grid.n_regions)
+            if allowed is not None and allowed[images.start + i].any():
+                chosen = chosen[allowed[images.start + i, chosen]]
+            chosen = chosen[:per_image]
+            rows = regions[torch.from_numpy(chosen)].numpy()
+            out[images.start + i, : len(chosen)] = rows
     rows = out.reshape(-1, depth)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     has_direction = norms[:, 0] > _TINY

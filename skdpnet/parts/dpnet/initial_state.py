@@ -15,6 +15,7 @@ import sklearn
 import torch
 
 from skdpnet.parts.dpnet.shared_results import SharedResults
+from skdpnet.parts.dpnet.whitened_maps import foreground_regions, whiten_maps
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
@@ -22,7 +23,7 @@ from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.utils.batching import slices_of
 
-__all__ = ["InitialState", "can_share", "initial_state", "whiten_maps"]
+__all__ = ["InitialState", "can_share", "initial_state"]
 
 # Part of the key in the cache. It must be raised whenever a change of the code leads to
 # another initial state of the same data, or to another number of `SharedResults`.
@@ -71,6 +72,7 @@ def initial_state(
     grids: Sequence[RegionGrid],
     shares: Sequence[int],
     n_components: int | None,
+    foreground: float | None,
     random: np.random.RandomState,
     memory: str | os.PathLike | None,
     device: torch.device,
@@ -95,6 +97,8 @@ def initial_state(
         Number of parts of each class on each map.
     n_components : int or None
         See `fit_whitening`.
+    foreground : float or None
+        See `whiten_maps`. The first parts are clusters of foreground alone.
     random : RandomState
         After the call, it is in the same state whether the initial state was computed
         or read from the cache.
@@ -122,25 +126,36 @@ def initial_state(
             "parts": list(map(int, shares)),
             "n_components": None if n_components is None else int(n_components),
             "n_classes": n_classes,
+            "foreground": None if foreground is None else float(foreground),
         }
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
         arrays = store.read(key)
         if arrays is not None:
             _set_generator_state(random, arrays[0], arrays[1])
             state = InitialState.from_arrays(arrays[2:])
-            whitened = whiten_maps(state.whitenings, maps, grids, memory, device)
+            whitened = whiten_maps(
+                state.whitenings, maps, grids, foreground, memory, device
+            )
             return state, whitened, SharedResults(store, key)
 
     whitenings = [
         fit_whitening(feature_map, grid, n_components, random)
         for feature_map, grid in zip(maps, grids, strict=True)
     ]
-    whitened = whiten_maps(whitenings, maps, grids, memory, device)
+    whitened = whiten_maps(whitenings, maps, grids, foreground, memory, device)
+    each = zip(
+        whitened,
+        whitenings,
+        grids,
+        foreground_regions(maps, grids, foreground),
+        shares,
+        strict=True,
+    )
     parts = [
-        cluster_parts(feature_map, whitening, labels, n_classes, grid, share, random)
-        for feature_map, whitening, grid, share in zip(
-            whitened, whitenings, grids, shares, strict=True
+        cluster_parts(
+            on_map, whitening, grid, regions, labels, n_classes, share, random
         )
+        for on_map, whitening, grid, regions, share in each
     ]
     state = InitialState(whitenings, parts)
     if store is not None:
@@ -151,36 +166,6 @@ def initial_state(
 def can_share(random_state) -> bool:
     """Return whether other fits draw the same random numbers: if this is a seed."""
     return isinstance(random_state, Integral)
-
-
-def whiten_maps(
-    whitenings: Sequence[Whitening],
-    maps: Sequence[np.ndarray | MapRows],
-    grids: Sequence[RegionGrid],
-    folder: str | os.PathLike | None,
-    device: torch.device,
-) -> list[WhitenedMaps]:
-    """Whiten each feature map of some images.
-
-    Parameters
-    ----------
-    whitenings : sequence of Whitening
-    maps : sequence of ndarray or MapRows of shape (n, H, W, D)
-    grids : sequence of RegionGrid
-    folder : str, path or None
-        Folder that holds large arrays.
-    device : torch.device
-        Device on which they are computed.
-
-    Returns
-    -------
-    list of WhitenedMaps
-    """
-    each = zip(whitenings, maps, grids, strict=True)
-    return [
-        whitening(feature_map, grid, folder, device)
-        for whitening, feature_map, grid in each
-    ]
 
 
 def _digest(

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdpnet.parts.dpnet.fitting import ClassifierFits, training_descriptors
-from skdpnet.parts.dpnet.initial_state import can_share, initial_state, whiten_maps
+from skdpnet.parts.dpnet.initial_state import can_share, initial_state
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
 from skdpnet.parts.dpnet.parameters import DPNetParameters
@@ -20,6 +20,7 @@ from skdpnet.parts.dpnet.state import (
     model_from_state,
     net_state,
 )
+from skdpnet.parts.dpnet.whitened_maps import whiten_batch, whiten_maps
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.whitening import WhitenedMaps
@@ -199,12 +200,8 @@ class PartLearner(DPNetParameters):
 
     def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
         """Return the whitened maps of some images in the form of the part model."""
-        device = torch.device(self.net_.device)
-        each = zip(self.whitenings_, maps, self.grids_, strict=True)
-        return [
-            whitening.tensors(feature_map, grid, device)
-            for whitening, feature_map, grid in each
-        ]
+        each = self.whitenings_, maps, self.grids_
+        return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
 
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
@@ -252,6 +249,7 @@ class PartLearner(DPNetParameters):
             self.grids_,
             shares,
             self.n_components,
+            self.foreground,
             random,
             self.memory,
             self.device_,
@@ -342,7 +340,8 @@ class PartLearner(DPNetParameters):
         return dataset if self.net_params else dataset.move_to_gpu(device)
 
     def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
-        return whiten_maps(self.whitenings_, maps, self.grids_, self.memory, device)
+        each = self.whitenings_, maps, self.grids_
+        return whiten_maps(*each, self.foreground, self.memory, device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> tuple | None:
         """Train the net for some epochs; return the images of the last one, if any.

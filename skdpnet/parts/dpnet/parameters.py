@@ -37,6 +37,12 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     n_components : int >= 1, or None, default=256
         Number of dimensions that region descriptors have after PCA whitening. None:
         they are not whitened.
+    foreground : float > 0, or None, default=None
+        Regions on the background respond less. The energy of a region is the mean norm
+        of the feature vectors inside it, on the last map, divided by that of the whole
+        image. Where it is less than `foreground`, responses are multiplied by
+        ``(energy / foreground)²``, and the first parts are clusters of the other
+        regions. None: all regions count alike, as in the paper.
     beta : float > 0, or None, default=40
         Sharpness β of the soft maximum over the regions,
         ``b_p = (1/β) log mean_r exp(β S_pr)``, where S_pr is the response of part p to
@@ -177,6 +183,7 @@ class DPNetParameters(PartEstimator):
         **{f"{name}_weight": [Number(0)] for name in PENALTIES},
         "n_parts_per_class": [Number(1, whole=True)],
         "n_components": [Number(1, whole=True), None],
+        "foreground": [Number(0, above=True), None],
         "beta": [Number(0, above=True), None],
         "assignment_temperature": [Number(0, above=True)],
         "specificity_form": [OneOf(("absolute", "square", "signed"))],
@@ -203,6 +210,7 @@ class DPNetParameters(PartEstimator):
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,
         n_components: int | None = 256,
+        foreground: float | None = None,
         beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
         assignment_weight: float = 0.0,
@@ -242,6 +250,7 @@ class DPNetParameters(PartEstimator):
         self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
         self.n_components = n_components
+        self.foreground = foreground
         self.beta = beta
         self.orthogonality_weight = orthogonality_weight
         self.assignment_weight = assignment_weight

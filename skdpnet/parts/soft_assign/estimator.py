@@ -319,9 +319,10 @@ class SoftAssignParts(PartEstimator):
         candidates = cluster_parts(
             feature_map.whitened,
             feature_map.whitening,
+            feature_map.grid,
+            None,
             labels,
             n_classes,
-            feature_map.grid,
             n_candidates,
             random,
         )

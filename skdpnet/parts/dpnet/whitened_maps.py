@@ -1,0 +1,155 @@
+"""Whitened feature maps whose background responds less than their foreground."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from skdpnet.regions.foreground import foreground_weights
+from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.whitening import WhitenedMaps, Whitening
+from skdpnet.storage.large_arrays import MapRows
+from skdpnet.utils.batching import slices_of
+
+__all__ = ["foreground_regions", "whiten_batch", "whiten_maps"]
+
+_IMAGES_AT_ONCE = 64
+# Weights are at least this, so that norms stay finite.
+_LEAST_WEIGHT = 1e-3
+# Regions of at least this weight are clustered: those whose energy is at least 0.7 of
+# the threshold.
+_CLUSTERED_WEIGHT = 0.5
+
+Maps = Sequence[np.ndarray | MapRows]
+
+
+def whiten_maps(
+    whitenings: Sequence[Whitening],
+    maps: Maps,
+    grids: Sequence[RegionGrid],
+    foreground: float | None,
+    folder: str | os.PathLike | None,
+    device: torch.device,
+) -> list[WhitenedMaps]:
+    """Whiten each feature map of some images.
+
+    Parameters
+    ----------
+    whitenings : sequence of Whitening
+    maps : sequence of ndarray or MapRows of shape (n, H, W, D)
+    grids : sequence of RegionGrid
+    foreground : float or None
+        The responses of a region are multiplied by its weight in `foreground_weights`,
+        with this threshold, by the energy of the last map that has several cells. None:
+        they are cosines.
+    folder : str, path or None
+        Folder that holds large arrays.
+    device : torch.device
+        Device on which they are computed.
+
+    Returns
+    -------
+    list of WhitenedMaps
+        The norms of regions are divided by their weights, so that responses, which are
+        divided by the norms, are multiplied by them.
+    """
+    each = zip(whitenings, maps, grids, strict=True)
+    whitened = [
+        whitening(feature_map, grid, folder, device)
+        for whitening, feature_map, grid in each
+    ]
+    if foreground is not None:
+        for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
+            weights = _weights([m[images] for m in maps], grids, foreground, device)
+            for on_map, of_regions in zip(whitened, weights, strict=True):
+                on_map.norms[images] /= of_regions.cpu().numpy()
+    return whitened
+
+
+def whiten_batch(
+    whitenings: Sequence[Whitening],
+    maps: Sequence[np.ndarray],
+    grids: Sequence[RegionGrid],
+    foreground: float | None,
+    device: torch.device,
+) -> list[list[torch.Tensor]]:
+    """Whiten the maps of a few images as `whiten_maps` does, on a device.
+
+    Parameters
+    ----------
+    whitenings, maps, grids, foreground, device
+        As in `whiten_maps`.
+
+    Returns
+    -------
+    list of lists of tensors
+        For each map the fields of its `WhitenedMaps`.
+    """
+    each = zip(whitenings, maps, grids, strict=True)
+    whitened = [
+        whitening.tensors(feature_map, grid, device)
+        for whitening, feature_map, grid in each
+    ]
+    if foreground is None:
+        return whitened
+    weights = _weights(maps, grids, foreground, device)
+    return [
+        [cells, lengths, norms / of_regions]
+        for (cells, lengths, norms), of_regions in zip(whitened, weights, strict=True)
+    ]
+
+
+def foreground_regions(
+    maps: Maps, grids: Sequence[RegionGrid], foreground: float | None
+) -> list[np.ndarray | None]:
+    """Find the regions that first parts may be clusters of.
+
+    Parameters
+    ----------
+    maps, grids, foreground
+        As in `whiten_maps`.
+
+    Returns
+    -------
+    list of bool ndarrays of shape (n, R), or of None
+        For each map. None: all regions.
+    """
+    if foreground is None:
+        return [None] * len(grids)
+    pieces = [
+        _weights([m[images] for m in maps], grids, foreground, torch.device("cpu"))
+        for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
+    ]
+    return [
+        np.concatenate([weights.numpy() >= _CLUSTERED_WEIGHT for weights in of_map])
+        for of_map in zip(*pieces, strict=True)
+    ]
+
+
+def _weights(
+    maps: Sequence[np.ndarray],
+    grids: Sequence[RegionGrid],
+    foreground: float,
+    device: torch.device,
+) -> list[torch.Tensor]:
+    """Return the weights (N, R) of the regions of each map."""
+    with_cells = [
+        feature_map for feature_map in maps if feature_map.shape[1:3] != (1, 1)
+    ]
+    if not with_cells:
+        return [
+            torch.ones(len(maps[0]), grid.n_regions, device=device) for grid in grids
+        ]
+    # torch warns of read-only memory, so it is copied first.
+    last = torch.from_numpy(np.require(with_cells[-1], None, "W")).to(device)
+    weights = foreground_weights(last, grids, foreground)
+    return [
+        # A region that is the whole image is no part of its foreground or background.
+        torch.ones_like(of_regions) if grid.n_regions == 1 else of_regions
+        for grid, of_regions in zip(
+            grids, (w.clamp(min=_LEAST_WEIGHT) for w in weights), strict=True
+        )
+    ]
