@@ -8,7 +8,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skdpnet import DPNetClassifier, DPNetTransformer
 from tests.estimators import ARGUMENTS, all_estimators
 
-ESTIMATORS = all_estimators()
+ESTIMATORS = [
+    *all_estimators(),
+    DPNetClassifier("precomputed", context=True, **ARGUMENTS["DPNetClassifier"]),
+]
 
 
 def _expected_failures(estimator) -> dict[str, str]:

@@ -49,6 +49,7 @@ def fit_logistic(
     label_smoothing: float = 0.0,
     start: Classifier | None = None,
     positive: bool = False,
+    n_free: int = 0,
 ) -> Classifier:
     """Minimise cross-entropy + ridge·‖V‖² + penalty(V).
 
@@ -74,6 +75,8 @@ def fit_logistic(
         zeros.
     positive : bool, default=False
         Whether all weights are at least 0.
+    n_free : int, default=0
+        Number of the last columns of V that may be negative nevertheless.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def fit_logistic(
     mean_loss = _mean_loss(entropies, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
     return minimise(
-        mean_loss, shape, ridge, penalty, start, positive, _TRAINING_TOLERANCE
+        mean_loss, shape, ridge, penalty, start, positive, n_free, _TRAINING_TOLERANCE
     )
 
 
@@ -102,6 +105,7 @@ def fit_svm(
     ridge: float,
     penalty: ClassifierPenalty | None = None,
     positive: bool = False,
+    n_free: int = 0,
 ) -> Classifier:
     """Minimise one-versus-rest squared hinge loss + ridge·‖V‖² + penalty(V).
 
@@ -110,7 +114,7 @@ def fit_svm(
 
     Parameters
     ----------
-    descriptor, labels, weights, n_classes, ridge, penalty, positive
+    descriptor, labels, weights, n_classes, ridge, penalty, positive, n_free
         As in `fit_logistic`.
 
     Returns
@@ -125,7 +129,7 @@ def fit_svm(
 
     mean_loss = _mean_loss(hinges, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
-    return minimise(mean_loss, shape, ridge, penalty, positive=positive)
+    return minimise(mean_loss, shape, ridge, penalty, positive=positive, n_free=n_free)
 
 
 def _mean_loss(
@@ -151,6 +155,7 @@ def minimise(
     penalty: ClassifierPenalty | None = None,
     start: Classifier | None = None,
     positive: bool = False,
+    n_free: int = 0,
     tolerance: float = _TOLERANCE,
 ) -> Classifier:
     """Minimise loss(V, intercept) + ridge·‖V‖² + penalty(V) by L-BFGS.
@@ -167,7 +172,7 @@ def minimise(
     shape : tuple of two ints
         C and P.
     ridge : float > 0
-    penalty, start, positive
+    penalty, start, positive, n_free
         As in `fit_logistic`.
     tolerance : float, default=1e-5
         Largest number of the gradient at the end.
@@ -181,7 +186,10 @@ def minimise(
     sparse = penalty is not None and penalty.sparse
     coef, intercept = start or (np.zeros(shape), np.zeros(n_classes))
     bounded = sparse or positive
-    factors = [np.maximum(coef, 0) if bounded else coef]
+    lowest = np.full(shape, 0.0 if bounded else -np.inf)
+    if positive and n_free:
+        lowest[:, -n_free:] = -np.inf
+    factors = [np.maximum(coef, lowest)]
     if sparse and not positive:
         factors.append(np.maximum(-coef, 0))
     sizes = [coef.size] * len(factors)
@@ -200,9 +208,8 @@ def minimise(
         (gradient,) = torch.autograd.grad(value, x)
         return value.item(), gradient.numpy()
 
-    least = np.full(sum(sizes) + n_classes, -np.inf)
-    if bounded:
-        least[: sum(sizes)] = 0
+    no_bounds = np.full(n_classes, -np.inf)
+    least = np.concatenate([*[lowest.ravel()] * len(factors), no_bounds])
     result = minimize(
         objective,
         np.concatenate([*(f.ravel() for f in factors), intercept]).astype(np.float64),

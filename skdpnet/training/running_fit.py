@@ -45,12 +45,16 @@ class RunningLeastSquares:
 
     @classmethod
     def around(
-        cls, coef: np.ndarray, intercept: np.ndarray, n_images: float
+        cls,
+        coef: np.ndarray,
+        intercept: np.ndarray,
+        n_images: float,
+        variances: np.ndarray | None = None,
     ) -> RunningLeastSquares:
         """Return sums that stand for the images of a classifier that is fitted already.
 
-        They are those of uncorrelated descriptors of mean 0 and variance 1/P, from
-        which least squares would give this classifier, but for its scale.
+        They are those of uncorrelated descriptors of mean 0, from which least squares
+        would give this classifier, but for its scale.
 
         Parameters
         ----------
@@ -58,13 +62,17 @@ class RunningLeastSquares:
         intercept : ndarray of shape (C,)
         n_images : float
             The weight of all these images together.
+        variances : float ndarray of shape (P,), default=None
+            The variance of each of the descriptor's numbers. None: 1/P.
 
         Returns
         -------
         RunningLeastSquares
         """
         n_classes, n_parts = coef.shape
-        variances = np.append(np.full(n_parts, 1 / n_parts), 1.0)
+        if variances is None:
+            variances = np.full(n_parts, 1 / n_parts)
+        variances = np.append(variances, 1.0)
         classifier = _centred(np.column_stack([coef, intercept]).astype(np.float64))
         spread = np.sqrt((classifier**2 * variances).sum() / n_classes)
         if spread > 0:
@@ -96,6 +104,7 @@ class RunningLeastSquares:
         penalty: ClassifierPenalty | None,
         spread: float,
         positive: bool = False,
+        n_free: int = 0,
     ) -> Classifier:
         """Return the classifier of the images so far.
 
@@ -110,6 +119,8 @@ class RunningLeastSquares:
             The spread of the logits over the images so far; see `spread`.
         positive : bool, default=False
             Whether all weights are at least 0.
+        n_free : int, default=0
+            Number of the last columns of V that may be negative nevertheless.
 
         Returns
         -------
@@ -127,6 +138,7 @@ class RunningLeastSquares:
                     self._ridge(C),
                     penalty,
                     positive=positive,
+                    n_free=n_free,
                 )
             )
         present = self.spread(classifier)

@@ -28,6 +28,7 @@ from tests.persistence.models import SETTINGS, assert_identical
 
 ESTIMATORS = [
     DPNetClassifier(**SETTINGS, max_epochs=2),
+    DPNetClassifier(**SETTINGS, max_epochs=2, context=True),
     DPNetTransformer(**SETTINGS, max_epochs=2, beta=None, n_components=5),
     SoftAssignParts(**SETTINGS, n_rounds=2),
     GlobalFeatures("precomputed"),

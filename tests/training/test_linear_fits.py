@@ -117,6 +117,27 @@ def test_positive_weights_are_the_optimum_of_all_positive_weights(data, fit, str
     np.testing.assert_allclose(on_intercept, 0, atol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.03])
+@pytest.mark.parametrize("fit", [fit_logistic, fit_svm])
+def test_the_last_columns_may_be_free_of_the_bound(data, fit, strength):
+    def weigh(v):
+        return strength * v[:, :4].abs().sum()
+
+    used = ClassifierPenalty(weigh, sparse=True) if strength else None
+    start = -np.ones((3, 6)), np.zeros(3)
+    options = {"start": start} if fit is fit_logistic else {}
+    coef, intercept = fit(*data, 3, RIDGE, used, positive=True, n_free=2, **options)
+    gradient = logistic_gradient if fit is fit_logistic else svm_gradient
+    on_coef, on_intercept = gradient(data, coef, intercept)
+    bounded, free = coef[:, :4], coef[:, 4:]
+    assert (bounded >= 0).all() and (bounded == 0).any() and (free < 0).any()
+    slope = on_coef[:, :4] + strength
+    assert (slope[bounded == 0] >= -1e-4).all()
+    np.testing.assert_allclose(slope[bounded > 0], 0, atol=1e-4)
+    np.testing.assert_allclose(on_coef[:, 4:], 0, atol=1e-4)
+    np.testing.assert_allclose(on_intercept, 0, atol=1e-4)
+
+
 def test_the_sparse_fit_is_the_elastic_net_of_scikit_learn(data):
     b, y, w = data
     # C (1 - l1_ratio) / 2 is the ridge and C · l1_ratio the other penalty, times n.

@@ -167,6 +167,18 @@ def test_sums_around_a_classifier_have_moments_of_descriptors_and_targets():
     assert sums.spread(solution) == pytest.approx(spread(targets), rel=1e-6)
 
 
+def test_sums_around_a_classifier_take_the_variances_of_its_images():
+    random = np.random.default_rng(4)
+    coef, intercept = random.normal(size=(C, P)), random.normal(size=C)
+    variances = random.uniform(0.1, 2, P)
+    sums = RunningLeastSquares.around(coef, intercept, 50.0, variances)
+    np.testing.assert_allclose(np.diag(sums.products)[:P], 50 * variances)
+    found = sums.solve(1e12)[:, :P]
+    wanted = coef - coef.mean(axis=0)
+    factor = np.linalg.norm(found) / np.linalg.norm(wanted)
+    np.testing.assert_allclose(found, factor * wanted, atol=1e-6)
+
+
 def test_later_images_weigh_against_the_earlier_classifier(data):
     random = np.random.default_rng(5)
     classifier = random.normal(size=(C, P)), random.normal(size=C)

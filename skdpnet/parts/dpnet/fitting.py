@@ -50,6 +50,9 @@ class ClassifierFits:
         The penalty on V, which is part of all fits.
     positive : bool, default=False
         Whether all weights in V are at least 0, in all fits.
+    n_free : int, default=0
+        Number K of the last columns of the descriptors, those of the context, whose
+        weights may be negative nevertheless.
     """
 
     n_classes: int
@@ -58,6 +61,7 @@ class ClassifierFits:
     label_smoothing: float
     penalty: ClassifierPenalty | None
     positive: bool = False
+    n_free: int = 0
 
     def logistic(
         self,
@@ -77,6 +81,7 @@ class ClassifierFits:
             self.label_smoothing,
             start,
             self.positive,
+            self.n_free,
         )
 
     def calibrated_spread(
@@ -144,6 +149,7 @@ class ClassifierFits:
             self._svm_ridge(train),
             self.penalty,
             self.positive,
+            self.n_free,
         )
         present = _spread(descriptors, (coef, intercept))
         # It is 0 if no part varies over the training set.
@@ -182,7 +188,7 @@ class ClassifierFits:
         )
         unscaled = sums.spread(sums.solve(self.C))
         factor = logit_factor(scores, labels, weights)
-        return sums.fit(self.C, self.penalty, factor * unscaled, self.positive)
+        return self._from_sums(sums, factor * unscaled)
 
     def running(self, sums: RunningLeastSquares, present: Classifier) -> Classifier:
         """Fit the classifier of `partial_fit`; its logits spread as the present ones.
@@ -199,8 +205,7 @@ class ClassifierFits:
         coef : float32 ndarray of shape (C, P)
         intercept : float32 ndarray of shape (C,)
         """
-        present_spread = sums.spread(np.column_stack(present))
-        return sums.fit(self.C, self.penalty, present_spread, self.positive)
+        return self._from_sums(sums, sums.spread(np.column_stack(present)))
 
     def training_factor(
         self,
@@ -246,6 +251,9 @@ class ClassifierFits:
 
         return best_factor(objective)
 
+    def _from_sums(self, sums: RunningLeastSquares, logit_spread: float) -> Classifier:
+        return sums.fit(self.C, self.penalty, logit_spread, self.positive, self.n_free)
+
     def _svm_ridge(self, train: MapDataset) -> float:
         return 0.5 / (self.C * len(train))
 
@@ -267,18 +275,23 @@ def training_descriptors(
     Returns
     -------
     float32 ndarray of shape (n, P)
+        With context, K further columns: a X, as `PartOutput` has them.
     """
     maxima = training_maxima(model.eval(), train.maps, device)
     shift, scale = standardisation(maxima)
     tensors = (torch.from_numpy(array).to(model.shift) for array in (shift, scale))
     model.set_standardisation(*tensors)
-    return (maxima - shift) * scale
+    descriptors = (maxima - shift) * scale
+    if not model.has_context:
+        return descriptors
+    whole = [torch.as_tensor(array).to(device) for array in train.maps[-1]]
+    return np.hstack([descriptors, model.context_columns(whole).cpu().numpy()])
 
 
 def training_maxima(
     model: PartModel, maps: Sequence[Sequence], device: torch.device
 ) -> np.ndarray:
-    """Compute the maxima b of all parts on a training set.
+    """Compute the maxima b of all learned parts on a training set.
 
     Parameters
     ----------
@@ -299,7 +312,7 @@ def training_maxima(
             for fields in maps
         ]
         with torch.inference_mode():
-            maxima.append(model.maxima(batch).cpu().numpy())
+            maxima.append(model.maxima(batch)[:, : model.n_learned].cpu().numpy())
     return np.concatenate(maxima)
 
 

@@ -8,21 +8,22 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skdpnet.parts.dpnet.context import CONTEXT_SCALE, fit_context_axes
+from skdpnet.parts.dpnet.description import PartDescriber
 from skdpnet.parts.dpnet.fitting import ClassifierFits, training_descriptors
 from skdpnet.parts.dpnet.initial_state import can_share, initial_state
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
-from skdpnet.parts.dpnet.parameters import DPNetParameters
 from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.dpnet.state import (
     check_learned_state,
     model_from_state,
     net_state,
+    with_all_maps,
 )
-from skdpnet.parts.dpnet.whitened_maps import whiten_batch, whiten_maps
+from skdpnet.parts.dpnet.whitened_maps import whiten_maps
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
-from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.classifier_refit import ClassifierRefit
@@ -50,11 +51,11 @@ _IMAGES_AT_ONCE = 64
 _REFIT = "classifier_refit"
 
 
-class PartLearner(DPNetParameters):
+class PartLearner(PartDescriber):
     """Base of `DPNetClassifier` and `DPNetTransformer`, which document it."""
 
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
-        *DPNetParameters._fitted_attributes,
+        *PartDescriber._fitted_attributes,
         *("parts_", "whitenings_", "n_iter_", "coef_", "intercept_", "net_"),
     )
 
@@ -175,34 +176,6 @@ class PartLearner(DPNetParameters):
             self._set_learned()
         return self
 
-    @property
-    def beta_(self) -> float | None:
-        """β of the soft maximum over the regions; None: the maximum is hard."""
-        return self.net_.module_.beta
-
-    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
-        """Compute the cosines of parts and regions; see `PartEstimator`."""
-        with torch.inference_mode():
-            return self.net_.module_.responses(self._whitened_tensors(maps))
-
-    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
-        """Compute standardised maxima over the regions; see `PartEstimator`."""
-        model = self.net_.module_
-        with torch.inference_mode():
-            maxima = [soft_maximum(cosines, model.beta) for cosines in responses]
-            return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
-
-    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
-        model = self.net_.module_
-        with torch.inference_mode():
-            maxima = model.maxima(self._whitened_tensors(maps))
-            return model.descriptor(maxima).cpu().numpy()
-
-    def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
-        """Return the whitened maps of some images in the form of the part model."""
-        each = self.whitenings_, maps, self.grids_
-        return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
-
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
         maps, labels = self._begin_fit(X, y)
@@ -211,7 +184,7 @@ class PartLearner(DPNetParameters):
         train, descriptors, shared = self._start(maps, labels, weights, hold_out=True)
         model, fits = self.net_.module_, self._classifier_fits()
         spread = shared.number(
-            (self.C, self.beta, train.weights),
+            (self.C, self.beta, train.weights, *[CONTEXT_SCALE] * bool(self.context)),
             lambda: fits.calibrated_spread(model, train, descriptors, self.device_),
         )
         # The gradients of a random classifier would move the parts in directions that
@@ -226,6 +199,8 @@ class PartLearner(DPNetParameters):
         self._running.factor = fits.training_factor(
             descriptors, train.labels, train.weights, classifier
         )
+        if self.context:
+            self._running.variances = descriptors.var(axis=0, dtype=np.float64)
         self._set_learned()
         return maps
 
@@ -235,7 +210,8 @@ class PartLearner(DPNetParameters):
         """Set whitening, parts and net; return the training set and its descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
-        shares = share_parts(self.n_parts_per_class, len(maps))
+        n_maps = len(self.map_shapes_)  # without that of the context
+        shares = share_parts(self.n_parts_per_class, n_maps)
         train_rows, valid_rows = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
             train_rows, valid_rows = hold_out_images(
@@ -243,10 +219,10 @@ class PartLearner(DPNetParameters):
             )
         n_classes = len(self.classes_)
         state, whitened, shared = initial_state(
-            [MapRows(feature_map, train_rows) for feature_map in maps],
+            [MapRows(feature_map, train_rows) for feature_map in maps[:n_maps]],
             labels[train_rows],
             n_classes,
-            self.grids_,
+            self.grids_[:n_maps],
             shares,
             self.n_components,
             self.foreground,
@@ -255,7 +231,10 @@ class PartLearner(DPNetParameters):
             self.device_,
             keep=can_share(self.random_state),
         )
-        self.whitenings_ = state.whitenings
+        self.whitenings_, parts = state.whitenings, state.parts
+        self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
+        if self.context:
+            self._add_context(maps[-1][train_rows], whitened, parts)
         train = self._dataset(
             whitened, labels[train_rows], weights[train_rows], self.device_
         )
@@ -268,21 +247,35 @@ class PartLearner(DPNetParameters):
                 weights[valid_rows],
                 self.device_,
             )
-        self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         self._seed = int(random.randint(_LARGEST_SEED))
         self._running = RunningClassifier(float(weights[train_rows].sum()))
         model = PartModel.from_arrays(
-            state.parts,
+            parts,
             [whitening.offset for whitening in self.whitenings_],
             self.grids_,
             n_classes,
             # Triton fails on a number of NumPy.
             None if self.beta is None else float(self.beta),
             self.dropout,
+            self._has_context(),
         ).to(self.device_)
         self.net_ = self._build_net(model, decay=hold_out, valid=valid)
         self.net_.initialize()
         return train, training_descriptors(model, train, self.device_), shared
+
+    def _add_context(self, whole, whitened: list, parts: list) -> None:
+        """Add the averages `whole` (n, 1, 1, D) and the context parts to what is there.
+
+        These parts are zero until the classifier is set.
+        """
+        axes = fit_context_axes(whole, self.n_components)
+        maps = whiten_maps([axes], [whole], self.grids_[-1:], None, None, self.device_)
+        n_classes, n_maps = len(self.classes_), len(self.map_shapes_)
+        self.whitenings_.append(axes)
+        whitened.extend(maps)
+        parts.append(np.zeros((n_classes, axes.projection.shape[1]), np.float32))
+        self.part_classes_ = np.append(self.part_classes_, np.arange(n_classes))
+        self.part_maps_ = np.append(self.part_maps_, np.full(n_classes, n_maps))
 
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
@@ -314,8 +307,9 @@ class PartLearner(DPNetParameters):
 
     def _objective(self) -> Objective:
         """Return the objective of training by the estimator's parameters."""
+        n_maps = len(self.map_shapes_)
         return Objective(
-            torch.from_numpy(self.part_classes_),
+            torch.from_numpy(self.part_classes_[self.part_maps_ < n_maps]),
             weights={name: getattr(self, f"{name}_weight") for name in PENALTIES},
             ridge=self.ridge,
             label_smoothing=self.label_smoothing,
@@ -331,6 +325,7 @@ class PartLearner(DPNetParameters):
             label_smoothing=self.label_smoothing,
             penalty=self._objective().classifier_penalty,
             positive=self.positive,
+            n_free=self.whitenings_[-1].projection.shape[1] * self._has_context(),
         )
 
     def _dataset(self, whitened, labels, weights, device) -> MapDataset:
@@ -367,7 +362,7 @@ class PartLearner(DPNetParameters):
         self.n_iter_ = len(self.history_)
         with torch.no_grad():
             self.parts_ = stack_parts(
-                [parts.cpu().numpy() for parts in model.unit_parts()]
+                [on_map.unit_parts().cpu().numpy() for on_map in model.each_map()]
             )
             self.coef_ = model.classifier.weight.cpu().numpy().copy()
             self.intercept_ = model.classifier.bias.cpu().numpy().copy()
@@ -381,19 +376,18 @@ class PartLearner(DPNetParameters):
         return {**state, "net_": {**net, "running": self._running.state()}}
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
-        super()._check_fitted_state(state)
-        check_learned_state(state)
-        shape = state["coef_"].shape
-        RunningClassifier.from_state(state["net_"].get("running"), *shape)
+        with_context = with_all_maps(state)
+        super()._check_fitted_state(with_context)
+        check_learned_state(with_context, with_context is not state)
 
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
         super()._set_fitted_state(state)
         saved = state["net_"]
         self.device_, self._seed = resolve_device(self.device), saved["seed"]
-        self._running = RunningClassifier.from_state(
-            saved.get("running"), *self.coef_.shape
-        )
-        model = model_from_state(saved, self.grids_, self.device_)
+        has_context = self._has_context()
+        model = model_from_state(saved, self.grids_, self.device_, has_context)
+        shape = model.get_classifier()[0].shape
+        self._running = RunningClassifier.from_state(saved.get("running"), *shape)
         self.net_ = self._build_net(model, decay=False, valid=None).initialize()
         restore_history(self.net_, saved["history"])
         self.history_ = self.net_.history

@@ -43,7 +43,8 @@ def left_out_descriptors(
         For each map the fields of a `WhitenedMaps` of n images.
     labels : int ndarray of shape (n,)
     descriptors : float32 ndarray of shape (n, P)
-        The descriptors of these images.
+        The descriptors of these images. Further columns, those of the context, stay as
+        they are: it has no clusters.
     device : torch.device
         Device on which they are computed.
 
@@ -55,7 +56,7 @@ def left_out_descriptors(
     shift, scale = model.shift.cpu().numpy(), model.scale.cpu().numpy()
     n_classes = len(model.classifier.bias)
     first = 0
-    for on_map, fields in zip(model.each_map(), maps, strict=True):
+    for on_map, fields in zip(model.learned_maps(), maps, strict=False):
         share = len(on_map.parts) // n_classes
         for label in np.unique(labels) if share else ():
             images = np.flatnonzero(labels == label)

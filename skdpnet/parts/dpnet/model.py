@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skdpnet.parts.dpnet.context import CONTEXT_SCALE, unit_descriptors
 from skdpnet.parts.dpnet.dropout import SeededDropout
 from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.responses import part_responses
@@ -21,8 +22,8 @@ __all__ = ["MapParts", "PartModel", "PartOutput"]
 class PartOutput(NamedTuple):
     """The output of a forward pass.
 
-    The logits (N, C), the assignment penalty, and the descriptors (N, P) before
-    dropout.
+    The logits (N, C), the assignment penalty, and what V is fitted on: the descriptors
+    (N, P) of the learned parts before dropout and, with context, a X (N, K) beside it.
     """
 
     logits: torch.Tensor
@@ -108,6 +109,10 @@ class PartModel(nn.Module):
         β of the soft maximum over the regions; None: the hard maximum.
     dropout : float in [0, 1)
         Share of the descriptor's numbers that are set to 0 in each training step.
+    has_context : bool, default=False
+        Whether the parts of the last map are those of the context, one for each class.
+        They are not learned, but set together with V; see `skdpnet.parts.dpnet.context`
+        for them, X, W and a.
 
     Attributes
     ----------
@@ -130,6 +135,7 @@ class PartModel(nn.Module):
 
     shift: torch.Tensor
     scale: torch.Tensor
+    has_context: bool = False
     assignment_temperature: float | None = None
     learning_dtype: torch.dtype | None = None
     kernels: bool = False
@@ -140,9 +146,11 @@ class PartModel(nn.Module):
         n_classes: int,
         beta: float | None,
         dropout: float,
+        has_context: bool = False,
     ):
         super().__init__()
         self.beta = beta
+        self.has_context = has_context
         self.map_parts = nn.ModuleList(map_parts)
         n_parts = sum(len(on_map.parts) for on_map in map_parts)
         self.dropout = SeededDropout(dropout)
@@ -153,6 +161,9 @@ class PartModel(nn.Module):
         self.classifier.requires_grad_(False)
         self.register_buffer("shift", torch.zeros(n_parts))
         self.register_buffer("scale", torch.ones(n_parts))
+        if has_context:
+            self.map_parts[-1].requires_grad_(False)
+            self.scale[-n_classes:] = CONTEXT_SCALE
 
     @classmethod
     def from_arrays(
@@ -163,17 +174,18 @@ class PartModel(nn.Module):
         n_classes: int,
         beta: float | None,
         dropout: float,
+        has_context: bool = False,
     ) -> PartModel:
         """Make a model from each map's parts (P', K), offset (K,) and grid."""
         map_parts = [
             MapParts(torch.from_numpy(array), grid, torch.from_numpy(offset))
             for array, offset, grid in zip(parts, offsets, grids, strict=True)
         ]
-        return cls(map_parts, n_classes, beta, dropout)
+        return cls(map_parts, n_classes, beta, dropout, has_context)
 
     def unit_parts(self) -> list[torch.Tensor]:
-        """Return the parts of each map with unit rows, (P', K)."""
-        return [on_map.unit_parts() for on_map in self.each_map()]
+        """Return the learned parts of each map with unit rows, (P', K)."""
+        return [on_map.unit_parts() for on_map in self.learned_maps()]
 
     def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
         """Return the responses of the parts of each map, (N, R, P').
@@ -208,10 +220,11 @@ class PartModel(nn.Module):
         maps : sequence of sequences of tensors
             For each map the fields of a `WhitenedMaps` of N images.
         """
-        n_regions = [on_map.grid.n_regions for on_map in self.each_map()]
+        learned = self.learned_maps()
+        n_regions = [on_map.grid.n_regions for on_map in learned]
         dtype = self.learning_dtype if self.training else None
         maxima, assignment = [], maps[0][0].new_zeros(())
-        for on_map, fields, n in zip(self.each_map(), maps, n_regions, strict=True):
+        for on_map, fields, n in zip(learned, maps, n_regions, strict=False):
             map_maxima, penalty = on_map.maxima(
                 *fields,
                 beta=self.beta,
@@ -221,28 +234,62 @@ class PartModel(nn.Module):
             )
             maxima.append(map_maxima)
             assignment = assignment + penalty * (n / sum(n_regions))
-        descriptor = self.descriptor(torch.cat(maxima, dim=1))
-        logits = self.classifier(self.dropout(descriptor))
+        n_learned = self.n_learned
+        centred = torch.cat(maxima, dim=1) - self.shift[:n_learned]
+        descriptor = centred * self.scale[:n_learned]
+        weight, bias = self.classifier.weight, self.classifier.bias
+        logits = F.linear(self.dropout(descriptor), weight[:, :n_learned], bias)
+        if self.has_context:
+            whole = self.context_columns(maps[-1])
+            logits = logits + whole @ self.each_map()[-1].parts.T
+            descriptor = torch.cat([descriptor, whole], dim=1)
         return PartOutput(logits, assignment, descriptor)
+
+    def context_columns(self, fields: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return a X, (N, K), from the fields of the last map's `WhitenedMaps`."""
+        return unit_descriptors(fields, self.each_map()[-1].offset) * self.scale[-1]
 
     def each_map(self) -> list[MapParts]:
         """Return `map_parts` as a list of its type."""
         return [cast(MapParts, on_map) for on_map in self.map_parts]
 
+    def learned_maps(self) -> list[MapParts]:
+        """Return the parts of each map, without those of the context."""
+        return self.each_map()[: len(self.map_parts) - self.has_context]
+
+    @property
+    def n_learned(self) -> int:
+        """Number P of parts without those of the context."""
+        return sum(len(on_map.parts) for on_map in self.learned_maps())
+
     def get_classifier(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return copies of V, (C, P), and of the intercepts, (C,)."""
+        """Return copies of the weights and of the intercepts, (C,).
+
+        The weights are V, (C, P); with context, W, (C, K), beside it.
+        """
         weight, bias = self.classifier.weight, self.classifier.bias
+        if self.has_context:
+            V, W = weight[:, : self.n_learned], self.each_map()[-1].parts
+            weight = torch.hstack([V, W])
         return weight.cpu().numpy().copy(), bias.cpu().numpy().copy()
 
     @torch.no_grad()
     def set_classifier(self, coef: np.ndarray, intercept: np.ndarray) -> None:
-        """Set V, (C, P), and the intercepts, (C,)."""
-        self.classifier.weight.copy_(torch.from_numpy(coef))
+        """Set the weights and the intercepts, as `get_classifier` returns them."""
+        weight = torch.from_numpy(coef)
+        if self.has_context:
+            weight, context = weight.tensor_split([self.n_learned], dim=1)
+            # The lengths are kept as weights; only the directions of these parts count.
+            self.each_map()[-1].parts.copy_(context)
+            weight = torch.hstack([weight, context.norm(dim=1).diag()])
+        self.classifier.weight.copy_(weight)
         self.classifier.bias.copy_(torch.from_numpy(intercept))
 
     @torch.no_grad()
     def set_standardisation(self, shift: torch.Tensor, scale: torch.Tensor) -> None:
-        """Set the shift and scale of the descriptor, without a change of the logits.
+        """Set the descriptor's shift and scale, without a change of the logits.
+
+        Those of the context stay as they are.
 
         Parameters
         ----------
@@ -250,10 +297,11 @@ class PartModel(nn.Module):
             See `skdpnet.parts.standardisation`. The weights of a part of scale 0 become
             0.
         """
-        weight, bias = self.classifier.weight, self.classifier.bias
-        per_response = weight * self.scale
+        n = self.n_learned
+        weight, bias = self.classifier.weight[:, :n], self.classifier.bias
+        per_response = weight * self.scale[:n]
         # The constant that a new shift adds to the logits moves into the bias.
-        bias.add_(per_response @ (shift - self.shift))
+        bias.add_(per_response @ (shift - self.shift[:n]))
         weight.copy_(torch.where(scale > 0, per_response / scale.clamp(min=1e-30), 0))
-        self.shift.copy_(shift)
-        self.scale.copy_(scale)
+        self.shift[:n] = shift
+        self.scale[:n] = scale

@@ -22,7 +22,8 @@ class Objective:
     Parameters
     ----------
     part_classes : int tensor of shape (P,)
-        The class of each part.
+        The class of each learned part. V may have further columns, those of the
+        context, which no penalty applies to.
     weights : mapping of str to float
         The weight of each penalty in `PENALTIES`. One of weight 0 is not computed.
     ridge : float
@@ -150,7 +151,8 @@ def _assignment(
 def _specificity(V: torch.Tensor, objective: Objective, *unused) -> torch.Tensor:
     # They are replaced, so that they are copied to the device only once.
     objective.part_classes = objective.part_classes.to(V.device)
-    return losses.specificity(V, objective.part_classes, objective.specificity_form)
+    classes = objective.part_classes
+    return losses.specificity(V[:, : len(classes)], classes, objective.specificity_form)
 
 
 # The estimators have a parameter "<name>_weight" for each penalty.

@@ -78,6 +78,15 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Whether the weights V are at least 0. The score of a class then grows with the
         response of a part or does not depend on it, so that all evidence for a class
         comes from parts that are present.
+    context : bool, default=False
+        Whether the whole image is one more part of each class: its context, beside the
+        parts. The average of the last map is projected on its `n_components` directions
+        of largest variance, without scaling, and the classifier is fitted on it and on
+        the parts together. Its weights for a class are the class's context part: their
+        direction is the part, and their length its weight in the score of this class.
+        It is the last part of the class, named ``<class>_context``, and its region is
+        the whole image. `positive` and the penalties apply to the other parts alone.
+        See docs/method.md.
     C : float > 0, default=1
         Inverse regularisation strength of the final fit of V on the learned parts, as
         in scikit-learn's `LinearSVC`; in `partial_fit`, of its fits of V. In `fit` it
@@ -148,11 +157,12 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
 
 ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
         Parts of unit length in the space of whitened region descriptors, sorted by map
-        and then by class. K is `n_components`, or less where the data span fewer
-        dimensions; zeros fill the rows of a map whose space has fewer dimensions than
-        another's.
+        and then by class; with `context`, the last C are the context parts. K is
+        `n_components`, or less where the data span fewer dimensions; zeros fill the
+        rows of a map whose space has fewer dimensions than another's.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
-        The class of each part, as an index into `classes_`, and the number of its map.
+        The class of each part, as an index into `classes_`, and the number of its map;
+        that of a context part is the number of the backbone's maps.
     coef_ : float32 ndarray of shape (C, P)
         Weights V of the linear classifier on the descriptor that `transform` returns.
     intercept_ : float32 ndarray of shape (C,)
@@ -164,11 +174,12 @@ ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
     history_ : skorch.history.History
         The loss of each epoch, its terms, and times.
     whitenings_ : list of Whitening
-        For each map, ``(x - mean) projection`` of the region descriptors.
+        For each map, ``(x - mean) projection`` of the region descriptors; with
+        `context`, one more for the average of the last map.
     grids_ : list of RegionGrid
-        The layout of the regions of each map.
+        The layout of the regions of each map; with `context`, one more of one region.
     map_shapes_ : tuple of tuples
-        The shape of each map of an image.
+        The shape of each of the backbone's maps of an image.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the part model.
     n_features_in_ : int
@@ -188,6 +199,7 @@ class DPNetParameters(PartEstimator):
         "assignment_temperature": [Number(0, above=True)],
         "specificity_form": [OneOf(("absolute", "square", "signed"))],
         "positive": [TrueOrFalse()],
+        "context": [TrueOrFalse()],
         "C": [Number(0, above=True)],
         "ridge": [Number(0, above=True)],
         "label_smoothing": [Number(0, below=1)],
@@ -218,6 +230,7 @@ class DPNetParameters(PartEstimator):
         specificity_weight: float = 0.0,
         specificity_form: str = "absolute",
         positive: bool = False,
+        context: bool = False,
         C: float = 1.0,
         ridge: float = 0.0005,
         label_smoothing: float = 0.1,
@@ -258,6 +271,7 @@ class DPNetParameters(PartEstimator):
         self.specificity_weight = specificity_weight
         self.specificity_form = specificity_form
         self.positive = positive
+        self.context = context
         self.C = C
         self.ridge = ridge
         self.label_smoothing = label_smoothing

@@ -31,11 +31,15 @@ class RunningClassifier:
         `ClassifierFits.training_factor`.
     sums : RunningLeastSquares, default=None
         Sums over the images of all calls. None: there was no call after `fit`.
+    variances : float64 ndarray of shape (P,), default=None
+        The variances of the descriptor's numbers over the images of `fit`. None: 1/P,
+        as all have without context.
     """
 
     n_images: float
     factor: float = 1.0
     sums: RunningLeastSquares | None = None
+    variances: np.ndarray | None = None
 
     def learn(
         self,
@@ -57,7 +61,9 @@ class RunningClassifier:
         """
         present = model.get_classifier()
         if self.sums is None:
-            self.sums = RunningLeastSquares.around(*present, self.n_images)
+            self.sums = RunningLeastSquares.around(
+                *present, self.n_images, self.variances
+            )
         coef, intercept = (np.float32(self.factor) * array for array in present)
         model.set_classifier(coef, intercept)
         try:
@@ -76,7 +82,14 @@ class RunningClassifier:
             "products": self.sums.products,
             "targets": self.sums.targets,
         }
-        return {"n_images": self.n_images, "factor": self.factor, "sums": sums}
+        state: dict[str, Any] = {
+            "n_images": self.n_images,
+            "factor": self.factor,
+            "sums": sums,
+        }
+        if self.variances is not None:
+            state["variances"] = self.variances
+        return state
 
     @classmethod
     def from_state(
@@ -89,6 +102,7 @@ class RunningClassifier:
         state : dict of str to value, or None
             Files of earlier versions have none.
         n_classes, n_parts : int
+            C and P, the shape of V; with context, K columns more.
 
         Returns
         -------
@@ -105,9 +119,15 @@ class RunningClassifier:
         for name, number in (("number of images", n_images), ("factor", factor)):
             if not (isinstance(number, float) and 0 < number < np.inf):
                 raise ValueError(f"the {name} of partial_fit is {number!r}")
+        variances = state.get("variances")
+        if variances is not None:
+            check_array("the variances of partial_fit", variances, (n_parts,))
+            if not (np.isfinite(variances) & (variances >= 0)).all():
+                raise ValueError("the variances of partial_fit are not variances")
         if sums is None:
-            return cls(n_images, factor)
+            return cls(n_images, factor, None, variances)
         products, targets = sums["products"], sums["targets"]
         check_array("the running products", products, (n_parts + 1, n_parts + 1))
         check_array("the running targets", targets, (n_classes, n_parts + 1))
-        return cls(n_images, factor, RunningLeastSquares(products, targets))
+        sums = RunningLeastSquares(products, targets)
+        return cls(n_images, factor, sums, variances)

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from skdpnet.parts.dpnet.context import CONTEXT_GRID
 from skdpnet.parts.dpnet.model import PartModel
+from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.persistence.checks import (
     check_array,
+    check_map_shapes,
     check_parts_per_map,
     check_whitenings,
 )
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
 
-__all__ = ["check_learned_state", "model_from_state", "net_state"]
+__all__ = ["check_learned_state", "model_from_state", "net_state", "with_all_maps"]
 
 
 def net_state(net: ObjectiveNet) -> dict[str, Any]:
@@ -49,14 +52,50 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
     }
 
 
-def check_learned_state(state: dict[str, Any]) -> None:
+def with_all_maps(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in which ``map_shapes_`` has the map of the context too, if any.
+
+    Parameters
+    ----------
+    state : dict of str to value
+        The fitted attributes in a model file, of any types.
+
+    Returns
+    -------
+    dict of str to value
+        As `check_learned_state` and the checks of `PartEstimator` expect it.
+
+    Raises
+    ------
+    ValueError
+        If ``map_shapes_`` is unusable, or if the parts of the context are not one for
+        each class on a map of one cell.
+    """
+    shapes, grids = state["map_shapes_"], state["grids_"]
+    check_map_shapes(shapes)
+    if not isinstance(grids, list) or len(grids) != len(shapes) + 1:
+        return state
+    on_context = np.asarray(state["part_maps_"]) == len(shapes)
+    classes = np.asarray(state["part_classes_"])
+    if (
+        grids[-1] != CONTEXT_GRID
+        or classes.shape != on_context.shape
+        or classes[on_context].tolist() != list(range(len(state["classes_"])))
+    ):
+        raise ValueError("the context is not one part of each class on one region")
+    return {**state, "map_shapes_": (*shapes, shapes[-1][-1:])}
+
+
+def check_learned_state(state: dict[str, Any], has_context: bool = False) -> None:
     """Check that the fitted attributes in a model file are consistent.
 
     Parameters
     ----------
     state : dict of str to value
-        The fitted attributes; ``net_`` is as from `net_state`. Those that all part
-        estimators have were checked by `check_part_layout`.
+        The fitted attributes, as from `with_all_maps`; ``net_`` is as from `net_state`.
+        Those that all part estimators have were checked by `check_part_layout`.
+    has_context : bool, default=False
+        Whether the last map is that of the context.
 
     Raises
     ------
@@ -79,10 +118,15 @@ def check_learned_state(state: dict[str, Any]) -> None:
     check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):
         check_array(f"the net's {key}", net[key], (n_parts,))
+    n_columns = n_parts - has_context * (counts[-1] - depths[-1])
+    RunningClassifier.from_state(net.get("running"), n_classes, n_columns)
 
 
 def model_from_state(
-    state: dict[str, Any], grids: Sequence[RegionGrid], device: torch.device
+    state: dict[str, Any],
+    grids: Sequence[RegionGrid],
+    device: torch.device,
+    has_context: bool = False,
 ) -> PartModel:
     """Make the part model of a saved net.
 
@@ -94,6 +138,8 @@ def model_from_state(
         The layout of the regions of each map.
     device : torch.device
         Device that the model is moved to.
+    has_context : bool, default=False
+        Whether the last map is that of the context.
 
     Returns
     -------
@@ -106,6 +152,7 @@ def model_from_state(
         len(state["bias"]),
         state["beta"],
         state["dropout"],
+        has_context,
     )
     with torch.no_grad():
         model.classifier.weight.copy_(torch.from_numpy(state["weight"]))

@@ -1,0 +1,99 @@
+"""How fitted DP-Net estimators describe images: maps, responses and descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
+from skdpnet.parts.dpnet.parameters import DPNetParameters
+from skdpnet.parts.dpnet.whitened_maps import whiten_batch
+from skdpnet.parts.responses import soft_maximum
+from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.whitening import Whitening
+from skdpnet.training.net import ObjectiveNet
+
+__all__ = ["PartDescriber"]
+
+
+class PartDescriber(DPNetParameters):
+    """What the DP-Net estimators do with images, before and after training.
+
+    With `context`, the average of the last map is one more map, wherever there are maps
+    of images; `map_shapes_` has the shapes of the backbone's maps alone.
+    """
+
+    whitenings_: list[Whitening]
+    net_: ObjectiveNet
+
+    @property
+    def beta_(self) -> float | None:
+        """β of the soft maximum over the regions; None: the maximum is hard."""
+        return self.net_.module_.beta
+
+    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+        """Compute the cosines of parts and regions; see `PartEstimator`."""
+        with torch.inference_mode():
+            return self.net_.module_.responses(self._whitened_tensors(maps))
+
+    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
+        """Compute standardised maxima over the regions; see `PartEstimator`."""
+        model = self.net_.module_
+        with torch.inference_mode():
+            maxima = [soft_maximum(cosines, model.beta) for cosines in responses]
+            return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Return the names of the parts.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        object ndarray of shape (P,)
+            ``<class>_part0``, ``<class>_part1`` and so on for the parts of a class;
+            ``<class>_context`` for the whole image as a part of it (`context`).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        """
+        names = super().get_feature_names_out()
+        for part in np.flatnonzero(self.part_maps_ == len(self.map_shapes_)):
+            names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
+        return names
+
+    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
+        model = self.net_.module_
+        with torch.inference_mode():
+            maxima = model.maxima(self._whitened_tensors(maps))
+            return model.descriptor(maxima).cpu().numpy()
+
+    def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
+        """Return the whitened maps of some images in the form of the part model."""
+        each = self.whitenings_, maps, self.grids_
+        return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
+
+    def _has_context(self) -> bool:
+        """Whether the estimator was fitted with `context`, which may have changed."""
+        return len(self.grids_) > len(self.map_shapes_)
+
+    def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
+        maps = super()._all_maps(X, reset=reset)
+        if self.context if reset else self._has_context():
+            return [*maps, whole_images(maps[-1])]
+        return maps
+
+    def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
+        for maps in super()._iter_checked_maps(X, reset=reset):
+            if self.context if reset else self._has_context():
+                maps = [*maps, whole_images(maps[-1])]
+            yield maps
+
+    def _region_grids(self) -> list[RegionGrid]:
+        return super()._region_grids() + [CONTEXT_GRID] * bool(self.context)
