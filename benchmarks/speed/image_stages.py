@@ -32,6 +32,7 @@ from skdpnet.backbones.loading import load_backbone
 from skdpnet.backbones.stages import cut_timm
 from skdpnet.datasets import load_image_folder
 from skdpnet.images.collection import as_images
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 
 __all__ = ["BACKBONES", "PREPARE", "image_files", "images_of"]
@@ -85,7 +86,7 @@ def prepare_reading(key: dict, device: torch.device) -> Comparison:
     transform = _torchvision_transform(size)
 
     def network_input(i: int) -> np.ndarray:
-        return images.network_input(i, size)[0]
+        return images.network_input(i, Framing(size, "crop"))[0]
 
     def in_threads() -> None:
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -99,7 +100,7 @@ def prepare_reading(key: dict, device: torch.device) -> Comparison:
         return run
 
     def full_decoding(i: int) -> np.ndarray:
-        return preprocess(images.load(i), size)
+        return preprocess(images.load(i), Framing(size, "crop"))
 
     decoding, resizing = _decoding_work(paths, size)
     work = decoding + resizing
@@ -142,7 +143,9 @@ def prepare_backbone(key: dict, device: torch.device) -> Comparison:
         num_workers=_WORKERS,
     ).fit(paths)
     images = as_images(paths)
-    squares = np.stack([images.network_input(i, _IMAGE_SIZE)[0] for i in range(n)])
+    squares = np.stack(
+        [images.network_input(i, Framing(_IMAGE_SIZE, "crop"))[0] for i in range(n)]
+    )
     bare = _bare(name, strides, device)
     loaded = load_backbone(model.backbone, _IMAGE_SIZE, device, strides).network
     network_work, work = _network_work(bare, model, n)

@@ -66,7 +66,8 @@ class Backbone:
         From normalised float images N×3×S×S to a feature map N×D×H×W, or a tuple of
         several.
     image_size : int
-        Side S, in pixels, of the square images that the network takes.
+        Side S, in pixels, of the square images that the network takes; convolutional
+        networks take images of other shapes too.
     mean, std : tuple of 3 floats
         Normalisation of the channels: ``(x / 255 - mean) / std`` for 8-bit x.
     fingerprint : str
@@ -92,7 +93,7 @@ class Backbone:
 
         Parameters
         ----------
-        pixels : uint8 ndarray of shape (N, S, S, 3)
+        pixels : uint8 ndarray of shape (N, S, S, 3), or of another height and width
         device : torch.device
             Where the network is.
         compute_dtype : torch.dtype
@@ -238,7 +239,7 @@ class Backbone:
 
 
 # Kept, because copying numbers to a GPU waits until it has finished its work so far.
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _row(channels: tuple[float, ...], width: int, device: torch.device) -> torch.Tensor:
     """Scale values of the channels to 8-bit pixels, and repeat them along a row."""
     values = torch.tensor(channels, dtype=torch.float32, device=device)

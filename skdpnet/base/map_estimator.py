@@ -17,6 +17,7 @@ from skdpnet.features.feature_maps import (
     separate,
 )
 from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
+from skdpnet.images.framing import DEFAULT_FRAMING, Framing
 from skdpnet.persistence.checks import check_map_shapes
 from skdpnet.persistence.saving import save
 from skdpnet.utils.batching import slices_of
@@ -41,11 +42,14 @@ class MapEstimator(BaseEstimator):
     - `_fitted_attributes`: the names of the attributes that `fit` sets and `save`
       writes;
     - `_former_parameters`: the names of parameters that earlier versions had, which
-      `load` leaves out.
+      `load` leaves out;
+    - `_added_parameters`: parameters that earlier versions lacked, with the values that
+      describe their models, whatever the defaults are now.
 
     Parameters
     ----------
-    backbone, strides, image_size, memory, device, precision, num_workers, verbose
+    backbone, strides, image_size, framing, memory, device, precision, num_workers, \
+            verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images, or several maps as `FeatureMaps`
         returns them.
@@ -61,6 +65,7 @@ class MapEstimator(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {**EXTRACTION_CONSTRAINTS}
     _fitted_attributes: ClassVar[tuple[str, ...]] = ("map_shapes_",)
     _former_parameters: ClassVar[tuple[str, ...]] = ()
+    _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop"}
 
     map_shapes_: tuple[tuple[int, ...], ...]
 
@@ -70,6 +75,7 @@ class MapEstimator(BaseEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
+        framing: str = DEFAULT_FRAMING,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -79,6 +85,7 @@ class MapEstimator(BaseEstimator):
         self.backbone = backbone
         self.strides = strides
         self.image_size = image_size
+        self.framing = framing
         self.memory = memory
         self.device = device
         self.precision = precision
@@ -101,12 +108,27 @@ class MapEstimator(BaseEstimator):
             self.backbone,
             strides=self.strides,
             image_size=self.image_size,
+            framing=self.framing,
             device=self.device,
             precision=self.precision,
             num_workers=self.num_workers,
             memory=self.memory,
             verbose=self.verbose,
         )
+
+    def input_framing(self) -> Framing:
+        """Return what the network sees of an image, and at what size.
+
+        Returns
+        -------
+        Framing
+
+        Raises
+        ------
+        ValueError
+            If X holds feature maps, or if the network cannot be loaded.
+        """
+        return self.feature_maps().input_framing()
 
     def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Iterate over the feature maps of X, some images at a time.

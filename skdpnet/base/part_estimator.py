@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.persistence.checks import check_part_layout
+from skdpnet.regions.extents import shorter_side
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.validation import (
@@ -45,7 +46,8 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     ----------
     region_scales : sequence of float in (0, 1]
         Sides of the square windows that are the regions, as shares of the feature
-        map's shorter side. The constructor of a subclass takes it.
+        map's shorter side; for ``framing="aspect"`` of the image's shorter side on the
+        map. The constructor of a subclass takes it.
 
     Attributes
     ----------
@@ -212,12 +214,19 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         check_parameters(self)
         self.classes_, labels = check_classes(self, check_labels(self, X, y))
         maps = self._all_maps(X, reset=True)
-        self.grids_ = self._region_grids()
+        self.grids_ = self._region_grids(maps)
         return maps, labels
 
-    def _region_grids(self) -> list[RegionGrid]:
-        """Return the layout of the regions on each map, from `map_shapes_`."""
-        return [_region_grid(shape, self.region_scales) for shape in self.map_shapes_]
+    def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
+        """Return the layout of the regions on each map of the training images."""
+        return [
+            _region_grid(
+                shape,
+                self.region_scales,
+                shorter_side(feature_map) if self.framing == "aspect" else None,
+            )
+            for shape, feature_map in zip(self.map_shapes_, maps, strict=True)
+        ]
 
     def _describe(self, batches: Iterable[list[np.ndarray]]) -> np.ndarray:
         """Return the descriptors (n, P) of images, from batches of their maps."""
@@ -244,9 +253,11 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         return tags
 
 
-def _region_grid(shape: tuple[int, ...], scales: Sequence[float]) -> RegionGrid:
+def _region_grid(
+    shape: tuple[int, ...], scales: Sequence[float], side: int | None
+) -> RegionGrid:
     if len(shape) == 3:
-        return RegionGrid.from_scales(shape[0], shape[1], scales)
+        return RegionGrid.from_scales(shape[0], shape[1], scales, side)
     # The user passed regions (R, D), or the features (D,) of whole images.
     n_regions = 1 if len(shape) == 1 else shape[0]
     return RegionGrid(n_regions, 1, ((1, 1),))

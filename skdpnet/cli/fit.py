@@ -17,6 +17,7 @@ from skdpnet.cli.options import (
     weight,
     whole_number,
 )
+from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "usual size, 224 for efficientnet_lite0, 260 for efficientnet_lite2)",
     )
     parser.add_argument(
+        "--framing",
+        choices=FRAMINGS,
+        default=DEFAULT_FRAMING,
+        help="what the network sees of an image: its centred square (crop), or all of "
+        "it, distorted to the square (squash), with margins (pad), or at its own "
+        "aspect (aspect) (default: %(default)s)",
+    )
+    parser.add_argument(
         "--backbone",
         default="efficientnet_lite0",
         metavar="NAME",
@@ -128,6 +137,7 @@ def _run(args: argparse.Namespace) -> None:
     model = DPNetClassifier(
         args.backbone,
         image_size=args.image_size,
+        framing=args.framing,
         n_parts_per_class=args.parts_per_class,
         orthogonality_weight=args.orthogonality,
         assignment_weight=args.assignment,

@@ -19,11 +19,13 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
     It is the descriptor without parts that part descriptors are compared with. Where
     there are several maps (by `strides`, or by a backbone that returns several), their
-    l2-normalised averages are concatenated and normalised again.
+    l2-normalised averages are concatenated and normalised again. Empty cells, which
+    ``framing="aspect"`` adds, change the length of an average only, and thus nothing.
 
     Parameters
     ----------
-    backbone, strides, image_size, memory, device, precision, num_workers, verbose
+    backbone, strides, image_size, framing, memory, device, precision, num_workers, \
+            verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D instead of images.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,9 @@ from skdpnet.encodings.vocabulary import (
     project,
     regularised_whitening,
 )
+from skdpnet.images.framing import DEFAULT_FRAMING
 from skdpnet.persistence.checks import check_array, check_whitenings
+from skdpnet.regions.extents import extents
 from skdpnet.regions.whitening import Whitening
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.devices import resolve_device
@@ -54,7 +56,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     backbone : str, torch.nn.Module or callable, default="dense_sift"
         As in `FeatureMaps`; ``"precomputed"`` takes maps n×H×W×D, regions n×R×D,
         features n×D or several maps in place of images.
-    strides, image_size, memory, device, precision, num_workers, verbose
+    strides, image_size, framing, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`.
     n_words : int, default=64
         K, the visual words of a vocabulary; fewer where the sample has fewer distinct
@@ -66,7 +68,8 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     pyramid : sequence of (rows, columns), default=None
         Levels of a spatial pyramid. Each cuts the image into cells, which are encoded
         separately: ``((1, 1), (2, 2), (3, 1))`` into the whole, quarters, and three
-        bands one above the other. None: the whole image, ``((1, 1),)``.
+        bands one above the other. None: the whole image, ``((1, 1),)``. For
+        ``framing="aspect"`` an image ends at its last cells that are not zero.
     power : float in (0, 1], default=0.5
         Exponent of the residuals' absolute values; their signs stay. It damps
         descriptors that appear many times. 1: none.
@@ -150,6 +153,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
+        framing: str = DEFAULT_FRAMING,
         n_words: int = 64,
         n_components: int | None = 80,
         pyramid: Levels | None = None,
@@ -167,6 +171,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
             backbone,
             strides=strides,
             image_size=image_size,
+            framing=framing,
             memory=memory,
             device=device,
             precision=precision,
@@ -283,14 +288,40 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     ) -> torch.Tensor:
         """Encode descriptors (n', H, W, M, D) by one vocabulary."""
         raw = torch.from_numpy(descriptors).to(device).float()
-        return encode_residuals(
-            project(normalize(raw, dim=4), whitening),
-            torch.from_numpy(words).to(device),
-            raw.any(dim=4),
-            levels=self._levels(),
-            power=self.power,
-            intra_normalisation=self.intra_normalisation,
-        )
+        projected = project(normalize(raw, dim=4), whitening)
+        valid, centres = raw.any(dim=4), torch.from_numpy(words).to(device)
+        out = torch.empty(0)
+        for images, (height, width) in self._same_extents(descriptors):
+            encodings = encode_residuals(
+                projected[images, :height, :width],
+                centres,
+                valid[images, :height, :width],
+                levels=self._levels(),
+                power=self.power,
+                intra_normalisation=self.intra_normalisation,
+            )
+            if len(images) == len(raw):
+                return encodings
+            if len(out) == 0:
+                out = encodings.new_empty((len(raw), encodings.shape[1]))
+            out[images] = encodings
+        return out
+
+    def _same_extents(
+        self, descriptors: np.ndarray
+    ) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
+        """Yield the numbers of images that cover the same rows and columns, and these.
+
+        The cells of a pyramid divide the image, not the canvas that it lies on.
+        """
+        n, height, width = descriptors.shape[:3]
+        if self.framing != "aspect" or self.pyramid is None:
+            yield torch.arange(n), (height, width)
+            return
+        covered = extents(descriptors.reshape(n, height, width, -1))
+        for rows, columns in np.unique(covered, axis=0).tolist():
+            same = (covered == (rows, columns)).all(axis=1)
+            yield torch.from_numpy(np.flatnonzero(same)), (rows, columns)
 
     def _vocabularies(self) -> list[list[int]]:
         """Return the numbers of the maps that share each vocabulary."""

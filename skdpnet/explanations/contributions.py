@@ -18,6 +18,7 @@ from skdpnet.explanations.localisation import (
 from skdpnet.explanations.readout import Readout, find_parts, read_model
 from skdpnet.images.collection import Images
 from skdpnet.images.containers import is_batch
+from skdpnet.images.framing import Framing
 from skdpnet.utils.validation import class_number
 
 __all__ = ["batch_of_one", "explain", "explain_each"]
@@ -124,38 +125,88 @@ def explain_each(
     parts, readout = read_model(estimator)
     explained = None if class_ is None else class_number(readout.classes, class_)
     images = images_of(parts, X)
+    framing = None if images is None else parts.input_framing()
     first = 0
     for responses in parts.iter_responses(X if images is None else images):
-        yield from _explain_some(
-            parts, readout, images, responses, first, explained, apply_exif
+        numbers = range(first, first + len(responses[0]))
+        places = _Places(parts, images, numbers, framing, apply_exif)
+        yield from _explain_some(parts, readout, places, responses, explained)
+        first += len(numbers)
+
+
+class _Places:
+    """Where the regions of some images lie in the images.
+
+    Parameters
+    ----------
+    parts : PartEstimator
+    images : Images or None
+        None: X holds precomputed features.
+    numbers : range
+        The images' positions in X.
+    framing : Framing or None
+        What the network sees of an image; None for precomputed features.
+    apply_exif : bool
+        As in `explain`.
+    """
+
+    def __init__(
+        self,
+        parts: PartEstimator,
+        images: Images | None,
+        numbers: range,
+        framing: Framing | None,
+        apply_exif: bool,
+    ):
+        self._parts, self._framing, self._apply_exif = parts, framing, apply_exif
+        self._geometries = (
+            [] if images is None else [images.geometry(i) for i in numbers]
         )
-        first += len(responses[0])
+
+    def boxes(self, regions: np.ndarray) -> np.ndarray:
+        """Return the boxes (n, P, 4) of a region of each part, by its number."""
+        boxes = region_boxes(self._parts, regions)
+        if self._framing is None:
+            return boxes
+        return boxes_in_pixels(self._geometries, boxes, self._framing, self._apply_exif)
+
+    def of_heat_map(self, i: int) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
+        """Return the box that an image's heat map covers, and its extent on each map.
+
+        It is the network's input, which need not cover the canvas of the maps.
+        """
+        box, share = np.array([0.0, 0.0, 1.0, 1.0]), (1.0, 1.0)
+        if self._framing is not None:
+            geometry = self._geometries[i]
+            share = self._framing.view(*geometry.upright_size).input_share
+            upright = geometry.to_upright([0, 0, *share], self._framing)
+            box = upright if self._apply_exif else geometry.to_stored(upright)
+        across, down = share
+        return box, tuple(
+            (round(down * grid.height), round(across * grid.width))
+            for grid in self._parts.grids_
+        )
 
 
 def _explain_some(
     parts: PartEstimator,
     readout: Readout,
-    images: Images | None,
+    places: _Places,
     responses: Sequence[torch.Tensor],
-    first: int,
     explained: int | None,
-    apply_exif: bool,
 ) -> Iterator[Explanation]:
-    """Explain successive images, where `first` is the number of the first."""
+    """Explain some images."""
     labels = readout.classes.tolist()
     descriptors = parts.descriptor(list(responses)).astype(np.float64)
     scores = readout.scores(descriptors)
     predicted = scores.argmax(axis=1).tolist()
     maxima, regions = strongest_regions(responses)
-    # The last box of each image is the whole map, which the heat map covers.
-    whole = np.broadcast_to([0.0, 0.0, 1.0, 1.0], (len(maxima), 1, 4))
-    boxes = np.append(region_boxes(parts, regions), whole, axis=1)
-    numbers = np.arange(first, first + len(boxes))
-    boxes = boxes_in_pixels(images, boxes, numbers, apply_exif)
+    boxes = places.boxes(regions)
     cosines = [tensor.cpu().numpy() for tensor in responses]
     names = parts.get_feature_names_out()
     for i, descriptor in enumerate(descriptors):
         c = predicted[i] if explained is None else explained
+        heat_map_box, extents = places.of_heat_map(i)
         yield Explanation(
             predicted=labels[predicted[i]],
             explained=labels[c],
@@ -167,14 +218,15 @@ def _explain_some(
             scores=scores[i],
             weights=readout.weights(c),
             responses=maxima[i],
-            boxes=boxes[i, :-1],
+            boxes=boxes[i],
             part_names=names,
             part_classes=parts.part_classes_,
             part_maps=parts.part_maps_,
-            heat_map_box=boxes[i, -1],
+            heat_map_box=heat_map_box,
             readout=readout,
             descriptor=descriptor,
             grids=tuple(parts.grids_),
+            extents=extents,
             # Copies, so that an explanation that is kept does not keep the responses
             # of all images that were computed together with it.
             cosines=tuple(array[i].copy() for array in cosines),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,8 +64,8 @@ class Explanation:
         parts were learned with, −1 for a part that classes share; and the number of the
         map that it responds on.
     heat_map_box : float64 ndarray of shape (4,)
-        The box that `heat_map` covers, in the units of `boxes`: the centred square that
-        the network sees.
+        The box that `heat_map` covers, in the units of `boxes`: what the network sees
+        of the image. For ``framing="pad"`` it extends beyond the image.
     readout : skdpnet.explanations.readout.Readout
         The decision on `descriptor`. For a linear classifier, it has `coef` (C, P) and
         `intercept` (C,), which include a standardisation before the classifier.
@@ -72,6 +73,10 @@ class Explanation:
         The descriptor b, as from the `transform` of the parts.
     grids : tuple of RegionGrid
         The layout of the regions of each map.
+    extents : tuple of (int, int)
+        The rows and columns of each map that the image covers, from the upper left
+        corner: all of them, but for ``framing="aspect"``. For precomputed features
+        they are not known, and all count.
     cosines : tuple of float32 ndarray of shape (R, P')
         For each map, the responses S of its P' parts to its R regions.
     beta : float or None
@@ -102,6 +107,7 @@ class Explanation:
     readout: Readout = field(repr=False)
     descriptor: np.ndarray = field(repr=False)
     grids: tuple[RegionGrid, ...] = field(repr=False)
+    extents: tuple[tuple[int, int], ...] = field(repr=False)
     cosines: tuple[np.ndarray, ...] = field(repr=False)
     beta: float | None = field(repr=False)
 
@@ -146,9 +152,10 @@ class Explanation:
         Returns
         -------
         float64 ndarray of shape (H, W)
-            Contributions, in the unit of the score, of the cells of the finest map.
-            These divide the square `heat_map_box` of the image with its EXIF
-            orientation applied. The value of a cell of a coarser map is divided evenly
+            Contributions, in the unit of the score, of the image's cells on the finest
+            map.
+            These divide `heat_map_box` of the image with its EXIF orientation applied.
+            The value of a cell of a coarser map is divided evenly
             among the cells that it covers.
 
         Raises
@@ -160,13 +167,13 @@ class Explanation:
         """
         shown = np.zeros(len(self.contributions), bool)
         shown[part_numbers(parts, len(shown))] = True
-        finest = max(self.grids, key=lambda grid: grid.height * grid.width)
-        total = np.zeros((finest.height, finest.width))
-        for i, (grid, cosines) in enumerate(zip(self.grids, self.cosines, strict=True)):
+        total = np.zeros(max(self.extents, key=math.prod))
+        each = zip(self.grids, self.extents, self.cosines, strict=True)
+        for i, (grid, extent, cosines) in enumerate(each):
             on_map = self.part_maps == i
             shares = region_shares(cosines[:, shown[on_map]], self.beta)
             by_region = shares @ self.contributions[on_map & shown]
-            total += resample(over_cells(by_region, grid), total.shape)
+            total += resample(over_cells(by_region, grid, extent), total.shape)
         return total
 
     def difference(self, other) -> Explanation:

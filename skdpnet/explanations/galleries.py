@@ -160,10 +160,14 @@ def part_galleries(
     for responses in fitted.iter_responses(X if images is None else images):
         strongest.add(*_maxima_of_parts(fitted.part_maps_, responses, numbers))
     names = fitted.get_feature_names_out()
+    framing = None if images is None else fitted.input_framing()
     galleries = []
     for k, p in enumerate(numbers):
         image_numbers, regions = strongest.images[:, k], strongest.regions[:, k]
         boxes = fitted.grids_[fitted.part_maps_[p]].boxes()[regions]
+        if images is not None and framing is not None:
+            geometries = [images.geometry(i) for i in image_numbers]
+            boxes = boxes_in_pixels(geometries, boxes, framing, apply_exif)
         galleries.append(
             PartGallery(
                 part=int(p),
@@ -171,7 +175,7 @@ def part_galleries(
                 images=image_numbers,
                 responses=strongest.responses[:, k],
                 regions=regions,
-                boxes=boxes_in_pixels(images, boxes, image_numbers, apply_exif),
+                boxes=boxes,
             )
         )
     return galleries

@@ -36,33 +36,45 @@ def region_shares(responses: np.ndarray, beta: float | None) -> np.ndarray:
     return is_largest / is_largest.sum(axis=0)
 
 
-def over_cells(values: np.ndarray, grid: RegionGrid) -> np.ndarray:
-    """Divide the value of each region evenly among its cells.
+def over_cells(
+    values: np.ndarray, grid: RegionGrid, extent: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Divide the value of each region evenly among its cells in the image.
 
     Parameters
     ----------
     values : ndarray of shape (R,)
     grid : RegionGrid
+    extent : (int, int), default=None
+        H and W, the rows and columns that the image covers, from the upper left corner
+        of the map. None: all of the map.
 
     Returns
     -------
     float64 ndarray of shape (H, W)
-        Its sum is that of `values`.
+        Its sum is that of `values`: values of regions without cells in the image are
+        divided evenly among all of its cells.
     """
-    out = np.zeros((grid.height, grid.width))
-    start = 0
+    rows, columns = extent or (grid.height, grid.width)
+    out, elsewhere, start = np.zeros((grid.height, grid.width)), 0.0, 0
     for height, width in grid.windows:
         steps = grid.height - height + 1, grid.width - width + 1
         at_scale = values[start : start + steps[0] * steps[1]].reshape(steps)
-        out += convolve2d(at_scale, np.full((height, width), 1 / (height * width)))
+        # The cells of each window in the image, along either side.
+        down = np.clip(rows - np.arange(steps[0]), 0, height)
+        across = np.clip(columns - np.arange(steps[1]), 0, width)
+        n_cells = np.outer(down, across)
+        elsewhere += at_scale[n_cells == 0].sum()
+        shares = np.where(n_cells > 0, at_scale / np.maximum(n_cells, 1), 0)
+        out += convolve2d(shares, np.ones((height, width)))
         start += at_scale.size
-    return out
+    return out[:rows, :columns] + elsewhere / (rows * columns)
 
 
 def resample(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Divide the value of each cell among the cells of another map.
 
-    Both maps cover the same square. The cells of the other map have shares that are
+    Both maps cover the same box. The cells of the other map have shares that are
     proportional to their overlap with the cell.
 
     Parameters

@@ -11,6 +11,8 @@ import torch
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.readout import find_parts
 from skdpnet.images.collection import Images, as_images
+from skdpnet.images.framing import Framing
+from skdpnet.images.geometry import Geometry
 
 __all__ = [
     "BestRegions",
@@ -28,8 +30,8 @@ class BestRegions(NamedTuple):
     Attributes
     ----------
     boxes : float64 ndarray of shape (n, P, 4)
-        (left, top, right, bottom) in pixels of the original image: resizing, cropping
-        and, unless `apply_exif` was True, the EXIF orientation are undone. For
+        (left, top, right, bottom) in pixels of the original image, clipped to it: the
+        framing and, unless `apply_exif` was True, the EXIF orientation are undone. For
         precomputed features, in shares of the map's sides.
     responses : float32 ndarray of shape (n, P)
         The response to the region, ``max_r S_pr``.
@@ -97,10 +99,10 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
         np.concatenate(arrays) for arrays in zip(*batches, strict=True)
     )
     boxes = region_boxes(parts, regions)
-    numbers = np.arange(len(boxes))
-    return BestRegions(
-        boxes_in_pixels(images, boxes, numbers, apply_exif), responses, regions
-    )
+    if images is not None:
+        geometries = [images.geometry(i) for i in range(len(images))]
+        boxes = boxes_in_pixels(geometries, boxes, parts.input_framing(), apply_exif)
+    return BestRegions(boxes, responses, regions)
 
 
 def strongest_regions(
@@ -164,33 +166,33 @@ def images_of(parts: PartEstimator, X) -> Images | None:
 
 
 def boxes_in_pixels(
-    images: Images | None,
+    geometries: Sequence[Geometry],
     boxes: np.ndarray,
-    numbers: Sequence | np.ndarray,
+    framing: Framing,
     apply_exif: bool,
 ) -> np.ndarray:
     """Convert boxes from shares of the maps' sides to pixels of the images.
 
     Parameters
     ----------
-    images : Images or None
-        None, for precomputed features: the boxes are returned without a change.
+    geometries : sequence of n Geometry
+        The image of each row of boxes.
     boxes : float ndarray of shape (n, ..., 4)
         (left, top, right, bottom).
-    numbers : sequence of n ints
-        The number of the image of each row of boxes.
+    framing : Framing
+        What the network saw of the images.
     apply_exif : bool
         As in `best_regions`.
 
     Returns
     -------
     float64 ndarray of shape (n, ..., 4)
+        Clipped to the images.
     """
-    if images is None:
-        return boxes
     out = np.empty(boxes.shape)
-    for row, i in enumerate(numbers):
-        geometry = images.geometry(i)
-        to_pixels = geometry.to_upright if apply_exif else geometry.to_original
-        out[row] = to_pixels(boxes[row])
+    for row, geometry in enumerate(geometries):
+        width, height = geometry.upright_size
+        upright = geometry.to_upright(boxes[row], framing)
+        upright = np.clip(upright, 0, [width, height, width, height])
+        out[row] = upright if apply_exif else geometry.to_stored(upright)
     return out

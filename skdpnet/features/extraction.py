@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from skdpnet.backbones.backbone import Backbone, MapsOverflowError, PendingMaps
+from skdpnet.features.canvas import check_sides, lay_on_canvas, own_shape
 from skdpnet.images.collection import Images
+from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.utils.batching import slices_of
 
@@ -36,6 +38,9 @@ Maps = tuple[np.ndarray, ...]
 # Function that waits until an image is decoded, and returns the network's input and the
 # content key.
 Decoding = Callable[[], tuple[np.ndarray, str]]
+# For each shape of the images of a batch, their positions in it, the shape, and maps
+# that a device may still be computing.
+Pending = list[tuple[list[int], tuple[int, ...], PendingMaps]]
 
 
 @dataclass
@@ -73,6 +78,8 @@ class Extractor:
     ----------
     images : Images
     backbone : Backbone
+    framing : Framing
+        What the network sees of an image.
     device : torch.device
         Device of the network.
     compute_dtype : torch.dtype
@@ -89,6 +96,7 @@ class Extractor:
         self,
         images: Images,
         backbone: Backbone,
+        framing: Framing,
         device: torch.device,
         compute_dtype: torch.dtype,
         map_dtype: torch.dtype,
@@ -96,6 +104,7 @@ class Extractor:
         n_workers: int,
     ):
         self._images, self._backbone, self._device = images, backbone, device
+        self._framing = framing
         self._compute_dtype, self._map_dtype = compute_dtype, map_dtype
         self._batch_size = batch_size
         self._n_ahead = 0 if device.type == "cpu" else _BATCHES_AHEAD
@@ -125,7 +134,7 @@ class Extractor:
             If maps are not finite, or have values beyond the range of their dtype.
         """
         decoding: deque[tuple[range, list[Decoding]]] = deque()
-        pending: deque[tuple[range, PendingMaps]] = deque()
+        pending: deque[tuple[range, Pending]] = deque()
         # A GPU computes a batch while the maps of the one before are copied to the CPU.
         most_pending = 2 if self._device.type == "cuda" else 1
         batches = _batches(len(self._images), self._batch_size)
@@ -141,7 +150,7 @@ class Extractor:
                 pending.append((items, self._start(pixels)))
             if not pending:
                 return
-            yield self._finish(*pending.popleft())
+            yield self._stack(self._finish(*pending.popleft()))
 
     def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
         """Read maps from the cache, and compute and store those that are missing.
@@ -179,8 +188,7 @@ class Extractor:
             window = windows.popleft()
             self._complete(window, store)
             for batch in _batches(len(window.keys), self._batch_size):
-                maps_by_image = (window.maps[window.keys[i]] for i in batch)
-                yield [np.stack(arrays) for arrays in zip(*maps_by_image, strict=True)]
+                yield self._stack([window.maps[window.keys[i]] for i in batch])
 
     def _look_up(self, items: range, store: ArrayStore) -> _Window:
         """Read maps from the cache; for a GPU, begin to decode the other images."""
@@ -216,8 +224,8 @@ class Extractor:
         decoded = [window.decodings.pop(key)() for key in keys]
         positions = [window.keys.index(key) for key in keys]
         items = [window.items[position] for position in positions]
-        batch = self._finish(items, self._start([pixels for pixels, _ in decoded]))
-        maps_by_image = zip(*batch, strict=True)
+        pending = self._start([pixels for pixels, _ in decoded])
+        maps_by_image = self._finish(items, pending)
         for position, (_, key), maps in zip(
             positions, decoded, maps_by_image, strict=True
         ):
@@ -230,25 +238,49 @@ class Extractor:
 
     def _decode(self, item: int, *, keyed: bool) -> Decoding:
         """Begin to decode an image; `keyed` asks for its content key too."""
-        size = self._backbone.image_size
-        decode = functools.partial(self._images.network_input, item, size, keyed=keyed)
+        decode = functools.partial(
+            self._images.network_input, item, self._framing, keyed=keyed
+        )
         return decode if self._pool is None else self._pool.submit(decode).result
 
-    def _start(self, pixels: list[np.ndarray]) -> PendingMaps:
-        """Begin to compute the maps of a batch of decoded images."""
-        return self._backbone.start(
-            np.stack(pixels), self._device, self._compute_dtype, self._map_dtype
-        )
+    def _start(self, pixels: list[np.ndarray]) -> Pending:
+        """Begin to compute the maps of a batch of decoded images, shape by shape."""
+        positions: dict[tuple[int, ...], list[int]] = {}
+        for i, image in enumerate(pixels):
+            positions.setdefault(image.shape[:2], []).append(i)
+        pending = []
+        for shape, members in positions.items():
+            batch = np.stack([pixels[i] for i in members])
+            with own_shape(self._backbone.name, shape):
+                started = self._backbone.start(
+                    batch, self._device, self._compute_dtype, self._map_dtype
+                )
+            pending.append((members, shape, started))
+        return pending
 
-    def _finish(self, items: Sequence[int], pending: PendingMaps) -> list[np.ndarray]:
-        """Wait for the maps of a batch; errors name the image."""
-        try:
-            return [maps.numpy() for maps in self._backbone.finish(pending)]
-        except MapsOverflowError as error:
-            name = self._images.describe(items[error.row])
-            raise ValueError(
-                f'the map of {name} {error}; use precision="float32".'
-            ) from None
+    def _finish(self, items: Sequence[int], pending: Pending) -> list[Maps]:
+        """Wait for the maps of each image of a batch; errors name the image."""
+        maps_by_image: list[Maps] = [()] * len(items)
+        for members, shape, started in pending:
+            try:
+                maps = [maps.numpy() for maps in self._backbone.finish(started)]
+            except MapsOverflowError as error:
+                name = self._images.describe(items[members[error.row]])
+                raise ValueError(
+                    f'the map of {name} {error}; use precision="float32".'
+                ) from None
+            if self._framing.name == "aspect":
+                check_sides(self._backbone.name, shape, maps, self._framing)
+            for i, of_image in zip(members, zip(*maps, strict=True), strict=True):
+                maps_by_image[i] = of_image
+        return maps_by_image
+
+    def _stack(self, maps_by_image: Sequence[Maps]) -> list[np.ndarray]:
+        """Return an array of some images for each map."""
+        each_map = zip(*maps_by_image, strict=True)
+        if self._framing.name == "aspect":
+            return [lay_on_canvas(maps, self._framing) for maps in each_map]
+        return [np.stack(maps) for maps in each_map]
 
 
 def _batches(n_images: int, size: int) -> Iterator[range]:

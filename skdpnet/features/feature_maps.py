@@ -11,10 +11,13 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from tqdm.auto import tqdm
 
+from skdpnet.backbones.backbone import Backbone
+from skdpnet.backbones.dense_sift import IMAGENET_MEAN
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.features.extraction import Extractor
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
+from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS, USUAL_SIZE, Framing
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.devices import extraction_dtype, resolve_device
@@ -31,6 +34,7 @@ EXTRACTION_CONSTRAINTS: dict[str, list] = {
         None,
     ],
     "image_size": [Number(8, whole=True), None],
+    "framing": [OneOf(FRAMINGS)],
     "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
     "num_workers": [Number(0, whole=True)],
 }
@@ -54,8 +58,21 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         none of these, because further layers follow the last stage. None, and for
         networks whose maps all have the same stride: the last map alone.
     image_size : int, default=None
-        Side in pixels of the square that each image is resized and cropped to. None:
-        the usual size of the backbone.
+        Side S in pixels of the square that each image is resized to. None: the usual
+        size of the backbone.
+    framing : {"crop", "squash", "pad", "aspect"}, default="crop"
+        What the network sees of an image.
+
+        - "crop": the largest centred square.
+        - "squash": the whole image, resized to the square whatever its aspect.
+        - "pad": the whole image, whose long side is resized to S, in the middle of a
+          square of the colour that the network sees as zero.
+        - "aspect": the whole image, whose short side is resized to S, and its long
+          side to the nearest multiple of 32, at most about 10/7 S: 320 for 224 pixels,
+          to which wider images are squashed. The maps of all images are laid in the
+          upper left corner of a canvas of zeros, 320×320 pixels for 224, so that they
+          have one shape; regions of empty cells respond with 0. It needs a network
+          that takes images of any shape, and an image size that is a multiple of 32.
     batch_size : int, default=32
         Number of images that are decoded and pass through the network together. On a
         CPU, they pass through it a few at a time.
@@ -110,6 +127,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
+        framing: str = DEFAULT_FRAMING,
         batch_size: int = 32,
         device: str = "auto",
         precision: str = "auto",
@@ -120,6 +138,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         self.backbone = backbone
         self.strides = strides
         self.image_size = image_size
+        self.framing = framing
         self.batch_size = batch_size
         self.device = device
         self.precision = precision
@@ -253,17 +272,19 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
         """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
-        backbone = load_backbone(self.backbone, self.image_size, device, self.strides)
+        backbone = self._load_backbone()
+        framing = self._framing_for(backbone.image_size, backbone.mean)
         compute_dtype = extraction_dtype(self.precision, device)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
         store = None
         if self.memory is not None:
             store = open_map_store(
-                self.memory, backbone, device, compute_dtype, map_dtype
+                self.memory, backbone, framing, device, compute_dtype, map_dtype
             )
         extractor = Extractor(
             images,
             backbone,
+            framing,
             device,
             compute_dtype,
             map_dtype,
@@ -271,6 +292,32 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             self.num_workers,
         )
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
+
+    def _load_backbone(self) -> Backbone:
+        device = resolve_device(self.device)
+        return load_backbone(self.backbone, self.image_size, device, self.strides)
+
+    def input_framing(self) -> Framing:
+        """Return what the network sees of an image, and at what size.
+
+        Returns
+        -------
+        Framing
+
+        Raises
+        ------
+        ValueError, skdpnet.exceptions.BackboneUnavailableError
+            As `transform`, for the network.
+        """
+        if not isinstance(self.backbone, str):
+            # Such a network says nothing of its size and normalisation.
+            return self._framing_for(self.image_size or USUAL_SIZE, IMAGENET_MEAN)
+        backbone = self._load_backbone()
+        return self._framing_for(backbone.image_size, backbone.mean)
+
+    def _framing_for(self, image_size: int, mean: Sequence[float]) -> Framing:
+        red, green, blue = (round(255 * channel) for channel in mean)
+        return Framing(int(image_size), self.framing, (red, green, blue))
 
     def _run(
         self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 
 from skdpnet.backbones.backbone import Backbone
+from skdpnet.features.canvas import own_shape
+from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import ArrayStore
 
 __all__ = ["open_map_store", "probe_image"]
@@ -35,7 +37,8 @@ _TOLERANCE = 1e-3
 
 # The probes that this process made of the networks that it holds. A named network is
 # held between calls; of a custom one every call makes a copy, which is probed anew.
-_probes: weakref.WeakKeyDictionary[Backbone, list[np.ndarray]]
+# By framing, because not all framings probe with an image of the same shape.
+_probes: weakref.WeakKeyDictionary[Backbone, dict[str, list[np.ndarray]]]
 _probes = weakref.WeakKeyDictionary()
 # Whether convolutions use TF32 is a setting of the whole process.
 _tf32_lock = threading.Lock()
@@ -44,6 +47,7 @@ _tf32_lock = threading.Lock()
 def open_map_store(
     memory: str | os.PathLike,
     backbone: Backbone,
+    framing: Framing,
     device: torch.device,
     compute_dtype: torch.dtype,
     map_dtype: torch.dtype,
@@ -55,6 +59,8 @@ def open_map_store(
     memory : str or path
         Folder of the cache.
     backbone : Backbone
+    framing : Framing
+        What the network sees of an image.
     device : torch.device
         Where the network is.
     compute_dtype, map_dtype : torch.dtype
@@ -80,16 +86,21 @@ def open_map_store(
     network = {
         "backbone": backbone.fingerprint,
         "normalisation": [backbone.mean, backbone.std],
-        "image_size": int(backbone.image_size),
+        "image_size": int(framing.image_size),
         "preprocessing": _PREPROCESSING,
     }
+    if framing.name != "crop":
+        # Without a name "crop", which was the only framing, so that caches stay valid.
+        network["framing"] = framing.name
     known = ArrayStore(memory, network)
-    probe = _probes.get(backbone)
-    if probe is None:
-        probe = _probes[backbone] = _make_probe(backbone, device, compute_dtype)
+    probes = _probes.setdefault(backbone, {})
+    if framing.name not in probes:
+        made = _make_probe(backbone, framing, device, compute_dtype)
+        probes[framing.name] = made
+    probe = probes[framing.name]
     key = _find(probe, known)
     if key is None:
-        if not _same(_make_probe(backbone, device, compute_dtype), probe):
+        if not _same(_make_probe(backbone, framing, device, compute_dtype), probe):
             raise ValueError(
                 f"the maps of backbone {backbone.name!r} cannot be kept in memory="
                 f"{str(memory)!r}: it computes other maps each time that it sees the "
@@ -127,15 +138,19 @@ def probe_image(size: int) -> np.ndarray:
 
 
 def _make_probe(
-    backbone: Backbone, device: torch.device, compute_dtype: torch.dtype
+    backbone: Backbone,
+    framing: Framing,
+    device: torch.device,
+    compute_dtype: torch.dtype,
 ) -> list[np.ndarray]:
     """Compute the maps of the probe's image, in float32 if the network can.
 
     Devices share probes, and hence maps of the same precision. In float32 they compute
     the same ones, except that convolutions on a GPU round their factors to TF32.
     """
-    pixels = probe_image(backbone.image_size)[None]
-    with _without_tf32():
+    # For "aspect" the probe is the widest image, which a network may refuse.
+    pixels = probe_image(framing.canvas_side)[None, : framing.image_size]
+    with _without_tf32(), own_shape(backbone.name, pixels.shape[1:3]):
         try:
             maps = backbone.feature_maps(pixels, device, torch.float32)
         except RuntimeError:

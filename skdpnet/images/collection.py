@@ -4,7 +4,7 @@ A list of images becomes the network's input by ::
 
     images = as_images(X)
     images.check()
-    pixels, _ = images.network_input(0, image_size)
+    pixels, _ = images.network_input(0, framing)
 
 and ``images.geometry(0)`` leads back from the network's input to the image.
 """
@@ -32,6 +32,7 @@ from skdpnet.images.conversion import (
 )
 from skdpnet.images.digest import digest_of_file, digest_of_pixels
 from skdpnet.images.files import image_in, open_image, read_file
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry, preprocess
 from skdpnet.images.preprocessing import input_pixels
 
@@ -191,7 +192,7 @@ class Images:
         return digest_of_pixels(self.load(i))
 
     def network_input(
-        self, i: int, image_size: int, *, keyed: bool = False
+        self, i: int, framing: Framing, *, keyed: bool = False
     ) -> tuple[NDArray[np.uint8], str]:
         """Read an image as the network's input.
 
@@ -199,15 +200,15 @@ class Images:
         ----------
         i : int
             Position in this view.
-        image_size : int
-            Side S of the network's input in pixels.
+        framing : Framing
+            What the network sees of an image.
         keyed : bool, default=False
             Whether to return the content key as well. The image is read once for both,
             so that they belong together even if the file changes.
 
         Returns
         -------
-        pixels : ndarray of shape (S, S, 3), uint8
+        pixels : ndarray of shape (H, W, 3), uint8
             Files are decoded by `skdpnet.images.preprocessing.input_pixels`.
         key : str
             As returned by :meth:`content_key`; empty if `keyed` is False.
@@ -221,14 +222,14 @@ class Images:
             if is_path(item):
                 content = read_file(path_text(item))
                 with image_in(io.BytesIO(content)) as image:
-                    pixels = input_pixels(image, image_size)
+                    pixels = input_pixels(image, framing)
                 return pixels, digest_of_file(content) if keyed else ""
         image = self.load(i)
         key = digest_of_pixels(image) if keyed else ""
-        return preprocess(image, image_size), key
+        return preprocess(image, framing), key
 
     def geometry(self, i: int) -> Geometry:
-        """Return where the network's input lies in an image.
+        """Return size and orientation of an image, from which boxes get to its pixels.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The square of an image that the network sees, and the mapping back to its pixels."""
+"""What a network sees of an image, and the mapping back to the image's pixels."""
 
 from __future__ import annotations
 
@@ -8,34 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from skdpnet.images.framing import Framing, View
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Geometry", "preprocess"]
+__all__ = ["Geometry", "on_input", "preprocess"]
 
 
-def _centred_square(width: int, height: int) -> tuple[int, int, int]:
-    """Return left edge, top edge and side of the largest centred square, in pixels."""
-    # Rounded to whole pixels: an offset of half a pixel would blur an image that
-    # already has the size of the network's input.
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side
-
-
-def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
-    """Crop the largest centred square and resize it to the network's input.
+def preprocess(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
+    """Resize what the network sees of an image to the network's input.
 
     Parameters
     ----------
     image : PIL.Image.Image
         An upright RGB image, as returned by ``Images.load``.
-    image_size : int
-        Side of the network's input in pixels.
+    framing : Framing
 
     Returns
     -------
-    ndarray of shape (image_size, image_size, 3), uint8
-        RGB values from 0 to 255.
+    ndarray of shape (H, W, 3), uint8
+        RGB values from 0 to 255; H and W are the framing's image size, except for
+        "aspect".
 
     Raises
     ------
@@ -44,19 +38,37 @@ def preprocess(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     """
     if image.mode != "RGB":
         raise ValueError(f"expected an RGB image, got mode {image.mode!r}")
-    left, top, side = _centred_square(*image.size)
-    square = image.resize(
-        (image_size, image_size),
-        Image.Resampling.BICUBIC,
-        box=(left, top, left + side, top + side),
-    )
+    view = framing.view(*image.size)
+    seen = image.resize(view.size, Image.Resampling.BICUBIC, box=view.box)
+    return on_input(seen, view, framing)
+
+
+def on_input(seen: Image.Image, view: View, framing: Framing) -> NDArray[np.uint8]:
+    """Lay what is seen of an image on the network's input.
+
+    Parameters
+    ----------
+    seen : PIL.Image.Image
+        Upright, RGB, of the view's size.
+    view : View
+    framing : Framing
+        Its `fill` is the colour of the rest.
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+    """
+    if view.input_size != view.size:
+        background = Image.new("RGB", view.input_size, framing.fill)
+        background.paste(seen, view.offset)
+        seen = background
     # np.array rather than np.asarray: torch warns about arrays it cannot write.
-    return np.array(square)
+    return np.array(seen)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the network's input lies in an image.
+    """Size and orientation of an image, from which boxes get back to its pixels.
 
     Parameters
     ----------
@@ -76,15 +88,17 @@ class Geometry:
         width, height = self.stored_size
         return (height, width) if self.orientation >= 5 else (width, height)
 
-    def to_upright(self, boxes: ArrayLike) -> NDArray[np.float64]:
+    def to_upright(self, boxes: ArrayLike, framing: Framing) -> NDArray[np.float64]:
         """Map boxes in the network's input to pixels of the upright image.
 
         Parameters
         ----------
         boxes : array-like of shape (..., 4)
-            Left, top, right and bottom edges as fractions of the input's side:
-            0 is the left or top edge of the input, 1 the right or bottom edge.
-            Boxes that extend beyond the edges are not clipped.
+            Left, top, right and bottom edges as fractions of the framing's canvas,
+            which is the network's input, except for "aspect": 0 is its left or top
+            edge, 1 its right or bottom edge. Boxes that extend beyond the edges, or
+            beyond the image, are not clipped.
+        framing : Framing
 
         Returns
         -------
@@ -103,31 +117,49 @@ class Geometry:
                 "boxes need a last axis of length 4 (left, top, right, bottom), "
                 f"got shape {fractions.shape}"
             )
-        left, top, side = _centred_square(*self.upright_size)
-        return fractions * side + np.array([left, top, left, top], dtype=np.float64)
+        view = framing.view(*self.upright_size)
+        left, top, right, bottom = view.box
+        seen = np.array([right - left, bottom - top], dtype=np.float64)
+        canvas = seen * view.canvas_size / view.size
+        origin = [left, top] - seen * view.offset / view.size
+        return fractions * np.tile(canvas, 2) + np.tile(origin, 2)
 
-    def to_original(self, boxes: ArrayLike) -> NDArray[np.float64]:
+    def to_original(self, boxes: ArrayLike, framing: Framing) -> NDArray[np.float64]:
         """Map boxes in the network's input to pixels as stored in the file.
 
         Parameters
         ----------
-        boxes : array-like of shape (..., 4)
-            Left, top, right and bottom edges as fractions of the input's side,
-            as in :meth:`to_upright`.
+        boxes, framing
+            As in :meth:`to_upright`.
 
         Returns
         -------
         ndarray of shape (..., 4), float64
             Left, top, right and bottom edges in pixels of the stored image.
-            Left stays smaller than right and top smaller than bottom in every
-            orientation.
 
         Raises
         ------
         ValueError
             If the last axis does not have length 4.
         """
-        left, top, right, bottom = np.moveaxis(self.to_upright(boxes), -1, 0)
+        return self.to_stored(self.to_upright(boxes, framing))
+
+    def to_stored(self, boxes: ArrayLike) -> NDArray[np.float64]:
+        """Map boxes from pixels of the upright image to pixels as stored in the file.
+
+        Parameters
+        ----------
+        boxes : array-like of shape (..., 4)
+            Left, top, right and bottom edges.
+
+        Returns
+        -------
+        ndarray of shape (..., 4), float64
+            Left stays smaller than right and top smaller than bottom in every
+            orientation.
+        """
+        edges = np.asarray(boxes, dtype=np.float64)
+        left, top, right, bottom = np.moveaxis(edges, -1, 0)
         width, height = self.stored_size
         # Every orientation is an optional swap of the axes followed by optional
         # mirrorings; mirroring a box swaps the roles of its two edges.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
 from skdpnet.images.conversion import (
@@ -14,24 +13,29 @@ from skdpnet.images.conversion import (
     rgb_of,
     turned,
 )
-from skdpnet.images.geometry import preprocess
+from skdpnet.images.framing import Framing, View
+from skdpnet.images.geometry import on_input, preprocess
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["input_pixels"]
 
-# Side of the decoded square, at least, as a multiple of the input's side. At 2 the
-# feature maps change half as much as by saving the image again as JPEG of quality 90,
-# and less on fine textures; at 1 up to twice as much as by saving it again.
+# Sides of what is seen in the decoded image, at least, as multiples of those of the
+# input. At 2 the feature maps change half as much as by saving the image again as JPEG
+# of quality 90, and less on fine textures; at 1 up to twice as much as by saving it
+# again.
 _MIN_OVERSAMPLING = 2
+# The format's decoder can reduce both sides by these factors.
+_REDUCTIONS = (8, 4, 2)
 
 
-def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
+def input_pixels(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
     """Decode an image file as the network's input.
 
-    A JPEG image of at least four times the input's side is decoded at a half, a quarter
-    or an eighth of its size, such that at least twice the input's side is left; the
+    A JPEG image of at least four times the input's size is decoded at a half, a quarter
+    or an eighth of its size, such that at least twice the input's size is left; the
     format makes this cheaper than decoding it fully. All other images are decoded at
     their full size.
 
@@ -39,13 +43,12 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     ----------
     image : PIL.Image.Image
         As yielded by `skdpnet.images.files.open_image`: not decoded yet.
-    image_size : int
-        Side S of the network's input in pixels.
+    framing : Framing
 
     Returns
     -------
-    ndarray of shape (S, S, 3), uint8
-        The image's largest centred square, upright, as from
+    ndarray of shape (H, W, 3), uint8
+        What the network sees of the image, upright, as from
         `skdpnet.images.geometry.preprocess`.
 
     Raises
@@ -53,26 +56,38 @@ def input_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
     UnusableImage
         If the image cannot be decoded or converted.
     """
-    min_side = _MIN_OVERSAMPLING * image_size
-    square = None
+    reduced = None
     with decoding():
-        if image.format in ("JPEG", "MPO") and min(image.size) >= 2 * min_side:
+        if image.format in ("JPEG", "MPO"):
             # Read first, because `draft` changes the size that the image reports.
             geometry = file_geometry(image)
-            square = geometry.to_original([0, 0, 1, 1])
-            drafted = image.draft(None, (min_side, min_side))
-            if drafted is not None:
-                # The decoder rounds sizes up, and its last row and column may extend
-                # beyond the image. The square therefore has fractions of pixels.
-                square *= drafted[1][2] / geometry.stored_size[0]
+            view = framing.view(*geometry.upright_size)
+            reduction = _reduction(view)
+            if reduction > 1:
+                box = geometry.to_stored(view.box)
+                width, height = image.size
+                drafted = image.draft(None, (width // reduction, height // reduction))
+                if drafted is not None:
+                    # The decoder rounds sizes up, and its last row and column may
+                    # extend beyond the image. The box thus has fractions of pixels.
+                    box *= drafted[1][2] / geometry.stored_size[0]
+                reduced = view, box
         image.load()
         # Read last, because a PNG file may have its EXIF data after the pixels.
         orientation = orientation_of(image)
         plain = image.mode == "RGB" and not image.has_transparency_data
         stored = image if plain else rgb_of(image)
-        if square is None:
-            return preprocess(turned(stored, orientation), image_size)
-        small = stored.resize(
-            (image_size, image_size), Image.Resampling.BICUBIC, box=tuple(square)
-        )
-        return np.array(turned(small, orientation))
+        if reduced is None:
+            return preprocess(turned(stored, orientation), framing)
+        view, box = reduced
+        size = view.size if orientation < 5 else view.size[::-1]
+        small = stored.resize(size, Image.Resampling.BICUBIC, box=tuple(box))
+        return on_input(turned(small, orientation), view, framing)
+
+
+def _reduction(view: View) -> int:
+    """Return the factor by which both sides of an image may be reduced."""
+    left, top, right, bottom = view.box
+    across, down = view.size
+    largest = min((right - left) / across, (bottom - top) / down) / _MIN_OVERSAMPLING
+    return next((factor for factor in _REDUCTIONS if factor <= largest), 1)

@@ -22,6 +22,7 @@ def random_regions(
     *,
     part_maps: ArrayLike | None = None,
     like: ArrayLike | None = None,
+    shares: ArrayLike | None = None,
 ) -> np.ndarray:
     """Draw regions at random, to find what a localisation measure gives by chance.
 
@@ -40,6 +41,10 @@ def random_regions(
         Numbers of regions in the grids of the parts' own maps, such as
         `BestRegions.regions`: the regions drawn have the same sizes, so that only
         their positions are random. Needs `part_maps` if there are several maps.
+    shares : array-like of shape (n, 2), default=None
+        The shares of the maps' width and height that each image covers
+        (`skdpnet.images.framing.View.input_share`), for ``framing="aspect"``: regions
+        are drawn within them. None: regions are drawn on the whole maps.
 
     Returns
     -------
@@ -72,9 +77,14 @@ def random_regions(
         if len(grids) != 1:
             raise ValueError(f"like needs part_maps: there are {len(grids)} maps.")
         part_maps = np.zeros(p, int)
+    covered = None if shares is None else np.asarray(shares, np.float64)
+    if covered is not None and covered.shape != (n, 2):
+        raise ValueError(f"shares must have the shape ({n}, 2), got {covered.shape}.")
     if part_maps is None:
         boxes = np.concatenate([grid.boxes() for grid in grids])
-        return boxes[random.randint(len(boxes), size=(n, p))]
+        if covered is None:
+            return boxes[random.randint(len(boxes), size=(n, p))]
+        return np.stack([_draw_within(boxes, limit, p, random) for limit in covered])
     maps = np.asarray(part_maps)
     if maps.shape != (p,) or not np.isin(maps, np.arange(len(grids))).all():
         raise ValueError(
@@ -86,16 +96,35 @@ def random_regions(
     drawn_boxes = np.empty((n, p, 4))
     for i, grid in enumerate(grids):
         on_map = maps == i
-        if examples is None:
-            regions = random.randint(grid.n_regions, size=(n, int(on_map.sum())))
+        boxes, n_on_map = grid.boxes(), int(on_map.sum())
+        if examples is not None:
+            limits = None if covered is None else covered[:, None]
+            regions = draw_same_size(grid, examples[:, on_map], random, limits)
+            drawn_boxes[:, on_map] = boxes[regions]
+        elif covered is None:
+            regions = random.randint(grid.n_regions, size=(n, n_on_map))
+            drawn_boxes[:, on_map] = boxes[regions]
         else:
-            regions = draw_same_size(grid, examples[:, on_map], random)
-        drawn_boxes[:, on_map] = grid.boxes()[regions]
+            for image_boxes, limit in zip(drawn_boxes, covered, strict=True):
+                image_boxes[on_map] = _draw_within(boxes, limit, n_on_map, random)
     return drawn_boxes
 
 
+def _draw_within(
+    boxes: np.ndarray, limit: np.ndarray, n: int, random: np.random.RandomState
+) -> np.ndarray:
+    """Draw n of the boxes that end within limits (2,) to the right and the bottom."""
+    # The edges of cells are multiples of fractions, up to rounding.
+    inside = boxes[(boxes[:, 2:] <= limit + 1e-9).all(axis=1)]
+    candidates = inside if len(inside) else boxes
+    return candidates[random.randint(len(candidates), size=n)]
+
+
 def draw_same_size(
-    grid: RegionGrid, regions: np.ndarray, random: np.random.RandomState
+    grid: RegionGrid,
+    regions: np.ndarray,
+    random: np.random.RandomState,
+    shares: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw for each region another of the same size, all positions equally likely.
 
@@ -104,6 +133,10 @@ def draw_same_size(
     grid : RegionGrid
     regions : int ndarray of any shape
     random : RandomState
+    shares : ndarray of shape (..., 2), default=None
+        The shares of the map's width and height that the image of each region covers,
+        within which regions are drawn. The leading axes broadcast to those of
+        `regions`. None: the whole map.
 
     Returns
     -------
@@ -117,12 +150,16 @@ def draw_same_size(
     """
     if not np.isin(regions, np.arange(grid.n_regions)).all():
         raise ValueError(f"regions have numbers from 0 to {grid.n_regions - 1}.")
-    counts = np.array(
-        [
-            (grid.height - height + 1) * (grid.width - width + 1)
-            for height, width in grid.windows
-        ]
-    )
-    ends = np.cumsum(counts)
+    sizes = np.array(grid.windows)
+    steps = np.array([grid.height, grid.width]) - sizes + 1
+    ends = np.cumsum(steps.prod(axis=1))
     scale = np.searchsorted(ends, regions, side="right")
-    return (ends - counts)[scale] + random.randint(counts[scale])
+    rows, columns = np.moveaxis(steps[scale], -1, 0)
+    if shares is not None:
+        across, down = np.moveaxis(np.asarray(shares, np.float64), -1, 0)
+        heights, widths = np.moveaxis(sizes[scale], -1, 0)
+        # At least one position, where a window is larger than the image.
+        rows = np.maximum(1, np.rint(down * grid.height).astype(int) - heights + 1)
+        columns = np.maximum(1, np.rint(across * grid.width).astype(int) - widths + 1)
+    row, column = np.divmod(random.randint(rows * columns), columns)
+    return (ends - steps.prod(axis=1))[scale] + row * steps[scale, 1] + column

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skdpnet.backbones.loading import load_backbone
 from skdpnet.explanations.localisation import best_regions
 from skdpnet.explanations.readout import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.metrics._chance import draw_same_size
 from skdpnet.utils.batching import slices_within
-from skdpnet.utils.devices import resolve_device
 from skdpnet.utils.validation import part_numbers
 
 __all__ = ["ResponseDrop", "response_drop"]
@@ -66,8 +64,8 @@ def response_drop(
     """Cover each part's best region and measure how far the part's response falls.
 
     If a box shows what a part responds to, the part must respond less without it. In
-    the square image that the network takes, the pixels of the box are replaced by a
-    blur of those around it, by normalised convolution [1]_. Then the part's largest
+    the image at the size that the network takes, the pixels of the box are replaced by
+    a blur of those around it, by normalised convolution [1]_. Then the part's largest
     response in the whole image is computed again. It falls little if what the part
     responds to is elsewhere in the image as well.
 
@@ -82,7 +80,8 @@ def response_drop(
         Numbers of k parts for each image, such as those of largest contribution.
     random_state : int, RandomState or None, default=None
         Draws the regions to compare with: of the same size and on the same feature
-        map, all positions equally likely, that of the best region included.
+        map, all positions in the image equally likely, that of the best region
+        included.
 
     Returns
     -------
@@ -141,21 +140,26 @@ def response_drop(
     rows = np.arange(len(images))[:, None]
     before = original.responses[rows, numbers].astype(np.float64)
     random = check_random_state(random_state)
-    boxes = _boxes(fitted, numbers, original.regions[rows, numbers], random)
+    framing = fitted.input_framing()
+    sizes = [images.geometry(i).upright_size for i in range(len(images))]
+    views = [framing.view(*size) for size in sizes]
+    shares = np.array([view.input_share for view in views])
+    boxes = _boxes(fitted, numbers, original.regions[rows, numbers], shares, random)
     # Each covered image is used once, so its feature maps are not worth storing.
     without_memory = copy.copy(fitted)
     without_memory.memory = None
     n_copies = boxes.shape[1] * boxes.shape[2]
-    size = _input_size(fitted)
+    n_bytes = n_copies * 3 * framing.image_size * framing.canvas_side
     after = np.empty(boxes.shape[:-1])
     if n_copies:
-        for batch in slices_within(len(images), n_copies * 3 * size**2, _BATCH_BYTES):
-            covered = np.concatenate(
-                [
-                    _covered(images.network_input(i, size)[0], boxes[i])
-                    for i in range(batch.start, batch.stop)
-                ]
-            )
+        for batch in slices_within(len(images), n_bytes, _BATCH_BYTES):
+            covered = [
+                copied
+                for i in range(batch.start, batch.stop)
+                for copied in _covered(
+                    images.network_input(i, framing)[0], boxes[i], framing.canvas_side
+                )
+            ]
             responses = best_regions(without_memory, covered).responses
             responses = responses.reshape(*after[batch].shape, -1)
             columns = numbers[batch, None, :, None]
@@ -178,56 +182,58 @@ def _check_parts(parts: ArrayLike, n: int, n_parts: int) -> np.ndarray:
 
 
 def _boxes(
-    fitted, numbers: np.ndarray, regions: np.ndarray, random: np.random.RandomState
+    fitted,
+    numbers: np.ndarray,
+    regions: np.ndarray,
+    shares: np.ndarray,
+    random: np.random.RandomState,
 ) -> np.ndarray:
-    """Return the boxes to cover, (n, 2, k, 4), as shares of the square image's sides.
+    """Return the boxes to cover, (n, 2, k, 4), as shares of the canvas' sides.
 
-    The second axis has the best region and a random region of its size.
+    The second axis has the best region and a random region of its size. The images
+    cover the `shares` (n, 2) of the canvas' width and height.
     """
     boxes = np.empty((len(numbers), 2, numbers.shape[1], 4))
     maps = fitted.part_maps_[numbers]
     for i, grid in enumerate(fitted.grids_):
         row, column = np.nonzero(maps == i)
         best = regions[row, column]
+        drawn = draw_same_size(grid, best, random, shares[row])
         boxes[row, 0, column] = grid.boxes()[best]
-        boxes[row, 1, column] = grid.boxes()[draw_same_size(grid, best, random)]
+        boxes[row, 1, column] = grid.boxes()[drawn]
     return boxes
 
 
-def _covered(square: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return copies (m, s, s, 3) of a square image, each with one box covered."""
-    edges = np.rint(boxes.reshape(-1, 4) * len(square)).astype(int)
-    copies = np.repeat(square[None], len(edges), axis=0)
+def _covered(image: np.ndarray, boxes: np.ndarray, canvas_side: int) -> np.ndarray:
+    """Return copies (m, h, w, 3) of the network's input, each with one box covered."""
+    edges = np.rint(boxes.reshape(-1, 4) * canvas_side).astype(int)
+    copies = np.repeat(image[None], len(edges), axis=0)
     for copied, (left, top, right, bottom) in zip(copies, edges, strict=True):
-        copied[top:bottom, left:right] = _blurred_surroundings(
-            square, slice(top, bottom), slice(left, right)
-        )
+        rows = slice(top, min(bottom, len(image)))
+        columns = slice(left, min(right, image.shape[1]))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            copied[rows, columns] = _blurred_surroundings(image, rows, columns)
     return copies
 
 
-def _blurred_surroundings(
-    square: np.ndarray, rows: slice, columns: slice
-) -> np.ndarray:
+def _blurred_surroundings(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
     """Return a box filled with the blur of the pixels outside it only."""
-    outside = np.ones(square.shape[:2])
+    outside = np.ones(image.shape[:2])
     outside[rows, columns] = 0
     if not outside.any():
-        return np.rint(square.mean(axis=(0, 1)))
+        return np.rint(image.mean(axis=(0, 1)))
     # Wide enough that a Gaussian centred anywhere in the box extends beyond it.
     sigma = _SIGMA * min(rows.stop - rows.start, columns.stop - columns.start)
-    position = np.arange(len(square))
-    blur = np.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
-    down, across = blur[rows], blur[columns].T
-    weights = down @ outside @ across
-    colours = down @ np.moveaxis(square * outside[..., None], 2, 0) @ across
+    down, across = (
+        _blur(length, sigma)[box]
+        for length, box in zip(image.shape, (rows, columns), strict=False)
+    )
+    weights = down @ outside @ across.T
+    colours = down @ np.moveaxis(image * outside[..., None], 2, 0) @ across.T
     return np.rint(np.moveaxis(colours / weights, 0, 2))
 
 
-def _input_size(fitted) -> int:
-    """Return the side in pixels of the square image that the network takes."""
-    extractor = fitted.feature_maps()
-    device = resolve_device(extractor.device)
-    backbone = load_backbone(
-        extractor.backbone, extractor.image_size, device, extractor.strides
-    )
-    return backbone.image_size
+def _blur(length: int, sigma: float) -> np.ndarray:
+    """Return the weights of each pixel along an axis in the blur of each other."""
+    position = np.arange(length)
+    return np.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)

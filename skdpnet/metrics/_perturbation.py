@@ -188,7 +188,7 @@ def mask_pixels(
         RGB.
     heat : array-like of shape (H, W)
         A heat map that covers the whole of `image`; it is interpolated linearly to
-        the pixels. That of an `Explanation` covers the centred square of the image,
+        the pixels. That of an `Explanation` covers what the network sees of the image,
         which `skdpnet.images.geometry.preprocess` returns.
     n_steps : int, default=10
         Each step replaces the same number of pixels, up to rounding.

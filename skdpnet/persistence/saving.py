@@ -151,7 +151,12 @@ def load(
             "load(path, estimators=[MyEstimator])."
         )
     try:
-        parameters = {
+        added = {
+            key: value
+            for key, value in cls._added_parameters.items()
+            if key in cls._get_param_names()
+        }
+        parameters = added | {
             key: value
             for key, value in _decode_each(metadata["parameters"], tensors).items()
             if key not in cls._former_parameters

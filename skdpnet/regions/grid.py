@@ -47,7 +47,11 @@ class RegionGrid:
 
     @classmethod
     def from_scales(
-        cls, height: int, width: int, scales: Sequence[float]
+        cls,
+        height: int,
+        width: int,
+        scales: Sequence[float],
+        side: int | None = None,
     ) -> RegionGrid:
         """Make a grid of square windows from their sides, as shares of the map's side.
 
@@ -59,9 +63,10 @@ class RegionGrid:
         height, width : int
             Size of the map in cells.
         scales : sequence of float in (0, 1]
-            Sides of the windows as shares of the shorter side of the map, rounded to
-            whole cells (at least one). Scales that round to the same window count
-            once.
+            Sides of the windows as shares of `side`, rounded to whole cells (at least
+            one). Scales that round to the same window count once.
+        side : int, default=None
+            In cells. None: the shorter side of the map.
 
         Returns
         -------
@@ -83,7 +88,8 @@ class RegionGrid:
                 "region_scales must hold at least one share of the map's side in "
                 f"(0, 1], got {scales!r}."
             )
-        sides = sorted({max(1, round(s * min(height, width))) for s in scales})
+        whole = min(height, width) if side is None else side
+        sides = sorted({max(1, round(s * whole)) for s in scales})
         return cls(height, width, tuple((side, side) for side in sides))
 
     def _steps(self, window: tuple[int, int]) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from skdpnet.backbones.efficientnet_lite import (
 from skdpnet.backbones.loading import _load_named, load_backbone
 from skdpnet.exceptions import BackboneUnavailableError
 from skdpnet.features.feature_maps import separate
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 
 CPU = torch.device("cpu")
@@ -57,7 +58,7 @@ def network_input(pixels: np.ndarray) -> torch.Tensor:
 def photograph(name: str, side: int) -> np.ndarray:
     image = getattr(skimage.data, name)()
     image = image[0] if isinstance(image, tuple) else image
-    return preprocess(Image.fromarray(image), side)[None]
+    return preprocess(Image.fromarray(image), Framing(side, "crop"))[None]
 
 
 @pytest.mark.parametrize(

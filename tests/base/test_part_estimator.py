@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.exceptions import NotFittedError
 
 import skdpnet.base.part_estimator
-from skdpnet import DPNetTransformer, SoftAssignParts
+from skdpnet import DPNetTransformer, FeatureMaps, SoftAssignParts
 from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 
 
@@ -71,6 +72,38 @@ def test_responses_come_for_as_many_images_as_memory_allows(fitted, monkeypatch)
     for i, tensor in enumerate(whole):
         joined = np.concatenate([responses[i].numpy() for responses in batches])
         np.testing.assert_allclose(joined, tensor.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [DPNetTransformer, SoftAssignParts])
+def test_windows_on_a_canvas_are_those_of_the_square(parts, photographs, tmp_path):
+    """And maps that were computed before give the same model as images do."""
+    paths, y = photographs
+    images = [
+        Image.open(path).resize(((96, 96), (130, 96), (96, 160))[i % 3])
+        for i, path in enumerate(paths)
+    ]
+    settings = {"image_size": 96, "precision": "float32", "memory": tmp_path}
+    params = {"n_parts_per_class": 2, "n_components": 4, "random_state": 0}
+    square = parts(**settings, **params).fit(images, y)
+    canvas = parts(**settings, **params, framing="aspect").fit(images, y)
+    for on_canvas, on_square in zip(canvas.grids_, square.grids_, strict=True):
+        assert on_canvas.windows == on_square.windows
+        assert (on_canvas.height, on_square.height) in [(8, 6), (4, 3)]
+    maps = FeatureMaps(strides=(16, 32), framing="aspect", **settings).fit_transform(
+        images
+    )
+    given = parts("precomputed", **params, framing="aspect", precision="float32")
+    got = given.fit(maps, y).transform(maps)
+    np.testing.assert_allclose(got, canvas.transform(images), atol=1e-5)
+    assert given.grids_ == canvas.grids_
+    # Descriptors are finite, and an empty region responds with 0.
+    each = zip(next(given.iter_responses(maps)), given.grids_, strict=True)
+    for responses, grid in each:
+        empty = (grid.cells[:, 0] >= grid.height * 3 // 4) & (
+            grid.cells[:, 1] >= grid.width * 3 // 4
+        )
+        assert empty.any() and not responses[:, empty].any()
+        assert responses.isfinite().all()
 
 
 def test_unfitted_parts_are_refused():

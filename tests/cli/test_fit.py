@@ -103,6 +103,16 @@ def test_the_model_has_the_parameters_and_stores_digests(fitted, mixed_folders):
     assert notes["skdpnet_version"] == skdpnet.__version__
 
 
+def test_the_framing_is_an_option(mixed_folders, tmp_path, capsys):
+    arguments = ["fit", str(mixed_folders), "-o", str(tmp_path / "m"), *SMALL]
+    assert main([*arguments, "--framing", "aspect"]) == 0
+    assert skdpnet.load(tmp_path / "m").framing == "aspect"
+    assert main([*arguments, "--framing", "aspect", "--image-size", "100"]) == 1
+    assert "multiple of 32" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--framing", "whole"])
+
+
 def test_python_fits_the_same_model(fitted, mixed_folders):
     learned = set(skdpnet.load(fitted[0]).notes_["training_digests"])
     paths = [p for p in sorted(mixed_folders.rglob("*.png")) if digest(p) in learned]

@@ -181,6 +181,26 @@ def test_what_the_network_did_not_see_is_hatched(fitted_pipeline):
     assert not any(p.get_hatch() for p in ax.patches)
 
 
+@pytest.mark.parametrize("framing", ["squash", "pad", "aspect"])
+def test_whole_images_are_seen_and_their_heat_lies_on_them(framing):
+    X, y = colour_images()
+    model = end_to_end().set_params(framing=framing, max_epochs=0).fit(X, y)
+    place = PLACES[3]
+    image = square_image(COLOURS[GREEN], place)
+    display = HeatMapDisplay.from_estimator(model, image, GREEN).plot()
+    ax = display.ax_
+    assert not any(patch.get_hatch() for patch in ax.patches)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 200), (128, 0))
+    left, right, bottom, top = ax.images[1].get_extent()
+    # 128×200 pixels fill 82 of 128 rows; 23 empty ones above and below.
+    margin = 23 * 128 / 82 if framing == "pad" else 0
+    expected = (0, 200, 128 + margin, -margin)
+    np.testing.assert_allclose((left, right, bottom, top), expected)
+    column, row = hottest(ax)
+    assert place[0] - 20 < column < place[0] + 52
+    assert place[1] - 20 < row < place[1] + 52
+
+
 def test_one_part_s_heat_and_box(model):
     image = square_image(COLOURS[RED], PLACES[3])
     b, coef = readout(model, [image])

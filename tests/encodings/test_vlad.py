@@ -94,6 +94,18 @@ def test_encodings_are_those_of_a_loop(pyramid, n_components, power, intra):
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
 
 
+def test_a_pyramid_divides_images_and_not_their_canvas():
+    maps = np.zeros((12, 9, 9, 8), np.float32)
+    own = [made_maps(1, *[(6, 8), (9, 6), (6, 6)][i % 3], seed=i)[0] for i in range(12)]
+    for canvas, feature_map in zip(maps, own, strict=True):
+        canvas[: len(feature_map), : feature_map.shape[1]] = feature_map
+    estimator = VLAD("precomputed", framing="aspect", pyramid=PYRAMID, **SMALL)
+    got = estimator.fit_transform(maps)
+    (whitening,), (words,) = estimator.whitenings_, estimator.words_
+    expected = [by_loops([m], whitening, words, PYRAMID) for m in own]
+    np.testing.assert_allclose(got, expected, atol=2e-4)
+
+
 def test_one_word_gives_the_mean_s_difference_from_it():
     maps = made_maps()
     estimator = VLAD(

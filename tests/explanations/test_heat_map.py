@@ -46,6 +46,23 @@ def test_regions_are_divided_among_their_cells(windows):
     assert got.sum() == pytest.approx(values.sum(), abs=1e-12)
 
 
+@pytest.mark.parametrize("extent", [(5, 7), (3, 7), (5, 2), (1, 1)])
+def test_regions_are_divided_among_their_cells_in_the_image(extent):
+    grid = RegionGrid(5, 7, ((1, 1), (2, 2), (3, 3)))
+    values = np.random.default_rng(0).normal(size=grid.n_regions)
+    rows, columns = extent
+    expected = np.zeros(extent)
+    for value, (top, left, bottom, right) in zip(values, grid.cells, strict=True):
+        inside = expected[top:bottom, left:right]
+        if inside.size:
+            inside += value / inside.size
+        else:
+            expected += value / (rows * columns)
+    got = over_cells(values, grid, extent)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+    assert got.sum() == pytest.approx(values.sum(), abs=1e-12)
+
+
 def test_cells_are_divided_evenly_on_a_map_of_a_multiple_of_cells():
     cells = np.random.default_rng(0).normal(size=(3, 4))
     expected = np.kron(cells, np.full((2, 3), 1 / 6))

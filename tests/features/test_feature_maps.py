@@ -21,6 +21,7 @@ from torch import nn
 from skdpnet import FeatureMaps
 from skdpnet.exceptions import ImageError
 from skdpnet.images.collection import as_images
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 from skdpnet.storage import large_arrays
 
@@ -45,7 +46,7 @@ def test_maps_are_those_of_the_backbone_for_preprocessed_images(photographs):
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     for path, got in zip(paths, maps, strict=True):
         with Image.open(path) as image:
-            pixels = preprocess(image, 64) / 255
+            pixels = preprocess(image, Framing(64, "crop")) / 255
         x = (pixels - mean) / std
         expected = x.reshape(4, 16, 4, 16, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(got, expected, atol=1e-5)

@@ -11,6 +11,7 @@ from skdpnet import FeatureMaps
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.features.map_store import open_map_store, probe_image
+from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import ArrayStore
 
 CPU = torch.device("cpu")
@@ -129,7 +130,10 @@ def probe_files(settings, network) -> list:
 
 def open_store(settings, network, compute=torch.float32) -> ArrayStore:
     backbone = load_backbone(network, settings["image_size"], CPU)
-    return open_map_store(settings["memory"], backbone, CPU, compute, torch.float32)
+    framing = Framing(settings["image_size"], "crop")
+    return open_map_store(
+        settings["memory"], backbone, framing, CPU, compute, torch.float32
+    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"no probe", None])

@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from skdpnet.exceptions import ImageError
 from skdpnet.images.collection import as_images
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 
 RGB = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
@@ -59,7 +60,7 @@ def test_every_kind_of_item_gives_the_same_image(tmp_path):
     for i, name in enumerate(items):
         np.testing.assert_array_equal(np.asarray(images.load(i)), RGB, err_msg=name)
         assert images.geometry(i).stored_size == (12, 10)
-        assert preprocess(images.load(i), 8).shape == (8, 8, 3)
+        assert preprocess(images.load(i), Framing(8, "crop")).shape == (8, 8, 3)
     keys = {images.content_key(i) for i in range(len(items))}
     assert len(keys) == 2  # that of the file, and that of the pixels
 

@@ -8,9 +8,11 @@ import skimage.data
 from PIL import Image
 
 from skdpnet.images.collection import as_images
+from skdpnet.images.framing import FRAMINGS, Framing
 from skdpnet.images.geometry import preprocess
 
 SIDE = 32
+CROP = Framing(SIDE, "crop")
 # For each EXIF orientation, the stored pixels of an upright image.
 STORE = {
     1: lambda a: a,
@@ -54,15 +56,42 @@ def _saved(path, image, orientation=1, **options):
 def test_reduced_images_show_the_same_square(tmp_path, decoded, orientation, size):
     image = Image.fromarray(skimage.data.coffee()).resize(size)
     path = _saved(tmp_path / "a.jpg", image, orientation)
-    got, _ = as_images([path]).network_input(0, SIDE)
+    got, _ = as_images([path]).network_input(0, CROP)
     stored = size if orientation < 5 else size[::-1]
     assert decoded == [tuple(-(-length // 4) for length in stored)]
-    difference = np.abs(got - preprocess(image, SIDE).astype(float))
+    difference = np.abs(got - preprocess(image, CROP).astype(float))
     assert difference.mean() < 1.5
     # A square that is one pixel off, or oriented wrongly, differs more.
     shifted = Image.fromarray(np.roll(image, -8, axis=(0, 1)))
-    wrong = np.abs(got - preprocess(shifted, SIDE).astype(float))
+    wrong = np.abs(got - preprocess(shifted, CROP).astype(float))
     assert wrong.mean() > 3 * difference.mean()
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("side", "size", "factors"),
+    [
+        (64, (1200, 600), (4, 4, 8, 4)),
+        (32, (300, 540), (4, 4, 8, 4)),
+        (32, (1200, 140), (2, 2, 8, 2)),
+    ],
+)
+def test_reduced_images_show_what_the_framing_sees(
+    tmp_path, decoded, name, orientation, side, size, factors
+):
+    image = Image.fromarray(skimage.data.coffee()).resize(size)
+    path = _saved(tmp_path / "a.jpg", image, orientation)
+    framing = Framing(side, name, (90, 80, 70))
+    got, _ = as_images([path]).network_input(0, framing)
+    stored = size if orientation < 5 else size[::-1]
+    factor = factors[FRAMINGS.index(name)]
+    assert decoded == [tuple(-(-length // factor) for length in stored)]
+    difference = np.abs(got - preprocess(image, framing).astype(float))
+    assert difference.mean() < 1.5
+    shifted = Image.fromarray(np.roll(image, -8, axis=(0, 1)))
+    wrong = np.abs(got - preprocess(shifted, framing).astype(float))
+    assert wrong.mean() > 2 * difference.mean()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +105,7 @@ def test_at_least_twice_the_input_is_decoded(
         (stored_side + 40, stored_side)
     )
     path = _saved(tmp_path / "a.jpg", image)
-    as_images([path]).network_input(0, SIDE)
+    as_images([path]).network_input(0, CROP)
     assert min(decoded[0]) == decoded_side
     assert decoded_side >= 2 * SIDE
 
@@ -94,8 +123,8 @@ def test_other_images_are_decoded_whole(tmp_path, mode, suffix, orientation):
     except (OSError, ValueError):
         pytest.skip(f"no {mode} in {suffix}")
     images = as_images([path])
-    pixels, _ = images.network_input(0, SIDE)
-    np.testing.assert_array_equal(pixels, preprocess(images.load(0), SIDE))
+    pixels, _ = images.network_input(0, CROP)
+    np.testing.assert_array_equal(pixels, preprocess(images.load(0), CROP))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
@@ -103,15 +132,15 @@ def test_reduced_images_of_other_modes_become_rgb(tmp_path, mode):
     image = Image.fromarray(skimage.data.coffee()).resize((400, 300)).convert(mode)
     image.save(tmp_path / "a.jpg", quality=95)
     images = as_images([tmp_path / "a.jpg"])
-    got, _ = images.network_input(0, SIDE)
-    expected = preprocess(images.load(0), SIDE).astype(float)
+    got, _ = images.network_input(0, CROP)
+    expected = preprocess(images.load(0), CROP).astype(float)
     assert np.abs(got - expected).mean() < 1.5
 
 
 def test_explanations_see_the_full_size(tmp_path):
     image = Image.fromarray(skimage.data.coffee())
     images = as_images([_saved(tmp_path / "a.jpg", image, 6)])
-    images.network_input(0, SIDE)
+    images.network_input(0, CROP)
     assert images.load(0).size == image.size
     assert images.geometry(0).upright_size == image.size
 
@@ -122,5 +151,5 @@ def test_the_key_belongs_to_the_pixels_that_were_read(tmp_path):
     items = [path, array, Image.fromarray(array)]
     images = as_images(items)
     for i in range(len(items)):
-        assert images.network_input(i, SIDE, keyed=True)[1] == images.content_key(i)
-        assert images.network_input(i, SIDE)[1] == ""
+        assert images.network_input(i, CROP, keyed=True)[1] == images.content_key(i)
+        assert images.network_input(i, CROP)[1] == ""

@@ -51,6 +51,37 @@ def test_random_regions_may_keep_the_map_and_the_size():
     assert metrics.random_regions(GRIDS, 0, 3, 0).shape == (0, 3, 4)
 
 
+def test_random_regions_may_lie_within_what_images_cover():
+    # 4 of 7 and 2 of 4 rows, and all columns; then the reverse; then all.
+    shares = np.array([[1, 4 / 7], [4 / 7, 1], [1, 1]]).repeat(400, axis=0)
+    for maps, like in (
+        (None, None),
+        ([0, 1, 0], None),
+        ([0, 1, 0], np.tile([3, 15, 60], (1200, 1))),
+    ):
+        drawn = metrics.random_regions(
+            GRIDS, 1200, 3, 0, part_maps=maps, like=like, shares=shares
+        )
+        for i, (across, down) in enumerate(shares[::400]):
+            right, bottom = drawn[400 * i : 400 * (i + 1), :, 2:].reshape(-1, 2).T
+            # All places are drawn, up to the last row and column.
+            assert right.max() == pytest.approx(across, abs=0.08 * (across < 1))
+            assert bottom.max() == pytest.approx(down, abs=0.08 * (down < 1))
+            assert right.max() <= across + 1e-9 and bottom.max() <= down + 1e-9
+        if like is not None:
+            of_part = [drawn[:400, p] for p in range(3)]
+            for boxes, expected in zip(
+                of_part,
+                (
+                    [b for b in GRIDS[0].boxes()[:49] if b[3] < 0.6],
+                    [b for b in GRIDS[1].boxes() if b[3] <= 0.5],
+                    [b for b in GRIDS[0].boxes()[49:] if b[3] < 0.6],
+                ),
+                strict=True,
+            ):
+                assert distinct(boxes) == distinct(np.array(expected))
+
+
 def test_random_regions_reject_invalid_arguments():
     with pytest.raises(ValueError, match="like needs part_maps: there are 2 maps"):
         metrics.random_regions(GRIDS, 2, 1, like=[[0], [0]])
@@ -60,6 +91,8 @@ def test_random_regions_reject_invalid_arguments():
         metrics.random_regions(GRIDS, 2, 1, part_maps=[0], like=[[0]])
     with pytest.raises(ValueError, match="regions have numbers from 0 to 73"):
         metrics.random_regions(GRIDS, 1, 1, part_maps=[0], like=[[74]])
+    with pytest.raises(ValueError, match=r"shares must have the shape \(2, 2\)"):
+        metrics.random_regions(GRIDS, 2, 1, shares=[0.5, 1])
     with pytest.raises(ValueError, match="n_parts must be a whole number"):
         metrics.random_regions(GRIDS, 1, 1.5)
 

@@ -16,6 +16,7 @@ from skdpnet import (
     best_regions,
     metrics,
 )
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 from tests.explanations.marked_images import (
     GREEN,
@@ -91,7 +92,7 @@ def test_drops_are_those_of_images_covered_in_the_test(coloured):
     drop = metrics.response_drop(coloured, some, parts, random_state=0)
     original = best_regions(coloured, some)
     for i, image in enumerate(some):
-        square = preprocess(image, 128)
+        square = preprocess(image, Framing(128, "crop"))
         for column, part in enumerate(parts[i]):
             grid = coloured.grids_[coloured.part_maps_[part]]
             boxes = (grid.boxes() * 128).astype(int).tolist()

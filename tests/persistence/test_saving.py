@@ -96,6 +96,34 @@ def test_estimators_of_two_classes_on_features_and_regions(estimator, shape, tmp
     assert_same_model(model, skdpnet.load(str(tmp_path / "model")), X)
 
 
+@pytest.mark.parametrize("framing", ["pad", "aspect"])
+def test_the_framing_is_kept(framing, tmp_path):
+    X, y, _ = part_maps(24)
+    model = DPNetClassifier(**SETTINGS, max_epochs=1, framing=framing).fit(X, y)
+    model.save(tmp_path / "model")
+    assert skdpnet.load(tmp_path / "model").framing == framing
+
+
+def test_files_without_a_framing_are_of_crops(tmp_path, monkeypatch):
+    """Whatever the default is when they are loaded."""
+    X, y, _ = part_maps(24)
+    model = DPNetClassifier(**SETTINGS, max_epochs=1).fit(X, y)
+    get_params = DPNetClassifier.get_params
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            DPNetClassifier,
+            "get_params",
+            lambda self, deep=True: {
+                k: v for k, v in get_params(self, deep).items() if k != "framing"
+            },
+        )
+        model.save(tmp_path / "model")
+    defaults = DPNetClassifier.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "framing", "squash")
+    assert DPNetClassifier().framing == "squash"
+    assert skdpnet.load(tmp_path / "model").framing == "crop"
+
+
 def test_feature_names_and_set_output_are_kept(tmp_path):
     pandas = pytest.importorskip("pandas")
     X = pandas.DataFrame(

@@ -42,6 +42,8 @@ def test_a_kept_model_computes_what_it_computed_before(file):
     expected = np.load(FOLDER / "expected.npz")
     model = skdpnet.load(file, device="cpu")
     assert type(model).__name__ == name
+    # The only framing that there was.
+    assert model.framing == "crop"
     assert model.notes_ == {"labels": kind}
     outputs = outputs_of(model, expected[f"{kind}/maps"])
     prefix = f"{kind}/{name}/"

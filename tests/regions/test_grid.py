@@ -24,6 +24,12 @@ def test_layout_is_every_window_of_every_scale(shape):
     assert grid.n_regions == len(grid.cells)
 
 
+def test_scales_may_be_shares_of_another_side():
+    square = RegionGrid.from_scales(14, 14, (0.15, 0.3, 0.45))
+    canvas = RegionGrid.from_scales(20, 20, (0.15, 0.3, 0.45), side=14)
+    assert square.windows == canvas.windows == ((2, 2), (4, 4), (6, 6))
+
+
 def test_boxes_are_the_cells_as_shares_of_the_sides():
     grid = RegionGrid.from_scales(4, 8, (0.5,))
     for (top, left, bottom, right), box in zip(grid.cells, grid.boxes(), strict=True):

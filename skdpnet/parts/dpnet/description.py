@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -95,5 +95,7 @@ class PartDescriber(DPNetParameters):
                 maps = [*maps, whole_images(maps[-1])]
             yield maps
 
-    def _region_grids(self) -> list[RegionGrid]:
-        return super()._region_grids() + [CONTEXT_GRID] * bool(self.context)
+    def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
+        n_maps = len(self.map_shapes_)
+        grids = super()._region_grids(maps[:n_maps])
+        return grids + [CONTEXT_GRID] * (len(maps) - n_maps)

@@ -153,7 +153,7 @@ class PartLearner(PartDescriber):
             self._reset()
             self.classes_ = known
             maps = self._all_maps(X, reset=True)
-            self.grids_ = self._region_grids()
+            self.grids_ = self._region_grids(maps)
             train, descriptors, _ = self._start(maps, labels, weights, hold_out=False)
             model, fits = self.net_.module_, self._classifier_fits()
             images = descriptors, train.labels, train.weights

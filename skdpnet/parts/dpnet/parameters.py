@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.images.framing import DEFAULT_FRAMING
 from skdpnet.parts.dpnet.objective import PENALTIES
 from skdpnet.training.net import NetParams
 from skdpnet.utils.validation import Number, OneOf, TrueOrFalse
@@ -26,11 +27,16 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         ignored. "last": the last map too, where further layers follow the last stage.
         None: the last map alone, as in the paper.
     image_size : int >= 8, default=None
-        Side in pixels of the square that each image is resized and cropped to. None:
-        the usual size of the backbone.
+        Side in pixels of the square that each image is resized to. None: the usual
+        size of the backbone.
+    framing : {"crop", "squash", "pad", "aspect"}, default="crop"
+        What the network sees of an image: its largest centred square ("crop"), or all
+        of it, resized to the square ("squash"), padded to it ("pad"), or at its own
+        aspect ("aspect"); see `FeatureMaps`. For ``"precomputed"``: the framing that
+        the maps were computed with; only "aspect" makes a difference.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square windows that are the regions, as shares of the feature
-        map's shorter side.
+        map's shorter side (of the image's, for ``framing="aspect"``).
     n_parts_per_class : int >= 1, default=20
         Number of parts of each class on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder.
@@ -219,6 +225,7 @@ class DPNetParameters(PartEstimator):
         *,
         strides: Sequence[int | str] | None = (16, 32),
         image_size: int | None = None,
+        framing: str = DEFAULT_FRAMING,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,
         n_components: int | None = 256,
@@ -254,6 +261,7 @@ class DPNetParameters(PartEstimator):
             backbone,
             strides=strides,
             image_size=image_size,
+            framing=framing,
             memory=memory,
             device=device,
             precision=precision,

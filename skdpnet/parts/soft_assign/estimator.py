@@ -11,6 +11,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.images.framing import DEFAULT_FRAMING
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
@@ -49,13 +50,14 @@ class SoftAssignParts(PartEstimator):
 
     Parameters
     ----------
-    backbone, image_size, memory, device, precision, num_workers, verbose
+    backbone, image_size, framing, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images. The parts are learned on the CPU.
     strides : sequence of int or "last", or None, default=(16, 32)
         The strides of the backbone's maps that have parts; see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
-        Sides of the square regions, as shares of the map's shorter side.
+        Sides of the square regions, as shares of the map's shorter side (of the
+        image's, for ``framing="aspect"``).
     n_parts_per_class : int, default=20
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder.
@@ -167,6 +169,7 @@ class SoftAssignParts(PartEstimator):
         *,
         strides: Sequence[int | str] | None = (16, 32),
         image_size: int | None = None,
+        framing: str = DEFAULT_FRAMING,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
@@ -185,6 +188,7 @@ class SoftAssignParts(PartEstimator):
             backbone,
             strides=strides,
             image_size=image_size,
+            framing=framing,
             memory=memory,
             device=device,
             precision=precision,

@@ -1,0 +1,102 @@
+"""Maps of images of several shapes, on one canvas of zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from skdpnet.images.framing import Framing
+
+__all__ = ["check_sides", "lay_on_canvas", "own_shape"]
+
+
+@contextmanager
+def own_shape(name: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Explain errors of a network on images that are not square.
+
+    Parameters
+    ----------
+    name : str
+        The backbone's name.
+    shape : (int, int)
+        Height and width in pixels of the images that the network gets.
+
+    Raises
+    ------
+    ValueError
+        In place of any error inside the ``with`` block but one of memory, unless the
+        images are square.
+    """
+    height, width = shape
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        # Networks refuse shapes by errors of every kind.
+        if height == width:
+            raise
+        reason = str(error) or type(error).__name__
+        raise ValueError(
+            f'framing="aspect" needs a network that takes images of any shape, but '
+            f"backbone {name!r} fails on images of {height}×{width} pixels: {reason} "
+            'Use framing="crop", "squash" or "pad", or another backbone.'
+        ) from error
+
+
+def check_sides(
+    name: str, shape: tuple[int, ...], maps: Sequence[np.ndarray], framing: Framing
+) -> None:
+    """Check that the sides of maps are proportional to those of images.
+
+    Parameters
+    ----------
+    name : str
+        The backbone's name.
+    shape : (int, int)
+        Height and width of the images in pixels.
+    maps : sequence of ndarray of shape (n, H, W, D)
+    framing : Framing
+
+    Raises
+    ------
+    ValueError
+        If they are not, so that cells of several images would not fit on one canvas.
+    """
+    (height, width), side = shape, framing.image_size
+    for feature_map in maps:
+        rows, columns = feature_map.shape[1:3]
+        fits = rows * width == columns * height
+        if not fits or min(rows, columns) * framing.canvas_side % side:
+            raise ValueError(
+                f'framing="aspect" needs maps whose sides are proportional to the '
+                f"image's, but backbone {name!r} gives a map of {rows}×{columns} cells "
+                f"for {height}×{width} pixels, on a canvas of {framing.canvas_side}. "
+                'Use framing="crop", "squash" or "pad", or another image_size.'
+            )
+
+
+def lay_on_canvas(maps: Sequence[np.ndarray], framing: Framing) -> np.ndarray:
+    """Lay maps of several shapes in the upper left corners of equal canvases of zeros.
+
+    Parameters
+    ----------
+    maps : sequence of n ndarrays of shape (h, w, D)
+        A map of each image. Its shorter side is that of the framing's image size.
+    framing : Framing
+
+    Returns
+    -------
+    ndarray of shape (n, H, W, D)
+        H and W are equal: those of the framing's canvas.
+    """
+    first = maps[0]
+    side = min(first.shape[:2]) * framing.canvas_side // framing.image_size
+    out = np.zeros((len(maps), side, side, first.shape[2]), first.dtype)
+    for canvas, feature_map in zip(out, maps, strict=True):
+        rows, columns = feature_map.shape[:2]
+        canvas[:rows, :columns] = feature_map
+    return out
