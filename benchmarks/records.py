@@ -7,7 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "append_line", "has_line", "plain", "read_lines", "resume"]
+__all__ = [
+    "RESULTS",
+    "append_line",
+    "has_line",
+    "pixels_of",
+    "plain",
+    "read_lines",
+    "resume",
+]
 
 # Folder of the committed results, wherever a benchmark is run from.
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -59,6 +67,23 @@ def read_lines(path: Path) -> list[dict]:
             raise SystemExit(f"error: line {number} of {path} is no JSON object")
         lines.append(line)
     return lines
+
+
+def pixels_of(line: dict) -> str:
+    """Return the size at which the network saw images, and their framing, in words.
+
+    Parameters
+    ----------
+    line : dict
+        With ``image_size``, and ``framing`` unless it is "crop".
+
+    Returns
+    -------
+    str
+    """
+    size, framing = line["image_size"], line.get("framing", "crop")
+    pixels = f"{size} × {size} pixels"
+    return pixels if framing == "crop" else f"{pixels} (framing {framing})"
 
 
 def append_line(path: Path, line: dict) -> None:

@@ -39,7 +39,7 @@ from benchmarks.accuracy.methods import (
 )
 from benchmarks.accuracy.options import read_options
 from benchmarks.accuracy.table import markdown
-from benchmarks.data.extraction import extract, extractors, map_shapes
+from benchmarks.data.extraction import PARTS, extract, extractors, map_shapes
 from benchmarks.data.readers import Split
 from benchmarks.environment import environment
 from skdpnet import FeatureMaps
@@ -65,7 +65,8 @@ def compare(
         that all of them took; ``methods``: for each method its name, kind of maps,
         settings, runs, and means and standard deviations over the runs.
     """
-    defaults = methods(0)
+    framing = kinds[PARTS].framing
+    defaults = methods(0, framing)
     runs: dict[str, list[dict]] = {name: [] for name in defaults}
     extracted: dict[str, dict] = {}
     n_fits = len(defaults) * sum(len(seeds) for _, seeds in plan)
@@ -84,7 +85,7 @@ def compare(
                         "seconds": time.perf_counter() - start,
                     }
             for seed in seeds:
-                for name, method in methods(seed).items():
+                for name, method in methods(seed, framing).items():
                     bar.set_description(f"{name}, seed {seed}")
                     train, test = maps[method.maps]
                     runs[name].append(
@@ -156,6 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
         kinds = extractors(
             options.backbone,
             image_size=options.image_size,
+            framing=options.framing,
             memory=options.memory or temporary,
         )
         measured = compare(options.plan, kinds)
@@ -175,6 +177,7 @@ def main(arguments: list[str] | None = None) -> None:
             "backbone": options.backbone,
             "weights": weights_of(options.backbone),
             "image_size": options.image_size,
+            "framing": options.framing,
             "seeds": options.seeds,
             "svm": {"C_grid": C_GRID, "n_folds": N_FOLDS, "max_iter": MAX_ITER},
             **measured,
@@ -183,6 +186,8 @@ def main(arguments: list[str] | None = None) -> None:
         indent=2,
     )
     stem = f"{name}_{options.backbone.replace('/', '-')}_{options.image_size}"
+    if options.framing != "crop":
+        stem += f"_{options.framing}"
     options.output.joinpath(f"{stem}.json").write_text(text + "\n", encoding="utf-8")
     # The table and the figure are made of the file's content.
     result = json.loads(text)

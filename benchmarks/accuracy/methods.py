@@ -23,6 +23,7 @@ from sklearn.svm import LinearSVC
 from benchmarks.data.extraction import LAST, PARTS
 from benchmarks.data.readers import Split
 from skdpnet import DPNetClassifier, DPNetTransformer, GlobalFeatures, SoftAssignParts
+from skdpnet.images.framing import DEFAULT_FRAMING
 
 __all__ = [
     "C_GRID", "DPNET", "DPNET_SVM", "GLOBAL", "GLOBAL_SAME_MAPS", "MAX_ITER", "N_FOLDS",
@@ -43,8 +44,8 @@ DPNET_SVM = "DP-Net parts + SVM"
 
 # Parameters that the results list elsewhere, or that do not affect a fit on maps.
 _NOT_SETTINGS = (
-    "backbone", "image_size", "memory", "num_workers", "precision", "random_state",
-    "strides", "verbose",
+    "backbone", "framing", "image_size", "memory", "num_workers", "precision",
+    "random_state", "strides", "verbose",
 )  # fmt: skip
 
 
@@ -63,22 +64,25 @@ class Method(NamedTuple):
     maps: str
 
 
-def methods(seed: int) -> dict[str, Method]:
+def methods(seed: int, framing: str = DEFAULT_FRAMING) -> dict[str, Method]:
     """Return the methods that are compared, with their default settings.
 
     Parameters
     ----------
     seed : int
         Random state of the estimators that have one.
+    framing : str, default=DEFAULT_FRAMING
+        The framing that the maps were computed with.
 
     Returns
     -------
     dict of str to Method
     """
-    shared = {"backbone": "precomputed", "random_state": seed}
+    maps = {"backbone": "precomputed", "framing": framing}
+    shared = {**maps, "random_state": seed}
     return {
-        GLOBAL: Method(GlobalFeatures("precomputed"), LAST),
-        GLOBAL_SAME_MAPS: Method(GlobalFeatures("precomputed"), PARTS),
+        GLOBAL: Method(GlobalFeatures(**maps), LAST),
+        GLOBAL_SAME_MAPS: Method(GlobalFeatures(**maps), PARTS),
         TWO_STAGE: Method(SoftAssignParts(**shared), PARTS),
         DPNET: Method(DPNetClassifier(**shared), PARTS),
         DPNET_SVM: Method(DPNetTransformer(**shared), PARTS),

@@ -14,6 +14,7 @@ from benchmarks.data.readers import (
     read_mit67,
     split_folders,
 )
+from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS
 
 __all__ = ["Options", "read_options"]
 
@@ -34,6 +35,8 @@ class Options:
         Name of a backbone, as in `FeatureMaps`.
     image_size : int
         Side of the network's input in pixels.
+    framing : str
+        What the network sees of an image, as in `FeatureMaps`.
     seeds : list of int
     plan : list of (Split, list of int)
         The seeds that each split is used with.
@@ -49,6 +52,7 @@ class Options:
     layout: str
     backbone: str
     image_size: int
+    framing: str
     seeds: list[int]
     plan: list[tuple[Split, list[int]]]
     split_note: str
@@ -88,6 +92,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
         layout=args.layout,
         backbone=args.backbone,
         image_size=args.image_size,
+        framing=args.framing,
         seeds=args.seeds,
         plan=plan,
         split_note=note,
@@ -101,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         description=(
             "Compare part descriptors with the global descriptor of the same frozen "
             "backbone. Prints a Markdown table; writes <data>_<backbone>_<size>.json "
-            "and .png."
+            "and .png, with the framing in their names unless it is crop."
         ),
     )
     add = parser.add_argument
@@ -136,8 +141,14 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=224,
         metavar="N",
-        help="side in pixels of the square that each image is resized and cropped to "
-        "(default: %(default)s)",
+        help="side in pixels of the square that each image is resized to (default: "
+        "%(default)s)",
+    )
+    add(
+        "--framing",
+        choices=FRAMINGS,
+        default=DEFAULT_FRAMING,
+        help="what the network sees of an image (default: %(default)s)",
     )
     add(
         "--seeds",
@@ -200,5 +211,6 @@ def _command(args: argparse.Namespace) -> str:
     elif args.layout == "folders":
         words += ["--train", args.train, "--test", args.test]
     words += ["--backbone", args.backbone, "--image-size", str(args.image_size)]
+    words += ["--framing", args.framing]
     words += ["--seeds", *map(str, args.seeds)]
     return shlex.join([*words, "--output", args.output.resolve().name])

@@ -45,7 +45,7 @@ from skdpnet.datasets import make_part_images
 C_GRID = (0.1, 0.3, 1, 3, 10)
 _ESTIMATORS = {"parts": DPNetClassifier, "global": GlobalFeatures}
 # Parameters of the maps. The methods themselves are fitted on precomputed maps.
-_MAP_PARAMETERS = ("backbone", "image_size", "strides")
+_MAP_PARAMETERS = ("backbone", "image_size", "framing", "strides")
 # The benchmarks of explanations measure on made images of other seeds.
 _MADE_SEED = 0
 
@@ -171,6 +171,7 @@ def measure_once(
         the method, without the SVM.
     """
     params = {k: v for k, v in trial.changes.items() if k not in _MAP_PARAMETERS}
+    params["framing"] = _map_settings(trial)["framing"]
     if trial.method == "parts":
         params["random_state"] = seed
     model = _ESTIMATORS[trial.method](backbone="precomputed", **params)
@@ -298,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="changes from the default settings of DPNetClassifier, and of backbone, "
-        "image_size and strides of the maps; values are Python literals",
+        "image_size, framing and strides of the maps; values are Python literals",
     )
     add(
         "--method",

@@ -13,6 +13,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.records import pixels_of
+
 __all__ = ["caption", "markdown", "percent", "spread"]
 
 
@@ -28,13 +30,13 @@ def caption(result: dict) -> str:
     -------
     str
     """
-    data, size = result["data"], result["image_size"]
+    data = result["data"]
     seeds = ", ".join(map(str, result["seeds"]))
     return (
         f"{data['name']}: {data['n_train']} training and {data['n_test']} test "
-        f"images of {data['n_classes']} classes ({data['split']}), {size} × {size} "
-        f"pixels; backbone {result['backbone']}, frozen, weights {result['weights']}; "
-        f"seeds {seeds}."
+        f"images of {data['n_classes']} classes ({data['split']}), "
+        f"{pixels_of(result)}; backbone {result['backbone']}, frozen, weights "
+        f"{result['weights']}; seeds {seeds}."
     )
 
 

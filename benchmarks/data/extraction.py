@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skdpnet import DPNetTransformer, FeatureMaps
+from skdpnet.images.framing import DEFAULT_FRAMING
 
 __all__ = ["LAST", "PARTS", "extract", "extractors", "map_shapes"]
 
@@ -20,6 +21,7 @@ def extractors(
     backbone: str = "efficientnet_lite0",
     *,
     image_size: int,
+    framing: str = DEFAULT_FRAMING,
     memory: str | os.PathLike | None = None,
     strides: Sequence[int] | None = DPNetTransformer().strides,
 ) -> dict[str, FeatureMaps]:
@@ -27,7 +29,7 @@ def extractors(
 
     Parameters
     ----------
-    backbone, image_size, memory, strides
+    backbone, image_size, framing, memory, strides
         Parameters of `FeatureMaps`. `strides` are those of the maps that parts live
         on, by default the default of DP-Net.
 
@@ -37,7 +39,12 @@ def extractors(
         `LAST`: the extractor of the network's last map; `PARTS`: the extractor of the
         maps of `strides`.
     """
-    shared: dict[str, Any] = {"image_size": image_size, "memory": memory, "verbose": 1}
+    shared: dict[str, Any] = {
+        "image_size": image_size,
+        "framing": framing,
+        "memory": memory,
+        "verbose": 1,
+    }
     return {
         LAST: FeatureMaps(backbone, **shared),
         PARTS: FeatureMaps(backbone, strides=strides, **shared),

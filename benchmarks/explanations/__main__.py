@@ -81,7 +81,12 @@ def run(
         for data, trial, key in bar:
             bar.set_description(f"{data.name}, {trial.method} {trial.constraints}")
             seed = key["seed"]
-            estimator = trial.estimator(seed, image_size=data.image_size, memory=memory)
+            estimator = trial.estimator(
+                seed,
+                image_size=data.framing.image_size,
+                framing=data.framing.name,
+                memory=memory,
+            )
             settings = settings_of(estimator)
             start = time.perf_counter()
             model = fit_model(estimator, data, seed)

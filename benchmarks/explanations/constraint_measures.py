@@ -59,13 +59,15 @@ def measure(
     else:
         explained = model.explain(data.test)
         descriptors = explained.descriptors
-        compared |= pointing(model, explained, data.targets, random)
+        compared |= pointing(
+            model, explained, data.targets, random, data.shares(data.test)
+        )
     scores = descriptors @ model.readout.coef.T + model.readout.intercept
     correct = scores.argmax(axis=1) == data.test_y
     if data.truths is not None:
         compared |= agreement(model, data, random)
-        rows, squares = data.sample(n_perturbed)
-        compared["stability"] = stability(model, data, rows, squares, random)
+        rows, inputs = data.sample(n_perturbed)
+        compared["stability"] = stability(model, data, rows, inputs, random)
     compared |= numbers_of_parts(model, descriptors, random)
     compared |= redundancy(model, random)
     sampled = np.random.default_rng(0).permutation(len(data.train))[:_N_SAMPLED]

@@ -123,7 +123,8 @@ def _part_model(
     data: ImageSet, trial: Trial, seed: int, n_perturbed: int, memory: Path
 ) -> dict:
     """Fit a DP-Net and return its measures and the seconds that both took."""
-    estimator = trial.estimator(seed, image_size=data.image_size, memory=memory)
+    framing = {"image_size": data.framing.image_size, "framing": data.framing.name}
+    estimator = trial.estimator(seed, **framing, memory=memory)
     start = time.perf_counter()
     model = fit_model(estimator, data, seed)
     fitted = time.perf_counter()
@@ -139,13 +140,15 @@ def _part_model(
 
 def _global_descriptor(data: ImageSet, trial: Trial, seed: int, memory: Path) -> dict:
     """Return the accuracy of a global descriptor, and the chosen C of its SVM."""
-    kinds = extractors(image_size=data.image_size, memory=memory, **trial.changes)
+    framing = {"image_size": data.framing.image_size, "framing": data.framing.name}
+    kinds = extractors(**framing, memory=memory, **trial.changes)
     extractor = kinds[_GLOBAL_MAPS[trial.method]].set_params(verbose=0)
     train, test = (extract(extractor, X) for X in (data.train, data.test))
     split = Split(
         list(data.train), data.train_y, list(data.test), data.test_y, data.names
     )
-    estimator = methods.methods(seed)[trial.method].estimator
+    listed = methods.methods(seed, data.framing.name)
+    estimator = listed[trial.method].estimator
     measured = methods.measure(estimator, train, test, split, seed)
     accuracy = {"value": measured.pop("accuracy"), "chance": 1 / len(data.names)}
     return {"measures": {"accuracy": accuracy}, **measured}

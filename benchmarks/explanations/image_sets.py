@@ -1,7 +1,8 @@
 """The images that explanations are measured on, with the parts that are known.
 
-All points and boxes are in fractions of the square that the network sees: (0, 0) is its
-upper left corner, (1, 1) its lower right corner.
+All points and boxes are in fractions of the framing's canvas, which is the square that
+the network sees, except for framing "aspect": (0, 0) is its upper left corner, (1, 1)
+its lower right corner.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.data.cub_parts import read_part_points
 from benchmarks.data.readers import Split, read_cub, read_folders
 from skdpnet.datasets import make_part_images
 from skdpnet.images.collection import as_images
+from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry
 
 __all__ = ["FIRST_SEED", "MADE", "ImageSet", "made_images", "photographs"]
@@ -34,8 +36,8 @@ class ImageSet:
     ----------
     name : str
         Name in the table.
-    image_size : int
-        Side in pixels of the square that the network sees.
+    framing : Framing
+        What the network sees of an image.
     train, test : ndarray of images, or of paths
     train_y, test_y : int ndarray
         Class of each image, from 0.
@@ -49,7 +51,7 @@ class ImageSet:
     """
 
     name: str
-    image_size: int
+    framing: Framing
     train: np.ndarray
     train_y: NDArray[np.int64]
     test: np.ndarray
@@ -58,7 +60,7 @@ class ImageSet:
     truths: NDArray[np.float64] | None = None
     targets: Sequence[NDArray[np.float64]] | None = None
 
-    def sample(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    def sample(self, n: int) -> tuple[NDArray[np.intp], list[NDArray[np.uint8]]]:
         """Draw the test images that are perturbed, the same in each call.
 
         Parameters
@@ -70,45 +72,62 @@ class ImageSet:
         -------
         rows : int ndarray of shape (m,)
             Their positions in `test`.
-        squares : uint8 ndarray of shape (m, image_size, image_size, 3)
-            The squares that the network sees.
+        inputs : list of m uint8 ndarrays of shape (H, W, 3)
+            What the network sees of them.
         """
         drawn = np.random.default_rng(0).permutation(len(self.test))[:n]
         rows = np.sort(drawn)
-        return rows, network_squares(self.test[rows], self.image_size)
+        return rows, network_inputs(self.test[rows], self.framing)
+
+    def shares(self, X: Sequence | np.ndarray) -> NDArray[np.float64] | None:
+        """Return the shares (n, 2) of the canvas' width and height that images cover.
+
+        Parameters
+        ----------
+        X : sequence of n images, or of n paths
+
+        Returns
+        -------
+        ndarray of shape (n, 2), or None
+            None if they cover all of it.
+        """
+        images = as_images(X)
+        sizes = [images.geometry(i).upright_size for i in range(len(images))]
+        shares = np.array([self.framing.view(*size).input_share for size in sizes])
+        return None if (shares == 1).all() else shares
 
 
-def network_squares(X: np.ndarray, image_size: int) -> NDArray[np.uint8]:
-    """Resize and crop images to the squares that the network sees.
+def network_inputs(X: np.ndarray, framing: Framing) -> list[NDArray[np.uint8]]:
+    """Resize what the network sees of images.
 
     Parameters
     ----------
     X : ndarray of images, or of paths
-    image_size : int
+    framing : Framing
 
     Returns
     -------
-    uint8 ndarray of shape (n, image_size, image_size, 3)
+    list of n uint8 ndarrays of shape (H, W, 3)
     """
     images = as_images(X)
-    squares = [images.network_input(i, image_size)[0] for i in range(len(images))]
-    return np.stack(squares)
+    return [images.network_input(i, framing)[0] for i in range(len(images))]
 
 
-def made_images(n_train: int, n_test: int, image_size: int) -> ImageSet:
+def made_images(n_train: int, n_test: int, framing: Framing) -> ImageSet:
     """Make images with `make_part_images`, whose parts are known.
 
     Parameters
     ----------
     n_train, n_test : int
         Numbers of training images and of test images.
-    image_size : int
-        Side of the made images in pixels, which the network sees unscaled.
+    framing : Framing
+        Its image size is the side of the made images, which the network sees unscaled.
 
     Returns
     -------
     ImageSet
     """
+    image_size = framing.image_size
     train = make_part_images(n_train, image_size=image_size, random_state=FIRST_SEED)
     test = make_part_images(n_test, image_size=image_size, random_state=FIRST_SEED + 1)
     parts = sorted({part for boxes in test.boxes for part in boxes})
@@ -118,25 +137,25 @@ def made_images(n_train: int, n_test: int, image_size: int) -> ImageSet:
             image_truths[parts.index(part)] = boxes[part]
     return ImageSet(
         name=f"{MADE} images",
-        image_size=image_size,
+        framing=framing,
         train=train.images,
         train_y=train.target,
         test=test.images,
         test_y=test.target,
         names=test.target_names.tolist(),
-        truths=truths / image_size,
-        targets=[boxes / image_size for boxes in test.discriminative_boxes],
+        truths=truths / framing.canvas_side,
+        targets=[boxes / framing.canvas_side for boxes in test.discriminative_boxes],
     )
 
 
-def photographs(folder: Path, image_size: int) -> ImageSet:
+def photographs(folder: Path, framing: Framing) -> ImageSet:
     """Read class folders in ``train`` and ``test``, or CUB-200-2011 with its parts.
 
     Parameters
     ----------
     folder : Path
         Read as CUB-200-2011 if it has a file ``images.txt``.
-    image_size : int
+    framing : Framing
 
     Returns
     -------
@@ -153,12 +172,12 @@ def photographs(folder: Path, image_size: int) -> ImageSet:
     if (folder / "images.txt").is_file():
         split = read_cub(folder)
         points, _ = read_part_points(folder, split.test_paths)
-        truths = _in_squares(points, split)
+        truths = _on_canvas(points, split, framing)
     else:
         split = read_folders(folder, "train", "test")
     return ImageSet(
         name=folder.resolve().name,
-        image_size=image_size,
+        framing=framing,
         train=np.array(split.train_paths),
         train_y=split.train_y,
         test=np.array(split.test_paths),
@@ -168,29 +187,34 @@ def photographs(folder: Path, image_size: int) -> ImageSet:
     )
 
 
-def _in_squares(points: NDArray[np.float64], split: Split) -> NDArray[np.float64]:
-    """Convert points from pixels to fractions of the squares; NaN outside of them."""
+def _on_canvas(
+    points: NDArray[np.float64], split: Split, framing: Framing
+) -> NDArray[np.float64]:
+    """Convert points from pixels to fractions of the canvas; NaN outside of it."""
     images = as_images(split.test_paths)
     inside = np.empty_like(points)
     for i, image_points in enumerate(points):
-        inside[i] = in_square(image_points, images.geometry(i))
+        inside[i] = on_canvas(image_points, images.geometry(i), framing)
     outside = ((inside < 0) | (inside > 1)).any(axis=2)
     inside[outside] = np.nan
     return inside
 
 
-def in_square(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Convert points from pixels of an upright image to fractions of its square.
+def on_canvas(
+    points: NDArray[np.float64], geometry: Geometry, framing: Framing
+) -> NDArray[np.float64]:
+    """Convert points from pixels of an upright image to fractions of the canvas.
 
     Parameters
     ----------
     points : ndarray of shape (K, 2)
         (x, y) in pixels.
     geometry : Geometry
+    framing : Framing
 
     Returns
     -------
     ndarray of shape (K, 2)
     """
-    left, top, right, _ = geometry.to_upright([0, 0, 1, 1])
-    return (points - [left, top]) / (right - left)
+    left, top, right, bottom = geometry.to_upright([0, 0, 1, 1], framing)
+    return (points - [left, top]) / [right - left, bottom - top]

@@ -27,6 +27,7 @@ from benchmarks.explanations.models import (
 )
 from skdpnet import best_regions, metrics
 from skdpnet.explanations.localisation import region_boxes
+from skdpnet.images.framing import Framing
 from skdpnet.regions import RegionGrid
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
     "pointing", "redundancy", "stability",
 ]  # fmt: skip
 
-# Sides of the boxes as in the papers, in fractions of the square.
+# Sides of the boxes as in the papers, in fractions of the network's image size.
 _PURITY_SIDE, _CONSISTENCY_SIDE = 32 / 224, 72 / 224
 
 
@@ -71,8 +72,8 @@ def measure(
     dict of str to Measurement
     """
     random = np.random.RandomState(seed)
-    rows, squares = data.sample(n_perturbed)
-    sampled = model.explain(squares)
+    rows, inputs = data.sample(n_perturbed)
+    sampled = model.explain(inputs)
     measures = {}
     if isinstance(model, PartModel) or data.targets is not None:
         explained = model.explain(data.test)
@@ -82,13 +83,15 @@ def measure(
     correct = scores.argmax(axis=1) == data.test_y
     measures["accuracy"] = Measurement(float(correct.mean()), 1 / len(data.names))
     if data.targets is not None:
-        measures |= pointing(model, explained, data.targets, random)
-    measures |= curve_areas(model, squares, sampled, n_steps)
+        measures |= pointing(
+            model, explained, data.targets, random, data.shares(data.test)
+        )
+    measures |= curve_areas(model, inputs, sampled, n_steps)
     if isinstance(model, PartModel):
         if data.truths is not None:
             measures |= agreement(model, data, random)
-            measures["stability"] = stability(model, data, rows, squares, random)
-        measures["response drop"] = _response_drop(model, squares, sampled, random)
+            measures["stability"] = stability(model, data, rows, inputs, random)
+        measures["response drop"] = _response_drop(model, inputs, sampled, random)
         measures |= numbers_of_parts(model, explained.descriptors, random)
         measures |= redundancy(model, random)
     return measures
@@ -99,6 +102,7 @@ def pointing(
     explained: ModelExplanations,
     targets: Sequence[np.ndarray],
     random: np.random.RandomState,
+    shares: NDArray[np.float64] | None = None,
 ) -> dict[str, Measurement]:
     """Compute in how many images top part and heat-map maximum hit a target.
 
@@ -109,11 +113,13 @@ def pointing(
     ----------
     model : PartModel or GlobalModel
     explained : ModelExplanations
-        The explanations of n images.
+        The explanations of n images of one shape.
     targets : sequence of n ndarrays of shape (k, 4)
         `ImageSet.targets`.
     random : RandomState
         It draws what is there by chance.
+    shares : ndarray of shape (n, 2), default=None
+        The shares of the canvas that the images cover; None: all of it.
 
     Returns
     -------
@@ -124,28 +130,30 @@ def pointing(
     def hit_share(boxes: np.ndarray) -> float:
         return float(metrics.pointing_game(boxes, targets).mean())
 
-    def by_chance(grids) -> float:
-        return hit_share(metrics.random_regions(grids, len(targets), 1, random)[:, 0])
+    def by_chance(grids, shares=None) -> np.ndarray:
+        return metrics.random_regions(grids, n, 1, random, shares=shares)[:, 0]
 
-    n, height, width = explained.heat_maps.shape
+    n, height, width = np.shape(explained.heat_maps)
     cells = RegionGrid(height, width, ((1, 1),))
-    peaks = explained.heat_maps.reshape(n, -1).argmax(axis=1)
-    measures = {
-        "peak": Measurement(hit_share(cells.boxes()[peaks]), by_chance([cells]))
-    }
+    peaks = cells.boxes()[np.reshape(explained.heat_maps, (n, -1)).argmax(axis=1)]
+    # Heat maps cover the image, and its parts are known on the canvas.
+    on_canvas = 1.0 if shares is None else np.tile(shares, 2)
+    values = (hit_share(boxes * on_canvas) for boxes in (peaks, by_chance([cells])))
+    measures = {"peak": Measurement(*values)}
     if explained.top_boxes is not None:
         measures["top part"] = Measurement(
-            hit_share(explained.top_boxes), by_chance(model.transformer.grids_)
+            hit_share(explained.top_boxes),
+            hit_share(by_chance(model.transformer.grids_, shares)),
         )
     return measures
 
 
-def _random_like(model: PartModel, regions: np.ndarray, random) -> np.ndarray:
+def _random_like(model: PartModel, regions: np.ndarray, random, shares) -> np.ndarray:
     """Draw a region of the same size for each of the regions (n, P)."""
     maps = model.transformer.part_maps_
     grids = model.transformer.grids_
     return metrics.random_regions(
-        grids, *regions.shape, random, part_maps=maps, like=regions
+        grids, *regions.shape, random, part_maps=maps, like=regions, shares=shares
     )
 
 
@@ -156,8 +164,11 @@ def _locate_parts(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return best.regions, boxes, best.responses
 
 
-def _hits(boxes: np.ndarray, side: float, truths: np.ndarray) -> NDArray[np.bool_]:
-    return metrics.part_hits(metrics.resize_boxes(boxes, side), truths)
+def _hits(
+    boxes: np.ndarray, side: float, truths: np.ndarray, framing: Framing
+) -> NDArray[np.bool_]:
+    on_canvas = side * framing.image_size / framing.canvas_side
+    return metrics.part_hits(metrics.resize_boxes(boxes, on_canvas), truths)
 
 
 def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
@@ -197,10 +208,11 @@ def agreement(
     visible = ~np.isnan(data.truths).any(axis=2)
     active = _active_parts(model, data.test, data.test_y)
     purity, consistency = [], []
-    for part_boxes in (boxes, _random_like(model, regions, random)):
-        hits = _hits(part_boxes, _PURITY_SIDE, data.truths)
+    random_boxes = _random_like(model, regions, random, data.shares(data.test))
+    for part_boxes in (boxes, random_boxes):
+        hits = _hits(part_boxes, _PURITY_SIDE, data.truths, data.framing)
         purity.append(float(metrics.part_purity(hits, visible, responses).mean()))
-        hits = _hits(part_boxes, _CONSISTENCY_SIDE, data.truths)
+        hits = _hits(part_boxes, _CONSISTENCY_SIDE, data.truths, data.framing)
         is_consistent = metrics.consistency(hits, visible, active=active)
         consistency.append(float(is_consistent.mean()))
     return {"purity": Measurement(*purity), "consistency": Measurement(*consistency)}
@@ -210,7 +222,7 @@ def stability(
     model: PartModel,
     data: ImageSet,
     rows: NDArray[np.intp],
-    squares: NDArray[np.uint8],
+    inputs: Sequence[NDArray[np.uint8]],
     random: np.random.RandomState,
 ) -> Measurement:
     """Compute the stability of the parts under noise, which all models share.
@@ -220,7 +232,8 @@ def stability(
     model : PartModel
     data : ImageSet
         With `truths`.
-    rows, squares : ndarrays of shapes (n,) and (n, S, S, 3)
+    rows : int ndarray of shape (n,)
+    inputs : sequence of n uint8 ndarrays of shape (H, W, 3)
         Test images, as `ImageSet.sample` returns them.
     random : RandomState
         It draws the regions by chance.
@@ -230,14 +243,17 @@ def stability(
     Measurement
     """
     truths = data.truths[rows]
-    active = _active_parts(model, squares, data.test_y[rows])
-    noisy = metrics.add_noise(squares, random_state=0)
-    regions, boxes, _ = _locate_parts(model, squares)
+    active = _active_parts(model, inputs, data.test_y[rows])
+    noise = np.random.RandomState(0)
+    noisy = [metrics.add_noise(image, random_state=noise) for image in inputs]
+    regions, boxes, _ = _locate_parts(model, inputs)
     _, noisy_boxes, _ = _locate_parts(model, noisy)
-    random_boxes = [_random_like(model, regions, random) for _ in range(2)]
+    shares = data.shares(inputs)
+    random_boxes = [_random_like(model, regions, random, shares) for _ in range(2)]
 
     def share(pair) -> float:
-        hits = [_hits(part_boxes, _CONSISTENCY_SIDE, truths) for part_boxes in pair]
+        side, framing = _CONSISTENCY_SIDE, data.framing
+        hits = [_hits(part_boxes, side, truths, framing) for part_boxes in pair]
         return metrics.stability(*hits, active=active)
 
     return Measurement(share((boxes, noisy_boxes)), share(random_boxes))
@@ -245,7 +261,7 @@ def stability(
 
 def curve_areas(
     model: PartModel | GlobalModel,
-    squares: NDArray[np.uint8],
+    inputs: Sequence[NDArray[np.uint8]],
     explained: ModelExplanations,
     n_steps: int,
 ) -> dict[str, Measurement]:
@@ -254,9 +270,9 @@ def curve_areas(
     Parameters
     ----------
     model : PartModel or GlobalModel
-    squares : uint8 ndarray of shape (n, S, S, 3)
+    inputs : sequence of n uint8 ndarrays of shape (H, W, 3)
     explained : ModelExplanations
-        The explanations of `squares`.
+        The explanations of `inputs`.
     n_steps : int
 
     Returns
@@ -270,15 +286,15 @@ def curve_areas(
     """
     # No other model sees images that were perturbed by the heat maps of this one.
     with without_memory(model.transformer):
-        values = _areas(model, squares, explained, explained.heat_maps, n_steps)
+        values = _areas(model, inputs, explained, explained.heat_maps, n_steps)
     # Cells of equal heat are in random order.
-    no_heat = np.zeros_like(explained.heat_maps)
-    chance = _areas(model, squares, explained, no_heat, n_steps)
+    no_heat = [np.zeros_like(heat) for heat in explained.heat_maps]
+    chance = _areas(model, inputs, explained, no_heat, n_steps)
     return {name: Measurement(values[name], chance[name]) for name in values}
 
 
 def _areas(
-    model, squares, explained: ModelExplanations, heat_maps, n_steps: int
+    model, inputs, explained: ModelExplanations, heat_maps, n_steps: int
 ) -> dict[str, float]:
     classes = explained.scores.argmax(axis=1)
     scores, kept = {}, {}
@@ -288,10 +304,10 @@ def _areas(
             [
                 model.scores(
                     metrics.mask_pixels(
-                        square, heat, n_steps, blank="blur", insertion=insertion
+                        image, heat, n_steps, blank="blur", insertion=insertion
                     )
                 )
-                for square, heat in zip(squares, heat_maps, strict=True)
+                for image, heat in zip(inputs, heat_maps, strict=True)
             ]
         )
         scores[name] = curves[np.arange(len(curves)), :, classes].mean(axis=0)
@@ -307,13 +323,13 @@ def _areas(
 
 
 def _response_drop(
-    model: PartModel, squares, explained: ModelExplanations, random
+    model: PartModel, inputs, explained: ModelExplanations, random
 ) -> Measurement:
     """Share of the top part's response that is lost when its region is covered."""
     rows = np.flatnonzero(explained.top_parts >= 0)
     drop = metrics.response_drop(
         model.transformer,
-        squares[rows],
+        [inputs[row] for row in rows],
         explained.top_parts[rows, None],
         random_state=random,
     )

@@ -24,9 +24,10 @@ from torch import nn
 
 from benchmarks.accuracy.methods import choose_svm
 from benchmarks.data.extraction import extract
-from benchmarks.explanations.image_sets import ImageSet, network_squares
+from benchmarks.explanations.image_sets import ImageSet, network_inputs
 from skdpnet import FeatureMaps, GlobalFeatures, explain_each
 from skdpnet.backbones.loading import load_backbone
+from skdpnet.explanations.explanation import Explanation
 from skdpnet.explanations.readout import find_parts, linear_readout
 from skdpnet.utils.devices import resolve_device
 
@@ -48,18 +49,19 @@ class ModelExplanations(NamedTuple):
     ----------
     scores : float64 ndarray of shape (n, C)
         Score of each class.
-    heat_maps : float64 ndarray of shape (n, H, W)
-        They cover the squares that the network sees.
+    heat_maps : float64 ndarray of shape (n, H, W), or list
+        They cover what the network sees. Of images of several shapes: a list of n
+        ndarrays.
     top_parts : int ndarray of shape (n,), or None
         The present part with the largest contribution; -1 where no part is present.
     top_boxes : float64 ndarray of shape (n, 4), or None
-        Box of that part's region, in fractions of the square; NaN where no part is
-        present.
+        Box of that part's region, in fractions of the framing's canvas; NaN where no
+        part is present.
     descriptors : float64 ndarray of shape (n, P), or None
     """
 
     scores: np.ndarray
-    heat_maps: np.ndarray
+    heat_maps: np.ndarray | list[np.ndarray]
     top_parts: np.ndarray | None = None
     top_boxes: np.ndarray | None = None
     descriptors: np.ndarray | None = None
@@ -154,33 +156,46 @@ class PartModel:
         -------
         ModelExplanations
         """
-        rows = []
+        rows, heat = [], []
         for why in explain_each(self.estimator, X, apply_exif=True):
             present = why.top_parts(1)
             top, box = -1, np.full(4, np.nan)
             if len(present):
                 top = int(present[0])
-                box = to_fractions(why.boxes[top], why.heat_map_box)
-            rows.append((why.scores, why.heat_map(), top, box, why.descriptor))
-        return ModelExplanations(*map(np.array, zip(*rows, strict=True)))
+                box = to_fractions(why, why.boxes[top])
+            heat.append(why.heat_map())
+            rows.append((why.scores, top, box, why.descriptor))
+        scores, *others = map(np.array, zip(*rows, strict=True))
+        return ModelExplanations(scores, stacked(heat), *others)
 
 
-def to_fractions(box: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """Convert boxes from pixels to fractions of the square that the network sees.
+def to_fractions(why: Explanation, box: np.ndarray) -> np.ndarray:
+    """Convert boxes from pixels to fractions of the framing's canvas.
 
     Parameters
     ----------
+    why : Explanation
+        Of the upright image.
     box : ndarray of shape (..., 4)
         Left, top, right and bottom in pixels.
-    square : ndarray of shape (4,)
-        `Explanation.heat_map_box`.
 
     Returns
     -------
     ndarray of shape (..., 4)
     """
-    left, top, right, _ = square
-    return (box - [left, top, left, top]) / (right - left)
+    left, top, right, bottom = why.heat_map_box
+    rows, columns = why.extents[0]
+    canvas = [
+        (right - left) * why.grids[0].width / columns,
+        (bottom - top) * why.grids[0].height / rows,
+    ]
+    return (box - np.tile([left, top], 2)) / np.tile(canvas, 2)
+
+
+def stacked(arrays: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """Stack arrays of one shape, and leave those of several shapes in their list."""
+    one_shape = len({array.shape for array in arrays}) == 1
+    return np.stack(arrays) if one_shape else arrays
 
 
 class GlobalModel:
@@ -209,12 +224,18 @@ class GlobalModel:
         """Explain the predicted class of each image; see `PartModel.explain`."""
         scores = self.scores(X)
         network = GlobalNetwork(*self.pipeline)
-        classes, heat = scores.argmax(axis=1), []
+        framing = self.transformer.input_framing()
+        classes = scores.argmax(axis=1)
+        heat: list[np.ndarray] = []
         for start in range(0, len(X), _BATCH):
             piece = slice(start, start + _BATCH)
-            squares = network_squares(X[piece], network.image_size)
-            heat.append(grad_cam(network, squares, classes[piece]))
-        return ModelExplanations(scores, np.concatenate(heat))
+            inputs = stacked(network_inputs(X[piece], framing))
+            if isinstance(inputs, np.ndarray):
+                heat += list(grad_cam(network, inputs, classes[piece]))
+                continue
+            for image, c in zip(inputs, classes[piece], strict=True):
+                heat += list(grad_cam(network, image[None], np.array([c])))
+        return ModelExplanations(scores, stacked(heat))
 
 
 class GlobalNetwork(nn.Module):
@@ -231,7 +252,6 @@ class GlobalNetwork(nn.Module):
         super().__init__()
         self.device = resolve_device(features.device)
         backbone = load_backbone(features.backbone, features.image_size, self.device)
-        self.image_size = backbone.image_size
         self.maps = backbone.network
         coef, intercept = svm.coef_, svm.intercept_
         if len(coef) == 1:
@@ -251,7 +271,7 @@ class GlobalNetwork(nn.Module):
 
         Parameters
         ----------
-        pixels : float tensor of shape (N, 3, S, S)
+        pixels : float tensor of shape (N, 3, H, W)
             RGB from 0 to 255, on the network's device.
 
         Returns
@@ -287,7 +307,7 @@ def import_grad_cam() -> type:
 
 
 def grad_cam(
-    network: GlobalNetwork, squares: NDArray[np.uint8], classes: NDArray[np.integer]
+    network: GlobalNetwork, inputs: NDArray[np.uint8], classes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Compute heat maps of classes by Grad-CAM.
 
@@ -297,8 +317,8 @@ def grad_cam(
     Parameters
     ----------
     network : GlobalNetwork
-    squares : uint8 ndarray of shape (n, S, S, 3)
-        The squares that the network sees.
+    inputs : uint8 ndarray of shape (n, H, W, 3)
+        What the network sees of images.
     classes : int ndarray of shape (n,)
         The class that each image is explained for.
 
@@ -308,6 +328,6 @@ def grad_cam(
         Values for the H × W cells of the network's last map.
     """
     method = import_grad_cam()(network, network.maps)
-    pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).float().to(network.device)
+    pixels = torch.from_numpy(inputs).permute(0, 3, 1, 2).float().to(network.device)
     heat = method.attribute(pixels, torch.from_numpy(classes).to(network.device))
     return heat[:, 0].detach().cpu().double().numpy()

@@ -9,11 +9,12 @@ from pathlib import Path
 from benchmarks.accuracy.recipe import make_experiment
 from benchmarks.accuracy.suites import read_changes
 from benchmarks.explanations.image_sets import MADE, ImageSet, made_images, photographs
+from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS, Framing
 
 __all__ = ["add_image_options", "changes_from_defaults", "check_positive", "read_set"]
 
 # Parameters that are the same for all methods, so that --set may not change them.
-_SHARED = ("backbone", "image_size")
+_SHARED = ("backbone", "image_size", "framing")
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         help="made test images (default: %(default)s)",
     )
     add("--image-size", type=int, default=224, metavar="N")
+    add("--framing", choices=FRAMINGS, default=DEFAULT_FRAMING)
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add(
         "--set",
@@ -104,9 +106,10 @@ def read_set(name: str, args: argparse.Namespace) -> ImageSet:
     OSError, ValueError
         As `photographs`.
     """
+    framing = Framing(args.image_size, args.framing)
     if name == MADE:
-        return made_images(args.n_train, args.n_test, args.image_size)
-    return photographs(Path(name), args.image_size)
+        return made_images(args.n_train, args.n_test, framing)
+    return photographs(Path(name), framing)
 
 
 def changes_from_defaults(texts: list[str]) -> dict:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from benchmarks.records import pixels_of
+
 __all__ = ["COLUMNS", "markdown"]
 
 _WEIGHTS = ("orthogonality_weight", "assignment_weight", "specificity_weight")
@@ -69,11 +71,10 @@ def markdown(
 
 
 def _caption(row: dict) -> str:
-    size = row["image_size"]
     steps = f", in {row['n_steps']} steps" if "n_steps" in row else ""
     return (
         f"{row['data']}: {row['n_train']} training and {row['n_test']} test images, "
-        f"{size} × {size} pixels; {row['n_perturbed']} of the test images changed"
+        f"{pixels_of(row)}; {row['n_perturbed']} of the test images changed"
         f"{steps}."
     )
 

@@ -106,7 +106,8 @@ def pending(
             for trial in listed:
                 key = {
                     "data": data.name,
-                    "image_size": data.image_size,
+                    "image_size": data.framing.image_size,
+                    "framing": data.framing.name,
                     "n_train": len(data.train),
                     "n_test": len(data.test),
                     "n_perturbed": min(n_perturbed, len(data.test)),

@@ -7,12 +7,13 @@ import pytest
 
 from benchmarks.explanations import constraint_measures, image_sets, measures, models
 from skdpnet import DPNetClassifier
+from skdpnet.images.framing import Framing
 
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A small DP-Net on small made images."""
-    data = image_sets.made_images(48, 16, 64)
+    data = image_sets.made_images(48, 16, Framing(64, "crop"))
     estimator = DPNetClassifier(
         random_state=0,
         n_parts_per_class=4,
@@ -85,7 +86,13 @@ def test_all_measures(fitted):
 def test_unknown_parts_are_not_measured(fitted):
     data, model = fitted
     plain = image_sets.ImageSet(
-        "pond", 64, data.train, data.train_y, data.test, data.test_y, data.names
+        "pond",
+        data.framing,
+        data.train,
+        data.train_y,
+        data.test,
+        data.test_y,
+        data.names,
     )
     found = constraint_measures.measure(model, plain, n_perturbed=3, seed=0)
     assert not found.keys() & {"top part", "peak", "purity", "stability"}

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.accuracy import methods
 from benchmarks.explanations import __main__ as explanations
 from benchmarks.explanations import measures
+from skdpnet.images.framing import Framing
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def small(monkeypatch, tmp_path):
 
     monkeypatch.setattr(explanations, "fit_model", fit)
     monkeypatch.setattr(explanations, "measure", measure)
-    data = SimpleNamespace(name="pond", image_size=64, train="abc", test="de")
+    framing = Framing(64, "pad")
+    data = SimpleNamespace(name="pond", framing=framing, train="abc", test="de")
     listed = explanations.trials({"beta": 5}, (1.0, 0.2, 0.3))
 
     def run(seeds=(0, 1), n_perturbed=40) -> list[dict]:
@@ -54,7 +56,9 @@ def test_all_constraints_are_measured(small):
         (a, b, c) for a in (0, 1) for b in (0, 0.2) for c in (0, 0.3)
     }
     assert all(dpnet.beta == 5 and dpnet.random_state == 3 for dpnet in dpnets)
-    assert all(estimator.image_size == 64 for estimator in (described, staged, *dpnets))
+    for estimator in (described, staged, *dpnets):
+        assert (estimator.image_size, estimator.framing) == (64, "pad")
+    assert (lines[0]["image_size"], lines[0]["framing"]) == (64, "pad")
     assert lines[-1]["constraints"] == "all" and lines[-1]["settings"]["beta"] == 5
     # There are but two test images.
     assert lines[0]["n_perturbed"] == 2 and lines[0]["n_steps"] == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.explanations import image_sets, measures, models, part_images
 from skdpnet import (
@@ -13,6 +14,7 @@ from skdpnet import (
     metrics,
 )
 from skdpnet.datasets import make_part_images
+from skdpnet.images.framing import FRAMINGS, Framing
 
 
 class Patch:
@@ -78,7 +80,7 @@ SETTINGS = {"n_parts_per_class": 4, "max_epochs": 1, "image_size": 64}
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A small DP-Net on small made images, and all that is measured of it."""
-    data = image_sets.made_images(48, 16, 64)
+    data = image_sets.made_images(48, 16, Framing(64, "crop"))
     memory = tmp_path_factory.mktemp("maps")
     estimator = DPNetClassifier(random_state=0, memory=memory, **SETTINGS)
     model = models.fit_model(estimator, data, 0)
@@ -140,7 +142,7 @@ def test_stability_and_sizes(measured):
     data, estimator, measurements = measured
     rows, squares = data.sample(3)
     np.testing.assert_array_equal(squares, data.test[rows])
-    noisy = metrics.add_noise(squares, random_state=0)
+    noisy = metrics.add_noise(np.stack(squares), random_state=0)
     hits = [
         metrics.part_hits(
             metrics.resize_boxes(best_regions(estimator, X).boxes, 64 * 72 / 224),
@@ -197,13 +199,20 @@ def test_pointing_at_the_target():
         assert pointed["peak"].chance == pytest.approx(chance, abs=0.08)
 
 
-def test_photographs_have_no_places(photographs):
+@pytest.mark.parametrize("name", FRAMINGS)
+def test_photographs_have_no_places(photographs, name, tmp_path):
     paths, labels = photographs
+    # Of several shapes.
+    for i, path in enumerate(paths):
+        size = ((150, 150), (150, 200), (230, 150))[i % 3]
+        Image.open(path).resize(size).save(tmp_path / f"{i}.png")
+    paths = [str(tmp_path / f"{i}.png") for i in range(len(paths))]
+    framing = Framing(64, name)
     y = (labels == "cat").astype(int)
     data = image_sets.ImageSet(
-        "pond", 64, np.array(paths), y, np.array(paths), y, ["coffee", "cat"]
+        "pond", framing, np.array(paths), y, np.array(paths), y, ["coffee", "cat"]
     )
-    estimator = DPNetClassifier(random_state=0, **SETTINGS)
+    estimator = DPNetClassifier(random_state=0, framing=framing.name, **SETTINGS)
     model = models.fit_model(estimator, data, 0)
     measurements = measures.measure(model, data, n_perturbed=2, n_steps=2, seed=0)
     assert not measurements.keys() & {"peak", "top part", "purity", "stability"}

@@ -15,6 +15,7 @@ from skdpnet import (
     FeatureMaps,
     GlobalFeatures,
 )
+from skdpnet.images.framing import Framing
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -22,14 +23,14 @@ def pipeline(request, photographs):
     """The global descriptor and an SVM, of two and of three classes."""
     paths, _ = photographs
     y = np.arange(len(paths)) % request.param
-    features = GlobalFeatures(image_size=64, precision="float32")
+    features = GlobalFeatures(image_size=64, framing="crop", precision="float32")
     return make_pipeline(features, LinearSVC()).fit(paths, y), np.array(paths)
 
 
 def test_the_network_scores_as_the_pipeline_does(pipeline):
     fitted, paths = pipeline
     network = models.GlobalNetwork(*fitted)
-    squares = image_sets.network_squares(paths, 64)
+    squares = np.stack(image_sets.network_inputs(paths, Framing(64, "crop")))
     pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).float()
     scores = network(pixels.to(network.device)).detach().cpu().numpy()
     decision = fitted.decision_function(paths)
