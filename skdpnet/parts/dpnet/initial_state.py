@@ -17,6 +17,8 @@ import torch
 from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.dpnet.whitened_maps import foreground_regions, whiten_maps
 from skdpnet.parts.initialisation import cluster_parts
+from skdpnet.parts.soft_assign.annealing import anneal_parts
+from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
 from skdpnet.storage.array_store import ArrayStore
@@ -73,6 +75,7 @@ def initial_state(
     shares: Sequence[int],
     n_components: int | None,
     foreground: float | None,
+    annealed_share: float,
     random: np.random.RandomState,
     memory: str | os.PathLike | None,
     device: torch.device,
@@ -99,6 +102,8 @@ def initial_state(
         See `fit_whitening`.
     foreground : float or None
         See `whiten_maps`. The first parts are clusters of foreground alone.
+    annealed_share : float in [0, 1]
+        The share of the first parts that `anneal_parts` refines.
     random : RandomState
         After the call, it is in the same state whether the initial state was computed
         or read from the cache.
@@ -127,6 +132,7 @@ def initial_state(
             "n_components": None if n_components is None else int(n_components),
             "n_classes": n_classes,
             "foreground": None if foreground is None else float(foreground),
+            "annealed": float(annealed_share),
         }
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
         arrays = store.read(key)
@@ -151,12 +157,17 @@ def initial_state(
         shares,
         strict=True,
     )
-    parts = [
-        cluster_parts(
+    parts = []
+    for on_map, whitening, grid, regions, share in each:
+        clusters = cluster_parts(
             on_map, whitening, grid, regions, labels, n_classes, share, random
         )
-        for on_map, whitening, grid, regions, share in each
-    ]
+        feature_map = WhitenedFeatureMap(whitening, grid, on_map)
+        parts.append(
+            anneal_parts(
+                feature_map, clusters, labels, n_classes, annealed_share, memory
+            )
+        )
     state = InitialState(whitenings, parts)
     if store is not None:
         store.write(key, [*_generator_state(random), *state.to_arrays()])

@@ -226,6 +226,7 @@ class PartLearner(PartDescriber):
             shares,
             self.n_components,
             self.foreground,
+            self.annealed_share,
             random,
             self.memory,
             self.device_,

@@ -43,6 +43,11 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     n_components : int >= 1, or None, default=256
         Number of dimensions that region descriptors have after PCA whitening. None:
         they are not whitened.
+    annealed_share : float in [0, 1], default=0
+        Share of each class's first parts that are refined before they are learned, as
+        in `SoftAssignParts`: in each image of the class they are assigned to different
+        regions, and each becomes the mean of its regions. Such parts show one thing;
+        the centres of clusters, which all others are, cover more of the images.
     foreground : float > 0, or None, default=None
         Regions on the background respond less. The energy of a region is the mean norm
         of the feature vectors inside it, on the last map, divided by that of the whole
@@ -200,6 +205,7 @@ class DPNetParameters(PartEstimator):
         **{f"{name}_weight": [Number(0)] for name in PENALTIES},
         "n_parts_per_class": [Number(1, whole=True)],
         "n_components": [Number(1, whole=True), None],
+        "annealed_share": [Number(0, at_most=1)],
         "foreground": [Number(0, above=True), None],
         "beta": [Number(0, above=True), None],
         "assignment_temperature": [Number(0, above=True)],
@@ -229,6 +235,7 @@ class DPNetParameters(PartEstimator):
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,
         n_components: int | None = 256,
+        annealed_share: float = 0.0,
         foreground: float | None = None,
         beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
@@ -271,6 +278,7 @@ class DPNetParameters(PartEstimator):
         self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
         self.n_components = n_components
+        self.annealed_share = annealed_share
         self.foreground = foreground
         self.beta = beta
         self.orthogonality_weight = orthogonality_weight

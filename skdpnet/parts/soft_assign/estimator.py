@@ -14,6 +14,7 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.images.framing import DEFAULT_FRAMING
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
+from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
 from skdpnet.parts.standardisation import standardisation
@@ -174,9 +175,9 @@ class SoftAssignParts(PartEstimator):
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
         n_components: int | None = 256,
-        n_rounds: int = 10,
-        beta_start: float = 40.0,
-        beta_end: float = 100.0,
+        n_rounds: int = N_ROUNDS,
+        beta_start: float = BETA_START,
+        beta_end: float = BETA_END,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",

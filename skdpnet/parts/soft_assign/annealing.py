@@ -1,0 +1,60 @@
+"""First parts that are refined by soft assignment before they are learned."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
+from skdpnet.parts.soft_assign.sinkhorn import anneal
+
+__all__ = ["BETA_END", "BETA_START", "N_ROUNDS", "anneal_parts"]
+
+# Sharpness of the assignment in the first and the last round, and number of rounds.
+BETA_START, BETA_END, N_ROUNDS = 40.0, 100.0, 10
+
+
+def anneal_parts(
+    feature_map: WhitenedFeatureMap,
+    parts: np.ndarray,
+    y: np.ndarray,
+    n_classes: int,
+    share: float,
+    folder: str | os.PathLike | None,
+) -> np.ndarray:
+    """Refine some parts of each class, such that each shows one region of its images.
+
+    In each image of the class the parts are assigned softly to different regions, and
+    each becomes the mean of its regions, while the assignments harden from round to
+    round; see `anneal`. Clusters, in contrast, have many regions of some images and
+    none of others.
+
+    Parameters
+    ----------
+    feature_map : WhitenedFeatureMap
+        The whitened map of n images.
+    parts : float32 ndarray of shape (P, K)
+        Unit rows, class by class, equally many of each.
+    y : int ndarray of shape (n,)
+        Class of each image, in 0 … n_classes - 1.
+    n_classes : int
+    share : float in [0, 1]
+        The share of each class's parts that is refined, rounded up.
+    folder : str, path or None
+        Folder that holds large arrays.
+
+    Returns
+    -------
+    float32 ndarray of shape (P, K)
+        Unit rows. The parts of a class without images are as they were.
+    """
+    betas = np.geomspace(BETA_START, BETA_END, N_ROUNDS)
+    refined = parts.copy()
+    per_class = len(parts) // n_classes
+    n_refined = int(np.ceil(share * per_class))
+    for label in np.unique(y) if n_refined else ():
+        rows = slice(label * per_class, label * per_class + n_refined)
+        regions = feature_map.regions(y == label, folder)
+        refined[rows], _ = anneal(regions, parts[rows], betas)
+    return refined

@@ -1,0 +1,76 @@
+"""First parts that are refined by soft assignment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import normalize
+
+from skdpnet import DPNetClassifier
+from skdpnet.parts.soft_assign.annealing import anneal_parts
+from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
+from skdpnet.regions import RegionGrid
+from skdpnet.regions.whitening import fit_whitening
+
+GRID = RegionGrid(3, 3, ((1, 1),))
+
+
+@pytest.fixture
+def objects():
+    """Images of class c with one region of each of the objects 3c, 3c + 1, 3c + 2."""
+    random = np.random.default_rng(0)
+    y = np.repeat([0, 1], 20)
+    X = 0.1 * random.normal(size=(40, 9, 12))
+    for image, label in zip(X, y, strict=True):
+        cells = random.permutation(9)[:3]
+        image[cells, 3 * label + np.arange(3)] += 1
+    return X.reshape(40, 3, 3, 12).astype(np.float32), y
+
+
+def annealed(maps, y, parts, share, n_classes=2):
+    whitening = fit_whitening(maps, GRID, None, np.random.RandomState(0))
+    feature_map = WhitenedFeatureMap(whitening, GRID, whitening(maps, GRID))
+    return anneal_parts(feature_map, parts, y, n_classes, share, None)
+
+
+def first_guesses():
+    """Return three parts for each of three classes that barely tell the objects."""
+    random = np.random.default_rng(1)
+    return normalize(np.eye(9, 12) + random.uniform(0, 0.5, (9, 12))).astype(np.float32)
+
+
+def test_each_part_becomes_the_mean_of_the_regions_of_an_object(objects):
+    maps, y = objects
+    parts = annealed(maps, y, first_guesses(), 1.0, n_classes=3)
+    units = normalize(maps.reshape(-1, 12)).reshape(40, 9, 12)
+    for number in range(6):
+        shown = units[y == number // 3]
+        strongest = shown[np.arange(20), shown[..., number].argmax(axis=1)]
+        expected = normalize(strongest.mean(axis=0)[None])[0]
+        np.testing.assert_allclose(parts[number], expected, atol=0.02)
+    np.testing.assert_array_equal(parts[6:], first_guesses()[6:])  # without images
+
+
+@pytest.mark.parametrize(("share", "n_refined"), [(0, 0), (0.3, 1), (0.5, 2), (1, 3)])
+def test_the_share_is_that_of_each_class(objects, share, n_refined):
+    before = first_guesses()[:6]
+    parts = annealed(*objects, before, share)
+    changed = (parts != before).any(axis=1).reshape(2, 3)
+    np.testing.assert_array_equal(changed, [np.arange(3) < n_refined] * 2)
+
+
+def test_annealed_parts_of_an_estimator_are_found_in_one_region_an_image(objects):
+    maps, y = objects
+    settings = {"region_scales": (0.1,), "n_components": None, "max_epochs": 0}
+    model = DPNetClassifier(
+        "precomputed", n_parts_per_class=3, annealed_share=1, random_state=0, **settings
+    ).fit(maps, y)
+    objects_found = model.parts_.argmax(axis=1)
+    np.testing.assert_array_equal(np.sort(objects_found), np.arange(6))
+    assert model.parts_.max(axis=1).min() > 0.95
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, None])
+def test_unusable_shares_are_refused(objects, share):
+    with pytest.raises(ValueError, match="annealed_share must be a number"):
+        DPNetClassifier("precomputed", annealed_share=share).fit(*objects)
