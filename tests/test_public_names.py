@@ -20,8 +20,9 @@ PUBLIC = {
     "skdpnet.losses": "assignment orthogonality specificity",
     "skdpnet.metrics": """
         Redundancy ResponseDrop add_noise area_under consistency deletion_curve
-        insertion_curve mask_pixels part_hits part_purity parts_to_flip parts_to_keep
-        pointing_game random_regions redundancy resize_boxes response_drop stability
+        insertion_curve mask_pixels part_hits part_purity parts_for_evidence
+        parts_to_flip parts_to_keep pointing_game present_evidence random_regions
+        redundancy resize_boxes response_drop stability
     """,
     "skdpnet.regions": "RegionGrid",
 }

@@ -31,8 +31,8 @@ from skdpnet.images.framing import Framing
 from skdpnet.regions import RegionGrid
 
 __all__ = [
-    "Measurement", "agreement", "curve_areas", "measure", "numbers_of_parts",
-    "pointing", "redundancy", "stability",
+    "Measurement", "agreement", "curve_areas", "evidence", "measure",
+    "numbers_of_parts", "pointing", "redundancy", "stability",
 ]  # fmt: skip
 
 # Sides of the boxes as in the papers, in fractions of the network's image size.
@@ -93,6 +93,9 @@ def measure(
             measures["stability"] = stability(model, data, rows, inputs, random)
         measures["response drop"] = _response_drop(model, inputs, sampled, random)
         measures |= numbers_of_parts(model, explained.descriptors, random)
+        measures |= evidence(
+            model, explained.descriptors[correct], scores[correct].argmax(axis=1)
+        )
         measures |= redundancy(model, random)
     return measures
 
@@ -369,6 +372,48 @@ def numbers_of_parts(
             ("flip", metrics.parts_to_flip),
         )
     }
+
+
+def evidence(
+    model: PartModel, descriptors: np.ndarray, predicted: np.ndarray
+) -> dict[str, Measurement]:
+    """Compute where the evidence for right decisions comes from.
+
+    Parameters
+    ----------
+    model : PartModel
+    descriptors : ndarray of shape (n, P)
+        The descriptors of the images that are decided rightly.
+    predicted : int ndarray of shape (n,)
+        Their classes.
+
+    Returns
+    -------
+    dict of str to Measurement
+        ``present``: mean share of present parts; ``parts of 80 %``: median of the
+        number of parts that give 80 % of the evidence. By chance: with the weights of
+        each class in the opposite order of parts.
+    """
+    weights = model.readout.coef[predicted]
+    measures = {}
+    for name, compute in (("present", _present), ("parts of 80 %", _parts)):
+        value, chance = (
+            compute(each * descriptors, descriptors)
+            for each in (weights, weights[:, ::-1])
+        )
+        measures[name] = Measurement(value, chance)
+    return measures
+
+
+def _present(contributions: np.ndarray, descriptors: np.ndarray) -> float:
+    """Return the mean share of present parts; 0 where there is no evidence at all."""
+    shares = metrics.present_evidence(contributions, descriptors)
+    return float(np.nan_to_num(shares).mean()) if len(shares) else 0.0
+
+
+def _parts(contributions: np.ndarray, descriptors: np.ndarray) -> float:
+    counts = metrics.parts_for_evidence(contributions)
+    return float(np.median(counts)) if len(counts) else 0.0
 
 
 def redundancy(

@@ -24,6 +24,8 @@ COLUMNS: Mapping[str, tuple[str, float, int]] = {
     "deletion, kept": ("class kept in deletion, % ↓", 100, 1),
     "insertion, kept": ("class kept in insertion, % ↑", 100, 1),
     "response drop": ("response drop, % ↑", 100, 1),
+    "present": ("evidence of present parts, % ↑", 100, 1),
+    "parts of 80 %": ("parts of 80 % of it ↓", 1, 1),
     "keep": ("parts that keep ↓", 1, 1),
     "flip": ("parts that flip ↓", 1, 1),
     "redundancy": ("mean cosine ↓", 1, 3),
@@ -36,7 +38,8 @@ _NOTE = (
     "area under the mean score of the predicted class, rescaled to 0 % for the blurred "
     "images and 100 % for the whole images; class kept: area under the share of images "
     "whose prediction is that of the whole image. Response drop: share of the top "
-    "part's response that is lost when its region is blurred. Parts that keep, and "
+    "part's response that is lost when its region is blurred. Evidence: the positive "
+    "contributions to right decisions. Parts that keep, and "
     "flip, a decision: medians over the test images. Cosines: absolute values, of "
     "pairs of different parts."
 )

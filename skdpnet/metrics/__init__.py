@@ -3,13 +3,15 @@
 Localisation of parts: `pointing_game`, `part_hits`, `part_purity`, `consistency` and
 `stability`, compared with `random_regions`. Faithfulness to the decision:
 `deletion_curve`, `insertion_curve`, `response_drop`, `parts_to_keep` and
-`parts_to_flip`. Similarity of the parts to one another: `redundancy`.
+`parts_to_flip`. Where the evidence comes from: `present_evidence` and
+`parts_for_evidence`. Similarity of the parts to one another: `redundancy`.
 """
 
 from __future__ import annotations
 
 from skdpnet.metrics._chance import random_regions
 from skdpnet.metrics._consistency import add_noise, consistency, stability
+from skdpnet.metrics._evidence import parts_for_evidence, present_evidence
 from skdpnet.metrics._localisation import (
     part_hits,
     part_purity,
@@ -37,9 +39,11 @@ __all__ = [
     "mask_pixels",
     "part_hits",
     "part_purity",
+    "parts_for_evidence",
     "parts_to_flip",
     "parts_to_keep",
     "pointing_game",
+    "present_evidence",
     "random_regions",
     "redundancy",
     "resize_boxes",

@@ -93,7 +93,7 @@ def test_what_is_measured_of_parts(measured):
     assert list(measurements) == [
         "accuracy", "peak", "top part", "deletion", "insertion", "deletion, kept",
         "insertion, kept", "purity", "consistency", "stability", "response drop",
-        "keep", "flip", "redundancy", "closest pair",
+        "keep", "flip", "present", "parts of 80 %", "redundancy", "closest pair",
     ]  # fmt: skip
     assert measurements["accuracy"].value == estimator.score(data.test, data.test_y)
     assert measurements["accuracy"].chance == 1 / 8
@@ -159,6 +159,13 @@ def test_stability_and_sizes(measured):
     ):
         counts = count(estimator.coef_, estimator.intercept_, descriptors)
         assert measurements[name].value == np.median(counts) < measurements[name].chance
+    whys = list(explain_each(estimator, data.test))
+    right = [why.predicted for why in whys] == data.test_y
+    contributions = np.stack([why.contributions for why in whys])[right]
+    shares = metrics.present_evidence(contributions, descriptors[right])
+    assert measurements["present"].value == pytest.approx(np.nanmean(shares))
+    counts = metrics.parts_for_evidence(contributions)
+    assert measurements["parts of 80 %"].value == np.median(counts)
     tops = [why.top_parts(1) for why in explain_each(estimator, squares)]
     drop = metrics.response_drop(estimator, squares, tops, random_state=0)
     lost = drop.mean_best / drop.before.mean()
