@@ -1,4 +1,4 @@
-"""The annotated parts of the birds of CUB-200-2011: their positions in the images."""
+"""The annotations of CUB-200-2011: the birds' boxes and the points of their parts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_part_points"]
+__all__ = ["read_bird_boxes", "read_part_points"]
 
 _LAYOUT = (
-    "expected are images.txt, parts/parts.txt and parts/part_locs.txt of the archive "
-    "CUB_200_2011.tgz, which is at data.caltech.edu."
+    "expected are images.txt, bounding_boxes.txt, parts/parts.txt and "
+    "parts/part_locs.txt of the archive CUB_200_2011.tgz, which is at data.caltech.edu."
 )
 
 
@@ -44,26 +44,11 @@ def read_part_points(
         If a list is not of the expected form, or lacks one of the images or parts.
     """
     root = Path(folder)
-    images = {name: number for number, name in _pairs(root / "images.txt")}
+    rows = _rows(root, paths)
     parts = _pairs(root / "parts" / "parts.txt")
     column = {number: k for k, (number, _) in enumerate(parts)}
-    unknown = [path for path in paths if _name(root, path) not in images]
-    if unknown:
-        raise ValueError(f"{root / 'images.txt'} does not list {unknown[0]}; {_LAYOUT}")
-    rows: dict[int, list[int]] = {}
-    for i, path in enumerate(paths):
-        rows.setdefault(images[_name(root, path)], []).append(i)
-
     file = root / "parts" / "part_locs.txt"
-    try:
-        table = np.loadtxt(_checked(file), ndmin=2, comments=None)
-    except ValueError as error:
-        raise ValueError(f"{file} cannot be read: {error}; {_LAYOUT}") from error
-    if table.shape[1] != 5:
-        raise ValueError(
-            f"{file} has {table.shape[1]} numbers a line, not the 5 of image, part, "
-            f"x, y and visible; {_LAYOUT}"
-        )
+    table = _table(file, "5 of image, part, x, y and visible")
     points = np.full((len(paths), len(parts), 2), np.nan)
     for image, part, x, y, visible in table:
         if int(part) not in column:
@@ -73,6 +58,60 @@ def read_part_points(
         if visible:
             points[rows.get(int(image), []), column[int(part)]] = x, y
     return points, [name for _, name in parts]
+
+
+def read_bird_boxes(
+    folder: str | os.PathLike[str], paths: Sequence[str]
+) -> NDArray[np.float64]:
+    """Read the boxes of the birds in images of CUB-200-2011.
+
+    Parameters
+    ----------
+    folder, paths
+        As in `read_part_points`.
+
+    Returns
+    -------
+    float64 ndarray of shape (n, 4)
+        Left, top, right and bottom in pixels of the image; NaN where no box is listed.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_part_points`.
+    """
+    root = Path(folder)
+    rows = _rows(root, paths)
+    boxes = np.full((len(paths), 4), np.nan)
+    file = root / "bounding_boxes.txt"
+    for image, x, y, width, height in _table(file, "5 of image, x, y, width, height"):
+        boxes[rows.get(int(image), [])] = x, y, x + width, y + height
+    return boxes
+
+
+def _rows(root: Path, paths: Sequence[str]) -> dict[int, list[int]]:
+    """Return the rows of `paths` that show the image of each number in images.txt."""
+    images = {name: number for number, name in _pairs(root / "images.txt")}
+    unknown = [path for path in paths if _name(root, path) not in images]
+    if unknown:
+        raise ValueError(f"{root / 'images.txt'} does not list {unknown[0]}; {_LAYOUT}")
+    rows: dict[int, list[int]] = {}
+    for i, path in enumerate(paths):
+        rows.setdefault(images[_name(root, path)], []).append(i)
+    return rows
+
+
+def _table(file: Path, columns: str) -> NDArray[np.float64]:
+    """Read a list of lines of five numbers."""
+    try:
+        table = np.loadtxt(_checked(file), ndmin=2, comments=None)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read: {error}; {_LAYOUT}") from error
+    if table.shape[1] != 5:
+        raise ValueError(
+            f"{file} has {table.shape[1]} numbers a line, not the {columns}; {_LAYOUT}"
+        )
+    return table
 
 
 def _pairs(file: Path) -> list[tuple[int, str]]:

@@ -11,15 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.explanations.decision_measures import numbers_of_parts, redundancy
 from benchmarks.explanations.image_sets import ImageSet
-from benchmarks.explanations.measures import (
-    Measurement,
-    agreement,
-    numbers_of_parts,
-    pointing,
-    redundancy,
-    stability,
-)
+from benchmarks.explanations.measurement import Measurement
+from benchmarks.explanations.measures import agreement, pointing, stability
 from benchmarks.explanations.models import PartModel
 from skdpnet import DPNetClassifier, losses
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.cub_parts import read_part_points
+from benchmarks.data.cub_parts import read_bird_boxes, read_part_points
 from benchmarks.data.readers import Split, read_cub, read_folders
 from skdpnet.datasets import make_part_images
 from skdpnet.images.collection import as_images
@@ -48,6 +48,8 @@ class ImageSet:
         network does not see a part. None: no part is known.
     targets : list of n ndarrays of shape (k, 4), or None
         Boxes of the parts that distinguish the class of each test image from others.
+    objects : float ndarray of shape (n, 4), or None
+        Box of the object in each test image; NaN where it is not known.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ImageSet:
     names: list[str]
     truths: NDArray[np.float64] | None = None
     targets: Sequence[NDArray[np.float64]] | None = None
+    objects: NDArray[np.float64] | None = None
 
     def sample(self, n: int) -> tuple[NDArray[np.intp], list[NDArray[np.uint8]]]:
         """Draw the test images that are perturbed, the same in each call.
@@ -160,19 +163,23 @@ def photographs(folder: Path, framing: Framing) -> ImageSet:
     Returns
     -------
     ImageSet
-        Parts are known for CUB-200-2011 only. They are points, not boxes, so there are
-        no targets for the pointing game.
+        Parts and the objects' boxes are known for CUB-200-2011 only. The parts are
+        points, not boxes, so there are no targets for the pointing game.
 
     Raises
     ------
     OSError, ValueError
         As the readers raise them.
     """
-    truths = None
+    truths = objects = None
     if (folder / "images.txt").is_file():
         split = read_cub(folder)
         points, _ = read_part_points(folder, split.test_paths)
         truths = _on_canvas(points, split, framing)
+        outside = ((truths < 0) | (truths > 1)).any(axis=2)
+        truths[outside] = np.nan
+        corners = read_bird_boxes(folder, split.test_paths).reshape(-1, 2, 2)
+        objects = _on_canvas(corners, split, framing).reshape(-1, 4)
     else:
         split = read_folders(folder, "train", "test")
     return ImageSet(
@@ -184,20 +191,19 @@ def photographs(folder: Path, framing: Framing) -> ImageSet:
         test_y=split.test_y,
         names=split.names,
         truths=truths,
+        objects=objects,
     )
 
 
 def _on_canvas(
     points: NDArray[np.float64], split: Split, framing: Framing
 ) -> NDArray[np.float64]:
-    """Convert points from pixels to fractions of the canvas; NaN outside of it."""
+    """Convert points of each test image from pixels to fractions of the canvas."""
     images = as_images(split.test_paths)
-    inside = np.empty_like(points)
+    converted = np.empty_like(points)
     for i, image_points in enumerate(points):
-        inside[i] = on_canvas(image_points, images.geometry(i), framing)
-    outside = ((inside < 0) | (inside > 1)).any(axis=2)
-    inside[outside] = np.nan
-    return inside
+        converted[i] = on_canvas(image_points, images.geometry(i), framing)
+    return converted
 
 
 def on_canvas(

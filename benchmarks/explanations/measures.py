@@ -13,12 +13,17 @@ is 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.explanations.decision_measures import (
+    evidence,
+    numbers_of_parts,
+    redundancy,
+)
 from benchmarks.explanations.image_sets import ImageSet
+from benchmarks.explanations.measurement import Measurement
 from benchmarks.explanations.models import (
     GlobalModel,
     ModelExplanations,
@@ -31,19 +36,12 @@ from skdpnet.images.framing import Framing
 from skdpnet.regions import RegionGrid
 
 __all__ = [
-    "Measurement", "agreement", "curve_areas", "evidence", "measure",
-    "numbers_of_parts", "pointing", "redundancy", "stability",
+    "Measurement", "agreement", "curve_areas", "measure", "on_object", "pointing",
+    "stability",
 ]  # fmt: skip
 
 # Sides of the boxes as in the papers, in fractions of the network's image size.
 _PURITY_SIDE, _CONSISTENCY_SIDE = 32 / 224, 72 / 224
-
-
-class Measurement(NamedTuple):
-    """The value of a measure, and its value by chance."""
-
-    value: float
-    chance: float
 
 
 def measure(
@@ -88,6 +86,8 @@ def measure(
         )
     measures |= curve_areas(model, inputs, sampled, n_steps)
     if isinstance(model, PartModel):
+        if data.objects is not None:
+            measures["inside"] = on_object(model, explained, data, random)
         if data.truths is not None:
             measures |= agreement(model, data, random)
             measures["stability"] = stability(model, data, rows, inputs, random)
@@ -149,6 +149,40 @@ def pointing(
             hit_share(by_chance(model.transformer.grids_, shares)),
         )
     return measures
+
+
+def on_object(
+    model: PartModel, explained: ModelExplanations, data: ImageSet, random
+) -> Measurement:
+    """Compute in how many images the centre of the top part lies on the object.
+
+    Parameters
+    ----------
+    model : PartModel
+    explained : ModelExplanations
+        The explanations of the test images.
+    data : ImageSet
+        With boxes of the objects.
+    random : RandomState
+        It draws regions by chance.
+
+    Returns
+    -------
+    Measurement
+        A share of the images. The top part is the present part with the largest
+        contribution to the predicted class.
+    """
+    n, grids = len(data.objects), model.transformer.grids_
+    by_chance = metrics.random_regions(
+        grids, n, 1, random, shares=data.shares(data.test)
+    )[:, 0]
+    targets = data.objects[:, None]
+    return Measurement(
+        *(
+            float(metrics.pointing_game(boxes, targets).mean())
+            for boxes in (explained.top_boxes, by_chance)
+        )
+    )
 
 
 def _random_like(model: PartModel, regions: np.ndarray, random, shares) -> np.ndarray:
@@ -338,106 +372,3 @@ def _response_drop(
     )
     before = float(drop.before.mean())
     return Measurement(drop.mean_best / before, drop.mean_random / before)
-
-
-def numbers_of_parts(
-    model: PartModel, descriptors: np.ndarray, random: np.random.RandomState
-) -> dict[str, Measurement]:
-    """Count the parts that keep, and those that flip, a decision.
-
-    Parameters
-    ----------
-    model : PartModel
-    descriptors : ndarray of shape (n, P)
-        The descriptors of the decided images.
-    random : RandomState
-        It draws the order of the parts by chance.
-
-    Returns
-    -------
-    dict of str to Measurement
-        ``keep`` and ``flip``: medians over the images.
-    """
-    readout = model.readout
-    random_order = np.argsort(random.random_sample(descriptors.shape), axis=1)
-
-    def median(count, order) -> float:
-        counts = count(readout.coef, readout.intercept, descriptors, order=order)
-        return float(np.median(counts))
-
-    return {
-        name: Measurement(median(count, None), median(count, random_order))
-        for name, count in (
-            ("keep", metrics.parts_to_keep),
-            ("flip", metrics.parts_to_flip),
-        )
-    }
-
-
-def evidence(
-    model: PartModel, descriptors: np.ndarray, predicted: np.ndarray
-) -> dict[str, Measurement]:
-    """Compute where the evidence for right decisions comes from.
-
-    Parameters
-    ----------
-    model : PartModel
-    descriptors : ndarray of shape (n, P)
-        The descriptors of the images that are decided rightly.
-    predicted : int ndarray of shape (n,)
-        Their classes.
-
-    Returns
-    -------
-    dict of str to Measurement
-        ``present``: mean share of present parts; ``parts of 80 %``: median of the
-        number of parts that give 80 % of the evidence. By chance: with the weights of
-        each class in the opposite order of parts.
-    """
-    weights = model.readout.coef[predicted]
-    measures = {}
-    for name, compute in (("present", _present), ("parts of 80 %", _parts)):
-        value, chance = (
-            compute(each * descriptors, descriptors)
-            for each in (weights, weights[:, ::-1])
-        )
-        measures[name] = Measurement(value, chance)
-    return measures
-
-
-def _present(contributions: np.ndarray, descriptors: np.ndarray) -> float:
-    """Return the mean share of present parts; 0 where there is no evidence at all."""
-    shares = metrics.present_evidence(contributions, descriptors)
-    return float(np.nan_to_num(shares).mean()) if len(shares) else 0.0
-
-
-def _parts(contributions: np.ndarray, descriptors: np.ndarray) -> float:
-    counts = metrics.parts_for_evidence(contributions)
-    return float(np.median(counts)) if len(counts) else 0.0
-
-
-def redundancy(
-    model: PartModel, random: np.random.RandomState
-) -> dict[str, Measurement]:
-    """Compute the similarity of the parts of a map, and of random ones by chance.
-
-    Parameters
-    ----------
-    model : PartModel
-    random : RandomState
-        It draws normally distributed parts.
-
-    Returns
-    -------
-    dict of str to Measurement
-        ``redundancy`` and ``closest pair``: mean and maximum of the absolute cosines.
-    """
-    parts, maps = model.transformer.parts_, model.transformer.part_maps_
-    # Parts on maps with fewer dimensions are padded with zeros.
-    random_parts = random.normal(size=parts.shape) * (parts != 0)
-    value = metrics.redundancy(parts, maps)
-    chance = metrics.redundancy(random_parts, maps)
-    return {
-        "redundancy": Measurement(value.mean, chance.mean),
-        "closest pair": Measurement(value.maximum, chance.maximum),
-    }

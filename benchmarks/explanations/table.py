@@ -16,6 +16,7 @@ COLUMNS: Mapping[str, tuple[str, float, int]] = {
     "accuracy": ("accuracy, % ↑", 100, 1),
     "top part": ("top part on a telling part, % ↑", 100, 1),
     "peak": ("heat map's maximum on one, % ↑", 100, 1),
+    "inside": ("top part on the object, % ↑", 100, 1),
     "purity": ("purity, % ↑", 100, 1),
     "consistency": ("consistent, % ↑", 100, 1),
     "stability": ("stable, % ↑", 100, 1),

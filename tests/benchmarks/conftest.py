@@ -50,6 +50,9 @@ def cub_with_parts(tmp_path) -> Path:
         "image_class_labels.txt": ["1 1", "2 2", "3 1", "4 2"],
         "train_test_split.txt": ["1 1", "2 1", "3 0", "4 0"],
         "classes.txt": ["1 001.Auk", "2 002.Wren"],
+        "bounding_boxes.txt": [
+            "1 0.0 0.0 8.0 4.0", "2 1.0 1.0 2.0 2.0", "3 3.0 1.0 4.0 2.0",
+        ],
         "parts/parts.txt": ["1 beak", "2 left eye"],
         "parts/part_locs.txt": [
             "1 1 1.0 1.0 1", "1 2 1.0 1.0 1", "2 1 0.0 0.0 0", "2 2 3.0 2.0 1",

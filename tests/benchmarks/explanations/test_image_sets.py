@@ -15,6 +15,9 @@ def test_points_in_the_square_that_the_network_sees(cub_with_parts):
     # The square is x from 2 to 6: a point at x = 7 is outside of it.
     assert data.truths[0].tolist() == [[0.25, 0.25], [0.875, 1]]
     assert np.isnan(data.truths[1]).all()
+    # The third image's box ends at x = 7, outside of the square; the last has none.
+    assert data.objects[0].tolist() == [0.25, 0.25, 1.25, 0.75]
+    assert np.isnan(data.objects[1]).all()
 
 
 def test_points_on_the_canvas_of_each_framing():
