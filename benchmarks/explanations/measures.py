@@ -187,7 +187,7 @@ def on_object(
 
 def _random_like(model: PartModel, regions: np.ndarray, random, shares) -> np.ndarray:
     """Draw a region of the same size for each of the regions (n, P)."""
-    maps = model.transformer.part_maps_
+    maps = model.transformer.part_maps_[model.placed_parts]
     grids = model.transformer.grids_
     return metrics.random_regions(
         grids, *regions.shape, random, part_maps=maps, like=regions, shares=shares
@@ -195,10 +195,10 @@ def _random_like(model: PartModel, regions: np.ndarray, random, shares) -> np.nd
 
 
 def _locate_parts(model: PartModel, X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the best regions (n, P) of all parts, their boxes and their responses."""
-    best = best_regions(model.transformer, X)
+    """Return best regions (n, P), their boxes and their responses of `placed_parts`."""
+    best, placed = best_regions(model.transformer, X), model.placed_parts
     boxes = region_boxes(model.transformer, best.regions)
-    return best.regions, boxes, best.responses
+    return best.regions[:, placed], boxes[:, placed], best.responses[:, placed]
 
 
 def _hits(
@@ -209,7 +209,7 @@ def _hits(
 
 
 def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
-    """Return which images count for which part, (n, P).
+    """Return which images count for which part of `placed_parts`, (n, P).
 
     Those of the class that the part was learned for; for a part that classes share,
     those in which it responds more than on average (`skdpnet.metrics.consistency`).
@@ -219,7 +219,7 @@ def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
     active = y[:, None] == parts.classes_[np.where(shared, 0, parts.part_classes_)]
     if shared.any():
         active[:, shared] = parts.transform(X)[:, shared] > 0
-    return active
+    return active[:, model.placed_parts]
 
 
 def agreement(

@@ -124,12 +124,18 @@ class PartModel:
     transformer : fitted estimator
         It computes the descriptors of images.
     readout : LinearReadout
+    placed_parts : int ndarray
+        Numbers of the parts that are found in a place. The others have the whole image
+        as their only region.
     """
 
     def __init__(self, estimator):
         self.estimator = estimator
         self.transformer, _ = find_parts(estimator)
         self.readout = linear_readout(estimator)
+        n_regions = np.array([grid.n_regions for grid in self.transformer.grids_])
+        has_place = n_regions[self.transformer.part_maps_] > 1
+        self.placed_parts = np.flatnonzero(has_place)
 
     def scores(self, X: np.ndarray) -> NDArray[np.float64]:
         """Compute the score of each class.
@@ -158,7 +164,8 @@ class PartModel:
         """
         rows, heat = [], []
         for why in explain_each(self.estimator, X, apply_exif=True):
-            present = why.top_parts(1)
+            present = why.top_parts(len(why.contributions))
+            present = present[np.isin(present, self.placed_parts)]
             top, box = -1, np.full(4, np.nan)
             if len(present):
                 top = int(present[0])

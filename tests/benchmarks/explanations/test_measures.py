@@ -182,6 +182,7 @@ def test_parts_that_classes_share_count_where_they_are_present():
 
     class Model:
         transformer = Parts()
+        placed_parts = np.arange(4)
 
     active = measures._active_parts(Model(), ["a", "b"], np.array(["owl", "crow"]))
     np.testing.assert_array_equal(

@@ -11,10 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from benchmarks.explanations import image_sets, models
-from skdpnet import (
-    FeatureMaps,
-    GlobalFeatures,
-)
+from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
 from skdpnet.images.framing import Framing
 
 
@@ -65,3 +62,21 @@ def test_grad_cam_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(SystemExit, match="pip install captum"):
         models.import_grad_cam()
+
+
+def test_the_whole_image_is_no_part_with_a_place():
+    data = image_sets.made_images(32, 8, Framing(64, "crop"))
+    estimator = DPNetClassifier(
+        strides=(16,),
+        n_parts_per_class=2,
+        image_size=64,
+        framing="crop",
+        context=True,
+        max_epochs=0,
+        random_state=0,
+    )
+    model = models.fit_model(estimator, data, 0)
+    n_parts = len(estimator.parts_) - len(data.names)
+    np.testing.assert_array_equal(model.placed_parts, np.arange(n_parts))
+    explained = model.explain(data.test)
+    assert explained.top_parts.max() < n_parts
