@@ -16,9 +16,18 @@ from benchmarks.explanations.trials import DPNET, GRAD_CAM, TWO_STAGE, Trial
 from benchmarks.records import RESULTS
 from skdpnet.images.framing import Framing
 
-__all__ = ["LADDER", "main"]
+__all__ = ["LADDER", "RECOMMENDED", "main"]
 
 _PLACED = {"n_parts_per_class": 10, "foreground": 1.3}
+# What docs/settings.md recommends, with framing "aspect".
+RECOMMENDED = {
+    "strides": (16, 32, "last"),
+    "n_parts_per_class": 12,
+    "foreground": 1.3,
+    "annealed_share": 1.0,
+    "context": True,
+    "specificity_weight": 0.1,
+}
 # What the network sees, and what is measured of it. Each line has one change from the
 # line before it, or from the line that its name ends like.
 LADDER: list[tuple[str, Trial]] = [
@@ -41,6 +50,11 @@ LADDER: list[tuple[str, Trial]] = [
         Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0, "positive": True}),
     ),
     ("crop", Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0})),
+    (
+        "aspect",
+        Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0, "specificity_weight": 0.1}),
+    ),
+    ("aspect", Trial(DPNET, "", RECOMMENDED)),
 ]
 _SHOWN = (
     *("accuracy", "inside", "purity", "consistency", "stability"),
