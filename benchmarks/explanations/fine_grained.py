@@ -52,9 +52,11 @@ LADDER: list[tuple[str, Trial]] = [
     ("crop", Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0})),
     (
         "aspect",
-        Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0, "specificity_weight": 0.1}),
+        Trial(
+            DPNET, "CS", {**_PLACED, "annealed_share": 1.0, "specificity_weight": 0.1}
+        ),
     ),
-    ("aspect", Trial(DPNET, "", RECOMMENDED)),
+    ("aspect", Trial(DPNET, "CS", RECOMMENDED)),
 ]
 _SHOWN = (
     *("accuracy", "inside", "purity", "consistency", "stability"),
