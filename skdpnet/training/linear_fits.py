@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import Bounds, minimize
 
 __all__ = ["ClassifierPenalty", "fit_logistic", "fit_svm", "minimise"]
@@ -21,6 +20,8 @@ _TOLERANCE, _TRAINING_TOLERANCE = 1e-5, 1e-4
 _LOSS_TOLERANCE = 1e-13
 
 Classifier = tuple[np.ndarray, np.ndarray]
+# Function of V and the intercepts, which returns its value and both gradients.
+LossFunction = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,17 @@ def fit_logistic(
     coef : float32 ndarray of shape (C, P)
     intercept : float32 ndarray of shape (C,)
     """
-    y = torch.from_numpy(labels)
+    targets = (1 - label_smoothing) * _one_hot(labels, n_classes)
+    targets += label_smoothing / n_classes
 
-    def entropies(logits: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(
-            logits, y, reduction="none", label_smoothing=label_smoothing
-        )
+    def entropies(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        below = logits - logits.max(axis=1, keepdims=True)
+        p = np.exp(below)
+        sums = p.sum(axis=1, keepdims=True)
+        p /= sums
+        # The targets of an image sum to 1.
+        of_images = np.log(sums[:, 0]) - np.einsum("nc,nc->n", targets, below)
+        return of_images, p - targets
 
     mean_loss = _mean_loss(entropies, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
@@ -122,10 +128,11 @@ def fit_svm(
     coef : float32 ndarray of shape (C, P)
     intercept : float32 ndarray of shape (C,)
     """
-    side = 2 * F.one_hot(torch.from_numpy(labels), n_classes).double() - 1
+    side = 2 * _one_hot(labels, n_classes) - 1
 
-    def hinges(scores: torch.Tensor) -> torch.Tensor:
-        return F.relu(1 - side * scores).square().sum(dim=1)
+    def hinges(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        margins = np.maximum(1 - side * scores, 0)
+        return (margins**2).sum(axis=1), -2 * side * margins
 
     mean_loss = _mean_loss(hinges, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
@@ -133,23 +140,34 @@ def fit_svm(
 
 
 def _mean_loss(
-    losses: Callable[[torch.Tensor], torch.Tensor],
+    losses: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     descriptor: np.ndarray,
     weights: np.ndarray,
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the weighted mean of losses(scores) (n,) as a function of V and bias."""
-    # In float64, because rounding in float32 makes the line search stall.
-    b = torch.from_numpy(descriptor.astype(np.float64))
-    w = torch.from_numpy(weights.astype(np.float64))
+) -> LossFunction:
+    """Return the weighted mean of losses as a function of V and the intercepts.
 
-    def mean_loss(coef: torch.Tensor, intercept: torch.Tensor) -> torch.Tensor:
-        return (w * losses(b @ coef.T + intercept)).mean()
+    `losses` returns the losses (n,) of scores (n, C) and their derivatives (n, C). With
+    automatic differentiation a fit takes twice as long (150 images, 300 parts, 15
+    classes: 14 ms instead of 7).
+    """
+    # In float64, because rounding in float32 makes the line search stall.
+    b = descriptor.astype(np.float64)
+    w = weights.astype(np.float64) / len(b)
+
+    def mean_loss(coef: np.ndarray, intercept: np.ndarray):
+        of_images, slopes = losses(b @ coef.T + intercept)
+        slopes *= w[:, None]
+        return float(w @ of_images), slopes.T @ b, slopes.sum(axis=0)
 
     return mean_loss
 
 
+def _one_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    return np.eye(n_classes)[labels]
+
+
 def minimise(
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    loss: LossFunction,
     shape: tuple[int, int],
     ridge: float,
     penalty: ClassifierPenalty | None = None,
@@ -168,7 +186,8 @@ def minimise(
     Parameters
     ----------
     loss : callable
-        Convex function of V (C, P) and intercepts (C,), float64 tensors.
+        Convex function of V (C, P) and intercepts (C,), float64 arrays. Returns its
+        value, and the gradients with respect to both.
     shape : tuple of two ints
         C and P.
     ridge : float > 0
@@ -196,17 +215,22 @@ def minimise(
     slopes = _slopes(penalty, shape) if penalty is not None and sparse else None
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        x = torch.from_numpy(flat).requires_grad_()
-        *parts, bias = x.split([*sizes, n_classes])
-        halves = [part.view(shape) for part in parts]
+        *parts, bias = np.split(flat, np.cumsum(sizes))
+        halves = [part.reshape(shape) for part in parts]
         V = halves[0] if len(halves) == 1 else halves[0] - halves[1]
-        value = loss(V, bias) + ridge * sum(half.square().sum() for half in halves)
+        value, on_V, on_bias = loss(V, bias)
+        if penalty is not None and slopes is None:
+            more, gradient = _value_and_gradient(penalty, V)
+            value, on_V = value + more, on_V + gradient
+        value += ridge * float(np.square(flat[: sum(sizes)]).sum())
+        gradients = [
+            sign * on_V + 2 * ridge * half
+            for sign, half in zip((1, -1), halves, strict=False)
+        ]
         if slopes is not None:
-            value = value + (slopes * sum(halves)).sum()
-        elif penalty is not None:
-            value = value + penalty.function(V)
-        (gradient,) = torch.autograd.grad(value, x)
-        return value.item(), gradient.numpy()
+            value += float((slopes * sum(halves)).sum())
+            gradients = [gradient + slopes for gradient in gradients]
+        return value, np.concatenate([*(g.ravel() for g in gradients), on_bias])
 
     no_bounds = np.full(n_classes, -np.inf)
     least = np.concatenate([*[lowest.ravel()] * len(factors), no_bounds])
@@ -229,10 +253,17 @@ def minimise(
     return coef.astype(np.float32), intercept.astype(np.float32)
 
 
-def _slopes(penalty: ClassifierPenalty, shape: tuple[int, int]) -> torch.Tensor:
+def _slopes(penalty: ClassifierPenalty, shape: tuple[int, int]) -> np.ndarray:
     """Return the factors (C, P) of the absolute values in a sparse penalty.
 
     At V = 0, automatic differentiation gives 0 for the slope of an absolute value.
     """
-    V = torch.ones(shape, dtype=torch.float64, requires_grad=True)
-    return torch.autograd.grad(penalty.function(V), V)[0]
+    return _value_and_gradient(penalty, np.ones(shape))[1]
+
+
+def _value_and_gradient(
+    penalty: ClassifierPenalty, V: np.ndarray
+) -> tuple[float, np.ndarray]:
+    x = torch.from_numpy(V).requires_grad_()
+    value = penalty.function(x)
+    return value.item(), torch.autograd.grad(value, x)[0].numpy()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.linalg import solve
 
 from skdpnet.training.linear_fits import Classifier, ClassifierPenalty, minimise
@@ -236,12 +235,14 @@ class RunningLeastSquares:
 
     def _mean_loss(self):
         """Return the loss, less a constant, as a function of V and the intercepts."""
-        products = torch.from_numpy(self.products / self.n_images)
-        targets = torch.from_numpy(self.targets / self.n_images)
+        products, targets = self.products / self.n_images, self.targets / self.n_images
 
-        def mean_loss(coef: torch.Tensor, intercept: torch.Tensor) -> torch.Tensor:
-            classifier = torch.column_stack([coef, intercept])
-            return (classifier * (classifier @ products - 2 * targets)).sum()
+        def mean_loss(coef: np.ndarray, intercept: np.ndarray):
+            classifier = np.column_stack([coef, intercept])
+            fitted = classifier @ products
+            value = (classifier * (fitted - 2 * targets)).sum()
+            gradient = 2 * (fitted - targets)
+            return float(value), gradient[:, :-1], gradient[:, -1]
 
         return mean_loss
 
