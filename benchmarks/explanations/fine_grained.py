@@ -78,17 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not args.data or not args.lines:
             parser.error("give --data and --lines, or --table alone")
         check_positive(parser, args, ("image_size", "n_perturbed"))
+        framings = dict.fromkeys(framing for framing, _ in LADDER)
+        try:
+            sets = [
+                {
+                    framing: photographs(folder, Framing(args.image_size, framing))
+                    for framing in framings
+                }
+                for folder in args.data
+            ]
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         args.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as temporary:
             memory = args.memory or Path(temporary)
-            for folder in args.data:
+            for by_framing in sets:
                 for framing, trial in LADDER:
-                    try:
-                        data = photographs(folder, Framing(args.image_size, framing))
-                    except (OSError, ValueError) as error:
-                        parser.error(str(error))
                     lines = run(
-                        [data],
+                        [by_framing[framing]],
                         [trial],
                         args.seeds,
                         n_perturbed=args.n_perturbed,
