@@ -15,7 +15,11 @@ import sklearn
 import torch
 
 from skdpnet.parts.dpnet.shared_results import SharedResults
-from skdpnet.parts.dpnet.whitened_maps import foreground_regions, whiten_maps
+from skdpnet.parts.dpnet.whitened_maps import (
+    foreground_regions,
+    region_weights,
+    whiten_maps,
+)
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.soft_assign.annealing import anneal_parts
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
@@ -101,7 +105,7 @@ def initial_state(
     n_components : int or None
         See `fit_whitening`.
     foreground : float or None
-        See `whiten_maps`. The first parts are clusters of foreground alone.
+        See `region_weights`. The first parts are clusters of foreground alone.
     annealed_share : float in [0, 1]
         The share of the first parts that `anneal_parts` refines.
     random : RandomState
@@ -137,10 +141,11 @@ def initial_state(
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)
         arrays = store.read(key)
         if arrays is not None:
+            weights = region_weights(maps, grids, foreground, device)
             _set_generator_state(random, arrays[0], arrays[1])
             state = InitialState.from_arrays(arrays[2:])
             whitened = whiten_maps(
-                state.whitenings, maps, grids, foreground, memory, device
+                state.whitenings, maps, grids, weights, memory, device
             )
             return state, whitened, SharedResults(store, key)
 
@@ -148,17 +153,13 @@ def initial_state(
         fit_whitening(feature_map, grid, n_components, random)
         for feature_map, grid in zip(maps, grids, strict=True)
     ]
-    whitened = whiten_maps(whitenings, maps, grids, foreground, memory, device)
-    each = zip(
-        whitened,
-        whitenings,
-        grids,
-        foreground_regions(maps, grids, foreground),
-        shares,
-        strict=True,
-    )
+    weights = region_weights(maps, grids, foreground, device)
+    whitened = whiten_maps(whitenings, maps, grids, weights, memory, device)
+    of_maps = [None] * len(maps) if weights is None else weights
+    each = zip(whitened, whitenings, grids, of_maps, shares, strict=True)
     parts = []
-    for on_map, whitening, grid, regions, share in each:
+    for on_map, whitening, grid, of_regions, share in each:
+        regions = foreground_regions(of_regions)
         clusters = cluster_parts(
             on_map, whitening, grid, regions, labels, n_classes, share, random
         )

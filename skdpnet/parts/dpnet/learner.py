@@ -22,7 +22,7 @@ from skdpnet.parts.dpnet.state import (
     net_state,
     with_all_maps,
 )
-from skdpnet.parts.dpnet.whitened_maps import whiten_maps
+from skdpnet.parts.dpnet.whitened_maps import region_weights, whiten_maps
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
@@ -336,8 +336,9 @@ class PartLearner(PartDescriber):
         return dataset if self.net_params else dataset.move_to_gpu(device)
 
     def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
+        weights = region_weights(maps, self.grids_, self.foreground, device)
         each = self.whitenings_, maps, self.grids_
-        return whiten_maps(*each, self.foreground, self.memory, device)
+        return whiten_maps(*each, weights, self.memory, device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> tuple | None:
         """Train the net for some epochs; return the images of the last one, if any.

@@ -14,7 +14,7 @@ from skdpnet.regions.whitening import WhitenedMaps, Whitening
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.utils.batching import slices_of
 
-__all__ = ["foreground_regions", "whiten_batch", "whiten_maps"]
+__all__ = ["foreground_regions", "region_weights", "whiten_batch", "whiten_maps"]
 
 _IMAGES_AT_ONCE = 64
 # Weights are at least this, so that norms stay finite.
@@ -30,7 +30,7 @@ def whiten_maps(
     whitenings: Sequence[Whitening],
     maps: Maps,
     grids: Sequence[RegionGrid],
-    foreground: float | None,
+    weights: Sequence[np.ndarray] | None,
     folder: str | os.PathLike | None,
     device: torch.device,
 ) -> list[WhitenedMaps]:
@@ -41,10 +41,9 @@ def whiten_maps(
     whitenings : sequence of Whitening
     maps : sequence of ndarray or MapRows of shape (n, H, W, D)
     grids : sequence of RegionGrid
-    foreground : float or None
-        The responses of a region are multiplied by its weight in `foreground_weights`,
-        with this threshold, by the energy of the last map that has several cells. None:
-        they are cosines.
+    weights : sequence of ndarray of shape (n, R), or None
+        As from `region_weights`. The responses of a region are multiplied by its
+        weight. None: they are cosines.
     folder : str, path or None
         Folder that holds large arrays.
     device : torch.device
@@ -61,11 +60,9 @@ def whiten_maps(
         whitening(feature_map, grid, folder, device)
         for whitening, feature_map, grid in each
     ]
-    if foreground is not None:
-        for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
-            weights = _weights([m[images] for m in maps], grids, foreground, device)
-            for on_map, of_regions in zip(whitened, weights, strict=True):
-                on_map.norms[images] /= of_regions.cpu().numpy()
+    if weights is not None:
+        for on_map, of_regions in zip(whitened, weights, strict=True):
+            np.divide(on_map.norms, of_regions, out=on_map.norms)
     return whitened
 
 
@@ -80,8 +77,10 @@ def whiten_batch(
 
     Parameters
     ----------
-    whitenings, maps, grids, foreground, device
+    whitenings, maps, grids, device
         As in `whiten_maps`.
+    foreground : float or None
+        As in `region_weights`.
 
     Returns
     -------
@@ -102,31 +101,55 @@ def whiten_batch(
     ]
 
 
-def foreground_regions(
-    maps: Maps, grids: Sequence[RegionGrid], foreground: float | None
-) -> list[np.ndarray | None]:
-    """Find the regions that first parts may be clusters of.
+def region_weights(
+    maps: Maps,
+    grids: Sequence[RegionGrid],
+    foreground: float | None,
+    device: torch.device,
+) -> list[np.ndarray] | None:
+    """Compute the weights of all regions of some images.
 
     Parameters
     ----------
-    maps, grids, foreground
-        As in `whiten_maps`.
+    maps : sequence of ndarray or MapRows of shape (n, H, W, D)
+    grids : sequence of RegionGrid
+    foreground : float or None
+        The threshold of `foreground_weights`, for the energy of the last map that has
+        several cells.
+    device : torch.device
+        Device on which they are computed.
 
     Returns
     -------
-    list of bool ndarrays of shape (n, R), or of None
-        For each map. None: all regions.
+    list of float32 ndarrays of shape (n, R), or None
+        For each map. None, without a threshold: regions are not weighted.
     """
     if foreground is None:
-        return [None] * len(grids)
+        return None
     pieces = [
-        _weights([m[images] for m in maps], grids, foreground, torch.device("cpu"))
+        _weights([m[images] for m in maps], grids, foreground, device)
         for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
     ]
     return [
-        np.concatenate([weights.numpy() >= _CLUSTERED_WEIGHT for weights in of_map])
+        np.concatenate([weights.cpu().numpy() for weights in of_map])
         for of_map in zip(*pieces, strict=True)
     ]
+
+
+def foreground_regions(weights: np.ndarray | None) -> np.ndarray | None:
+    """Find the regions of a map that first parts may be clusters of.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n, R), or None
+        As from `region_weights`.
+
+    Returns
+    -------
+    bool ndarray of shape (n, R), or None
+        None: all regions.
+    """
+    return None if weights is None else weights >= _CLUSTERED_WEIGHT
 
 
 def _weights(

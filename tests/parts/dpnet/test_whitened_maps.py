@@ -9,6 +9,7 @@ import torch
 from skdpnet import DPNetClassifier
 from skdpnet.parts.dpnet.whitened_maps import (
     foreground_regions,
+    region_weights,
     whiten_batch,
     whiten_maps,
 )
@@ -49,7 +50,8 @@ def responses(whitened, whitening, grid):
 
 def test_responses_are_multiplied_by_the_weights_of_the_last_map(maps, whitenings):
     plain = whiten_maps(whitenings, maps, GRIDS, None, None, CPU)
-    weighted = whiten_maps(whitenings, maps, GRIDS, THRESHOLD, None, CPU)
+    by_threshold = region_weights(maps, GRIDS, THRESHOLD, CPU)
+    weighted = whiten_maps(whitenings, maps, GRIDS, by_threshold, None, CPU)
     weights = foreground_weights(torch.from_numpy(maps[1]), GRIDS, THRESHOLD)
     for i, grid in enumerate(GRIDS):
         factors = np.maximum(weights[i].numpy(), 1e-3)[..., None]
@@ -59,7 +61,8 @@ def test_responses_are_multiplied_by_the_weights_of_the_last_map(maps, whitening
 
 
 def test_a_batch_is_whitened_like_all_images(maps, whitenings):
-    together = whiten_maps(whitenings, maps, GRIDS, THRESHOLD, None, CPU)
+    weights = region_weights(maps, GRIDS, THRESHOLD, CPU)
+    together = whiten_maps(whitenings, maps, GRIDS, weights, None, CPU)
     some = [feature_map[60:] for feature_map in maps]
     batch = whiten_batch(whitenings, some, GRIDS, THRESHOLD, CPU)
     for fields, expected in zip(batch, together, strict=True):
@@ -69,7 +72,7 @@ def test_a_batch_is_whitened_like_all_images(maps, whitenings):
 
 def test_regions_of_half_the_response_and_more_are_clustered(maps):
     weights = foreground_weights(torch.from_numpy(maps[1]), GRIDS, THRESHOLD)
-    regions = foreground_regions(maps, GRIDS, THRESHOLD)
+    regions = map(foreground_regions, region_weights(maps, GRIDS, THRESHOLD, CPU))
     for found, expected in zip(regions, weights, strict=True):
         np.testing.assert_array_equal(found, expected.numpy() >= 0.5)
 
