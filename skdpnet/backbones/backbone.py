@@ -73,6 +73,9 @@ class Backbone:
     fingerprint : str
         Digest of the network's weights and settings; empty if they cannot be read
         (those of plain functions).
+    any_shape : bool, default=False
+        Whether the network is known to take images that are not square, and to give
+        maps of their shape.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Backbone:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    any_shape: bool = False
 
     def feature_maps(
         self,

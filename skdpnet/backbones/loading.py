@@ -22,7 +22,14 @@ from skdpnet.backbones.efficientnet_lite import (
     efficientnet_lite_weights,
 )
 from skdpnet.backbones.fingerprint import fingerprint
-from skdpnet.backbones.stages import LAST, Strides, cut_timm, cut_torchvision
+from skdpnet.backbones.stages import (
+    AVERAGE,
+    LAST,
+    Strides,
+    cut_timm,
+    cut_torchvision,
+    takes_any_shape,
+)
 from skdpnet.exceptions import BackboneUnavailableError
 
 __all__ = ["Backbone", "load_backbone"]
@@ -55,10 +62,11 @@ def load_backbone(
         Side of the input images in pixels; None: the backbone's usual size.
     device : torch.device
         Where the network will run.
-    strides : sequence of int or "last", default=None
+    strides : sequence of int, "last" or "average", default=None
         The maps that a named network returns: its last map of each of these strides,
         in pixels of the input per cell, finest first. Strides of which it has no map
-        are left out. "last": its last map too, where that is none of these. None, and
+        are left out. "last": its last map too, where that is none of these. "average":
+        the average of this last map, a map of one cell, in its place. None, and
         for networks whose maps all have the same stride: its last map. A module or
         callable, and dense SIFT, always return all their maps.
 
@@ -92,11 +100,12 @@ def load_backbone(
 
 
 def _increasing(strides: Sequence[int | str] | None) -> Strides | None:
-    """Sort strides, which may be NumPy's numbers, with `LAST` after them."""
+    """Sort strides, which may be NumPy's numbers, with words after them."""
     if strides is None:
         return None
-    numbers = sorted({int(stride) for stride in strides if stride != LAST})
-    return (*numbers, LAST) if LAST in list(strides) else tuple(numbers)
+    words = [word for word in (LAST, AVERAGE) if word in list(strides)]
+    numbers = {int(stride) for stride in strides if stride not in words}
+    return (*sorted(numbers), *words)
 
 
 # Cached, because a grid search fits many times with the same frozen network.
@@ -140,8 +149,9 @@ def _load_named(
         )
     module = module.eval().requires_grad_(False)
     digest = fingerprint(module)
+    any_shape = takes_any_shape(module, size)
     module = _freeze(fold_batch_norms(module, size), device)
-    return Backbone(name, module, size, mean, std, digest)
+    return Backbone(name, module, size, mean, std, digest, any_shape)
 
 
 def _torchvision(name: str, strides: Strides | None) -> nn.Module:

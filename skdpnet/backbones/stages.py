@@ -9,11 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["LAST", "Strides", "cut_timm", "cut_torchvision"]
+__all__ = [
+    "AVERAGE",
+    "LAST",
+    "Strides",
+    "cut_timm",
+    "cut_torchvision",
+    "takes_any_shape",
+]
 
 # In place of a stride: the network's last map, whatever its stride.
 LAST = "last"
-# Increasing strides, and `LAST` after them.
+# In place of a stride: the average of the last map over the image, a map of one cell.
+AVERAGE = "average"
+# Increasing strides, and `LAST`, `AVERAGE` or both after them.
 Strides = tuple[int | str, ...]
 
 # For torchvision's networks, by stride in pixels per cell: the number of layers up to
@@ -31,7 +40,7 @@ def cut_torchvision(model: Any, name: str, strides: Strides | None) -> nn.Module
     ----------
     model : torchvision model
     name : {"resnet50", "vgg19"}
-    strides : increasing tuple of int, perhaps followed by "last", or None
+    strides : increasing tuple of int, perhaps followed by "last" or "average", or None
         None: the last map. These networks' last map is that of stride 32.
 
     Returns
@@ -48,13 +57,19 @@ def cut_torchvision(model: Any, name: str, strides: Strides | None) -> nn.Module
     layers = list(model.features if name == "vgg19" else model.children())
     if strides is None or strides == (LAST,):
         return nn.Sequential(*layers[: max(ends.values())])
+    if strides == (AVERAGE,):
+        return _Averaged(nn.Sequential(*layers[: max(ends.values())]))
     available = _available(name, strides, list(ends))
-    if LAST in strides and max(ends) not in available:
+    has_last = max(ends) in available
+    if not has_last and (LAST in strides or AVERAGE in strides):
         available.append(max(ends))
     cuts = [0, *(ends[stride] for stride in available)]
-    return _Stages(
+    network = _Stages(
         nn.Sequential(*layers[start:end]) for start, end in itertools.pairwise(cuts)
     )
+    # The average of a map that is returned says nothing new.
+    is_averaged = not has_last and LAST not in strides and AVERAGE in strides
+    return _Averaged(network) if is_averaged else network
 
 
 def cut_timm(model: Any, strides: Strides | None, image_size: int) -> nn.Module:
@@ -67,7 +82,7 @@ def cut_timm(model: Any, strides: Strides | None, image_size: int) -> nn.Module:
     ----------
     model : timm model
         It is set to evaluation mode.
-    strides : increasing tuple of int, perhaps followed by "last", or None
+    strides : increasing tuple of int, perhaps followed by "last" or "average", or None
         None, and for models whose maps all have the same stride: the last map.
     image_size : int
         Side S in pixels of the images that the network will take.
@@ -87,19 +102,22 @@ def cut_timm(model: Any, strides: Strides | None, image_size: int) -> nn.Module:
     all_strides = [info["reduction"] for info in model.feature_info]
     name = model.default_cfg.get("architecture", type(model).__name__)
     candidates: list[nn.Module] = []
-    if strides is None or strides == (LAST,) or len(set(all_strides)) == 1:
+    if strides == (AVERAGE,):
         stages: int | list[int] = 1
+        candidates = [_Averaged(_LastMap(model))]
+    elif strides is None or strides == (LAST,) or len(set(all_strides)) == 1:
+        stages = 1
         candidates = [_LastMap(model)]
     else:
         last = {stride: index for index, stride in enumerate(all_strides)}
         stages = [last[stride] for stride in _available(name, strides, all_strides)]
-        if LAST in strides:
+        if LAST in strides or AVERAGE in strides:
             with_last: list[nn.Module] = [
                 _StageMapsAndLast(model, stages, norm) for norm in (True, False)
             ]
             module = _first_that_works(with_last, name, image_size)
             if not _last_is_repeated(module, image_size):
-                return module
+                return module if LAST in strides else _Averaged(module)
     # Some models cannot apply their norm to the maps of stages.
     candidates += [_StageMaps(model, stages, norm) for norm in (True, False)]
     return _first_that_works(candidates, name, image_size)
@@ -140,6 +158,41 @@ def _available(name: str, strides: Strides, all_strides: list[int]) -> list[int]
             f"of strides {tuple(dict.fromkeys(all_strides))}."
         )
     return available
+
+
+def takes_any_shape(network: nn.Module, image_size: int) -> bool:
+    """Find by trial whether a network takes images that are not square.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From images N×3×H×W to a map, or to a tuple of maps.
+    image_size : int
+        Side in pixels of the square images that it takes.
+
+    Returns
+    -------
+    bool
+        False too, if its maps do not have the proportions of the image. A map of one
+        cell may have any.
+    """
+    sizes = [(image_size, image_size), (image_size, 2 * image_size)]
+    try:
+        with torch.no_grad():
+            square, wide = (network(torch.zeros(1, 3, *size)) for size in sizes)
+    except Exception:
+        # Networks refuse shapes by errors of every kind.
+        return False
+    pairs = zip(_shapes(square), _shapes(wide), strict=True)
+    return all(
+        (rows, 2 * columns) == other or (rows, columns) == other == (1, 1)
+        for (rows, columns), other in pairs
+    )
+
+
+def _shapes(output: Any) -> list[tuple[int, ...]]:
+    maps = output if isinstance(output, tuple) else (output,)
+    return [tuple(feature_map.shape[-2:]) for feature_map in maps]
 
 
 class _Stages(nn.Sequential):
@@ -199,6 +252,19 @@ class _StageMapsAndLast(nn.Module):
             x, indices=self.stages, norm=self.norm, output_fmt="NCHW"
         )
         return (*maps, _as_map(self.model, last, x))
+
+
+class _Averaged(nn.Module):
+    """The maps of a network, of which the last is averaged over the image."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = self.network(x)
+        *maps, last = output if isinstance(output, tuple) else (output,)
+        return (*maps, last.mean(dim=(2, 3), keepdim=True))
 
 
 def _last_is_repeated(network: nn.Module, image_size: int) -> bool:

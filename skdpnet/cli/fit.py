@@ -17,7 +17,7 @@ from skdpnet.cli.options import (
     weight,
     whole_number,
 )
-from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS
+from skdpnet.images.framing import AUTO, FRAMINGS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,11 +81,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--framing",
-        choices=FRAMINGS,
-        default=DEFAULT_FRAMING,
+        choices=(AUTO, *FRAMINGS),
+        default=AUTO,
         help="what the network sees of an image: its centred square (crop), or all of "
         "it, distorted to the square (squash), with margins (pad), or at its own "
-        "aspect (aspect) (default: %(default)s)",
+        "aspect (aspect); auto (default) is aspect where the network takes images of "
+        "any shape, and crop elsewhere",
     )
     parser.add_argument(
         "--backbone",

@@ -26,7 +26,7 @@ from skdpnet.encodings.vocabulary import (
     project,
     regularised_whitening,
 )
-from skdpnet.images.framing import DEFAULT_FRAMING
+from skdpnet.images.framing import AUTO
 from skdpnet.persistence.checks import check_array, check_whitenings
 from skdpnet.regions.extents import extents
 from skdpnet.regions.whitening import Whitening
@@ -153,7 +153,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
-        framing: str = DEFAULT_FRAMING,
+        framing: str = AUTO,
         n_words: int = 64,
         n_components: int | None = 80,
         pyramid: Levels | None = None,
@@ -315,13 +315,20 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         The cells of a pyramid divide the image, not the canvas that it lies on.
         """
         n, height, width = descriptors.shape[:3]
-        if self.framing != "aspect" or self.pyramid is None:
+        covered = None
+        if self.pyramid is not None and self._may_have_canvas():
+            covered = extents(descriptors.reshape(n, height, width, -1))
+        # Some image would fill the map if it were not a canvas for several shapes.
+        if covered is None or covered.min(axis=1).max() == min(height, width):
             yield torch.arange(n), (height, width)
             return
-        covered = extents(descriptors.reshape(n, height, width, -1))
         for rows, columns in np.unique(covered, axis=0).tolist():
             same = (covered == (rows, columns)).all(axis=1)
             yield torch.from_numpy(np.flatnonzero(same)), (rows, columns)
+
+    def _may_have_canvas(self) -> bool:
+        """Whether maps may be larger than the images on them."""
+        return self.is_precomputed or self.input_framing().name == "aspect"
 
     def _vocabularies(self) -> list[list[int]]:
         """Return the numbers of the maps that share each vocabulary."""

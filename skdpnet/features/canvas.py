@@ -64,11 +64,14 @@ def check_sides(
     Raises
     ------
     ValueError
-        If they are not, so that cells of several images would not fit on one canvas.
+        If they are not, so that cells of several images would not fit on one canvas. A
+        map of one cell is that of the whole image, whatever its shape.
     """
     (height, width), side = shape, framing.image_size
     for feature_map in maps:
         rows, columns = feature_map.shape[1:3]
+        if (rows, columns) == (1, 1):
+            continue
         fits = rows * width == columns * height
         if not fits or min(rows, columns) * framing.canvas_side % side:
             raise ValueError(

@@ -14,10 +14,11 @@ from tqdm.auto import tqdm
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN
 from skdpnet.backbones.loading import load_backbone
+from skdpnet.backbones.stages import AVERAGE, LAST
 from skdpnet.features.extraction import Extractor
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
-from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS, USUAL_SIZE, Framing
+from skdpnet.images.framing import AUTO, FRAMINGS, STEP, USUAL_SIZE, Framing
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.devices import extraction_dtype, resolve_device
@@ -29,12 +30,14 @@ __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
 EXTRACTION_CONSTRAINTS: dict[str, list] = {
     "strides": [
         SequenceOf(
-            Number(1, whole=True), 'whole numbers of at least 1 and "last"', ("last",)
+            Number(1, whole=True),
+            'whole numbers of at least 1, "last" and "average"',
+            (LAST, AVERAGE),
         ),
         None,
     ],
     "image_size": [Number(8, whole=True), None],
-    "framing": [OneOf(FRAMINGS)],
+    "framing": [OneOf((AUTO, *FRAMINGS))],
     "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
     "num_workers": [Number(0, whole=True)],
 }
@@ -51,18 +54,21 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a tuple
         of several. ``"dense_sift"`` is not a network: it computes a map of SIFT
         descriptors for each of four scales, and ignores `strides`.
-    strides : sequence of int or "last", default=None
+    strides : sequence of int, "last" or "average", default=None
         For a named backbone, the strides of the maps, in pixels of the input per cell:
         the last map of each of these strides is returned, finest first. Strides that
         the backbone lacks are ignored. "last" adds the network's last map where that is
-        none of these, because further layers follow the last stage. None, and for
-        networks whose maps all have the same stride: the last map alone.
+        none of these, because further layers follow the last stage. "average" adds the
+        average of that last map over the image instead, a map of one cell. None, and
+        for networks whose maps all have the same stride: the last map alone.
     image_size : int, default=None
         Side S in pixels of the square that each image is resized to. None: the usual
         size of the backbone.
-    framing : {"crop", "squash", "pad", "aspect"}, default="crop"
+    framing : {"auto", "crop", "squash", "pad", "aspect"}, default="auto"
         What the network sees of an image.
 
+        - "auto": "aspect" for a backbone that comes by name and takes images of any
+          shape, if the image size is a multiple of 32; "crop" for all others.
         - "crop": the largest centred square.
         - "squash": the whole image, resized to the square whatever its aspect.
         - "pad": the whole image, whose long side is resized to S, in the middle of a
@@ -127,7 +133,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
-        framing: str = DEFAULT_FRAMING,
+        framing: str = AUTO,
         batch_size: int = 32,
         device: str = "auto",
         precision: str = "auto",
@@ -273,7 +279,9 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
         backbone = self._load_backbone()
-        framing = self._framing_for(backbone.image_size, backbone.mean)
+        framing = self._framing_for(
+            backbone.image_size, backbone.mean, backbone.any_shape
+        )
         compute_dtype = extraction_dtype(self.precision, device)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
         store = None
@@ -311,13 +319,19 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         """
         if not isinstance(self.backbone, str):
             # Such a network says nothing of its size and normalisation.
-            return self._framing_for(self.image_size or USUAL_SIZE, IMAGENET_MEAN)
+            size = self.image_size or USUAL_SIZE
+            return self._framing_for(size, IMAGENET_MEAN, any_shape=False)
         backbone = self._load_backbone()
-        return self._framing_for(backbone.image_size, backbone.mean)
+        return self._framing_for(backbone.image_size, backbone.mean, backbone.any_shape)
 
-    def _framing_for(self, image_size: int, mean: Sequence[float]) -> Framing:
+    def _framing_for(
+        self, image_size: int, mean: Sequence[float], any_shape: bool
+    ) -> Framing:
         red, green, blue = (round(255 * channel) for channel in mean)
-        return Framing(int(image_size), self.framing, (red, green, blue))
+        name = self.framing
+        if name == AUTO:
+            name = "aspect" if any_shape and image_size % STEP == 0 else "crop"
+        return Framing(int(image_size), name, (red, green, blue))
 
     def _run(
         self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_FRAMING", "FRAMINGS", "USUAL_SIZE", "Framing", "View"]
+__all__ = [
+    "AUTO",
+    "FRAMINGS",
+    "STEP",
+    "USUAL_SIZE",
+    "Framing",
+    "View",
+]
 
 FRAMINGS = ("crop", "squash", "pad", "aspect")
-# The framing of estimators that name none.
-DEFAULT_FRAMING = "crop"
+# In place of a framing: "aspect" where the network is known to take images of any
+# shape, and "crop" elsewhere.
+AUTO = "auto"
 # The side of images for networks that name no other.
 USUAL_SIZE = 224
 # For "aspect": sides are multiples of this many pixels, the coarsest stride of most
