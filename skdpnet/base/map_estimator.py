@@ -17,7 +17,7 @@ from skdpnet.features.feature_maps import (
     separate,
 )
 from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
-from skdpnet.images.framing import DEFAULT_FRAMING, Framing
+from skdpnet.images.framing import AUTO, Framing
 from skdpnet.persistence.checks import check_map_shapes
 from skdpnet.persistence.saving import save
 from skdpnet.utils.batching import slices_of
@@ -75,7 +75,7 @@ class MapEstimator(BaseEstimator):
         *,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
-        framing: str = DEFAULT_FRAMING,
+        framing: str = AUTO,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +14,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
-from skdpnet.persistence.checks import check_part_layout
-from skdpnet.regions.extents import shorter_side
+from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
+from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.validation import (
@@ -45,9 +46,8 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     Parameters
     ----------
     region_scales : sequence of float in (0, 1]
-        Sides of the square windows that are the regions, as shares of the feature
-        map's shorter side; for ``framing="aspect"`` of the image's shorter side on the
-        map. The constructor of a subclass takes it.
+        Sides of the square windows that are the regions, as shares of the image's
+        shorter side on the feature map. The constructor of a subclass takes it.
 
     Attributes
     ----------
@@ -58,8 +58,9 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         a part that classes share.
     part_maps_ : int ndarray of shape (P,)
         The number of the feature map that each part responds on, in ascending order.
+        Maps of one cell, which have no parts, are not counted; see `have_parts`.
     grids_ : list of RegionGrid
-        The layout of the regions of each feature map.
+        The layout of the regions of each feature map that has parts.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -217,15 +218,26 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         self.grids_ = self._region_grids(maps)
         return maps, labels
 
+    def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
+        return self._maps_of_parts(super()._all_maps(X, reset=reset), reset)
+
+    def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
+        for maps in super()._iter_checked_maps(X, reset=reset):
+            yield self._maps_of_parts(maps, reset)
+
+    def _maps_of_parts(self, maps: list[np.ndarray], in_fit: bool) -> list[np.ndarray]:
+        """Return the maps that parts respond on, of all maps of some images.
+
+        A subclass overrides it if it has parts on other maps too.
+        """
+        return list(itertools.compress(maps, have_parts(self.map_shapes_)))
+
     def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
         """Return the layout of the regions on each map of the training images."""
+        shapes = itertools.compress(self.map_shapes_, have_parts(self.map_shapes_))
         return [
-            _region_grid(
-                shape,
-                self.region_scales,
-                shorter_side(feature_map) if self.framing == "aspect" else None,
-            )
-            for shape, feature_map in zip(self.map_shapes_, maps, strict=True)
+            _region_grid(shape, self.region_scales, feature_map)
+            for shape, feature_map in zip(shapes, maps, strict=True)
         ]
 
     def _describe(self, batches: Iterable[list[np.ndarray]]) -> np.ndarray:
@@ -241,7 +253,11 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        check_part_layout(state)
+        check_part_layout(self._state_of_parts(state))
+
+    def _state_of_parts(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a state in which ``map_shapes_`` has a shape for each of the grids."""
+        return of_maps_with_parts(state)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "part_maps_")
@@ -254,10 +270,10 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
 
 def _region_grid(
-    shape: tuple[int, ...], scales: Sequence[float], side: int | None
+    shape: tuple[int, ...], scales: Sequence[float], maps: np.ndarray
 ) -> RegionGrid:
     if len(shape) == 3:
-        return RegionGrid.from_scales(shape[0], shape[1], scales, side)
+        return RegionGrid.from_scales(*shape[:2], scales, shorter_side(maps))
     # The user passed regions (R, D), or the features (D,) of whole images.
     n_regions = 1 if len(shape) == 1 else shape[0]
     return RegionGrid(n_regions, 1, ((1, 1),))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from skdpnet.regions.extents import have_parts
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 
@@ -15,6 +17,7 @@ __all__ = [
     "check_part_layout",
     "check_parts_per_map",
     "check_whitenings",
+    "of_maps_with_parts",
 ]
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -42,6 +45,23 @@ def check_map_shapes(shapes: Any) -> None:
     )
 
 
+def of_maps_with_parts(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in which ``map_shapes_`` has only the maps that have parts.
+
+    Parameters
+    ----------
+    state : dict of str to value
+        The fitted attributes in a model file; ``map_shapes_`` was checked.
+
+    Returns
+    -------
+    dict of str to value
+    """
+    shapes = state["map_shapes_"]
+    with_parts = itertools.compress(shapes, have_parts(shapes))
+    return {**state, "map_shapes_": tuple(with_parts)}
+
+
 def check_part_layout(state: dict[str, Any]) -> None:
     """Check that the attributes of every `PartEstimator` are consistent.
 
@@ -49,7 +69,8 @@ def check_part_layout(state: dict[str, Any]) -> None:
     ----------
     state : dict of str to value
         ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
-        Of these, `check_map_shapes` has checked the last.
+        Of these, `check_map_shapes` has checked the last, which has the maps with parts
+        alone, as from `of_maps_with_parts`.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 import skdpnet
+from skdpnet.backbones.efficientnet_lite import EFFICIENTNET_LITE
 from skdpnet.exceptions import ModelFileError
 from skdpnet.persistence.codec import Encoder, UnsavableError, decode
 from skdpnet.persistence.model_file import read, write
@@ -73,6 +74,9 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
         "parameters": json.dumps(parameters, allow_nan=False),
         "fitted": json.dumps(fitted, allow_nan=False),
     }
+    size = _usual_size(estimator.backbone)
+    if size is not None:
+        metadata["usual_size"] = str(size)
     write(path, metadata, encode.tensors)
 
 
@@ -163,6 +167,8 @@ def load(
         }
         state = _decode_each(metadata["fitted"], tensors)
         parameters |= {"memory": memory, "device": device}
+        if parameters.get("image_size", 0) is None:
+            parameters["image_size"] = _size_then(metadata, parameters["backbone"])
         if backbone is not None:
             parameters["backbone"] = backbone
         lacking = {*cls._fitted_attributes} - state.keys()
@@ -189,6 +195,25 @@ def _find_class(name: str, estimators: Sequence[type]) -> Any:
     if name in skdpnet.ESTIMATORS:
         return getattr(skdpnet, name)
     return next((cls for cls in estimators if cls.__name__ == name), None)
+
+
+def _usual_size(backbone: Any) -> int | None:
+    """Return the usual image size of a network whose usual size has changed once."""
+    is_lite = isinstance(backbone, str) and backbone in EFFICIENTNET_LITE
+    return EFFICIENTNET_LITE[backbone].image_size if is_lite else None
+
+
+def _size_then(metadata: dict[str, str], backbone: Any) -> int | None:
+    """Return the image size of a model that was saved with the usual one.
+
+    None: it is the usual size still.
+    """
+    now = _usual_size(backbone)
+    if now is None:
+        return None
+    former = EFFICIENTNET_LITE[backbone].former_size
+    then = int(metadata.get("usual_size", former))
+    return None if then == now else then
 
 
 def _encode_parameter(encode: Encoder, name: str, value: Any) -> Any:

@@ -1,13 +1,15 @@
-"""How far images extend on maps that are larger than they are."""
+"""How far images extend on maps that are larger than they are, and which have parts."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.utils.batching import slices_of
 
-__all__ = ["extents", "shorter_side"]
+__all__ = ["extents", "have_parts", "shorter_side"]
 
 _IMAGES_AT_ONCE = 64
 
@@ -51,3 +53,21 @@ def shorter_side(maps: np.ndarray | MapRows) -> int:
         in cells that are zero.
     """
     return int(extents(maps).min(axis=1).max())
+
+
+def have_parts(shapes: Sequence[tuple[int, ...]]) -> list[bool]:
+    """Find the feature maps that parts respond on.
+
+    Parameters
+    ----------
+    shapes : sequence of (H, W, D), (R, D) or (D,)
+        The shape of each map of an image.
+
+    Returns
+    -------
+    list of bool
+        Whether a map has several cells, among which a part can be found. A map of one
+        cell is the average of an image; it has parts only where all maps are such.
+    """
+    several = [int(np.prod(shape[:-1])) > 1 for shape in shapes]
+    return several if any(several) else [True] * len(several)

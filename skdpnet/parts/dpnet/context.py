@@ -3,9 +3,9 @@
 Symbols, for n images and C classes:
 
 X (n, K)
-    Whole images: the average over the cells of the last map, l2-normalised, less its
-    mean over the training set, projected on the directions of largest variance, and
-    l2-normalised again.
+    Whole images: the averages over the cells of the maps, each l2-normalised, in one
+    vector, less its mean over the training set, projected on the directions of largest
+    variance, and l2-normalised again.
 W (C, K)
     Weights of X in the scores, fitted together with V: ``d Vᵀ + a X Wᵀ``, where d is
     the standardised descriptor of the learned parts.
@@ -45,20 +45,22 @@ _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
 
 
-def whole_images(maps: np.ndarray) -> np.ndarray:
-    """Average feature maps over their cells.
+def whole_images(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Average feature maps over their cells, as descriptors of whole images.
 
     Parameters
     ----------
-    maps : float ndarray of shape (n, H, W, D)
+    maps : sequence of float ndarray of shape (n, H, W, D)
+        The maps of n images.
 
     Returns
     -------
-    float32 ndarray of shape (n, 1, 1, D)
-        Maps of one cell. Cells of zeros, which lie outside of an image, do not change
-        the direction of the average.
+    float32 ndarray of shape (n, 1, 1, Σ D)
+        Maps of one cell: the averages of all maps, each of unit length, or zero. Cells
+        of zeros, which lie outside of an image, do not change their direction.
     """
-    return maps.mean(axis=(1, 2), dtype=np.float32, keepdims=True)
+    averages = [feature_map.mean(axis=(1, 2), dtype=np.float32) for feature_map in maps]
+    return np.hstack([normalize(average) for average in averages])[:, None, None]
 
 
 def fit_context_axes(whole: np.ndarray, n_components: int | None) -> Whitening:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
 from skdpnet.parts.dpnet.parameters import DPNetParameters
 from skdpnet.parts.dpnet.whitened_maps import whiten_batch
 from skdpnet.parts.responses import soft_maximum
+from skdpnet.regions.extents import have_parts
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 from skdpnet.training.net import ObjectiveNet
@@ -21,7 +22,7 @@ __all__ = ["PartDescriber"]
 class PartDescriber(DPNetParameters):
     """What the DP-Net estimators do with images, before and after training.
 
-    With `context`, the average of the last map is one more map, wherever there are maps
+    With `context`, the averages of all maps are one more map, wherever there are maps
     of images; `map_shapes_` has the shapes of the backbone's maps alone.
     """
 
@@ -64,8 +65,9 @@ class PartDescriber(DPNetParameters):
             If the estimator is not fitted.
         """
         names = super().get_feature_names_out()
-        for part in np.flatnonzero(self.part_maps_ == len(self.map_shapes_)):
-            names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
+        if self._has_context():
+            for part in np.flatnonzero(self.part_maps_ == len(self.grids_) - 1):
+                names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
         return names
 
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
@@ -81,21 +83,15 @@ class PartDescriber(DPNetParameters):
 
     def _has_context(self) -> bool:
         """Whether the estimator was fitted with `context`, which may have changed."""
-        return len(self.grids_) > len(self.map_shapes_)
+        return len(self.grids_) > sum(have_parts(self.map_shapes_))
 
-    def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
-        maps = super()._all_maps(X, reset=reset)
-        if self.context if reset else self._has_context():
-            return [*maps, whole_images(maps[-1])]
-        return maps
-
-    def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
-        for maps in super()._iter_checked_maps(X, reset=reset):
-            if self.context if reset else self._has_context():
-                maps = [*maps, whole_images(maps[-1])]
-            yield maps
+    def _maps_of_parts(self, maps: list[np.ndarray], in_fit: bool) -> list[np.ndarray]:
+        of_parts = super()._maps_of_parts(maps, in_fit)
+        if self.context if in_fit else self._has_context():
+            of_parts.append(whole_images(maps))
+        return of_parts
 
     def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
-        n_maps = len(self.map_shapes_)
+        n_maps = sum(have_parts(self.map_shapes_))
         grids = super()._region_grids(maps[:n_maps])
         return grids + [CONTEXT_GRID] * (len(maps) - n_maps)

@@ -20,7 +20,7 @@ from skdpnet.parts.dpnet.state import (
     check_learned_state,
     model_from_state,
     net_state,
-    with_all_maps,
+    with_context,
 )
 from skdpnet.parts.dpnet.whitened_maps import region_weights, whiten_maps
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
@@ -210,7 +210,7 @@ class PartLearner(PartDescriber):
         """Set whitening, parts and net; return the training set and its descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
-        n_maps = len(self.map_shapes_)  # without that of the context
+        n_maps = len(self.grids_) - self.context
         shares = share_parts(self.n_parts_per_class, n_maps)
         train_rows, valid_rows = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
@@ -271,7 +271,7 @@ class PartLearner(PartDescriber):
         """
         axes = fit_context_axes(whole, self.n_components)
         maps = whiten_maps([axes], [whole], self.grids_[-1:], None, None, self.device_)
-        n_classes, n_maps = len(self.classes_), len(self.map_shapes_)
+        n_classes, n_maps = len(self.classes_), len(self.grids_) - 1
         self.whitenings_.append(axes)
         whitened.extend(maps)
         parts.append(np.zeros((n_classes, axes.projection.shape[1]), np.float32))
@@ -308,7 +308,7 @@ class PartLearner(PartDescriber):
 
     def _objective(self) -> Objective:
         """Return the objective of training by the estimator's parameters."""
-        n_maps = len(self.map_shapes_)
+        n_maps = len(self.grids_) - self._has_context()
         return Objective(
             torch.from_numpy(self.part_classes_[self.part_maps_ < n_maps]),
             weights={name: getattr(self, f"{name}_weight") for name in PENALTIES},
@@ -378,9 +378,11 @@ class PartLearner(PartDescriber):
         return {**state, "net_": {**net, "running": self._running.state()}}
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
-        with_context = with_all_maps(state)
-        super()._check_fitted_state(with_context)
-        check_learned_state(with_context, with_context is not state)
+        super()._check_fitted_state(state)
+        check_learned_state(self._state_of_parts(state))
+
+    def _state_of_parts(self, state: dict[str, Any]) -> dict[str, Any]:
+        return with_context(super()._state_of_parts(state), state["map_shapes_"])
 
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
         super()._set_fitted_state(state)

@@ -13,14 +13,13 @@ from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.persistence.checks import (
     check_array,
-    check_map_shapes,
     check_parts_per_map,
     check_whitenings,
 )
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
 
-__all__ = ["check_learned_state", "model_from_state", "net_state", "with_all_maps"]
+__all__ = ["check_learned_state", "model_from_state", "net_state", "with_context"]
 
 
 def net_state(net: ObjectiveNet) -> dict[str, Any]:
@@ -52,13 +51,18 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
     }
 
 
-def with_all_maps(state: dict[str, Any]) -> dict[str, Any]:
+def with_context(
+    state: dict[str, Any], all_shapes: Sequence[tuple[int, ...]]
+) -> dict[str, Any]:
     """Return a state in which ``map_shapes_`` has the map of the context too, if any.
 
     Parameters
     ----------
     state : dict of str to value
-        The fitted attributes in a model file, of any types.
+        The fitted attributes in a model file, of any types but for ``map_shapes_``,
+        which has the shapes of the maps with parts.
+    all_shapes : sequence of tuples of int
+        The shapes of all maps of the backbone.
 
     Returns
     -------
@@ -68,11 +72,9 @@ def with_all_maps(state: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If ``map_shapes_`` is unusable, or if the parts of the context are not one for
-        each class on a map of one cell.
+        If the parts of the context are not one for each class on a map of one cell.
     """
     shapes, grids = state["map_shapes_"], state["grids_"]
-    check_map_shapes(shapes)
     if not isinstance(grids, list) or len(grids) != len(shapes) + 1:
         return state
     on_context = np.asarray(state["part_maps_"]) == len(shapes)
@@ -83,19 +85,18 @@ def with_all_maps(state: dict[str, Any]) -> dict[str, Any]:
         or classes[on_context].tolist() != list(range(len(state["classes_"])))
     ):
         raise ValueError("the context is not one part of each class on one region")
-    return {**state, "map_shapes_": (*shapes, shapes[-1][-1:])}
+    depth = sum(shape[-1] for shape in all_shapes)
+    return {**state, "map_shapes_": (*shapes, (depth,))}
 
 
-def check_learned_state(state: dict[str, Any], has_context: bool = False) -> None:
+def check_learned_state(state: dict[str, Any]) -> None:
     """Check that the fitted attributes in a model file are consistent.
 
     Parameters
     ----------
     state : dict of str to value
-        The fitted attributes, as from `with_all_maps`; ``net_`` is as from `net_state`.
+        The fitted attributes, as from `with_context`; ``net_`` is as from `net_state`.
         Those that all part estimators have were checked by `check_part_layout`.
-    has_context : bool, default=False
-        Whether the last map is that of the context.
 
     Raises
     ------
@@ -118,6 +119,8 @@ def check_learned_state(state: dict[str, Any], has_context: bool = False) -> Non
     check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):
         check_array(f"the net's {key}", net[key], (n_parts,))
+    shapes = state["map_shapes_"]
+    has_context = len(shapes) > 1 and len(shapes[-1]) == 1
     n_columns = n_parts - has_context * (counts[-1] - depths[-1])
     RunningClassifier.from_state(net.get("running"), n_classes, n_columns)
 

@@ -114,8 +114,9 @@ def region_weights(
     maps : sequence of ndarray or MapRows of shape (n, H, W, D)
     grids : sequence of RegionGrid
     foreground : float or None
-        The threshold of `foreground_weights`, for the energy of the last map that has
-        several cells.
+        The threshold of `foreground_weights`, for the energy of the coarsest map that
+        has several cells; of several such, of the first. Layers that follow a network's
+        last stage look at the classes of ImageNet more than at objects.
     device : torch.device
         Device on which they are computed.
 
@@ -166,9 +167,10 @@ def _weights(
         return [
             torch.ones(len(maps[0]), grid.n_regions, device=device) for grid in grids
         ]
+    coarsest = min(with_cells, key=lambda feature_map: np.prod(feature_map.shape[1:3]))
     # torch warns of read-only memory, so it is copied first.
-    last = torch.from_numpy(np.require(with_cells[-1], None, "W")).to(device)
-    weights = foreground_weights(last, grids, foreground)
+    energetic = torch.from_numpy(np.require(coarsest, None, "W")).to(device)
+    weights = foreground_weights(energetic, grids, foreground)
     return [
         # A region that is the whole image is no part of its foreground or background.
         torch.ones_like(of_regions) if grid.n_regions == 1 else of_regions

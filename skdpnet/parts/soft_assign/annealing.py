@@ -13,6 +13,9 @@ __all__ = ["BETA_END", "BETA_START", "N_ROUNDS", "anneal_parts"]
 
 # Sharpness of the assignment in the first and the last round, and number of rounds.
 BETA_START, BETA_END, N_ROUNDS = 40.0, 100.0, 10
+# Regions that respond to no part with half of a cosine or more are left out: they lie
+# on the background, or beside the image.
+_LEAST_LENGTH = 0.5
 
 
 def anneal_parts(
@@ -55,6 +58,18 @@ def anneal_parts(
     n_refined = int(np.ceil(share * per_class))
     for label in np.unique(y) if n_refined else ():
         rows = slice(label * per_class, label * per_class + n_refined)
-        regions = feature_map.regions(y == label, folder)
+        regions = _on_images(feature_map.regions(y == label, folder), n_refined)
         refined[rows], _ = anneal(regions, parts[rows], betas)
     return refined
+
+
+def _on_images(regions: np.ndarray, least: int) -> np.ndarray:
+    """Keep the longest regions (n, R', K) of each image, of regions (n, R, K).
+
+    R' is the largest number that are long in an image, and at least `least`.
+    """
+    lengths = np.linalg.norm(regions, axis=2)
+    n_long = int((lengths >= _LEAST_LENGTH).sum(axis=1).max())
+    n_kept = min(max(n_long, least), lengths.shape[1])
+    order = np.argsort(-lengths, axis=1, kind="stable")[:, :n_kept]
+    return np.take_along_axis(regions, order[:, :, None], axis=1)
