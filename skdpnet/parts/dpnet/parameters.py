@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.images.framing import DEFAULT_FRAMING
+from skdpnet.images.framing import AUTO
 from skdpnet.parts.dpnet.objective import PENALTIES
 from skdpnet.training.net import NetParams
 from skdpnet.utils.validation import Number, OneOf, TrueOrFalse
@@ -21,37 +21,39 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         N×3×S×S to a map N×D×H×W or a tuple of several maps; see `FeatureMaps`.
         ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
         several maps as `FeatureMaps` returns them.
-    strides : sequence of int >= 1 or "last", or None, default=(16, 32)
+    strides : sequence of int >= 1, "last" or "average", or None, \
+            default=(16, 32, "average")
         For a named backbone, the strides of the maps that have parts, in pixels per
         cell. The last map of each stride is used; strides that the backbone lacks are
         ignored. "last": the last map too, where further layers follow the last stage.
+        "average": the average of that last map, which has no parts, for `context`.
         None: the last map alone, as in the paper.
     image_size : int >= 8, default=None
         Side in pixels of the square that each image is resized to. None: the usual
         size of the backbone.
-    framing : {"crop", "squash", "pad", "aspect"}, default="crop"
+    framing : {"auto", "crop", "squash", "pad", "aspect"}, default="auto"
         What the network sees of an image: its largest centred square ("crop"), or all
         of it, resized to the square ("squash"), padded to it ("pad"), or at its own
-        aspect ("aspect"); see `FeatureMaps`. For ``"precomputed"``: the framing that
-        the maps were computed with; only "aspect" makes a difference.
-    region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
-        Sides of the square windows that are the regions, as shares of the feature
-        map's shorter side (of the image's, for ``framing="aspect"``).
-    n_parts_per_class : int >= 1, default=20
-        Number of parts of each class on all maps together. The maps have equal shares;
-        the last, coarsest map also has the remainder.
+        aspect ("aspect"). "auto": "aspect" for a named backbone that takes images of
+        any shape, "crop" for others; see `FeatureMaps`.
+    region_scales : sequence of float in (0, 1], default=(0.3,)
+        Sides of the square windows that are the regions, as shares of the image's
+        shorter side on the feature map.
+    n_parts_per_class : int >= 1, default=12
+        Number of parts of each class on all maps together. The maps of several cells
+        have equal shares; the last, coarsest of them also has the remainder.
     n_components : int >= 1, or None, default=256
         Number of dimensions that region descriptors have after PCA whitening. None:
         they are not whitened.
-    annealed_share : float in [0, 1], default=0
+    annealed_share : float in [0, 1], default=1
         Share of each class's first parts that are refined before they are learned, as
         in `SoftAssignParts`: in each image of the class they are assigned to different
         regions, and each becomes the mean of its regions. Such parts show one thing;
         the centres of clusters, which all others are, cover more of the images.
-    foreground : float > 0, or None, default=None
+    foreground : float > 0, or None, default=1
         Regions on the background respond less. The energy of a region is the mean norm
-        of the feature vectors inside it, on the last map, divided by that of the whole
-        image. Where it is less than `foreground`, responses are multiplied by
+        of the feature vectors inside it, on the coarsest map, divided by that of the
+        whole image. Where it is less than `foreground`, responses are multiplied by
         ``(energy / foreground)²``, and the first parts are clusters of the other
         regions. None: all regions count alike, as in the paper.
     beta : float > 0, or None, default=40
@@ -72,7 +74,7 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     assignment_temperature : float > 0, default=0.05
         Temperature τ in that penalty. S are cosines: with a larger temperature the
         softmax over many parts is nearly uniform, whatever the parts.
-    specificity_weight : float >= 0, default=0
+    specificity_weight : float >= 0, default=0.1
         Weight of the penalty on classes whose scores depend on parts of other classes,
         ``1/(√P (C-1)) Σ |V_ij|`` over classes i and parts j of other classes, for P
         parts and C classes. Weights of 0.03 to 1 set more and more of these V_ij to
@@ -89,9 +91,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Whether the weights V are at least 0. The score of a class then grows with the
         response of a part or does not depend on it, so that all evidence for a class
         comes from parts that are present.
-    context : bool, default=False
+    context : bool, default=True
         Whether the whole image is one more part of each class: its context, beside the
-        parts. The average of the last map is projected on its `n_components` directions
+        parts. The averages of all maps are projected on their `n_components` directions
         of largest variance, without scaling, and the classifier is fitted on it and on
         the parts together. Its weights for a class are the class's context part: their
         direction is the part, and their length its weight in the score of this class.
@@ -224,27 +226,34 @@ class DPNetParameters(PartEstimator):
         "net_params": [NetParams(), None],
     }
     _former_parameters: ClassVar[tuple[str, ...]] = ("classifier_lr",)
+    _added_parameters: ClassVar[dict[str, Any]] = {
+        **PartEstimator._added_parameters,
+        "annealed_share": 0.0,
+        "foreground": None,
+        "positive": False,
+        "context": False,
+    }
 
     def __init__(
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int | str] | None = (16, 32),
+        strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
-        framing: str = DEFAULT_FRAMING,
-        region_scales: Sequence[float] = (0.15, 0.3, 0.45),
-        n_parts_per_class: int = 20,
+        framing: str = AUTO,
+        region_scales: Sequence[float] = (0.3,),
+        n_parts_per_class: int = 12,
         n_components: int | None = 256,
-        annealed_share: float = 0.0,
-        foreground: float | None = None,
+        annealed_share: float = 1.0,
+        foreground: float | None = 1.0,
         beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
         assignment_weight: float = 0.0,
         assignment_temperature: float = 0.05,
-        specificity_weight: float = 0.0,
+        specificity_weight: float = 0.1,
         specificity_form: str = "absolute",
         positive: bool = False,
-        context: bool = False,
+        context: bool = True,
         C: float = 1.0,
         ridge: float = 0.0005,
         label_smoothing: float = 0.1,

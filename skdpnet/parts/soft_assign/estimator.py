@@ -11,7 +11,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.images.framing import DEFAULT_FRAMING
+from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
@@ -54,11 +54,13 @@ class SoftAssignParts(PartEstimator):
     backbone, image_size, framing, memory, device, precision, num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images. The parts are learned on the CPU.
-    strides : sequence of int or "last", or None, default=(16, 32)
-        The strides of the backbone's maps that have parts; see `FeatureMaps`.
+    strides : sequence of int, "last" or "average", or None, \
+            default=(16, 32, "average")
+        The strides of the backbone's maps; see `FeatureMaps`. Those of several cells
+        have parts. The average has none: it is computed so that the default shares the
+        maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
-        Sides of the square regions, as shares of the map's shorter side (of the
-        image's, for ``framing="aspect"``).
+        Sides of the square regions, as shares of the image's shorter side on the map.
     n_parts_per_class : int, default=20
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder.
@@ -168,9 +170,9 @@ class SoftAssignParts(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
-        strides: Sequence[int | str] | None = (16, 32),
+        strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
-        framing: str = DEFAULT_FRAMING,
+        framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
@@ -372,8 +374,9 @@ class SoftAssignParts(PartEstimator):
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        check_parts_per_map(state)
-        depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
+        of_parts = self._state_of_parts(state)
+        check_parts_per_map(of_parts)
+        depths = check_whitenings(state["whitenings_"], of_parts["map_shapes_"])
         n_parts = len(state["part_classes_"])
         check_array("parts_", state["parts_"], (n_parts, max(depths)))
         check_array("shift_", state["shift_"], (n_parts,))
