@@ -12,8 +12,8 @@ Five methods are fitted on the same images, and tuned in the same way:
 - DP-Net, end to end (`DPNetClassifier`),
 - the parts that DP-Net learns (`DPNetTransformer`) and a linear SVM.
 
-The last four use the maps of DP-Net's default strides. All methods have their default
-settings; `methods` describes how each is measured.
+All but the first use the maps of DP-Net's default strides. All methods have their
+default settings; `methods` describes how each is measured.
 """
 
 from __future__ import annotations

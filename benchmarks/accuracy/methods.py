@@ -20,15 +20,14 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
-from benchmarks.data.extraction import LAST, PARTS
+from benchmarks.data.extraction import FRAMING, LAST, PARTS
 from benchmarks.data.readers import Split
 from skdpnet import DPNetClassifier, DPNetTransformer, GlobalFeatures, SoftAssignParts
-from skdpnet.images.framing import DEFAULT_FRAMING
 
 __all__ = [
-    "C_GRID", "DPNET", "DPNET_SVM", "GLOBAL", "GLOBAL_SAME_MAPS", "MAX_ITER", "N_FOLDS",
-    "TWO_STAGE", "Method", "check_folds", "choose_svm", "measure", "methods",
-    "settings_of",
+    "C_GRID", "DPNET", "DPNET_SVM", "FIRST_PARTS", "GLOBAL", "GLOBAL_SAME_MAPS",
+    "MAX_ITER", "N_FOLDS", "TWO_STAGE", "Method", "check_folds", "choose_svm",
+    "measure", "methods", "settings_of",
 ]  # fmt: skip
 
 C_GRID = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
@@ -41,6 +40,7 @@ GLOBAL_SAME_MAPS = "global descriptor of the same maps + SVM"
 TWO_STAGE = "two-stage parts + SVM"
 DPNET = "DP-Net, end to end"
 DPNET_SVM = "DP-Net parts + SVM"
+FIRST_PARTS = "DP-Net, end to end, first parts"
 
 # Parameters that the results list elsewhere, or that do not affect a fit on maps.
 _NOT_SETTINGS = (
@@ -64,14 +64,14 @@ class Method(NamedTuple):
     maps: str
 
 
-def methods(seed: int, framing: str = DEFAULT_FRAMING) -> dict[str, Method]:
+def methods(seed: int, framing: str = FRAMING) -> dict[str, Method]:
     """Return the methods that are compared, with their default settings.
 
     Parameters
     ----------
     seed : int
         Random state of the estimators that have one.
-    framing : str, default=DEFAULT_FRAMING
+    framing : str, default=FRAMING
         The framing that the maps were computed with.
 
     Returns
@@ -84,6 +84,7 @@ def methods(seed: int, framing: str = DEFAULT_FRAMING) -> dict[str, Method]:
         GLOBAL: Method(GlobalFeatures(**maps), LAST),
         GLOBAL_SAME_MAPS: Method(GlobalFeatures(**maps), PARTS),
         TWO_STAGE: Method(SoftAssignParts(**shared), PARTS),
+        FIRST_PARTS: Method(DPNetClassifier(**shared, max_epochs=0), PARTS),
         DPNET: Method(DPNetClassifier(**shared), PARTS),
         DPNET_SVM: Method(DPNetTransformer(**shared), PARTS),
     }

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.data.extraction import FRAMING, IMAGE_SIZE
 from benchmarks.data.readers import (
     Split,
     read_cub,
@@ -14,7 +15,7 @@ from benchmarks.data.readers import (
     read_mit67,
     split_folders,
 )
-from skdpnet.images.framing import DEFAULT_FRAMING, FRAMINGS
+from skdpnet.images.framing import FRAMINGS
 
 __all__ = ["Options", "read_options"]
 
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--image-size",
         type=int,
-        default=224,
+        default=IMAGE_SIZE,
         metavar="N",
         help="side in pixels of the square that each image is resized to (default: "
         "%(default)s)",
@@ -147,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--framing",
         choices=FRAMINGS,
-        default=DEFAULT_FRAMING,
+        default=FRAMING,
         help="what the network sees of an image (default: %(default)s)",
     )
     add(

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from skdpnet import DPNetTransformer, FeatureMaps
-from skdpnet.images.framing import DEFAULT_FRAMING
 
-__all__ = ["LAST", "PARTS", "extract", "extractors", "map_shapes"]
+__all__ = [
+    "FRAMING", "IMAGE_SIZE", "LAST", "PARTS", "extract", "extractors", "map_shapes",
+]  # fmt: skip
+
+# What the estimators do by default with the embedded network.
+IMAGE_SIZE, FRAMING = 288, "aspect"
 
 # The kinds of maps: the network's last map, and the maps that parts live on.
 LAST, PARTS = "last", "parts"
@@ -21,9 +25,9 @@ def extractors(
     backbone: str = "efficientnet_lite0",
     *,
     image_size: int,
-    framing: str = DEFAULT_FRAMING,
+    framing: str = FRAMING,
     memory: str | os.PathLike | None = None,
-    strides: Sequence[int] | None = DPNetTransformer().strides,
+    strides: Sequence[int | str] | None = DPNetTransformer().strides,
 ) -> dict[str, FeatureMaps]:
     """Return the extractors of both kinds of maps.
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.data.extraction import FRAMING, IMAGE_SIZE
 from benchmarks.explanations.__main__ import result_of, run
 from benchmarks.explanations.image_sets import photographs
 from benchmarks.explanations.options import check_positive
@@ -16,47 +17,49 @@ from benchmarks.explanations.trials import DPNET, GRAD_CAM, TWO_STAGE, Trial
 from benchmarks.records import RESULTS
 from skdpnet.images.framing import Framing
 
-__all__ = ["LADDER", "RECOMMENDED", "main"]
+__all__ = ["FORMER", "LADDER", "main"]
 
-_PLACED = {"n_parts_per_class": 10, "foreground": 1.3}
-# What docs/settings.md recommends, with framing "aspect".
-RECOMMENDED = {
-    "strides": (16, 32, "last"),
-    "n_parts_per_class": 12,
-    "foreground": 1.3,
-    "annealed_share": 1.0,
-    "context": True,
-    "specificity_weight": 0.1,
+# The defaults of versions that saw the centred square alone.
+FORMER = {
+    "strides": (16, 32),
+    "region_scales": (0.15, 0.3, 0.45),
+    "n_parts_per_class": 20,
+    "foreground": None,
+    "annealed_share": 0.0,
+    "context": False,
+    "specificity_weight": 0.0,
 }
-# What the network sees, and what is measured of it. Each line has one change from the
-# line before it, or from the line that its name ends like.
-LADDER: list[tuple[str, Trial]] = [
-    ("crop", Trial(GRAD_CAM, "", {})),
-    ("crop", Trial(TWO_STAGE, "", {})),
-    ("crop", Trial(DPNET, "", {})),
-    ("aspect", Trial(GRAD_CAM, "", {})),
-    ("aspect", Trial(TWO_STAGE, "", {})),
-    ("aspect", Trial(DPNET, "", {})),
-    ("aspect", Trial(DPNET, "", {"n_parts_per_class": 10})),
-    ("aspect", Trial(DPNET, "", _PLACED)),
-    ("aspect", Trial(DPNET, "", {**_PLACED, "annealed_share": 0.5})),
-    ("aspect", Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0})),
-    (
-        "aspect",
-        Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0, "max_epochs": 0}),
+_CROP, _SMALL, _DEFAULT = (
+    Framing(*shape) for shape in ((224, "crop"), (224, "aspect"), (IMAGE_SIZE, FRAMING))
+)
+# What the network sees, and what is measured of it: the defaults, and then one change
+# from them a line.
+LADDER: list[tuple[Framing, Trial]] = [
+    (_CROP, Trial(GRAD_CAM, "", {})),
+    (_CROP, Trial(TWO_STAGE, "", {})),
+    (_CROP, Trial(DPNET, "", FORMER)),
+    (_CROP, Trial(DPNET, "CS", {})),
+    (_SMALL, Trial(GRAD_CAM, "", {})),
+    (_SMALL, Trial(DPNET, "CS", {})),
+    (_DEFAULT, Trial(GRAD_CAM, "", {})),
+    (_DEFAULT, Trial(TWO_STAGE, "", {})),
+    (_DEFAULT, Trial(DPNET, "", FORMER)),
+    (_DEFAULT, Trial(DPNET, "CS", {})),
+    *(
+        (_DEFAULT, Trial(DPNET, "CS", changes))
+        for changes in (
+            {"max_epochs": 0},
+            {"annealed_share": 0.0},
+            {"foreground": None},
+            {"foreground": 1.3},
+            {"context": False},
+            {"region_scales": (0.15, 0.3, 0.45)},
+            {"n_parts_per_class": 20},
+            {"strides": (16, 32, "last")},
+            {"positive": True},
+        )
     ),
-    (
-        "aspect",
-        Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0, "positive": True}),
-    ),
-    ("crop", Trial(DPNET, "", {**_PLACED, "annealed_share": 1.0})),
-    (
-        "aspect",
-        Trial(
-            DPNET, "CS", {**_PLACED, "annealed_share": 1.0, "specificity_weight": 0.1}
-        ),
-    ),
-    ("aspect", Trial(DPNET, "CS", RECOMMENDED)),
+    (_DEFAULT, Trial(DPNET, "C", {"specificity_weight": 0.0})),
 ]
 _SHOWN = (
     *("accuracy", "inside", "purity", "consistency", "stability"),
@@ -77,14 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not args.table:
         if not args.data or not args.lines:
             parser.error("give --data and --lines, or --table alone")
-        check_positive(parser, args, ("image_size", "n_perturbed"))
+        check_positive(parser, args, ("n_perturbed",))
         framings = dict.fromkeys(framing for framing, _ in LADDER)
         try:
             sets = [
-                {
-                    framing: photographs(folder, Framing(args.image_size, framing))
-                    for framing in framings
-                }
+                {framing: photographs(folder, framing) for framing in framings}
                 for folder in args.data
             ]
         except (OSError, ValueError) as error:
@@ -125,7 +125,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder with class folders in train and test, or CUB-200-2011 as its "
         "owners ship it",
     )
-    add("--image-size", type=int, default=224, metavar="N")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add(
         "--n-perturbed",
