@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skdpnet import DPNetClassifier
-from tests.parts.dpnet.made_maps import part_maps, quick
+from tests.parts.dpnet.made_maps import PLAIN, part_maps, quick
 
 
 @pytest.fixture(scope="package")
@@ -16,5 +16,5 @@ def train():
 
 @pytest.fixture(scope="package")
 def model(train):
-    """A classifier, which tests must not change."""
-    return quick(DPNetClassifier).fit(*train[:2])
+    """A classifier with parts alone, which tests must not change."""
+    return quick(DPNetClassifier, **PLAIN).fit(*train[:2])

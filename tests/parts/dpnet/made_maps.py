@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+# DP-Net's parts alone, as in the paper: nothing that the defaults add to them.
+PLAIN = {
+    "context": False,
+    "foreground": None,
+    "annealed_share": 0.0,
+    "specificity_weight": 0.0,
+}
 SETTINGS = {
     "backbone": "precomputed",
     "n_parts_per_class": 5,

@@ -15,16 +15,21 @@ from sklearn.svm import LinearSVC
 import skdpnet
 from skdpnet import DPNetClassifier, DPNetTransformer, explain, part_gallery
 from skdpnet.parts.dpnet.context import CONTEXT_SCALE, fit_context_axes
-from tests.parts.dpnet.made_maps import part_maps, quick, two_maps
+from tests.parts.dpnet.made_maps import PLAIN, part_maps, quick, two_maps
 
 C, P = 3, 12  # classes, and parts of `quick` on one map
 
 
+def averages(X):
+    """Averages of one map, or of the fields of X, from their definition."""
+    each = [X] if X.dtype.names is None else [X[name] for name in X.dtype.names]
+    units = [normalize(maps.astype(float).mean(axis=(1, 2))) for maps in each]
+    return normalize(np.hstack(units))
+
+
 def whole_images(X, train, n_components=None):
     """Unit vectors of whole images, from their definition."""
-    average, on_train = (
-        normalize(maps.astype(float).mean(axis=(1, 2))) for maps in (X, train)
-    )
+    average, on_train = averages(X), averages(train)
     axes = PCA(n_components, svd_solver="full").fit(on_train)
     return normalize(axes.transform(average))
 
@@ -45,7 +50,7 @@ def fitted(train):
 @pytest.mark.parametrize("n_components", [None, 5])
 def test_scores_are_those_of_an_svm_on_parts_and_whole_images(train, n_components):
     X, y, _ = train
-    settings = {"n_components": n_components, "max_epochs": 0}
+    settings = {"n_components": n_components, "max_epochs": 0, "specificity_weight": 0}
     model = quick(DPNetClassifier, context=True, **settings).fit(X, y)
     new = part_maps(60, seed=1)[0]
     joint, joint_new = (
@@ -66,7 +71,8 @@ def test_scores_are_those_of_an_svm_on_parts_and_whole_images(train, n_component
 
 def test_partial_fit_is_the_least_squares_of_parts_and_whole_images(train):
     X, y, _ = train
-    model = quick(DPNetClassifier, context=True, lr=1e-9, dropout=0, n_components=6)
+    settings = {"n_components": 6, "specificity_weight": 0, "lr": 1e-9, "dropout": 0}
+    model = quick(DPNetClassifier, context=True, **settings)
     model.partial_fit(X[:75], y[:75], classes=np.unique(y)).partial_fit(X[75:], y[75:])
     whole = whole_images(X, X[:75], 6)
     joint = np.hstack([model.transform(X)[:, :P], CONTEXT_SCALE * whole])
@@ -151,7 +157,9 @@ def test_context_sees_what_the_average_alone_tells():
     X, y = diffuse_maps(90)
     new, labels = diffuse_maps(300, seed=1)
     alone, together = (
-        quick(DPNetClassifier, context=context, **settings).fit(X, y).score(new, labels)
+        quick(DPNetClassifier, **{**PLAIN, **settings, "context": context})
+        .fit(X, y)
+        .score(new, labels)
         for context in (False, True)
     )
     assert together > 0.93
@@ -256,17 +264,42 @@ def test_two_classes_on_features_regions_and_maps(cls, shape):
         assert model.decision_function(X).shape == (60,)
 
 
-def test_the_last_of_several_maps_is_averaged(tmp_path):
+@pytest.mark.parametrize("of_one_cell", [False, True])
+def test_the_averages_of_all_maps_are_the_context(of_one_cell):
     X, y, _ = two_maps(60)
-    settings = {"context": True, "max_epochs": 2, "memory": tmp_path}
-    model = quick(DPNetClassifier, **settings).fit(X, y)
+    if of_one_cell:
+        kind = np.dtype([*X.dtype.descr, ("map2", "f4", (1, 1, 7))])
+        both = np.empty(60, kind)
+        both["map0"], both["map1"] = X["map0"], X["map1"]
+        both["map2"] = 5 + np.random.default_rng(1).normal(size=(60, 1, 1, 7))
+        X = both
+    model = quick(DPNetClassifier, context=True, max_epochs=2).fit(X, y)
+    # A map of one cell has no parts of its own.
     assert model.part_maps_.tolist() == [0] * 6 + [1] * 6 + [2] * 3
-    assert model.whitenings_[2].mean.shape == (18,)
+    assert len(model.map_shapes_) == 2 + of_one_cell
+    axes = model.whitenings_[2]
+    expected = averages(X)
+    np.testing.assert_allclose(axes.mean, expected.mean(axis=0), atol=1e-6)
+    whole = normalize((expected - expected.mean(axis=0)) @ axes.projection)
+    # Nothing that differs between images is lost in the projection.
+    lengths = np.linalg.norm(expected - expected.mean(axis=0), axis=1)
+    kept = np.linalg.norm((expected - expected.mean(axis=0)) @ axes.projection, axis=1)
+    np.testing.assert_allclose(kept, lengths, rtol=1e-4)
+    on_context = model.parts_[12:, : axes.projection.shape[1]]
+    np.testing.assert_allclose(
+        model.transform(X)[:, 12:], CONTEXT_SCALE * whole @ on_context.T, atol=1e-4
+    )
+
+
+def test_fits_with_and_without_context_share_the_cache(tmp_path):
+    X, y, _ = two_maps(60)
+    settings = {"max_epochs": 2, "memory": tmp_path}
+    model = quick(DPNetClassifier, context=True, **settings).fit(X, y)
     # What fits share in the cache does not depend on whether others have a context.
-    other = quick(DPNetClassifier, max_epochs=2, memory=tmp_path).fit(X, y)
+    other = quick(DPNetClassifier, context=False, **settings).fit(X, y)
     again = clone(model).fit(X, y)
     np.testing.assert_array_equal(model.coef_, again.coef_)
-    fresh = quick(DPNetClassifier, max_epochs=2).fit(X, y)
+    fresh = quick(DPNetClassifier, context=False, max_epochs=2).fit(X, y)
     np.testing.assert_array_equal(other.coef_, fresh.coef_)
 
 
