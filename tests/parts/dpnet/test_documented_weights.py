@@ -14,6 +14,7 @@ import pytest
 from skdpnet import DPNetClassifier, FeatureMaps
 from skdpnet.datasets import make_part_images
 from tests.parts.dpnet.cosines import cosines
+from tests.parts.dpnet.made_maps import PLAIN
 
 METHOD = Path(__file__).parents[3] / "docs" / "method.md"
 # Larger steps, with which the assignment's weights are recommended, with few images.
@@ -24,7 +25,9 @@ LARGER_STEPS = {"lr": 0.01, "ridge": 0.01}
 def images():
     """Maps of a few synthetic images by the embedded network, and labels."""
     made = make_part_images(48, image_size=96, random_state=0)
-    maps = FeatureMaps(strides=(16, 32), image_size=96).fit_transform(made.images)
+    # Without the empty cells of a canvas, whose regions have no direction.
+    settings = {"strides": (16, 32), "image_size": 96, "framing": "crop"}
+    maps = FeatureMaps(**settings).fit_transform(made.images)
     return maps, made.target
 
 
@@ -41,7 +44,7 @@ def fitted(images):
                 n_parts_per_class=6,
                 batch_size=8,
                 random_state=0,
-                **changes,
+                **{**PLAIN, "region_scales": (0.15, 0.3, 0.45), **changes},
             )
             models[repr(changes)] = model.fit(*images)
         return models[repr(changes)]
