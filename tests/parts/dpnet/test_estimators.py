@@ -8,8 +8,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from skdpnet import DPNetClassifier, DPNetTransformer
+from skdpnet.parts.dpnet.objective import PENALTIES
 from tests.parts.dpnet.cosines import cosines
-from tests.parts.dpnet.made_maps import part_maps, quick
+from tests.parts.dpnet.made_maps import PLAIN, part_maps, quick
 
 BOTH = pytest.mark.parametrize("cls", [DPNetClassifier, DPNetTransformer])
 
@@ -27,7 +28,7 @@ def test_training_lowers_the_loss_and_raises_the_test_score(train):
     # The first part of a class is the centre of all its regions, most of them noise.
     X, y, _ = part_maps(120, strength=1.2)
     X_test, y_test, _ = part_maps(200, seed=1, strength=1.2)
-    settings = {"n_parts_per_class": 1, "dropout": 0.0, "label_smoothing": 0.0}
+    settings = {"n_parts_per_class": 1, "dropout": 0.0, "label_smoothing": 0.0, **PLAIN}
     first = quick(DPNetClassifier, max_epochs=0, **settings).fit(X, y)
     settings |= {"max_epochs": 30, "lr": 0.01, "ridge": 0.01}
     learned = quick(DPNetClassifier, **settings).fit(X, y)
@@ -77,8 +78,10 @@ def test_history_holds_every_term_that_has_a_weight(train):
     terms = ["cross_entropy", "ridge", "orthogonality", "assignment", "specificity"]
     total = sum(row[f"train_{term}"] for term in terms)
     assert total == pytest.approx(row["train_loss"], rel=1e-5)
-    plain = quick(DPNetClassifier, max_epochs=1).fit(X, y)
-    assert "train_orthogonality" not in plain.history_[-1]
+    plain = quick(DPNetClassifier, max_epochs=1, **PLAIN).fit(X, y)
+    terms = {key for key in plain.history_[-1] if key.startswith("train_")}
+    assert not {f"train_{penalty}" for penalty in PENALTIES} & terms
+    assert {"train_loss", "train_cross_entropy", "train_ridge"} <= terms
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_history_holds_every_term_that_has_a_weight(train):
 )
 def test_each_penalty_lowers_what_it_penalises(train, model, weight, measure):
     X, y, _ = train
-    penalised = quick(DPNetClassifier, **weight).fit(X, y)
+    penalised = quick(DPNetClassifier, **{**PLAIN, **weight}).fit(X, y)
     assert measure(penalised) < measure(model) - 0.05 * abs(measure(model))
 
 
@@ -118,7 +121,8 @@ def test_absolute_specificity_makes_weights_of_foreign_parts_exact_zeros(train, 
     foreign = np.arange(3)[:, None] != np.repeat(np.arange(3), 4)
     zeros = []
     for weight in (0.0, 0.1, 1.0, 100.0):
-        model = quick(DPNetClassifier, max_epochs=2, specificity_weight=weight)
+        settings = {**PLAIN, "specificity_weight": weight}
+        model = quick(DPNetClassifier, max_epochs=2, **settings)
         getattr(model, method)(X, y)
         zeros.append((model.coef_[foreign] == 0).mean())
         assert (model.coef_[~foreign] != 0).all()
@@ -186,7 +190,8 @@ def test_the_assignment_penalty_lowers_the_entropy_of_regions(train, model):
         share /= share.sum(-1, keepdims=True)
         return -(share * np.log(share)).sum(-1).mean()
 
-    penalised = quick(DPNetClassifier, assignment_weight=10.0, lr=0.02).fit(X, y)
+    settings = {**PLAIN, "assignment_weight": 10.0, "lr": 0.02}
+    penalised = quick(DPNetClassifier, **settings).fit(X, y)
     assert entropy(penalised) < entropy(model) - 0.02
 
 
@@ -212,7 +217,7 @@ def test_labels_may_be_numbers_or_strings(labels):
 
 def test_two_classes_have_one_decision_value():
     X, y, _ = part_maps(80, n_classes=2)
-    model = quick(DPNetClassifier, max_epochs=3).fit(X, y)
+    model = quick(DPNetClassifier, max_epochs=3, **PLAIN).fit(X, y)
     assert model.coef_.shape == (2, 8)
     scores = model.decision_function(X)
     assert scores.shape == (80,)
@@ -221,15 +226,18 @@ def test_two_classes_have_one_decision_value():
     np.testing.assert_allclose(np.log(p[:, 1] / p[:, 0]), scores, atol=1e-4)
 
 
+@pytest.mark.parametrize("context", [False, True])
 @pytest.mark.parametrize("shape", [(12,), (7, 12), (3, 4, 12)])
-def test_features_regions_and_maps_are_accepted(shape):
+def test_features_regions_and_maps_are_accepted(shape, context):
     random = np.random.default_rng(0)
     y = np.arange(40) % 2
     X = random.normal(size=(40, *shape)) + 3 * y.reshape(-1, *[1] * len(shape))
-    model = quick(DPNetClassifier).fit(X, y)
+    model = quick(DPNetClassifier, context=context).fit(X, y)
     assert model.score(X, y) > 0.9
     assert model.n_features_in_ == 12
-    (grid,) = model.grids_
+    grid, *of_context = model.grids_
+    assert [other.n_regions for other in of_context] == [1] * context
+    assert len(model.parts_) == 8 + 2 * context
     assert grid.n_regions == {1: 1, 2: 7}.get(len(shape), grid.n_regions)
 
 
@@ -259,7 +267,7 @@ def test_zero_cells_respond_with_zero_not_nan(train):
 
 def test_the_hard_maximum_without_whitening_is_that_of_the_cells_cosines(train):
     X, y, _ = train
-    settings = {"beta": None, "n_components": None, "region_scales": (0.2,)}
+    settings = {"beta": None, "n_components": None, "region_scales": (0.2,), **PLAIN}
     model = quick(DPNetClassifier, **settings).fit(X, y)
     assert model.score(X, y) > 0.9
     cells = X[0].reshape(-1, 12)
