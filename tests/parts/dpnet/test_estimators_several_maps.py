@@ -18,7 +18,7 @@ from skdpnet import (
     best_regions,
 )
 from tests.parts.dpnet.cosines import cosines
-from tests.parts.dpnet.made_maps import SETTINGS, two_maps
+from tests.parts.dpnet.made_maps import PLAIN, SETTINGS, two_maps
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +28,13 @@ def train():
 
 @pytest.fixture(scope="module")
 def model(train):
-    return DPNetClassifier(**SETTINGS, max_epochs=10).fit(*train[:2])
+    return DPNetClassifier(**SETTINGS, **PLAIN, max_epochs=10).fit(*train[:2])
 
 
 def test_marks_on_either_map_are_learned(model):
     X, y, _ = two_maps(90, seed=1)
     assert model.score(X, y) > 0.9
-    first_map_only = DPNetClassifier(**SETTINGS, max_epochs=10).fit(X["map0"], y)
+    first_map_only = DPNetClassifier(**model.get_params()).fit(X["map0"], y)
     X_test, y_test, _ = two_maps(90, seed=2)
     assert first_map_only.score(X_test["map0"], y_test) < 0.8
 
@@ -91,7 +91,7 @@ def test_best_regions_lie_on_the_map_of_the_part(model):
 
 def test_penalties_reach_the_parts_of_every_map(train, model):
     X, y, _ = train
-    settings = {**SETTINGS, "max_epochs": 15, "lr": 0.02}
+    settings = {**SETTINGS, **PLAIN, "max_epochs": 15, "lr": 0.02}
     plain = DPNetClassifier(**settings).fit(X, y)
     penalised = DPNetClassifier(**settings, orthogonality_weight=100.0).fit(X, y)
 
