@@ -8,13 +8,13 @@ import torch
 
 from skdpnet import DPNetTransformer
 from skdpnet.parts.dpnet.state import check_learned_state, model_from_state, net_state
-from tests.parts.dpnet.made_maps import SETTINGS, two_maps
+from tests.parts.dpnet.made_maps import PLAIN, SETTINGS, two_maps
 
 
 @pytest.fixture(scope="module")
 def fitted():
     X, y, _ = two_maps(30)
-    return DPNetTransformer(**SETTINGS, max_epochs=2).fit(X, y), X
+    return DPNetTransformer(**SETTINGS, **PLAIN, max_epochs=2).fit(X, y), X
 
 
 def test_the_model_of_a_state_computes_the_same(fitted):
