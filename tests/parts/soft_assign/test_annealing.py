@@ -7,10 +7,17 @@ import pytest
 from sklearn.preprocessing import normalize
 
 from skdpnet import DPNetClassifier
-from skdpnet.parts.soft_assign.annealing import anneal_parts
+from skdpnet.parts.soft_assign.annealing import (
+    BETA_END,
+    BETA_START,
+    N_ROUNDS,
+    anneal_parts,
+)
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
+from skdpnet.parts.soft_assign.sinkhorn import anneal
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import fit_whitening
+from tests.parts.dpnet.made_maps import PLAIN
 
 GRID = RegionGrid(3, 3, ((1, 1),))
 
@@ -62,12 +69,68 @@ def test_the_share_is_that_of_each_class(objects, share, n_refined):
 def test_annealed_parts_of_an_estimator_are_found_in_one_region_an_image(objects):
     maps, y = objects
     settings = {"region_scales": (0.1,), "n_components": None, "max_epochs": 0}
-    model = DPNetClassifier(
-        "precomputed", n_parts_per_class=3, annealed_share=1, random_state=0, **settings
-    ).fit(maps, y)
+    settings |= {**PLAIN, "annealed_share": 1, "random_state": 0}
+    model = DPNetClassifier("precomputed", n_parts_per_class=3, **settings).fit(maps, y)
     objects_found = model.parts_.argmax(axis=1)
     np.testing.assert_array_equal(np.sort(objects_found), np.arange(6))
     assert model.parts_.max(axis=1).min() > 0.95
+
+
+class Given:
+    """Regions of images that are given, where a map's would be computed."""
+
+    def __init__(self, regions):
+        self.given = regions.astype(np.float32)
+
+    def regions(self, chosen, folder):
+        return self.given[chosen]
+
+
+def annealed_by_hand(regions, y, parts):
+    """Refine three parts of each of two classes on all of these regions."""
+    betas = np.geomspace(BETA_START, BETA_END, N_ROUNDS)
+    found = [
+        anneal(regions[y == c].astype(np.float32), parts[3 * c : 3 * c + 3], betas)[0]
+        for c in (0, 1)
+    ]
+    return np.concatenate(found)
+
+
+def test_regions_shorter_than_half_have_no_influence(objects):
+    maps, y = objects
+    parts = first_guesses()[:6]
+    units = normalize(maps.reshape(-1, 12)).reshape(40, 9, 12)
+    # In each image the three regions with objects, which fit the parts best, are short.
+    long_ones = np.argsort(maps.reshape(40, 9, 12).max(axis=2), axis=1)[:, :6]
+    lengths = np.full((40, 9), 0.49)
+    np.put_along_axis(lengths, long_ones, 1.0, axis=1)
+    regions = lengths[:, :, None] * units
+    expected = annealed_by_hand(
+        np.take_along_axis(regions, long_ones[:, :, None], axis=1), y, parts
+    )
+    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # With the others, the parts would have become something else.
+    others = annealed_by_hand(regions, y, parts)
+    assert np.abs(others - expected).max() > 0.1
+    # A little longer, and they count.
+    lengths[lengths < 1] = 0.51
+    regions = lengths[:, :, None] * units
+    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    expected = annealed_by_hand(regions, y, parts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_each_part_has_a_region_however_short_all_are(objects):
+    maps, y = objects
+    parts = first_guesses()[:6]
+    units = normalize(maps.reshape(-1, 12)).reshape(40, 9, 12)
+    lengths = np.full(9, 0.4)
+    lengths[[1, 4, 6]] = 0.45
+    regions = lengths[:, None] * units
+    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    expected = annealed_by_hand(regions[:, [1, 4, 6]], y, parts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, None])
