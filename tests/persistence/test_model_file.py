@@ -15,7 +15,15 @@ import skdpnet
 from skdpnet import DPNetClassifier, GlobalFeatures
 from skdpnet.exceptions import ModelFileError
 from skdpnet.persistence.model_file import read, write
-from tests.persistence.models import assert_identical
+from tests.parts.dpnet.made_maps import PLAIN, two_maps
+from tests.persistence.models import SETTINGS, assert_identical
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Maps, labels, and a classifier of six parts and no context."""
+    X, y, _ = two_maps(30)
+    return X, y, DPNetClassifier(**SETTINGS, **PLAIN, max_epochs=2).fit(X, y)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
@@ -172,10 +180,24 @@ def test_files_that_contradict_themselves_are_refused(saved, change, message):
     assert str(saved) in str(caught.value)
 
 
-def test_parameters_missing_in_a_file_have_their_defaults(saved, fitted):
+# What versions did that lacked these parameters, whatever the defaults are now.
+THEN = {
+    "framing": "crop",
+    "annealed_share": 0.0,
+    "foreground": None,
+    "positive": False,
+    "context": False,
+}
+
+
+def test_parameters_missing_in_a_file_have_the_values_of_its_version(saved, fitted):
     forge(saved, {"parameters": json.dumps({"backbone": "precomputed"})})
     loaded = skdpnet.load(saved)
-    assert loaded.get_params() == DPNetClassifier("precomputed").get_params()
+    defaults = DPNetClassifier("precomputed").get_params()
+    assert loaded.get_params() == {**defaults, **THEN}
+    assert {key for key in THEN if defaults[key] != THEN[key]} == (
+        THEN.keys() - {"positive"}
+    )
     X, _, model = fitted
     assert_identical(loaded.transform(X), model.transform(X))
 
