@@ -1,0 +1,91 @@
+"""The size of images in model files that name none: the usual one when they were saved.
+
+The usual size of the networks EfficientNet-Lite was once smaller than it is now.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import skdpnet
+from skdpnet import GlobalFeatures
+from skdpnet.exceptions import ModelFileError
+from skdpnet.persistence.model_file import read, write
+
+
+@pytest.fixture
+def images():
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def path(images, tmp_path):
+    """File of an estimator whose parameters name no size."""
+    model = GlobalFeatures("efficientnet_lite0", framing="crop").fit(images)
+    model.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(path, **metadata):
+    """Replace metadata of a file, or leave it out where it is None."""
+    old, arrays = read(path)
+    new = {**old, **metadata}
+    write(path, {key: text for key, text in new.items() if text is not None}, arrays)
+
+
+def test_a_file_of_now_keeps_the_usual_size(path, images):
+    loaded = skdpnet.load(path)
+    assert loaded.image_size is None
+    assert loaded.input_framing().image_size == 288
+    assert read(path)[0]["usual_size"] == "288"
+
+
+def test_a_file_without_the_usual_size_has_the_former_one(path, images):
+    then = GlobalFeatures("efficientnet_lite0", framing="crop", image_size=224)
+    descriptors = then.fit_transform(images)
+    then.save(path)
+    parameters = json.loads(read(path)[0]["parameters"])
+    assert parameters["image_size"] == 224
+    parameters["image_size"] = None
+    change(path, usual_size=None, parameters=json.dumps(parameters))
+    loaded = skdpnet.load(path)
+    assert loaded.image_size == loaded.input_framing().image_size == 224
+    np.testing.assert_array_equal(loaded.transform(images), descriptors)
+    # It is the same model when it is saved again.
+    loaded.save(path)
+    assert skdpnet.load(path).image_size == 224
+
+
+def test_a_file_names_the_usual_size_of_its_version(path):
+    change(path, usual_size="352")
+    assert skdpnet.load(path).image_size == 352
+    change(path, usual_size="large")
+    with pytest.raises(ModelFileError, match="large"):
+        skdpnet.load(path)
+
+
+def test_lite2_was_larger():
+    from skdpnet.persistence.saving import _size_then
+
+    assert _size_then({}, "efficientnet_lite2") == 260
+    assert _size_then({"usual_size": "320"}, "efficientnet_lite2") is None
+
+
+@pytest.mark.parametrize("size", [None, 96])
+def test_other_backbones_and_sizes_are_as_they_were(size, tmp_path):
+    maps = np.random.default_rng(0).random((3, 4, 4, 5))
+    model = GlobalFeatures("precomputed", image_size=size).fit(maps)
+    model.save(tmp_path / "model")
+    assert "usual_size" not in read(tmp_path / "model")[0]
+    assert skdpnet.load(tmp_path / "model").image_size == size
+
+
+def test_a_size_that_was_named_is_kept(images, tmp_path):
+    model = GlobalFeatures("efficientnet_lite0", image_size=96).fit(images)
+    model.save(tmp_path / "model")
+    change(tmp_path / "model", usual_size=None)
+    assert skdpnet.load(tmp_path / "model").image_size == 96
