@@ -168,7 +168,7 @@ def load(
         state = _decode_each(metadata["fitted"], tensors)
         parameters |= {"memory": memory, "device": device}
         if parameters.get("image_size", 0) is None:
-            parameters["image_size"] = _size_then(metadata, parameters["backbone"])
+            parameters["image_size"] = _size_then(metadata, parameters.get("backbone"))
         if backbone is not None:
             parameters["backbone"] = backbone
         lacking = {*cls._fitted_attributes} - state.keys()

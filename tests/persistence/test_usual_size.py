@@ -89,3 +89,19 @@ def test_a_size_that_was_named_is_kept(images, tmp_path):
     model.save(tmp_path / "model")
     change(tmp_path / "model", usual_size=None)
     assert skdpnet.load(tmp_path / "model").image_size == 96
+
+
+class OfFeatures(GlobalFeatures):
+    """An estimator of a user, of which the backbone is no parameter."""
+
+    def __init__(self, *, image_size=None, memory=None, device="auto"):
+        super().__init__(
+            "precomputed", image_size=image_size, memory=memory, device=device
+        )
+
+
+def test_an_estimator_without_the_parameter_backbone_is_loaded(tmp_path):
+    OfFeatures().fit(np.ones((3, 4))).save(tmp_path / "model")
+    loaded = skdpnet.load(tmp_path / "model", estimators=[OfFeatures])
+    assert loaded.image_size is None
+    assert loaded.is_precomputed
