@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 import skdpnet.base.part_estimator
 from skdpnet import DPNetTransformer, FeatureMaps, SoftAssignParts
+from skdpnet.images.framing import FRAMINGS
 from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 
 
@@ -29,20 +30,25 @@ def test_parts_are_named_by_class_and_number(photographs):
     assert parts.get_feature_names_out().tolist() == [
         *("cat_part0", "coffee_part0"),
         *("cat_part1", "cat_part2", "coffee_part1", "coffee_part2"),
+        *("cat_context", "coffee_context"),
     ]
-    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1]
-    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1]
+    assert parts.part_maps_.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert parts.part_classes_.tolist() == [0, 1, 0, 0, 1, 1, 0, 1]
 
 
 def test_parts_that_classes_share_are_named_by_their_number(fitted):
     parts, _ = fitted
     shared = type(parts)(**SETTINGS)
     vars(shared).update(vars(parts))
-    shared.part_classes_ = np.full(15, -1)
+    # All but those of the context, which are one for each class.
+    shared.part_classes_ = parts.part_classes_.copy()
+    shared.part_classes_[:15] = -1
     shared.part_classes_[[3, 7]] = 1
     names = shared.get_feature_names_out()
     assert names[:5].tolist() == ["part0", "part1", "part2", "1_part0", "part3"]
-    assert len(set(names)) == 15
+    is_dpnet = isinstance(parts, DPNetTransformer)
+    assert names[15:].tolist() == [f"{c}_context" for c in range(3 * is_dpnet)]
+    assert len(set(names)) == len(names)
 
 
 def test_the_descriptor_of_all_responses_is_that_of_transform(fitted):
@@ -84,21 +90,29 @@ def test_windows_on_a_canvas_are_those_of_the_square(parts, photographs, tmp_pat
     ]
     settings = {"image_size": 96, "precision": "float32", "memory": tmp_path}
     params = {"n_parts_per_class": 2, "n_components": 4, "random_state": 0}
-    square = parts(**settings, **params).fit(images, y)
+    square = parts(**settings, **params, framing="crop").fit(images, y)
     canvas = parts(**settings, **params, framing="aspect").fit(images, y)
-    for on_canvas, on_square in zip(canvas.grids_, square.grids_, strict=True):
+    of_parts = zip(canvas.grids_[:2], square.grids_[:2], strict=True)
+    heights = []
+    for on_canvas, on_square in of_parts:
         assert on_canvas.windows == on_square.windows
-        assert (on_canvas.height, on_square.height) in [(8, 6), (4, 3)]
-    maps = FeatureMaps(strides=(16, 32), framing="aspect", **settings).fit_transform(
+        heights.append((on_canvas.height, on_square.height))
+    assert heights == [(8, 6), (4, 3)]
+    strides = parts().strides
+    maps = FeatureMaps(strides=strides, framing="aspect", **settings).fit_transform(
         images
     )
-    given = parts("precomputed", **params, framing="aspect", precision="float32")
-    got = given.fit(maps, y).transform(maps)
-    np.testing.assert_allclose(got, canvas.transform(images), atol=1e-5)
-    assert given.grids_ == canvas.grids_
+    expected = canvas.transform(images)
+    # The framing of maps is seen from the maps, whatever the parameter is.
+    for framing in ("auto", *FRAMINGS):
+        given = parts("precomputed", **params, framing=framing, precision="float32")
+        got = given.fit(maps, y).transform(maps)
+        assert given.grids_ == canvas.grids_
+        np.testing.assert_allclose(got, expected, atol=1e-5)
     # Descriptors are finite, and an empty region responds with 0.
-    each = zip(next(given.iter_responses(maps)), given.grids_, strict=True)
-    for responses, grid in each:
+    each = list(zip(next(given.iter_responses(maps)), given.grids_, strict=True))
+    assert [grid.n_regions == 1 for _, grid in each[2:]] == [True] * (len(each) - 2)
+    for responses, grid in each[:2]:
         empty = (grid.cells[:, 0] >= grid.height * 3 // 4) & (
             grid.cells[:, 1] >= grid.width * 3 // 4
         )
