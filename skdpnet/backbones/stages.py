@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from skdpnet.images.framing import STEP
+
 __all__ = [
     "AVERAGE",
     "LAST",
@@ -173,26 +175,23 @@ def takes_any_shape(network: nn.Module, image_size: int) -> bool:
     Returns
     -------
     bool
-        False too, if its maps do not have the proportions of the image. A map of one
-        cell may have any.
+        False too, if its maps do not have the proportions of the image: those of a
+        stride that does not divide `STEP` have whole cells for some images alone. A map
+        of one cell may have any.
     """
-    sizes = [(image_size, image_size), (image_size, 2 * image_size)]
+    height, width = image_size, image_size + STEP
     try:
         with torch.no_grad():
-            square, wide = (network(torch.zeros(1, 3, *size)) for size in sizes)
+            output = network(torch.zeros(1, 3, height, width))
     except Exception:
         # Networks refuse shapes by errors of every kind.
         return False
-    pairs = zip(_shapes(square), _shapes(wide), strict=True)
-    return all(
-        (rows, 2 * columns) == other or (rows, columns) == other == (1, 1)
-        for (rows, columns), other in pairs
-    )
-
-
-def _shapes(output: Any) -> list[tuple[int, ...]]:
     maps = output if isinstance(output, tuple) else (output,)
-    return [tuple(feature_map.shape[-2:]) for feature_map in maps]
+    shapes = [tuple(feature_map.shape[-2:]) for feature_map in maps]
+    return all(
+        rows * width == columns * height or (rows, columns) == (1, 1)
+        for rows, columns in shapes
+    )
 
 
 class _Stages(nn.Sequential):
