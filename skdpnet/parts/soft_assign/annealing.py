@@ -8,6 +8,7 @@ import numpy as np
 
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.parts.soft_assign.sinkhorn import anneal
+from skdpnet.storage.large_arrays import allocate
 
 __all__ = ["BETA_END", "BETA_START", "N_ROUNDS", "anneal_parts"]
 
@@ -58,18 +59,28 @@ def anneal_parts(
     n_refined = int(np.ceil(share * per_class))
     for label in np.unique(y) if n_refined else ():
         rows = slice(label * per_class, label * per_class + n_refined)
-        regions = _on_images(feature_map.regions(y == label, folder), n_refined)
+        regions = feature_map.regions(y == label, folder)
+        regions = _on_images(regions, n_refined, folder)
         refined[rows], _ = anneal(regions, parts[rows], betas)
     return refined
 
 
-def _on_images(regions: np.ndarray, least: int) -> np.ndarray:
+def _on_images(
+    regions: np.ndarray, least: int, folder: str | os.PathLike | None
+) -> np.ndarray:
     """Keep the longest regions (n, R', K) of each image, of regions (n, R, K).
 
     R' is the largest number that are long in an image, and at least `least`.
     """
-    lengths = np.linalg.norm(regions, axis=2)
+    n_images, n_regions, depth = regions.shape
+    # The norm of NumPy would need the memory of all regions once more.
+    lengths = np.sqrt(np.einsum("nrk,nrk->nr", regions, regions))
     n_long = int((lengths >= _LEAST_LENGTH).sum(axis=1).max())
-    n_kept = min(max(n_long, least), lengths.shape[1])
+    n_kept = min(max(n_long, least), n_regions)
+    if n_kept == n_regions:
+        return regions
     order = np.argsort(-lengths, axis=1, kind="stable")[:, :n_kept]
-    return np.take_along_axis(regions, order[:, :, None], axis=1)
+    out = allocate((n_images, n_kept, depth), np.float32, folder)
+    for kept, image, numbers in zip(out, regions, order, strict=True):
+        kept[:] = image[numbers]
+    return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
@@ -11,6 +13,7 @@ from skdpnet.parts.soft_assign.annealing import (
     BETA_END,
     BETA_START,
     N_ROUNDS,
+    _on_images,
     anneal_parts,
 )
 from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
@@ -131,6 +134,22 @@ def test_each_part_has_a_region_however_short_all_are(objects):
     found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
     expected = annealed_by_hand(regions[:, [1, 4, 6]], y, parts)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_short", [0, 60])
+def test_leaving_out_regions_takes_memory_for_those_that_are_kept(n_short):
+    random = np.random.default_rng(0)
+    regions = normalize(random.normal(size=(50 * 100, 64))).astype(np.float32)
+    regions = regions.reshape(50, 100, 64)
+    regions[:, :n_short] *= 0.4
+    tracemalloc.start()
+    kept = _on_images(regions, 3, None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(
+        np.sort(kept.ravel()), np.sort(regions[:, n_short:].ravel())
+    )
+    assert peak < n_short / 60 * kept.nbytes + 0.2 * regions.nbytes
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, None])
