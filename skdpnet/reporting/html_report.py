@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.readout import read_model
 from skdpnet.images.collection import Images, as_images
 from skdpnet.images.containers import checked_items, is_path, path_text
+from skdpnet.regions.extents import have_parts
 from skdpnet.reporting.contents import gather
 from skdpnet.reporting.page import render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_images
@@ -215,7 +217,8 @@ def _model_line(parts: PartEstimator) -> str:
     backbone = parts.backbone
     if not isinstance(backbone, str):
         backbone = getattr(backbone, "__name__", type(backbone).__name__)
-    sides = " and ".join(f"{shape[0]}×{shape[1]}" for shape in parts.map_shapes_)
+    shapes = itertools.compress(parts.map_shapes_, have_parts(parts.map_shapes_))
+    sides = " and ".join(f"{shape[0]}×{shape[1]}" for shape in shapes)
     return (
         f"{type(parts).__name__} on {backbone}, {len(parts.part_classes_)} parts on "
         f"maps of {sides} cells"

@@ -225,3 +225,20 @@ def test_one_file_is_the_same_each_time(model, tmp_path):
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert not re.search(rb"\bnan\b", paths[0].read_bytes().split(b"<script>")[0])
     assert torch.is_grad_enabled()
+
+
+class WithAverage(Colours):
+    """The map of colours, and the average colour of the image."""
+
+    def forward(self, x):
+        return super().forward(x), x.mean(dim=(2, 3), keepdim=True)
+
+
+def test_the_maps_that_have_no_parts_are_not_listed(tmp_path):
+    X, y = coloured(12, 2)
+    estimator = small().set_params(backbone=WithAverage())
+    written = Report(tmp_path, estimator, X, y, X[:3], y[:3])
+    assert estimator.map_shapes_[1] == (1, 1, 3)
+    rows, columns, _ = estimator.map_shapes_[0]
+    line = written.page.only("p", "model").text
+    assert line.endswith(f" parts on maps of {rows}×{columns} cells")
