@@ -61,7 +61,7 @@ class ClassPartMatrixDisplay:
     ... ).fit(X, y)
     >>> display = ClassPartMatrixDisplay.from_estimator(model)
     >>> display.weights.shape, display.part_names[:3]
-    ((3, 6), ['0_part0', '0_part1', '1_part0'])
+    ((3, 9), ['0_part0', '0_part1', '0_context'])
     """
 
     weights: np.ndarray = field(repr=False)

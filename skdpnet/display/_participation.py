@@ -53,7 +53,7 @@ class ParticipationDisplay:
     ... ).fit(X, y)
     >>> display = ParticipationDisplay.from_estimator(model, 0, X[y == 0]).plot()
     >>> len(display.parts)
-    6
+    9
     """
 
     explanation: ClassExplanation

@@ -103,7 +103,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     ... ).fit(X, y)
     >>> setosa = explain_class(model, 0, X[y == 0])
     >>> setosa.n_images, setosa.contributions.shape
-    (50, (6,))
+    (50, (9,))
     """
     parts, readout = read_model(estimator)
     c = class_number(readout.classes, class_)

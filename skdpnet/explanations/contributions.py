@@ -77,7 +77,7 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
     ... ).fit(X, y)
     >>> why = explain(model, X[0])
     >>> why.predicted, why.contributions.shape
-    (0, (6,))
+    (0, (9,))
     >>> bool(abs(why.contributions.sum() + why.bias - why.score) < 1e-6)
     True
     """

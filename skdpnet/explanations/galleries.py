@@ -151,7 +151,7 @@ def part_galleries(
     ...     "precomputed", n_parts_per_class=1, max_epochs=0, random_state=0
     ... ).fit(X, y)
     >>> [gallery.name for gallery in part_galleries(parts, None, X, n=3)]
-    ['0_part0', '1_part0', '2_part0']
+    ['0_part0', '1_part0', '2_part0', '0_context', '1_context', '2_context']
     """
     fitted, _ = find_parts(estimator)
     images = images_of(fitted, X)

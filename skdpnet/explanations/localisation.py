@@ -84,7 +84,11 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
     >>> X, y = load_digits(return_X_y=True)
     >>> maps = X.reshape(-1, 8, 8, 1)  # a number for each cell
     >>> parts = DPNetTransformer(
-    ...     "precomputed", n_parts_per_class=1, max_epochs=0, random_state=0
+    ...     "precomputed",
+    ...     n_parts_per_class=1,
+    ...     context=False,
+    ...     max_epochs=0,
+    ...     random_state=0,
     ... ).fit(maps, y)
     >>> best_regions(parts, maps[:3]).boxes.shape
     (3, 10, 4)

@@ -119,7 +119,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
     >>> from skdpnet import FeatureMaps
     >>> images = np.zeros((2, 40, 60, 3), dtype=np.uint8)
     >>> FeatureMaps(image_size=64).fit_transform(images).shape
-    (2, 2, 2, 1280)
+    (2, 3, 3, 1280)
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

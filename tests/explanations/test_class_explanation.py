@@ -23,7 +23,7 @@ def test_contributions_are_means_over_the_images(fitted):
     assert mean.contributions.sum() + mean.bias == pytest.approx(mean.score)
     np.testing.assert_array_equal(mean.weights, each[0].readout.coef[1])
     assert (np.diff(mean.contributions[mean.order]) <= 0).all()
-    assert sorted(mean.order) == list(range(15))
+    assert sorted(mean.order) == list(range(len(parts.parts_)))
     assert (mean.explained, mean.n_images, mean.bias) == (1, 40, each[0].bias)
     assert mean.part_names.tolist() == parts.get_feature_names_out().tolist()
     assert mean.part_maps.tolist() == parts.part_maps_.tolist()

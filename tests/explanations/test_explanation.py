@@ -47,7 +47,8 @@ def heat_in_numpy(parts, maps, contributions, beta, shape):
             heat[top * times : bottom * times, left * times : right * times] += (
                 weights[r] @ on_map / n_cells
             )
-    return heat
+    # A part of the whole image, the context, is everywhere alike.
+    return heat + contributions[parts.part_maps_ == len(maps)].sum() / heat.size
 
 
 @pytest.fixture(scope="module", params=["soft", "hard", "two stages"])
@@ -58,7 +59,10 @@ def on_two_maps(request):
         model = make_pipeline(parts, LinearSVC(random_state=0)).fit(X, y)
         return model, model[0], None, X, y
     beta = {"soft": 40.0, "hard": None}[request.param]
-    model = DPNetClassifier(**SETTINGS, max_epochs=1, beta=beta).fit(X, y)
+    # `cosines` are those of regions that count alike.
+    model = DPNetClassifier(**SETTINGS, max_epochs=1, beta=beta, foreground=None)
+    model.fit(X, y)
+    assert (model.part_maps_ == 2).sum() == 3  # the contexts of three classes
     return model, model, beta, X, y
 
 
@@ -70,11 +74,12 @@ def test_heat_maps_follow_the_formula(on_two_maps):
         assert why.heat_map().shape == (8, 8)
         expected = heat_in_numpy(parts, maps, why.contributions, beta, (8, 8))
         np.testing.assert_allclose(why.heat_map(), expected, atol=1e-4)
-        numbers = [11, 2, 11]
-        chosen = np.where(np.isin(np.arange(15), numbers), why.contributions, 0)
+        numbers = [11, 2, 11, len(parts.parts_) - 1]
+        n_parts = len(why.contributions)
+        chosen = np.where(np.isin(np.arange(n_parts), numbers), why.contributions, 0)
         expected = heat_in_numpy(parts, maps, chosen, beta, (8, 8))
         np.testing.assert_allclose(why.heat_map(numbers), expected, atol=1e-4)
-        by_part = [why.heat_map(p) for p in range(15)]
+        by_part = [why.heat_map(p) for p in range(n_parts)]
         np.testing.assert_allclose(sum(by_part), why.heat_map(), atol=1e-12)
         np.testing.assert_allclose(
             np.sum(by_part, axis=(1, 2)), why.contributions, atol=1e-12
@@ -113,6 +118,9 @@ def coloured():
         region_scales=(0.25,),
         n_parts_per_class=4,
         n_components=None,
+        annealed_share=0,
+        foreground=None,
+        context=False,
         max_epochs=0,
         random_state=0,
     ).fit(images, y)
@@ -239,8 +247,9 @@ def test_unknown_classes_and_parts_are_refused(three):
     why = explain(model, X[0])
     with pytest.raises(ValueError, match="did you mean 'heron'"):
         why.difference("herons")
-    for numbers in (12, -1, [3, 12], np.ones(5, bool)):
-        with pytest.raises(IndexError, match=r"no part|does not fit 12 parts"):
+    n = len(parts.parts_)
+    for numbers in (n, -1, [3, n], np.ones(5, bool)):
+        with pytest.raises(IndexError, match=rf"no part|does not fit {n} parts"):
             why.heat_map(numbers)
     for numbers, message in [(1.0, "float"), ("heron_part0", "got 'heron_part0'")]:
         with pytest.raises(TypeError, match=f"by whole numbers, .*{message}"):

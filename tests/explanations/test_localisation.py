@@ -27,7 +27,8 @@ def test_the_best_region_has_the_cell_with_the_direction_of_the_class():
 
 def test_responses_and_regions_are_the_maximum_and_its_argument():
     X, y, _ = part_maps(20)
-    model = quick(DPNetClassifier, max_epochs=1).fit(X, y)
+    model = quick(DPNetClassifier, max_epochs=1, foreground=None, context=False)
+    model.fit(X, y)
     regions, expected = best_regions(model, X), cosines(model, X)
     np.testing.assert_allclose(regions.responses, expected.max(axis=1), atol=1e-4)
     np.testing.assert_array_equal(regions.regions, expected.argmax(axis=1))
@@ -66,7 +67,10 @@ def test_boxes_are_in_the_pixels_of_the_stored_image(orientation, tmp_path):
         region_scales=(0.25,),
         n_parts_per_class=2,
         n_components=None,
+        annealed_share=0,
+        foreground=None,
         beta=None,
+        context=False,
         max_epochs=0,
         random_state=0,
     ).fit(list(paths), y)

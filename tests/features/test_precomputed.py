@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from sklearn.utils.validation import check_array
 
-from skdpnet import DPNetClassifier, DPNetTransformer, SoftAssignParts
+from skdpnet import (
+    DPNetClassifier,
+    DPNetTransformer,
+    GlobalFeatures,
+    SoftAssignParts,
+)
 
 PARTS = DPNetTransformer("precomputed", n_parts_per_class=1, max_epochs=0)
 
@@ -45,8 +50,9 @@ def test_checking_maps_of_float16_takes_little_memory(fields):
         whole = np.empty(1000, [("map0", "f2", (7, 7, 128)), ("map1", "f2", (1, 1, 4))])
         whole["map0"], whole["map1"] = X, X[:, :1, :1, :4]
         X = whole
+    estimator = GlobalFeatures("precomputed")
     tracemalloc.start()
-    PARTS._all_maps(X, reset=True)
+    estimator._all_maps(X, reset=True)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < X.nbytes / 8

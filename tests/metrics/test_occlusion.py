@@ -41,6 +41,9 @@ def coloured():
         region_scales=(0.25,),
         n_parts_per_class=4,
         n_components=None,
+        annealed_share=0,
+        foreground=None,
+        context=False,
         max_epochs=0,
         random_state=0,
     ).fit(IMAGES, LABELS)

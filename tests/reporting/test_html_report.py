@@ -77,7 +77,8 @@ def test_turned_files_are_shown_upright(tmp_path):
         paths.append(folder / f"{i} & <i>.png")
         stored = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
         stored.save(paths[-1], exif=exif)
-    written = Report(tmp_path, small(), paths, y, paths[:4], y[:4])
+    model = small(context=False)
+    written = Report(tmp_path, model, paths, y, paths[:4], y[:4])
     assert str(folder) not in written.html
     for card in written.page.all("article"):
         i = int(card["id"].removeprefix("image-"))

@@ -53,7 +53,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
     >>> X, y = load_iris(return_X_y=True, as_frame=False)
     >>> model = DPNetClassifier(backbone="precomputed", random_state=0).fit(X, y)
     >>> model.parts_.shape, model.coef_.shape
-    ((60, 4), (3, 60))
+    ((39, 4), (3, 39))
     """
 
     def decision_function(self, X) -> np.ndarray:
@@ -197,7 +197,7 @@ class DPNetTransformer(PartLearner):
     ...     backbone="precomputed", n_parts_per_class=2, random_state=0
     ... ).fit(X, y)
     >>> parts.transform(X).shape
-    (150, 6)
-    >>> [str(name) for name in parts.get_feature_names_out()]
-    ['0_part0', '0_part1', '1_part0', '1_part1', '2_part0', '2_part1']
+    (150, 9)
+    >>> print(*parts.get_feature_names_out())
+    0_part0 0_part1 1_part0 1_part1 2_part0 2_part1 0_context 1_context 2_context
     """
