@@ -41,11 +41,14 @@ from benchmarks.data.readers import Split, read_folders
 from benchmarks.environment import environment
 from benchmarks.speed.timing import in_fresh_process, status_bytes
 from skdpnet import VLAD, DPNetTransformer, FeatureMaps, GlobalFeatures
+from skdpnet.backbones.stages import AVERAGE
 
 __all__ = ["METHODS", "Method", "in_span", "main", "markdown", "measure"]
 
 _NETWORK, _SIFT = "efficientnet_lite0", "dense_sift"
 _STRIDES = DPNetTransformer().strides
+# A map of one cell has no words to count.
+_STRIDES_OF_CELLS = tuple(stride for stride in _STRIDES if stride != AVERAGE)
 _PYRAMID = ((1, 1), (2, 2), (3, 1))
 
 
@@ -55,14 +58,14 @@ class Method(NamedTuple):
     Attributes
     ----------
     backbone : str
-    strides : sequence of int or None
+    strides : sequence of int or str, or None
         Of the maps that it describes.
     encoding : dict or None
         Parameters of `VLAD` other than the default; None: the global descriptor.
     """
 
     backbone: str
-    strides: Sequence[int] | None
+    strides: Sequence[int | str] | None
     encoding: dict | None
 
     def estimator(self, seed: int, **extraction: Any) -> GlobalFeatures | VLAD:
@@ -76,7 +79,7 @@ class Method(NamedTuple):
 METHODS = {
     "global descriptor": Method(_NETWORK, None, None),
     "global descriptor of the parts' maps": Method(_NETWORK, _STRIDES, None),
-    "VLAD of the parts' maps": Method(_NETWORK, _STRIDES, {}),
+    "VLAD of the parts' maps": Method(_NETWORK, _STRIDES_OF_CELLS, {}),
     "dense SIFT, averaged": Method(_SIFT, None, None),
     "dense SIFT, VLAD": Method(_SIFT, None, {}),
     "dense SIFT, VLAD with pyramid": Method(_SIFT, None, {"pyramid": _PYRAMID}),
@@ -149,7 +152,7 @@ def in_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def compute_maps(
-    backbone: str, strides: Sequence[int] | None, split: Split, extraction: dict
+    backbone: str, strides: Sequence[int | str] | None, split: Split, extraction: dict
 ) -> float:
     """Put the maps of all images into the memory, and return the seconds it took."""
     start = time.perf_counter()

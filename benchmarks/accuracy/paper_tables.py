@@ -68,8 +68,7 @@ def trials(
     """
     listed: list[tuple[str, dict]] = [(GLOBAL, {}), (DPNET, {}), (DPNET_SVM, {})]
     if backbone == constrained and data != IMAGENET:
-        # The parts without constraints are in the first table already.
-        subsets = [changes for changes in settings.values() if changes]
+        subsets = settings.values()
         listed += [(m, changes) for changes in subsets for m in (DPNET, DPNET_SVM)]
     return listed
 

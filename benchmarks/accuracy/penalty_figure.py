@@ -93,7 +93,7 @@ def curves(lines: Iterable[dict]) -> list[Curve]:
         settings = dict(line["changes"])
         settings.pop("n_parts_per_class", None)
         weights = {p: settings.pop(f"{p}_weight", None) for p in PENALTIES}
-        used = [penalty for penalty in PENALTIES if weights[penalty] is not None]
+        used = [penalty for penalty in PENALTIES if weights[penalty]]
         group = line["data"], line["n_parts"]
         # The form changes nothing where specificity has no weight.
         shared = {k: v for k, v in settings.items() if k != _FORM}

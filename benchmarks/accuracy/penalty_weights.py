@@ -9,8 +9,9 @@
 its accuracy is that on the images of another. Neither should hold test images. The
 terms of the fitted model are those of `skdpnet.losses`, without their weights: the
 orthogonality of the parts, the assignment of the training images' regions, and the
-class specificity of `coef_`. Each measurement is a line of JSON, and those that the
-output file already has are not repeated.
+class specificity of `coef_`. As in training, contexts, for which the whole image is the
+only region, do not count. Each measurement is a line of JSON, and those that the output
+file already has are not repeated.
 """
 
 from __future__ import annotations
@@ -26,15 +27,14 @@ from tqdm import tqdm
 from benchmarks.accuracy.penalty_figure import PENALTIES, draw, markdown
 from benchmarks.accuracy.recipe import defaults
 from benchmarks.accuracy.suites import read_changes
-from benchmarks.data.extraction import PARTS, extract, extractors
+from benchmarks.data.extraction import IMAGE_SIZE, PARTS, extract, extractors
 from benchmarks.data.readers import Split, read_folders
+from benchmarks.explanations.models import have_place
 from benchmarks.records import RESULTS, append_line, has_line, read_lines, resume
 from skdpnet import DPNetClassifier, losses
-from skdpnet.utils.batching import slices_of
 
 WEIGHTS = (0.03, 0.1, 0.3, 1, 3, 10)
 _FORMS = ("absolute", "square", "signed")
-_IMAGES_AT_ONCE = 32
 
 
 def terms(model: DPNetClassifier, maps: np.ndarray) -> dict[str, float]:
@@ -55,7 +55,9 @@ def terms(model: DPNetClassifier, maps: np.ndarray) -> dict[str, float]:
         the form: of `coef_`; ``own_share``: the share of Σ|V| on parts of the row's own
         class; ``zeros``: the share of the other weights that are exactly 0.
     """
-    V, part_classes = torch.from_numpy(model.coef_), model.part_classes_
+    learned = have_place(model)
+    coef, part_classes = model.coef_[:, learned], model.part_classes_[learned]
+    V = torch.from_numpy(coef)
     foreign = np.arange(len(V))[:, None] != part_classes
     found = {
         "orthogonality": _orthogonality(model),
@@ -64,29 +66,29 @@ def terms(model: DPNetClassifier, maps: np.ndarray) -> dict[str, float]:
     for form in _FORMS:
         value = losses.specificity(V, torch.from_numpy(part_classes), form)
         found[f"specificity, {form}"] = float(value)
-    size = np.abs(model.coef_)
+    size = np.abs(coef)
     found["own_share"] = float(size[~foreign].sum() / size.sum())
     found["zeros"] = float((size[foreign] == 0).mean())
     return found
 
 
 def _orthogonality(model: DPNetClassifier) -> float:
+    learned = have_place(model)
     total = 0.0
-    for number in range(len(model.grids_)):
+    for number in np.unique(model.part_maps_[learned]):
         parts = torch.from_numpy(model.parts_[model.part_maps_ == number])
-        share = len(parts) / len(model.parts_)
+        share = len(parts) / learned.sum()
         total += share * float(losses.orthogonality(parts.double()))
     return total
 
 
 def _assignment(model: DPNetClassifier, maps: np.ndarray) -> float:
-    n_regions = sum(grid.n_regions for grid in model.grids_)
+    numbers = np.unique(model.part_maps_[have_place(model)])
+    n_regions = sum(model.grids_[number].n_regions for number in numbers)
     total = 0.0
-    for images in slices_of(len(maps), _IMAGES_AT_ONCE):
-        batch = maps[images]
-        each = model.part_responses([batch[name] for name in batch.dtype.names or ()])
-        for responses in each:
-            share = responses.shape[1] / n_regions * len(batch) / len(maps)
+    for each in model.iter_responses(maps):
+        for responses in (each[number] for number in numbers):
+            share = responses.shape[1] / n_regions * len(responses) / len(maps)
             value = losses.assignment(responses, model.assignment_temperature)
             total += share * float(value)
     return total
@@ -149,7 +151,9 @@ def changes_to_measure(
     -------
     list of dict
     """
-    base = {**others, "n_parts_per_class": n_parts_per_class}
+    # The default settings have one of the penalties.
+    without = {"specificity_weight": 0.0}
+    base = {**others, "n_parts_per_class": n_parts_per_class, **without}
     return [base, *({**base, f"{penalty}_weight": weight} for weight in weights)]
 
 
@@ -203,7 +207,7 @@ def run(args: argparse.Namespace, split: Split) -> None:
                     key = {"data": name, "seed": seed, "changes": changes}
                     if key not in pending and not has_line(lines, key):
                         pending.append(key)
-    extractor = extractors(image_size=224, memory=args.memory)[PARTS]
+    extractor = extractors(image_size=IMAGE_SIZE, memory=args.memory)[PARTS]
     maps = extract(extractor, split.train_paths), extract(extractor, split.test_paths)
     with tqdm(pending, unit="fit") as bar:
         for key in bar:

@@ -70,7 +70,8 @@ def constraints(
     Returns
     -------
     dict of str to dict
-        Changed settings by the paper's name of the subset.
+        Changed settings by the paper's name of the subset. Those without CS set its
+        weight to 0, as the default settings have this constraint.
     """
     settings = {
         "⊥": {"orthogonality_weight": orthogonality},
@@ -89,9 +90,12 @@ def constraints(
     }
     return {
         name: {
-            setting: weight
-            for constraint in subset
-            for setting, weight in settings[constraint].items()
+            "specificity_weight": 0.0,
+            **{
+                setting: weight
+                for constraint in subset
+                for setting, weight in settings[constraint].items()
+            },
         }
         for name, subset in subsets.items()
     }

@@ -2,7 +2,8 @@
 
 The first measures are the constraints themselves, without their weights and computed
 in the same way whether a model was learned with them or not: so a model without
-constraints shows where each of them starts.
+constraints shows where each of them starts. As in training, the contexts, for which the
+whole image is the only region, do not count.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from benchmarks.explanations.decision_measures import numbers_of_parts, redundan
 from benchmarks.explanations.image_sets import ImageSet
 from benchmarks.explanations.measurement import Measurement
 from benchmarks.explanations.measures import agreement, pointing, stability
-from benchmarks.explanations.models import PartModel
+from benchmarks.explanations.models import PartModel, have_place
 from skdpnet import DPNetClassifier, losses
 
 __all__ = ["foreign_weights", "measure", "terms", "twins"]
@@ -65,11 +66,12 @@ def measure(
         compared["stability"] = stability(model, data, rows, inputs, random)
     compared |= numbers_of_parts(model, descriptors, random)
     compared |= redundancy(model, random)
+    learned = have_place(parts)
     sampled = np.random.default_rng(0).permutation(len(data.train))[:_N_SAMPLED]
     alone = {
         **terms(parts, data.train[np.sort(sampled)]),
-        **foreign_weights(parts.coef_, parts.part_classes_),
-        "twins": twins(parts.parts_, parts.part_maps_),
+        **foreign_weights(parts.coef_[:, learned], parts.part_classes_[learned]),
+        "twins": twins(parts.parts_[learned], parts.part_maps_[learned]),
     }
     return {
         "accuracy": {"value": float(correct.mean()), "chance": 1 / len(data.names)},
@@ -94,22 +96,24 @@ def terms(parts: DPNetClassifier, X: np.ndarray) -> dict[str, float]:
         ``assignment``: with the estimator's temperature; ``specificity``: of the final
         classifier, whose scores are calibrated logits.
     """
-    maps = parts.part_maps_
+    learned = have_place(parts)
+    maps, vectors = parts.part_maps_[learned], parts.parts_[learned]
+    numbers = np.unique(maps)
     orthogonality = sum(
         float((maps == number).mean())
-        * losses.orthogonality(torch.from_numpy(parts.parts_[maps == number])).item()
-        for number in np.unique(maps)
+        * losses.orthogonality(torch.from_numpy(vectors[maps == number])).item()
+        for number in numbers
     )
     entropy, n_regions = 0.0, 0
     for batch in parts.iter_responses(X):
-        for responses in batch:
+        for responses in (batch[number] for number in numbers):
             n = responses.shape[0] * responses.shape[1]
             mean = losses.assignment(responses, parts.assignment_temperature)
             entropy += n * mean.item()
             n_regions += n
     specificity = losses.specificity(
-        torch.from_numpy(parts.coef_),
-        torch.from_numpy(parts.part_classes_),
+        torch.from_numpy(parts.coef_[:, learned]),
+        torch.from_numpy(parts.part_classes_[learned]),
         parts.specificity_form,
     )
     return {

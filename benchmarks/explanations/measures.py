@@ -109,8 +109,9 @@ def pointing(
 ) -> dict[str, Measurement]:
     """Compute in how many images top part and heat-map maximum hit a target.
 
-    Chance draws uniformly from the regions of all maps, and from the cells of the heat
-    map, so it does not know that objects tend to be in the middle of images.
+    Chance draws uniformly from the regions of all maps with parts, and from the cells
+    of the heat map, so it does not know that objects tend to be in the middle of
+    images.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def pointing(
     if explained.top_boxes is not None:
         measures["top part"] = Measurement(
             hit_share(explained.top_boxes),
-            hit_share(by_chance(model.transformer.grids_, shares)),
+            hit_share(by_chance(model.placed_grids, shares)),
         )
     return measures
 
@@ -172,7 +173,7 @@ def on_object(
         A share of the images. The top part is the present part with the largest
         contribution to the predicted class.
     """
-    n, grids = len(data.objects), model.transformer.grids_
+    n, grids = len(data.objects), model.placed_grids
     by_chance = metrics.random_regions(
         grids, n, 1, random, shares=data.shares(data.test)
     )[:, 0]

@@ -29,11 +29,12 @@ from skdpnet import FeatureMaps, GlobalFeatures, explain_each
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.explanations.readout import find_parts, linear_readout
+from skdpnet.regions import RegionGrid
 from skdpnet.utils.devices import resolve_device
 
 __all__ = [
     "GlobalModel", "GlobalNetwork", "ModelExplanations", "PartModel", "fit_model",
-    "grad_cam", "import_grad_cam", "without_memory",
+    "grad_cam", "have_place", "import_grad_cam", "without_memory",
 ]  # fmt: skip
 
 # Number of images whose gradients are computed at once.
@@ -112,6 +113,22 @@ def without_memory(transformer) -> Iterator[None]:
         transformer.set_params(memory=memory)
 
 
+def have_place(parts) -> NDArray[np.bool_]:
+    """Find the parts that have several regions, and not the whole image alone.
+
+    Parameters
+    ----------
+    parts : fitted PartEstimator
+
+    Returns
+    -------
+    ndarray of shape (P,)
+        False for the contexts of a DP-Net.
+    """
+    n_regions = np.array([grid.n_regions for grid in parts.grids_])
+    return n_regions[parts.part_maps_] > 1
+
+
 class PartModel:
     """A fitted classifier with parts.
 
@@ -133,9 +150,12 @@ class PartModel:
         self.estimator = estimator
         self.transformer, _ = find_parts(estimator)
         self.readout = linear_readout(estimator)
-        n_regions = np.array([grid.n_regions for grid in self.transformer.grids_])
-        has_place = n_regions[self.transformer.part_maps_] > 1
-        self.placed_parts = np.flatnonzero(has_place)
+        self.placed_parts = np.flatnonzero(have_place(self.transformer))
+
+    @property
+    def placed_grids(self) -> list[RegionGrid]:
+        """The regions of each map that has `placed_parts`."""
+        return [grid for grid in self.transformer.grids_ if grid.n_regions > 1]
 
     def scores(self, X: np.ndarray) -> NDArray[np.float64]:
         """Compute the score of each class.

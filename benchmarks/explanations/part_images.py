@@ -12,6 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import make_pipeline
 
@@ -31,9 +32,9 @@ from skdpnet.regions import RegionGrid
 def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]:
     """Play the pointing game with each image's top part, and with random regions.
 
-    The top part is the first of `Explanation.top_parts`; an image without top part is a
-    miss. A random region is drawn uniformly from the regions of all maps, whichever map
-    the top part lives on.
+    The top part is the first of `Explanation.top_parts` that has several regions; an
+    image without top part is a miss. A random region is drawn uniformly from the
+    regions of all maps with such parts, whichever map the top part lives on.
 
     Parameters
     ----------
@@ -52,10 +53,13 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
         and for the random region.
     """
     size = test.images.shape[1]
-    boxes = [
-        why.boxes[top[0]] * size if len(top := why.top_parts(1)) else [-1.0] * 4
-        for why in explanations
-    ]
+    several = np.array([grid.n_regions > 1 for grid in grids])
+    boxes = []
+    for why in explanations:
+        top = why.top_parts()
+        top = top[several[why.part_maps[top]]]
+        boxes.append(why.boxes[top[0]] * size if len(top) else [-1.0] * 4)
+    grids = [grid for grid in grids if grid.n_regions > 1]
     drawn = metrics.random_regions(grids, len(boxes), 1, random_state=0)[:, 0] * size
     targets = test.discriminative_boxes
     return (

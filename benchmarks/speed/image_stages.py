@@ -40,7 +40,9 @@ __all__ = ["BACKBONES", "PREPARE", "image_files", "images_of"]
 BACKBONES = ("efficientnet_lite0", "resnet50")
 _BATCH = 32
 _WORKERS = 2
+# The plain code crops images to squares, and computes the parts of two maps alone.
 _IMAGE_SIZE = 224
+_STRIDES = (16, 32)
 # Images and classes of a fit without training, which the cost of descriptors ignores.
 _N_FITTED, _CLASSES = 40, 10
 
@@ -133,10 +135,11 @@ def prepare_backbone(key: dict, device: torch.device) -> Comparison:
     name, precision, n = key["backbone"], key["precision"], key["images"]
     paths = images_of(key["data"], n)
     model = _fitted(key["data"], name, precision, key["parts"], str(device))
-    strides = tuple(sorted(model.strides))
     maps = FeatureMaps(
         model.backbone,
-        strides=strides,
+        strides=_STRIDES,
+        image_size=_IMAGE_SIZE,
+        framing="crop",
         batch_size=_BATCH,
         precision=precision,
         device=str(device),
@@ -146,8 +149,8 @@ def prepare_backbone(key: dict, device: torch.device) -> Comparison:
     squares = np.stack(
         [images.network_input(i, Framing(_IMAGE_SIZE, "crop"))[0] for i in range(n)]
     )
-    bare = _bare(name, strides, device)
-    loaded = load_backbone(model.backbone, _IMAGE_SIZE, device, strides).network
+    bare = _bare(name, device)
+    loaded = load_backbone(model.backbone, _IMAGE_SIZE, device, _STRIDES).network
     network_work, work = _network_work(bare, model, n)
     image_work = work.times(1 / n)
 
@@ -263,13 +266,13 @@ def _calibrate(network: nn.Module) -> None:
         network.train()(torch.randn(4, 3, _IMAGE_SIZE, _IMAGE_SIZE))
 
 
-def _bare(name: str, strides: tuple[int, ...], device: torch.device) -> nn.Module:
+def _bare(name: str, device: torch.device) -> nn.Module:
     """Return the network as published, which one would run without this package."""
     network = _module(name)
     if isinstance(network, str):
         weights = efficientnet_lite_weights(network)
         network = efficientnet_lite_classifier(network, weights)
-        network = cut_timm(network, strides, _IMAGE_SIZE)
+        network = cut_timm(network, _STRIDES, _IMAGE_SIZE)
     network = network.to(device).eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
 
@@ -281,8 +284,13 @@ def _fitted(
     """Return a model that is fitted on few images without training."""
     model = DPNetClassifier(
         _module(name),
+        strides=_STRIDES,
+        image_size=_IMAGE_SIZE,
+        framing="crop",
         precision=precision,
         n_parts_per_class=n_parts // _CLASSES,
+        foreground=None,
+        context=False,
         max_epochs=0,
         num_workers=_WORKERS,
         device=device,

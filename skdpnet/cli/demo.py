@@ -139,15 +139,22 @@ def _with_svm(descriptor: Any) -> Pipeline:
 
 def _pointing_game(model: Any, test: Bunch) -> tuple[float, float]:
     """Return the scores of the strongest parts and of random regions."""
+    import numpy as np
+
     from skdpnet.metrics import pointing_game, random_regions
 
+    grids = model.grids_
+    has_places = np.array([grid.n_regions > 1 for grid in grids])
     boxes = []
     for explanation in skdpnet.explain_each(model, test.images):
-        top = explanation.top_parts(1)
-        # If no part that is present speaks for the class, the box lies outside the
-        # image, so that it points at nothing.
+        top = explanation.top_parts()
+        # The whole image, as a part, points at nothing.
+        top = top[has_places[explanation.part_maps[top]]]
+        # If no other part that is present speaks for the class, the box lies outside
+        # the image, so that it points at nothing.
         boxes.append(explanation.boxes[top[0]] if len(top) else [-1] * 4)
-    drawn = random_regions(model.grids_, len(boxes), 1, random_state=0)[:, 0]
+    grids = [grid for grid in grids if grid.n_regions > 1]
+    drawn = random_regions(grids, len(boxes), 1, random_state=0)[:, 0]
     targets, size = test.discriminative_boxes, test.images.shape[1]
     return (
         pointing_game(boxes, targets).mean(),

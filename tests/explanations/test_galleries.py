@@ -46,7 +46,8 @@ def test_galleries_have_the_strongest_regions_of_all_images(fitted, n):
 def test_galleries_of_several_parts_are_those_of_each(fitted):
     model, parts, X = fitted
     for chosen in ([14, 2, 7], None, parts.part_classes_ == 1):
-        numbers = np.arange(len(parts.parts_))[slice(None) if chosen is None else chosen]
+        numbers = np.arange(len(parts.parts_))
+        numbers = numbers if chosen is None else numbers[chosen]
         galleries = part_galleries(model, chosen, X, 5)
         assert [gallery.part for gallery in galleries] == numbers.tolist()
         for gallery in galleries:

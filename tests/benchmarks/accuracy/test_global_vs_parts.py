@@ -53,7 +53,8 @@ def run(birds):
         patch.setattr(global_vs_parts, "print", lines.append, raising=False)
         global_vs_parts.main(
             ["--data", str(data), "--train", "train", "--test", "test",
-             "--image-size", str(SIZE), "--seeds", *map(str, SEEDS),
+             "--image-size", str(SIZE), "--framing", "crop",
+             "--seeds", *map(str, SEEDS),
              "--memory", str(data.parent / "maps"),
              "--output", str(data.parent / "results")]
         )  # fmt: skip
@@ -73,9 +74,8 @@ def test_the_results_say_what_was_measured(run, birds):
     last, parts = (result["maps"][kind] for kind in ("last", "parts"))
     assert last["strides"] is None and last["shapes"] == [[2, 2, 1280]]
     assert parts["strides"] == list(DPNetClassifier().strides)
-    assert [shape[:2] for shape in parts["shapes"]] == [
-        [SIZE // stride] * 2 for stride in parts["strides"]
-    ]
+    assert parts["strides"] == [16, 32, "average"]
+    assert [shape[:2] for shape in parts["shapes"]] == [[4, 4], [2, 2], [1, 1]]
     assert last["seconds"] > 0 and parts["seconds"] > 0
     assert result["svm"]["n_folds"] == 3
     versions = result["environment"]["versions"]
@@ -92,6 +92,7 @@ def test_the_results_of_each_method(run):
         "global descriptor + SVM",
         "global descriptor of the same maps + SVM",
         "two-stage parts + SVM",
+        "DP-Net, end to end, first parts",
         "DP-Net, end to end",
         "DP-Net parts + SVM",
     ]
@@ -104,7 +105,7 @@ def test_the_results_of_each_method(run):
         assert method["accuracy_std"] == pytest.approx(abs(a - b) / np.sqrt(2))
         for measured in method["runs"]:
             assert measured["fit_seconds"] > 0
-            if name == "DP-Net, end to end":
+            if name.startswith("DP-Net, end to end"):
                 assert "C" not in measured
             else:
                 assert measured["C"] in run[2]["svm"]["C_grid"]
@@ -112,6 +113,8 @@ def test_the_results_of_each_method(run):
     settings = methods["DP-Net, end to end"]["settings"]
     assert settings["n_parts_per_class"] == defaults["n_parts_per_class"]
     assert settings["lr"] == defaults["lr"]
+    first = methods["DP-Net, end to end, first parts"]["settings"]
+    assert first == {**settings, "max_epochs": 0}
 
 
 def averages(maps: np.ndarray) -> np.ndarray:
@@ -125,7 +128,7 @@ def test_global_descriptors_are_what_numpy_makes_of_the_maps(
 ):
     result = run[2]
     strides = DPNetClassifier().strides if same_maps else None
-    extractor = FeatureMaps(image_size=SIZE, strides=strides)
+    extractor = FeatureMaps(image_size=SIZE, framing="crop", strides=strides)
     pooled = {}
     for part, (paths, _) in birds.items():
         maps = extractor.fit_transform(paths)
@@ -153,9 +156,11 @@ def test_global_descriptors_are_what_numpy_makes_of_the_maps(
 
 def test_given_maps_and_a_named_backbone_give_the_same_numbers(run, birds):
     memory = run[1].parent / "maps"
-    model = DPNetClassifier(image_size=SIZE, memory=memory, random_state=SEEDS[1])
+    model = DPNetClassifier(
+        image_size=SIZE, framing="crop", memory=memory, random_state=SEEDS[1]
+    )
     accuracy = model.fit(*birds["train"]).score(*birds["test"])
-    measured = run[2]["methods"][3]
+    measured = run[2]["methods"][4]
     assert measured["name"] == "DP-Net, end to end"
     assert measured["runs"][1]["accuracy"] == pytest.approx(accuracy)
 
@@ -163,7 +168,7 @@ def test_given_maps_and_a_named_backbone_give_the_same_numbers(run, birds):
 def test_the_table_is_what_the_file_says(run):
     text, folder, result = run
     rows = re.findall(r"^\| (.+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$", text, re.M)
-    assert len(rows) == 5
+    assert len(rows) == 6
     for (name, mean, std, seconds), method in zip(rows, result["methods"], strict=True):
         assert name == method["name"]
         assert float(mean) == pytest.approx(100 * method["accuracy_mean"], abs=0.051)

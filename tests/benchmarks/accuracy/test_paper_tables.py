@@ -57,7 +57,11 @@ def test_measured_numbers_stand_in_their_cells():
         line("Birds", "resnet50", END_TO_END, 0.7),
         line("Birds", "resnet50", END_TO_END, 0.74),
         line("Birds", "resnet50", SVM, 0.6),
-        line("Birds", "resnet50", SVM, 0.5, assignment_weight=0.1),
+        line("Birds", "resnet50", END_TO_END, 0.35, specificity_weight=0),
+        line("Birds", "vgg19", SVM, 0.45, specificity_weight=0),
+        line(
+            "Birds", "resnet50", SVM, 0.5, assignment_weight=0.1, specificity_weight=0
+        ),
         line("Birds", "vgg19", SVM, 0.4),
         line("pond", "resnet50", END_TO_END, 0.3),
         # Of weights that are not asked for.
@@ -67,22 +71,20 @@ def test_measured_numbers_stand_in_their_cells():
     assert rows["Birds resnet50"] == ["81.5", "80.0", "84.9", "72.0 ± 2.8", "60.0"]
     assert rows["Birds vgg19"] == ["66.4", "–", "76.1", "–", "40.0"]
     assert rows["pond (stand-in) resnet50"] == ["–", "–", "–", "30.0", "–"]
-    assert rows["without"] == [
-        "84.9", "72.0 ± 2.8", "60.0", "79.7", "–", "–", "30.0", "–"
-    ]  # fmt: skip
+    assert rows["without"] == ["84.9", "35.0", "–", "79.7", "–", "–", "–", "–"]
     assert rows["A"][:3] == ["84.6", "–", "50.0"]
     # The paper has its constraints with ResNet-50 alone; that is said.
     other = paper_tables.tables(lines, ["vgg19"], settings)
     assert "(paper: resnet50, measured: vgg19)" in other
-    assert cells(other)["without"][:3] == ["84.9", "–", "40.0"]
+    assert cells(other)["without"][:3] == ["84.9", "–", "45.0"]
 
 
 def test_what_is_measured_where():
     settings = suites.constraints(1, 0.1, 0.1)
     both = paper_tables.trials("Birds", "resnet50", "resnet50", settings)
     assert both[:3] == [(GLOBAL, {}), (END_TO_END, {}), (SVM, {})]
-    # What is without constraints is measured once for both tables.
-    assert len(both) == 3 + 2 * 7
+    # The defaults have a constraint: without any, parts are in the second table alone.
+    assert len(both) == 3 + 2 * 8
     assert all(changes for _, changes in both[3:])
     assert len(paper_tables.trials("Birds", "vgg19", "resnet50", settings)) == 3
     assert len(paper_tables.trials("ImageNet", "resnet50", "resnet50", settings)) == 3
@@ -122,7 +124,7 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
              "--output", str(output)]  # fmt: skip
     paper_tables.main(arguments)
     text, printed = output.read_text(), capsys.readouterr().out
-    assert len(measured) == 2 * 17
+    assert len(measured) == 2 * 19
     assert {(name, size) for name, size, _ in asked} == {("efficientnet_lite0", 64)}
     # Training and test images of both kinds of maps, each once.
     assert len(asked) == 4
@@ -134,9 +136,9 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
          params["specificity_weight"])
         for params in measured if "beta" in params
     }  # fmt: skip
-    assert weights == {
-        (a, b, c) for a in (0, 0.1) for b in (0, 0.25) for c in (0, 0.03)
-    }
+    subsets = {(a, b, c) for a in (0, 0.1) for b in (0, 0.25) for c in (0, 0.03)}
+    default = DPNetTransformer().specificity_weight
+    assert weights == subsets | {(0, 0, default)}
     rows = cells(printed)
     assert rows["pond (stand-in) efficientnet_lite0"][3:] == ["50.0 ± 0.0"] * 2
     assert rows["⊥ + A"][-2:] == ["75.0 ± 0.0"] * 2
@@ -150,7 +152,7 @@ def test_a_stand_in_is_measured_once(pond, tmp_path, monkeypatch, capsys):
     # Another image size is another measurement, with a separate table.
     measured.clear()
     paper_tables.main([*arguments, "--image-size", "96"])
-    assert len(measured) == 2 * 17
+    assert len(measured) == 2 * 19
 
 
 @pytest.mark.parametrize(

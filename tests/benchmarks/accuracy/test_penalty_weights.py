@@ -20,7 +20,11 @@ from tests.parts.dpnet.made_maps import SETTINGS, two_maps
 @pytest.fixture(scope="module")
 def model():
     X, y, _ = two_maps(30)
-    return DPNetClassifier(**SETTINGS, max_epochs=1).fit(X, y), X
+    # `cosines` are those of regions that count alike; no penalty leaves no weight at 0.
+    model = DPNetClassifier(
+        **SETTINGS, foreground=None, specificity_weight=0, max_epochs=1
+    )
+    return model.fit(X, y), X
 
 
 def test_terms_follow_their_formulas(model):
@@ -38,9 +42,12 @@ def test_terms_follow_their_formulas(model):
     assert found["assignment"] == pytest.approx(
         np.concatenate(entropies).mean(), rel=1e-3
     )
+    # The three contexts, which are no learned parts, come last.
+    names = model.get_feature_names_out()
+    assert [name.endswith("_context") for name in names] == 15 * [False] + 3 * [True]
     own = foreign = 0.0
-    for label, row in enumerate(model.coef_):
-        for part_class, weight in zip(model.part_classes_, row, strict=True):
+    for label, row in enumerate(model.coef_[:, :15]):
+        for part_class, weight in zip(model.part_classes_[:15], row, strict=True):
             own += abs(weight) * (part_class == label)
             foreign += abs(weight) * (part_class != label)
     assert found["specificity, absolute"] == pytest.approx(foreign / (2 * 15**0.5))
@@ -59,7 +66,7 @@ def line(accuracy, twins, **changes):
 
 LINES = [
     line(0.5, 2.0),
-    line(0.7, 1.0, orthogonality_weight=3.0),
+    line(0.7, 1.0, orthogonality_weight=3.0, specificity_weight=0.0),
     line(0.6, 2.0, specificity_weight=1.0, specificity_form="square"),
     line(0.8, 3.0, lr=0.5, assignment_weight=1.0),
 ]
@@ -98,8 +105,14 @@ def test_a_run_measures_what_is_missing_and_draws_it(tmp_path, monkeypatch, caps
     penalty_weights.main(command)
     found = [json.loads(text) for text in output.read_text().splitlines()]
     assert len(found) == 4  # one without a penalty, one with each
-    assert [line["changes"].get("assignment_weight") for line in found].count(1) == 1
-    assert all(line["n_parts"] == 6 and line["n_held"] == 10 for line in found)
+    weights = [
+        [line["settings"][f"{name}_weight"] for name in penalty_weights.PENALTIES]
+        for line in found
+    ]
+    assert weights == [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert all(
+        line["n_parts"] == 3 * (2 + 1) and line["n_held"] == 10 for line in found
+    )
     penalty_weights.main(command)
     assert len(output.read_text().splitlines()) == 4
     assert capsys.readouterr().out.count("| owls/train | assignment, ") == 4

@@ -51,7 +51,7 @@ def test_changed_settings_reach_the_estimator(maps):
     assert measured["classifier"] == pytest.approx(accuracy)
     parts = DPNetTransformer("precomputed", **CHANGES, random_state=3)
     learned = parts.fit_transform(X[seen], y[seen])
-    assert learned.shape == (40, 12)
+    assert learned.shape == (40, 3 * (4 + 1))  # with a context for each class
     assert list(measured["svm"]) == ["0.1", "0.3", "1", "3", "10"]
     for C, accuracy_of_svm in measured["svm"].items():
         svm = LinearSVC(C=float(C), max_iter=100_000, random_state=3)
@@ -184,8 +184,9 @@ def test_command_line_errors(tmp_path, capsys, arguments, message):
 def test_one_command(tmp_path, capsys):
     output = tmp_path / "results" / "recipe.jsonl"
     arguments = ["--made", "24", "--memory", str(tmp_path), "--output", str(output)]
-    recipe.main([*arguments, "--set", "image_size=64", "strides=(32,)", "max_epochs=1",
-          "n_parts_per_class=2", "--seeds", "5"])  # fmt: skip
+    recipe.main([*arguments, "--set", "image_size=64", "framing='crop'",
+          "strides=(32,)", "max_epochs=1", "n_parts_per_class=2",
+          "--seeds", "5"])  # fmt: skip
     printed = capsys.readouterr().out
     (measured,) = records.read_lines(output)
     assert measured["data"] == "made24" and measured["seed"] == 5

@@ -14,11 +14,12 @@ def test_the_constraints_are_all_eight_choices():
           "CS": "specificity_weight"}  # fmt: skip
     weights = {"⊥": 1.5, "A": 0.2, "CS": 0.3}
     assert len(settings) == len({json.dumps(s) for s in settings.values()}) == 8
-    assert settings["without"] == {}
+    # The default settings have a constraint.
+    assert settings["without"] == {"specificity_weight": 0}
     assert settings["all"] == {of[key]: weights[key] for key in of}
     assert settings["CS + ⊥"] == {"specificity_weight": 0.3,
                                   "orthogonality_weight": 1.5}  # fmt: skip
-    assert settings["A"] == {"assignment_weight": 0.2}
+    assert settings["A"] == {"assignment_weight": 0.2, "specificity_weight": 0}
 
 
 def test_the_ablation_changes_settings_that_there_are():

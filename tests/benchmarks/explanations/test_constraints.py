@@ -66,7 +66,8 @@ def test_lines_of_other_defaults_are_refused(command):
 def test_changed_strides_apply_to_the_descriptor_of_the_same_maps():
     listed = constraints.trials_of({"strides": (16,), "beta": 5}, (1.0, 0.2, 0.3))
     assert [trial.changes for trial in listed[:2]] == [{}, {"strides": (16,)}]
-    assert listed[2].changes == {"strides": (16,), "beta": 5}
+    without = {"strides": (16,), "beta": 5, "specificity_weight": 0}
+    assert listed[2].changes == without
     assert len(listed) == 10
 
 

@@ -74,7 +74,13 @@ def test_only_maps_that_models_share_are_kept():
     assert model.memory == "maps"
 
 
-SETTINGS = {"n_parts_per_class": 4, "max_epochs": 1, "image_size": 64}
+# The contexts, which have no place, are tested with the models.
+SETTINGS = {
+    "n_parts_per_class": 4,
+    "context": False,
+    "max_epochs": 1,
+    "image_size": 64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +88,9 @@ def measured(tmp_path_factory):
     """A small DP-Net on small made images, and all that is measured of it."""
     data = image_sets.made_images(48, 16, Framing(64, "crop"))
     memory = tmp_path_factory.mktemp("maps")
-    estimator = DPNetClassifier(random_state=0, memory=memory, **SETTINGS)
+    estimator = DPNetClassifier(
+        framing="crop", random_state=0, memory=memory, **SETTINGS
+    )
     model = models.fit_model(estimator, data, 0)
     measurements = measures.measure(model, data, n_perturbed=3, n_steps=2, seed=0)
     return data, estimator, measurements

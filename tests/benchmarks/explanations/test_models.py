@@ -45,7 +45,8 @@ def test_grad_cam(pipeline):
     fitted, paths = pipeline
     explained = models.GlobalModel(fitted).explain(paths)
     # The gradient of w · g/|g| with respect to the mean g of the cells, by hand.
-    maps = FeatureMaps(image_size=64, precision="float32").fit_transform(paths)
+    extractor = FeatureMaps(image_size=64, framing="crop", precision="float32")
+    maps = extractor.fit_transform(paths)
     maps = maps.astype(np.float64)
     g = maps.mean(axis=(1, 2))
     length = np.linalg.norm(g, axis=1, keepdims=True)

@@ -11,13 +11,15 @@ from benchmarks.explanations import part_images
 from skdpnet.regions import RegionGrid
 
 
-def test_pointing_takes_its_random_regions_from_all_maps():
-    # One whole-image region on one map, four quarters on the other.
-    grids = [RegionGrid(1, 1, ((1, 1),)), RegionGrid(2, 2, ((1, 1),))]
+def test_pointing_takes_its_random_regions_from_all_maps_with_places():
+    # Four quarters on one map, two halves on another, and the whole image.
+    sides = ((2, 2), (1, 2), (1, 1))
+    grids = [RegionGrid(*side, ((1, 1),)) for side in sides]
     n = 2000
-    boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
-    shown = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([1, 0])[:n])
-    nothing = SimpleNamespace(boxes=boxes, top_parts=lambda n: np.array([], int))
+    boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    parts = {"boxes": boxes, "part_maps": np.array([0, 0, 2])}
+    shown = SimpleNamespace(**parts, top_parts=lambda: np.array([2, 1, 0]))
+    nothing = SimpleNamespace(**parts, top_parts=lambda: np.array([2]))
     # The telling part of each image is in the middle of its lower right quarter.
     test = SimpleNamespace(
         images=np.zeros((n, 8, 8, 3), np.uint8),
@@ -26,4 +28,5 @@ def test_pointing_takes_its_random_regions_from_all_maps():
     every_other = [shown, nothing] * (n // 2)
     share, chance = part_images.pointing(every_other, grids, test)
     assert share == 0.5
-    assert chance == pytest.approx(1 / 5, abs=0.03)
+    # Of the six regions one quarter is there; the right half has another middle.
+    assert chance == pytest.approx(1 / 6, abs=0.02)

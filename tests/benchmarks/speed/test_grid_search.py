@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.speed import grid_search
 from skdpnet import DPNetClassifier, FeatureMaps
@@ -10,12 +11,14 @@ from skdpnet import DPNetClassifier, FeatureMaps
 SIZE = 64
 
 
-def test_the_counting_backbone_is_the_default_one(photographs, tmp_path):
+@pytest.mark.parametrize("framing", ["crop", "aspect"])
+def test_the_counting_backbone_is_the_default_one(photographs, framing, tmp_path):
     counting = grid_search.CountingBackbone(tmp_path / "log")
     paths = photographs[0][:3]
-    counted = FeatureMaps(counting, image_size=SIZE).fit_transform(paths)
+    settings = {"image_size": SIZE, "framing": framing}
+    counted = FeatureMaps(counting, **settings).fit_transform(paths)
     strides = DPNetClassifier().strides
-    expected = FeatureMaps(image_size=SIZE, strides=strides).fit_transform(paths)
+    expected = FeatureMaps(strides=strides, **settings).fit_transform(paths)
     assert (tmp_path / "log").read_text() == "xxx"
     assert counted.dtype == expected.dtype
     for name in expected.dtype.names:

@@ -60,7 +60,7 @@ def test_one_command(photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*command.split(), *sizes.split()])
     many_classes.main()
     result = json.loads(output.read_text())
-    assert (result["images"], result["parts"]) == (12, 6)
+    assert (result["images"], result["parts"]) == (12, 3 * (2 + 1))
     first, *_ = result["rows"]
     assert {"k-means", "first classifier", "training", "final classifier"} <= set(
         first["stages"]
