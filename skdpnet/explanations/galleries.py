@@ -9,7 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from skdpnet.explanations.localisation import boxes_in_pixels, images_of
+from skdpnet.explanations.localisation import (
+    boxes_in_pixels,
+    images_of,
+    inside_image,
+)
 from skdpnet.explanations.readout import find_parts
 from skdpnet.utils.validation import check_whole, part_numbers
 
@@ -219,7 +223,7 @@ def _maxima_of_parts(
     """Return the maxima over the regions, and the regions, of the chosen parts."""
     shape = len(responses[0]), len(numbers)
     maxima, regions = np.empty(shape, np.float32), np.empty(shape, np.intp)
-    for i, tensor in enumerate(responses):
+    for i, tensor in enumerate(map(inside_image, responses)):
         on_map = part_maps[numbers] == i
         columns = numbers[on_map] - np.searchsorted(part_maps, i)
         largest = tensor[:, :, torch.from_numpy(columns).to(tensor.device)].max(dim=1)

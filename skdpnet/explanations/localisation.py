@@ -19,6 +19,7 @@ __all__ = [
     "best_regions",
     "boxes_in_pixels",
     "images_of",
+    "inside_image",
     "region_boxes",
     "strongest_regions",
 ]
@@ -34,7 +35,7 @@ class BestRegions(NamedTuple):
         framing and, unless `apply_exif` was True, the EXIF orientation are undone. For
         precomputed features, in shares of the map's sides.
     responses : float32 ndarray of shape (n, P)
-        The response to the region, ``max_r S_pr``.
+        The response to the region, ``max_r S_pr`` over the regions in the image.
     regions : int64 ndarray of shape (n, P)
         The number of the region, ``argmax_r S_pr``, in the grid of the part's map,
         which is the estimator's ``grids_[part_maps_[p]]``.
@@ -125,11 +126,33 @@ def strongest_regions(
     regions : int64 ndarray of shape (n, P)
         Numbers of the regions in the grid of the part's map.
     """
-    largest = [tensor.max(dim=1) for tensor in responses]
+    largest = [inside_image(tensor).max(dim=1) for tensor in responses]
     return (
         np.hstack([maxima.values.cpu().numpy() for maxima in largest]),
         np.hstack([maxima.indices.cpu().numpy() for maxima in largest]),
     )
+
+
+def inside_image(responses: torch.Tensor) -> torch.Tensor:
+    """Exclude the regions beside an image, which respond with 0, from maxima.
+
+    Where an image does not fill its map, a part whose responses are all negative would
+    be found beside the image.
+
+    Parameters
+    ----------
+    responses : tensor of shape (n, R, P')
+        The responses of the parts of a map.
+
+    Returns
+    -------
+    tensor of shape (n, R, P')
+        −∞ in regions to which all parts respond with 0, unless all regions of the image
+        are such.
+    """
+    empty = (responses == 0).all(dim=2, keepdim=True)
+    excluded = empty & ~empty.all(dim=1, keepdim=True)
+    return torch.where(excluded, -torch.inf, responses)
 
 
 def region_boxes(parts: PartEstimator, regions: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdpnet import DPNetClassifier, best_regions
+from skdpnet import DPNetClassifier, best_regions, part_gallery
 from tests.explanations.marked_images import GREEN, RED, TURNS, MeanColours, draw_image
 from tests.parts.dpnet.cosines import cosines
 from tests.parts.dpnet.made_maps import part_maps, quick
@@ -32,6 +32,23 @@ def test_responses_and_regions_are_the_maximum_and_its_argument():
     regions, expected = best_regions(model, X), cosines(model, X)
     np.testing.assert_allclose(regions.responses, expected.max(axis=1), atol=1e-4)
     np.testing.assert_array_equal(regions.regions, expected.argmax(axis=1))
+
+
+def test_parts_that_respond_negatively_are_found_in_the_image_too():
+    X, y, _ = part_maps(60)
+    rows, columns = X.shape[1:3]
+    canvas = np.zeros((len(X), 2 * rows, 2 * columns, X.shape[3]), X.dtype)
+    canvas[:, :rows, :columns] = X
+    model = quick(DPNetClassifier, region_scales=(0.1,), context=False)
+    model.fit(canvas, y)
+    # All cells of an image have one direction, the opposite of some parts.
+    canvas[:, :rows, :columns] = X[:, :1, :1]
+    regions = best_regions(model, canvas)
+    assert (regions.responses < 0).any()
+    assert (regions.boxes[..., :2] < 0.5).all()
+    for part in (0, len(model.parts_) - 1):
+        gallery = part_gallery(model, part, canvas, n=len(X))
+        assert (gallery.boxes[:, :2] < 0.5).all()
 
 
 def test_parts_are_those_of_the_first_step_of_a_pipeline():
