@@ -94,12 +94,20 @@ def test_network_equals_the_implementation_the_weights_came_with(
     with torch.inference_mode():
         expected_maps = original.extract_features(x)
         torch.testing.assert_close(classifier(x), original(x))
-    backbone = load_backbone(name, None, CPU)
-    assert backbone.image_size == SIZES[name]
+    backbone = load_backbone(name, SIZES[name], CPU)
     (maps,) = backbone.feature_maps(pixels, CPU, torch.float32)
     torch.testing.assert_close(
         maps.permute(0, 3, 1, 2), expected_maps, atol=1e-4, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("efficientnet_lite0", 288), ("efficientnet_lite2", 320)]
+)
+def test_images_have_whole_cells_by_default(name, size):
+    backbone = load_backbone(name, None, CPU)
+    assert backbone.image_size == size > SIZES[name]
+    assert size % 32 == 0 and backbone.any_shape
 
 
 def test_stages_are_the_inner_maps(name, classifier):
@@ -127,7 +135,7 @@ def test_stages_are_the_inner_maps(name, classifier):
 
 
 def test_a_side_that_is_no_multiple_of_the_stride_has_one_more_cell():
-    extractor = FeatureMaps("efficientnet_lite2", strides=(16, 32))
+    extractor = FeatureMaps("efficientnet_lite2", strides=(16, 32), image_size=260)
     fine, coarse = separate(extractor.transform([skimage.data.chelsea()]))
     assert (fine.shape, coarse.shape) == ((1, 17, 17, 120), (1, 9, 9, 352))
 
