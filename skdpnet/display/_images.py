@@ -13,6 +13,9 @@ from skdpnet.explanations.readout import find_parts
 
 __all__ = ["ShownImage", "mark_unseen", "parts_on_images"]
 
+# A strip of fewer pixels cannot be seen: it is an error of rounding.
+_LEAST_STRIP = 0.5
+
 # Longer than a panel is on a screen; keeps a dozen large photographs small in memory.
 _LONGEST_SIDE = 1600
 # Darkest level of the grey image below a heat map, so that tints show on black too.
@@ -142,7 +145,7 @@ def mark_unseen(axes, size: tuple[int, int], seen: ArrayLike):
     ]
     hatched = None
     for x, y, x_end, y_end in strips:
-        if x_end - x > 0 and y_end - y > 0:
+        if min(x_end - x, y_end - y) > _LEAST_STRIP:
             hatched = Rectangle(
                 (x, y),
                 x_end - x,

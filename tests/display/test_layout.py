@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
 from PIL import Image
 
@@ -21,7 +21,7 @@ from skdpnet.display import (
     ParticipationDisplay,
 )
 from skdpnet.display._boxes import badge_places, draw_boxes
-from skdpnet.display._images import ShownImage
+from skdpnet.display._images import ShownImage, mark_unseen
 from skdpnet.display._text import shorten, signed, wrap
 from skdpnet.utils.colours import part_colours
 from tests.display.models import BLUE, RED, colour_images, pipeline
@@ -254,3 +254,10 @@ def test_images_are_made_small_but_keep_their_size():
     assert (image.pixels == (10, 200, 30)).all()
     thin = ShownImage.of(Image.new("RGB", (9000, 2)))
     assert thin.pixels.shape == (1, 1600, 3)
+
+
+@pytest.mark.parametrize(("right", "hatched"), [(528.9999999, False), (500.0, True)])
+def test_what_is_not_seen_is_hatched_and_no_rounding_error(right, hatched):
+    axes = Figure().add_subplot()
+    mark = mark_unseen(axes, (529, 224), (0.0, 1e-12, right, 224.0))
+    assert (mark is not None) == hatched == bool(axes.patches)
