@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.accuracy.table import percent
+from benchmarks.records import pixels_of
 
 __all__ = ["draw"]
 
@@ -68,7 +69,7 @@ def draw(result: dict, path: Path) -> None:
     ax.set_xlabel("accuracy on the test images, %")
     ax.grid(axis="x", alpha=0.4)
     ax.spines[["top", "right"]].set_visible(False)
-    size = result["image_size"]
-    ax.set_title(f"{result['data']['name']}, {result['backbone']}, {size} × {size}")
+    seen = pixels_of(result)
+    ax.set_title(f"{result['data']['name']}, {result['backbone']}, {seen}")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, format="png", dpi=150)
