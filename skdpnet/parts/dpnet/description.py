@@ -65,9 +65,8 @@ class PartDescriber(DPNetParameters):
             If the estimator is not fitted.
         """
         names = super().get_feature_names_out()
-        if self._has_context():
-            for part in np.flatnonzero(self.part_maps_ == len(self.grids_) - 1):
-                names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
+        for part in np.flatnonzero(self.part_maps_ == self._n_maps):
+            names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
         return names
 
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
@@ -81,9 +80,14 @@ class PartDescriber(DPNetParameters):
         each = self.whitenings_, maps, self.grids_
         return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
 
+    @property
+    def _n_maps(self) -> int:
+        """Number of maps with learned parts, and so the number of the context's map."""
+        return sum(have_parts(self.map_shapes_))
+
     def _has_context(self) -> bool:
         """Whether the estimator was fitted with `context`, which may have changed."""
-        return len(self.grids_) > sum(have_parts(self.map_shapes_))
+        return len(self.grids_) > self._n_maps
 
     def _maps_of_parts(self, maps: list[np.ndarray], in_fit: bool) -> list[np.ndarray]:
         of_parts = super()._maps_of_parts(maps, in_fit)
@@ -92,6 +96,5 @@ class PartDescriber(DPNetParameters):
         return of_parts
 
     def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
-        n_maps = sum(have_parts(self.map_shapes_))
-        grids = super()._region_grids(maps[:n_maps])
-        return grids + [CONTEXT_GRID] * (len(maps) - n_maps)
+        grids = super()._region_grids(maps[: self._n_maps])
+        return grids + [CONTEXT_GRID] * (len(maps) - self._n_maps)

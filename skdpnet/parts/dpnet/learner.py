@@ -210,7 +210,7 @@ class PartLearner(PartDescriber):
         """Set whitening, parts and net; return the training set and its descriptors."""
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
-        n_maps = len(self.grids_) - self.context
+        n_maps = self._n_maps
         shares = share_parts(self.n_parts_per_class, n_maps)
         train_rows, valid_rows = np.flatnonzero(weights > 0), None
         if hold_out and self.validation_fraction is not None:
@@ -271,12 +271,12 @@ class PartLearner(PartDescriber):
         """
         axes = fit_context_axes(whole, self.n_components)
         maps = whiten_maps([axes], [whole], self.grids_[-1:], None, None, self.device_)
-        n_classes, n_maps = len(self.classes_), len(self.grids_) - 1
+        n_classes = len(self.classes_)
         self.whitenings_.append(axes)
         whitened.extend(maps)
         parts.append(np.zeros((n_classes, axes.projection.shape[1]), np.float32))
         self.part_classes_ = np.append(self.part_classes_, np.arange(n_classes))
-        self.part_maps_ = np.append(self.part_maps_, np.full(n_classes, n_maps))
+        self.part_maps_ = np.append(self.part_maps_, np.full(n_classes, self._n_maps))
 
     def _build_net(
         self, model: PartModel, *, decay: bool, valid: MapDataset | None
@@ -308,9 +308,8 @@ class PartLearner(PartDescriber):
 
     def _objective(self) -> Objective:
         """Return the objective of training by the estimator's parameters."""
-        n_maps = len(self.grids_) - self._has_context()
         return Objective(
-            torch.from_numpy(self.part_classes_[self.part_maps_ < n_maps]),
+            torch.from_numpy(self.part_classes_[self.part_maps_ < self._n_maps]),
             weights={name: getattr(self, f"{name}_weight") for name in PENALTIES},
             ridge=self.ridge,
             label_smoothing=self.label_smoothing,
