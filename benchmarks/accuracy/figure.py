@@ -70,6 +70,6 @@ def draw(result: dict, path: Path) -> None:
     ax.grid(axis="x", alpha=0.4)
     ax.spines[["top", "right"]].set_visible(False)
     seen = pixels_of(result)
-    ax.set_title(f"{result['data']['name']}, {result['backbone']}, {seen}")
+    ax.set_title(f"{result['data']['name']}, {result['backbone']}\n{seen}")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, format="png", dpi=150)
