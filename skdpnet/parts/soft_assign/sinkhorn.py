@@ -12,6 +12,8 @@ __all__ = ["PIECE_BYTES", "anneal", "select_distinct", "soft_assign"]
 
 # A round is the last when it changes at most this share of the assignments.
 _LEAST_CHANGE = 1e-3
+# Normalisations by factors between two computations of exponentials.
+_STEPS_BY_FACTORS = 10
 # Responses, or region descriptors, of some images take at most this many bytes.
 PIECE_BYTES = 128 * 2**20
 
@@ -74,21 +76,27 @@ def soft_assign(
         # because normalisation gives the row its sum.
         logits = np.pad(logits, ((0, 0), (0, 1), (0, 0)))
         sums = np.append(sums, [[n_regions - n_parts]], axis=0)
-    # The factors of rows and columns are logarithms, because for a large β the factors
-    # themselves overflow, and an entry that underflows would stay zero. After these two
-    # steps all sums of rows and columns stay above 1/R, so that their logarithms are
-    # finite.
+    # The factors of rows and columns are kept as logarithms, because for a large β the
+    # factors themselves overflow, and an entry that underflows would stay zero. After
+    # these two steps all sums of rows and columns stay above 1/R, so that their
+    # logarithms are finite, and a few normalisations change no factor by much: only
+    # every tenth needs exponentials, which cost more than the sums.
     rows = np.log(sums) - logsumexp(logits, axis=2, keepdims=True)
     columns = -logsumexp(logits + rows, axis=1, keepdims=True)
-    for _ in range(n_iter):
-        assigned = np.exp(logits + rows + columns)
-        ratio = sums / assigned.sum(axis=2, keepdims=True)
-        assigned *= ratio
-        totals = assigned.sum(axis=1, keepdims=True)
-        if np.abs(totals - 1).max(initial=0) <= tol:
+    for done in range(n_iter):
+        if done % _STEPS_BY_FACTORS == 0:
+            kernel = np.exp(logits + rows + columns)
+            column_factors = np.ones_like(columns)
+        row_factors = sums / (kernel @ column_factors.swapaxes(1, 2))
+        totals = row_factors.swapaxes(1, 2) @ kernel
+        converged = np.abs(totals * column_factors - 1).max(initial=0) <= tol
+        if converged or done == n_iter - 1:
             break
-        rows += np.log(ratio)
-        columns -= np.log(totals)
+        column_factors = 1 / totals
+        if (done + 1) % _STEPS_BY_FACTORS == 0:
+            rows += np.log(row_factors)
+            columns += np.log(column_factors)
+    assigned = row_factors * kernel * column_factors
     return assigned[:, :n_parts]
 
 
