@@ -15,13 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.cub_parts import read_bird_boxes, read_part_points
-from benchmarks.data.readers import Split, read_cub, read_folders
+from benchmarks.data.readers import read_cub, read_folders
 from skdpnet.datasets import make_part_images
 from skdpnet.images.collection import as_images
 from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry
 
-__all__ = ["FIRST_SEED", "MADE", "ImageSet", "made_images", "photographs"]
+__all__ = [
+    "FIRST_SEED",
+    "MADE",
+    "ImageSet",
+    "annotated_boxes",
+    "annotated_points",
+    "made_images",
+    "on_canvas",
+    "photographs",
+]
 
 MADE = "made"
 # No setting was chosen on images of these seeds.
@@ -174,12 +183,8 @@ def photographs(folder: Path, framing: Framing) -> ImageSet:
     truths = objects = None
     if (folder / "images.txt").is_file():
         split = read_cub(folder)
-        points, _ = read_part_points(folder, split.test_paths)
-        truths = _on_canvas(points, split, framing)
-        outside = ((truths < 0) | (truths > 1)).any(axis=2)
-        truths[outside] = np.nan
-        corners = read_bird_boxes(folder, split.test_paths).reshape(-1, 2, 2)
-        objects = _on_canvas(corners, split, framing).reshape(-1, 4)
+        truths = annotated_points(folder, split.test_paths, framing)
+        objects = annotated_boxes(folder, split.test_paths, framing)
     else:
         split = read_folders(folder, "train", "test")
     return ImageSet(
@@ -195,11 +200,54 @@ def photographs(folder: Path, framing: Framing) -> ImageSet:
     )
 
 
-def _on_canvas(
-    points: NDArray[np.float64], split: Split, framing: Framing
+def annotated_points(
+    folder: Path, paths: Sequence[str], framing: Framing
 ) -> NDArray[np.float64]:
-    """Convert points of each test image from pixels to fractions of the canvas."""
-    images = as_images(split.test_paths)
+    """Read the annotated points (n, K, 2) of the K parts in images of CUB-200-2011.
+
+    Parameters
+    ----------
+    folder : Path
+    paths : sequence of n str
+        Paths of images, as `read_cub` returns them.
+    framing : Framing
+
+    Returns
+    -------
+    ndarray of shape (n, K, 2)
+        NaN where a part is not visible, or lies outside of what the network sees.
+    """
+    points, _ = read_part_points(folder, paths)
+    points = _all_on_canvas(points, paths, framing)
+    points[((points < 0) | (points > 1)).any(axis=2)] = np.nan
+    return points
+
+
+def annotated_boxes(
+    folder: Path, paths: Sequence[str], framing: Framing
+) -> NDArray[np.float64]:
+    """Read the boxes (n, 4) of the birds in images of CUB-200-2011.
+
+    Parameters
+    ----------
+    folder : Path
+    paths : sequence of n str
+        Paths of images, as `read_cub` returns them.
+    framing : Framing
+
+    Returns
+    -------
+    ndarray of shape (n, 4)
+    """
+    corners = read_bird_boxes(folder, paths).reshape(-1, 2, 2)
+    return _all_on_canvas(corners, paths, framing).reshape(-1, 4)
+
+
+def _all_on_canvas(
+    points: NDArray[np.float64], paths: Sequence[str], framing: Framing
+) -> NDArray[np.float64]:
+    """Convert points (n, K, 2) of n images from pixels to fractions of the canvas."""
+    images = as_images(paths)
     converted = np.empty_like(points)
     for i, image_points in enumerate(points):
         converted[i] = on_canvas(image_points, images.geometry(i), framing)
