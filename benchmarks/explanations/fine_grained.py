@@ -28,6 +28,7 @@ FORMER = {
     "annealed_share": 0.0,
     "context": False,
     "specificity_weight": 0.0,
+    "max_epochs": 10,
 }
 _CROP, _SMALL, _DEFAULT = (
     Framing(*shape) for shape in ((224, "crop"), (224, "aspect"), (IMAGE_SIZE, FRAMING))
@@ -49,6 +50,7 @@ LADDER: list[tuple[Framing, Trial]] = [
         (_DEFAULT, Trial(DPNET, "CS", changes))
         for changes in (
             {"max_epochs": 0},
+            {"max_epochs": 10},
             {"annealed_share": 0.0},
             {"foreground": None},
             {"foreground": 1.3},

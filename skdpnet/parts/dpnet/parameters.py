@@ -113,9 +113,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         without it.
     dropout : float in [0, 1), default=0.2
         Share of the descriptor's numbers that are set to 0 in each training step.
-    max_epochs : int >= 0, default=10
-        Number of passes over the training set. 0: the parts are the centres of
-        clusters that training would start from.
+    max_epochs : int >= 0, default=5
+        Number of passes over the training set. 0: the parts are those that training
+        would start from.
     lr : float > 0, default=0.002
         Learning rate of the parts, which decays to 0 along a cosine.
     batch_size : int >= 1, default=64
@@ -258,7 +258,7 @@ class DPNetParameters(PartEstimator):
         ridge: float = 0.0005,
         label_smoothing: float = 0.1,
         dropout: float = 0.2,
-        max_epochs: int = 10,
+        max_epochs: int = 5,
         lr: float = 2e-3,
         batch_size: int = 64,
         validation_fraction: float | None = None,
