@@ -71,7 +71,7 @@ def test_a_share_of_the_maps_then_one_fit_by_two_processes(data):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     run("clusters", "OwnShare", data, launcher=torchrun)
     model = skdpnet.load(data / "model.skdpnet", device="cpu")
-    assert np.isfinite(model.parts_).all() and model.n_iter_ == 10
+    assert np.isfinite(model.parts_).all() and model.n_iter_ == model.max_epochs
 
 
 def test_partial_fit_on_shards(data):
