@@ -7,8 +7,8 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts VLAD
-        best_regions datasets display explain explain_class explain_each load metrics
-        part_galleries part_gallery report __version__
+        best_regions clear_memory datasets display explain explain_class explain_each
+        load metrics part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",
     "skdpnet.datasets": "load_image_folder make_part_images",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skdpnet
+from skdpnet.cli.io import save_figure
 from skdpnet.cli.options import add_command
+from skdpnet.storage.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     )
     y, y_test = (data.target_names[data.target] for data in (train, test))
 
-    with tempfile.TemporaryDirectory() as memory:
+    with temporary_folder() as memory:
         common = {"image_size": _IMAGE_SIZE, "framing": "crop", "memory": memory}
         start = time.perf_counter()
         for strides in (None, _STRIDES):
@@ -175,4 +176,4 @@ def _draw_best_regions(model: Any, test: Bunch, y_test: np.ndarray, path: Path) 
     display = BestRegionsDisplay.from_estimator(
         model, test.images[first], y_test[first]
     )
-    display.plot().figure_.savefig(path, dpi=110)
+    save_figure(display.plot().figure_, path, dpi=110)

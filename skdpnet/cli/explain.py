@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
-from skdpnet.cli.io import check_output, label_of, load_classifier, show
+from skdpnet.cli.io import (
+    check_output,
+    label_of,
+    load_classifier,
+    save_figure,
+    show,
+)
 from skdpnet.cli.options import add_command, add_common_options, whole_number
 from skdpnet.cli.predict import check_images
 
@@ -92,7 +98,7 @@ def _run(args: argparse.Namespace) -> None:
     display = ExplanationDisplay.from_estimator(
         model, args.image, class_, against=against, n_parts=args.parts
     ).plot()
-    display.figure_.savefig(args.output)
+    save_figure(display.figure_, args.output)
     document = _document(display, args)
     show(args, document, _lines(document, display.summands))
 

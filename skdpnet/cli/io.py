@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
 from skdpnet.images.digest import digest_of_file
+from skdpnet.storage.atomic_write import replace_file, target_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "check_output",
@@ -20,6 +25,7 @@ __all__ = [
     "list_classes",
     "load_classifier",
     "note",
+    "save_figure",
     "show",
 ]
 
@@ -84,6 +90,28 @@ def check_output(path: str) -> None:
             f"the folder {folder} cannot be written to: choose another, or change its "
             "permissions"
         )
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: float | str = "figure") -> None:
+    """Write a figure as a whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : str or Path
+        Its suffix sets the format.
+    dpi : float or "figure"
+        Resolution.
+
+    Raises
+    ------
+    OSError
+        If writing fails.
+    """
+    content = io.BytesIO()
+    suffix = os.path.splitext(path)[1]
+    figure.savefig(content, format=suffix[1:].lower(), dpi=dpi)
+    replace_file(target_file(path), content.getvalue())
 
 
 def list_classes(folder: str) -> tuple[list[str], list[str]]:

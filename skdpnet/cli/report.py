@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from skdpnet.cli.io import (
     show,
 )
 from skdpnet.cli.options import add_command, add_common_options
+from skdpnet.storage.temporary_files import temporary_folder
 
 __all__ = ["add_parser"]
 
@@ -81,9 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         # The page needs the feature maps of an image several times, but the image
         # should go through the network only once.
-        memory = args.memory or stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="skdpnet-", ignore_cleanup_errors=True)
-        )
+        memory = args.memory or stack.enter_context(temporary_folder())
         model = load_classifier(args, memory)
         labels = _labels(model, folders, args)
         is_training = _are_training_images(model, paths, args)

@@ -99,7 +99,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         they differ from earlier ones by more than 0.1 % of their norm, or if any of the
         network's tensors or plain attributes has changed, all maps are computed anew.
         An array of maps that is too large for the computer's memory is a temporary file
-        in the folder. None: nothing is kept.
+        in the folder. `skdpnet.clear_memory` makes room in it. None: nothing is kept.
     verbose : int, default=0
         1 or more: a progress bar is shown.
 

@@ -21,7 +21,7 @@ import torch
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.features.canvas import own_shape
 from skdpnet.images.framing import Framing
-from skdpnet.storage.array_store import ArrayStore
+from skdpnet.storage.array_store import KEPT_LONGEST, ArrayStore
 
 __all__ = ["open_map_store", "probe_image"]
 
@@ -199,4 +199,4 @@ def _key_of(probe: list[np.ndarray]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for feature_map in probe:
         digest.update(feature_map.data)
-    return f"probe-{digest.hexdigest()}"
+    return f"{KEPT_LONGEST}{digest.hexdigest()}"

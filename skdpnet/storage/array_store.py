@@ -1,17 +1,19 @@
 """The cache behind ``memory=``: arrays by content key, shared between processes.
 
 Each entry is one safetensors file, put in its place by one atomic rename. A process
-that is killed leaves at most a temporary file behind, damage to one entry costs that
-entry alone, network file systems can hold the folder, and nothing in it is unpickled.
+that is killed leaves at most a temporary file behind, which the next one removes.
+Damage to one entry costs that entry alone, network file systems can hold the folder,
+and nothing in it is unpickled. Entries, and folders without any, may be removed at any
+time (`skdpnet.storage.cache_limits`): what is missing is computed again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +24,21 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-__all__ = ["ArrayStore"]
+from skdpnet.storage.atomic_write import put_file
+from skdpnet.storage.folders import list_folder, make_folder
+from skdpnet.storage.temporary_files import remove_abandoned
+
+__all__ = [
+    *("CACHE", "ENTRY_SUFFIX", "KEPT_LONGEST", "LOCKS", "SCRATCH"),
+    "ArrayStore",
+]
+
+# Names in the user's folder: of the cache itself, in it of the folder for temporary
+# files, and of the folder of locks in each store.
+CACHE, SCRATCH, LOCKS = "skdpnet-cache", "tmp", "locks"
+ENTRY_SUFFIX = ".safetensors"
+# Keys that begin so are those of entries by which others are found.
+KEPT_LONGEST = "probe-"
 
 # To be raised when the content of entries changes.
 _FORMAT = 2
@@ -30,6 +46,10 @@ _FORMAT = 2
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 _MODE = 0o666 & ~_UMASK
+# The disk, or the user's share of it, is full.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# An entry that was removed on this host, or on another while it was read on this one.
+_GONE = (errno.ENOENT, errno.ESTALE)
 
 
 class ArrayStore:
@@ -58,20 +78,27 @@ class ArrayStore:
         address = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         if not isinstance(folder, (str, os.PathLike)):
             raise ValueError(f"memory must be a folder's path or None, got {folder!r}.")
-        self._entries = Path(folder).expanduser() / "skdpnet-cache" / address
+        cache = Path(folder).expanduser() / CACHE
+        self._entries, self._scratch = cache / address, cache / SCRATCH
         self._can_lock = self._can_write = True
         try:
-            (self._entries / "locks").mkdir(parents=True, exist_ok=True)
+            for needed in (self._entries / LOCKS, self._scratch):
+                make_folder(needed)
         except OSError as error:
+            if error.errno in _FULL:
+                # Hours of work may lie behind, so it goes on without a cache.
+                self._warn_unwritten(error)
+                return
             raise ValueError(
                 f"memory={str(folder)!r} cannot be used as a cache folder: {error}. "
                 "Name a folder that can be written to, or memory=None."
             ) from error
-        if not os.access(self._entries, os.W_OK):
+        if self._entries.exists() and not os.access(self._entries, os.W_OK):
             raise ValueError(
                 f"memory={str(folder)!r} cannot be written to. Name another folder, "
                 "or memory=None."
             )
+        remove_abandoned(self._scratch)
 
     def read(self, key: str) -> tuple[np.ndarray, ...] | None:
         """Read the arrays stored under a key.
@@ -98,14 +125,14 @@ class ArrayStore:
             if int(entry["crc32"][0]) == _checksum(arrays):
                 return arrays
             problem = "its checksum does not match"
-        except FileNotFoundError:
-            return None
         except PermissionError as error:
             raise ValueError(
                 f"the cache entry {path} may not be read: {error}. Ask its owner, or "
                 "name another folder as memory=."
             ) from error
         except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+            if isinstance(error, OSError) and error.errno in _GONE:
+                return None
             problem = str(error)
         warnings.warn(
             f"the cache entry {path} is damaged ({problem}); it is computed again.",
@@ -116,7 +143,9 @@ class ArrayStore:
 
     def keys(self) -> list[str]:
         """Return the keys of all entries, in alphabetical order."""
-        return sorted(path.stem for path in self._entries.glob("*/*.safetensors"))
+        folders = list_folder(self._entries)
+        paths = (path for folder in folders for path in list_folder(folder))
+        return sorted(path.stem for path in paths if path.suffix == ENTRY_SUFFIX)
 
     def write(self, key: str, arrays: Sequence[np.ndarray]) -> bool:
         """Store arrays under a key, replacing an existing entry in one step.
@@ -139,18 +168,10 @@ class ArrayStore:
         crc = _checksum(entry.values())
         entry["crc32"] = np.array([crc], dtype=np.uint32)
         try:
-            _put(path, save(entry))
+            put_file(path, save(entry), self._scratch)
             return True
         except OSError as error:
-            if self._can_write:
-                self._can_write = False
-                warnings.warn(
-                    f"what was computed cannot all be kept in {self._entries}: "
-                    f"{error.strerror}. It will be computed again when it is needed "
-                    "again.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            self._warn_unwritten(error)
             return False
 
     @contextlib.contextmanager
@@ -193,11 +214,17 @@ class ArrayStore:
             return True
         # One lock for many keys keeps the number of lock files small. No soft locks:
         # they would outlive a process that is killed.
-        path = self._entries / "locks" / f"{prefix}.lock"
+        path = self._entries / LOCKS / f"{prefix}.lock"
         lock = FileLock(path, mode=_MODE, fallback_to_soft=False)
         try:
+            if not path.parent.is_dir():
+                # It may have been removed since this store was opened.
+                make_folder(path.parent)
             locks.enter_context(lock.acquire(timeout=0))
         except Timeout:
+            return False
+        except FileNotFoundError:
+            # It was removed again, and is created when the key is claimed again.
             return False
         except OSError as error:
             self._can_lock = False
@@ -209,24 +236,19 @@ class ArrayStore:
             )
         return True
 
+    def _warn_unwritten(self, error: OSError) -> None:
+        """Say once that arrays cannot be stored."""
+        if self._can_write:
+            self._can_write = False
+            warnings.warn(
+                f"what was computed cannot all be kept in {self._entries}: "
+                f"{error.strerror}. It will be computed again when it is needed again.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
     def _path(self, key: str) -> Path:
-        return self._entries / key[:2] / f"{key}.safetensors"
-
-
-def _put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, suffix=".tmp", delete=False
-    ) as file:
-        try:
-            file.write(content)
-            file.close()
-            # Only their owner may read temporary files, but a cache may be shared.
-            os.chmod(file.name, _MODE)
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        return self._entries / key[:2] / f"{key}{ENTRY_SUFFIX}"
 
 
 def _checksum(arrays: Iterable[np.ndarray]) -> int:

@@ -81,6 +81,17 @@ def test_the_figure_has_the_format_of_its_suffix(
     assert file.read_bytes().startswith(start)
 
 
+def test_a_full_disk_leaves_the_old_figure(
+    model_file, training_images, tmp_path, full_disk, capsys
+):
+    figure = tmp_path / "why.png"
+    figure.write_bytes(b"old")
+    arguments = ["explain", model_file, training_images[0], "-o", figure]
+    assert "why.png: No space left" in error_of(arguments, capsys)
+    assert figure.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [figure]
+
+
 def test_invalid_arguments_are_rejected(model_file, training_images, tmp_path, capsys):
     start = ["explain", model_file, training_images[0], "-o"]
     output = error_of([*start, tmp_path / "why"], capsys)

@@ -1,0 +1,1 @@
+"""Benchmarks of robustness: what goes wrong outside, and what comes of it."""
