@@ -21,7 +21,7 @@ import numpy as np
 import skdpnet
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.atomic_write import replace_file
-from skdpnet.storage.temporary_files import remove_abandoned, temporary_folder
+from skdpnet.storage.temporary_files import temporary_folder
 
 KEY = "00key"
 OLD, NEW = ((np.full(300, value),) for value in (1.0, 2.0))
@@ -123,7 +123,6 @@ def check(folder: Path, *, old: bool, removes: bool) -> None:
         action(folder)
     assert (store(folder).read(KEY)[0] == NEW[0]).all()
     assert page.read_bytes() == NEW[0].tobytes()
-    remove_abandoned(folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= SUFFIXES, files
     assert not list(folder.rglob("*.tmp"))
