@@ -1,8 +1,13 @@
-"""Exceptions of this package that a user may want to catch."""
+"""Exceptions and warnings of this package that a user may want to catch."""
 
 from __future__ import annotations
 
-__all__ = ["BackboneUnavailableError", "ImageError", "ModelFileError"]
+__all__ = [
+    "BackboneUnavailableError",
+    "DifferentNetworkWarning",
+    "ImageError",
+    "ModelFileError",
+]
 
 
 class ImageError(ValueError):
@@ -34,3 +39,7 @@ class BackboneUnavailableError(RuntimeError):
 
 class ModelFileError(ValueError):
     """A file is not a saved model that can be used; the message says which and why."""
+
+
+class DifferentNetworkWarning(UserWarning):
+    """A fitted estimator gets its maps from another network than it was fitted with."""

@@ -76,6 +76,9 @@ class Backbone:
     any_shape : bool, default=False
         Whether the network is known to take images that are not square, and to give
         maps of their shape.
+    weights : str, default=None
+        Digest of the network's weights alone, before they were modified for speed.
+        None: they are those of `network`.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Backbone:
     std: tuple[float, ...]
     fingerprint: str
     any_shape: bool = False
+    weights: str | None = None
 
     def feature_maps(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "weights_digest"]
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -43,6 +43,41 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def weights_digest(module: nn.Module) -> str:
+    """Digest the parameters and buffers of a network, and nothing else of it.
+
+    Unlike a fingerprint it does not depend on names, on attributes, or on modules that
+    wrap the network, so that versions of a library agree on the same weights.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits; empty if there are no tensors, or if one cannot be read.
+    """
+    # On most processors twice as fast as the digest of the fingerprint, which caches
+    # are keyed by.
+    digest, n_tensors = hashlib.sha256(), 0
+    try:
+        for tensor in (*module.parameters(), *module.buffers()):
+            for content in _bytes_of(tensor):
+                digest.update(content)
+            n_tensors += 1
+    except (RuntimeError, TypeError, ValueError):
+        return ""
+    return digest.hexdigest()[:32] if n_tensors else ""
+
+
+def _bytes_of(tensor: torch.Tensor) -> Iterator[bytes | memoryview]:
+    """Yield the dtype and shape of a tensor, and its values row by row."""
+    yield f"{tensor.dtype} {tuple(tensor.shape)}".encode()
+    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    yield raw.numpy().data
+
+
 def _contents(value: Any, seen: dict[int, Any]) -> Iterator[bytes | memoryview]:
     """Yield the bytes of the tensors and plain values in an object.
 
@@ -61,9 +96,7 @@ def _contents(value: Any, seen: dict[int, Any]) -> Iterator[bytes | memoryview]:
         number, _ = seen.setdefault(id(value), (len(seen), value))
         yield f"{type(value).__qualname__} {number}".encode()
         if is_new and isinstance(value, torch.Tensor):
-            yield f"{value.dtype} {tuple(value.shape)}".encode()
-            raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            yield raw.numpy().data
+            yield from _bytes_of(value)
         elif is_new:
             for item in _items(value):
                 yield from _contents(item, seen)

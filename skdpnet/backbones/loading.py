@@ -21,7 +21,7 @@ from skdpnet.backbones.efficientnet_lite import (
     efficientnet_lite_classifier,
     efficientnet_lite_weights,
 )
-from skdpnet.backbones.fingerprint import fingerprint
+from skdpnet.backbones.fingerprint import fingerprint, weights_digest
 from skdpnet.backbones.stages import (
     AVERAGE,
     LAST,
@@ -148,10 +148,10 @@ def _load_named(
             "callable."
         )
     module = module.eval().requires_grad_(False)
-    digest = fingerprint(module)
+    digest, weights_alone = fingerprint(module), weights_digest(module)
     any_shape = takes_any_shape(module, size)
     module = _freeze(fold_batch_norms(module, size), device)
-    return Backbone(name, module, size, mean, std, digest, any_shape)
+    return Backbone(name, module, size, mean, std, digest, any_shape, weights_alone)
 
 
 def _torchvision(name: str, strides: Strides | None) -> nn.Module:

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skdpnet.backbones.backbone import Backbone
 from skdpnet.features.feature_maps import (
     EXTRACTION_CONSTRAINTS,
     FeatureMaps,
     separate,
+)
+from skdpnet.features.network_record import (
+    NetworkRecord,
+    record_network,
+    warn_of_another,
 )
 from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
 from skdpnet.images.framing import AUTO, Framing
 from skdpnet.persistence.checks import check_map_shapes
 from skdpnet.persistence.saving import save
 from skdpnet.utils.batching import slices_of
+from skdpnet.utils.devices import on_cpu
 
 __all__ = ["MapEstimator"]
 
 # Precomputed maps are passed on for this many images at a time, so that what a subclass
 # computes from them stays small.
 _IMAGES_AT_ONCE = 64
+# The network that each estimator is known to be fitted with, or was warned of, in this
+# process: its fingerprint, or the function that it is.
+_known_networks: weakref.WeakKeyDictionary[MapEstimator, Any]
+_known_networks = weakref.WeakKeyDictionary()
 
 
 class MapEstimator(BaseEstimator):
@@ -68,6 +81,9 @@ class MapEstimator(BaseEstimator):
     _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop"}
 
     map_shapes_: tuple[tuple[int, ...], ...]
+    # The network of the last fit; None for given maps, and in models that an earlier
+    # version fitted.
+    _network: NetworkRecord | None = None
 
     def __init__(
         self,
@@ -104,7 +120,7 @@ class MapEstimator(BaseEstimator):
         -------
         FeatureMaps
         """
-        return FeatureMaps(
+        extractor = FeatureMaps(
             self.backbone,
             strides=self.strides,
             image_size=self.image_size,
@@ -115,6 +131,9 @@ class MapEstimator(BaseEstimator):
             memory=self.memory,
             verbose=self.verbose,
         )
+        if self._network is not None:
+            extractor._usual_size = self._network.image_size
+        return extractor
 
     def input_framing(self) -> Framing:
         """Return what the network sees of an image, and at what size.
@@ -179,7 +198,7 @@ class MapEstimator(BaseEstimator):
         """
         if self.is_precomputed:
             return self._precomputed_maps(X, reset=reset)
-        maps = separate(self.feature_maps().transform(X))
+        maps = separate(self._extractor(reset).transform(X))
         self._set_or_check_shapes(maps, reset)
         return maps
 
@@ -189,12 +208,49 @@ class MapEstimator(BaseEstimator):
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
                 yield [feature_map[images] for feature_map in maps]
             return
-        for maps in self.feature_maps().iter_maps(X):
+        for maps in self._extractor(reset).iter_maps(X):
             self._set_or_check_shapes(maps, reset)
             reset = False
             yield maps
 
+    def _extractor(self, reset: bool) -> FeatureMaps:
+        """Return an extractor that records the network (`reset`), or checks it."""
+        if reset:
+            self._network = None
+        extractor = self.feature_maps()
+        extractor._on_network = self._record_network if reset else self._check_network
+        return extractor
+
+    def _record_network(
+        self,
+        backbone: Backbone,
+        framing: Framing,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._network = record_network(backbone, framing, device, dtype)
+        _known_networks[self] = backbone.fingerprint or self.backbone
+
+    def _check_network(
+        self,
+        backbone: Backbone,
+        framing: Framing,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Warn if a network is not the one of the last fit, once for each network."""
+        then, network = self._network, backbone.fingerprint or self.backbone
+        if then is None or _known_networks.get(self) == network:
+            return
+        if then.image_size != framing.image_size:
+            # The user has changed parameters. The shapes of the maps will tell.
+            return
+        _known_networks[self] = network
+        warn_of_another(type(self).__name__, then, backbone, framing, device, dtype)
+
     def _precomputed_maps(self, X, *, reset: bool) -> list[np.ndarray]:
+        if reset:
+            self._network = None
         arrays = check_precomputed(self, X, reset=reset)
         self._set_or_check_shapes(arrays, reset)
         return [
@@ -297,6 +353,10 @@ class MapEstimator(BaseEstimator):
         """Set the attributes that `_get_fitted_state` returned, which are checked."""
         for key in self._fitted_attributes:
             setattr(self, key, state[key])
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {**state, "backbone": on_cpu(self.backbone)}
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "map_shapes_")

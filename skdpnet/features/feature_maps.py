@@ -21,7 +21,7 @@ from skdpnet.images.collection import Images, as_images
 from skdpnet.images.framing import AUTO, FRAMINGS, STEP, USUAL_SIZE, Framing
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
-from skdpnet.utils.devices import extraction_dtype, resolve_device
+from skdpnet.utils.devices import extraction_dtype, on_cpu, resolve_device
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
 __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
@@ -41,6 +41,8 @@ EXTRACTION_CONSTRAINTS: dict[str, list] = {
     "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
     "num_workers": [Number(0, whole=True)],
 }
+
+OnNetwork = Callable[[Backbone, Framing, torch.device, torch.dtype], None]
 
 
 class FeatureMaps(TransformerMixin, BaseEstimator):
@@ -126,6 +128,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         **EXTRACTION_CONSTRAINTS,
         "batch_size": [Number(1, whole=True)],
     }
+
+    # An estimator that computes its maps here may be fitted: it then names the usual
+    # size of that time, and is told of the network before the first maps.
+    _usual_size: int | None = None
+    _on_network: OnNetwork | None = None
 
     def __init__(
         self,
@@ -283,6 +290,8 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             backbone.image_size, backbone.mean, backbone.any_shape
         )
         compute_dtype = extraction_dtype(self.precision, device)
+        if self._on_network is not None:
+            self._on_network(backbone, framing, device, compute_dtype)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
         store = None
         if self.memory is not None:
@@ -303,7 +312,11 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
 
     def _load_backbone(self) -> Backbone:
         device = resolve_device(self.device)
-        return load_backbone(self.backbone, self.image_size, device, self.strides)
+        backbone = load_backbone(self.backbone, self.image_size, device, self.strides)
+        then = self._usual_size
+        if self.image_size is not None or then in (None, backbone.image_size):
+            return backbone
+        return load_backbone(self.backbone, then, device, self.strides)
 
     def input_framing(self) -> Framing:
         """Return what the network sees of an image, and at what size.
@@ -319,7 +332,7 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
         """
         if not isinstance(self.backbone, str):
             # Such a network says nothing of its size and normalisation.
-            size = self.image_size or USUAL_SIZE
+            size = self.image_size or self._usual_size or USUAL_SIZE
             return self._framing_for(size, IMAGENET_MEAN, any_shape=False)
         backbone = self._load_backbone()
         return self._framing_for(backbone.image_size, backbone.mean, backbone.any_shape)
@@ -343,6 +356,10 @@ class FeatureMaps(TransformerMixin, BaseEstimator):
             for batch in batches:
                 bar.update(len(batch[0]))
                 yield batch
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {**state, "backbone": on_cpu(self.backbone)}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -23,7 +23,7 @@ from skdpnet.features.canvas import own_shape
 from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import KEPT_LONGEST, ArrayStore
 
-__all__ = ["open_map_store", "probe_image"]
+__all__ = ["open_map_store", "probe_image", "probe_of"]
 
 # Part of the key in the cache. It must change whenever the preprocessing of images
 # changes, or the way in which networks are modified for speed
@@ -93,14 +93,11 @@ def open_map_store(
         # Without a name "crop", which was the only framing, so that caches stay valid.
         network["framing"] = framing.name
     known = ArrayStore(memory, network)
-    probes = _probes.setdefault(backbone, {})
-    if framing.name not in probes:
-        made = _make_probe(backbone, framing, device, compute_dtype)
-        probes[framing.name] = made
-    probe = probes[framing.name]
+    probe = probe_of(backbone, framing, device, compute_dtype)
     key = _find(probe, known)
     if key is None:
-        if not _same(_make_probe(backbone, framing, device, compute_dtype), probe):
+        again = probe_of(backbone, framing, device, compute_dtype, anew=True)
+        if not _same(again, probe):
             raise ValueError(
                 f"the maps of backbone {backbone.name!r} cannot be kept in memory="
                 f"{str(memory)!r}: it computes other maps each time that it sees the "
@@ -135,6 +132,41 @@ def probe_image(size: int) -> np.ndarray:
         blocks = random.randint(0, 64, (n, n, 3)).astype(np.uint8)
         image += blocks.repeat(side, axis=0).repeat(side, axis=1)[:size, :size]
     return image
+
+
+def probe_of(
+    backbone: Backbone,
+    framing: Framing,
+    device: torch.device,
+    compute_dtype: torch.dtype,
+    *,
+    anew: bool = False,
+) -> list[np.ndarray]:
+    """Return the maps of the probe's image, once for each network that is held.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    framing : Framing
+    device : torch.device
+        Where the network is.
+    compute_dtype : torch.dtype
+        Dtype of the arithmetic of a network that cannot compute in float32.
+    anew : bool, default=False
+        Whether they are computed even where this network's are known.
+
+    Returns
+    -------
+    list of float32 ndarray of shape (1, H, W, D)
+    """
+    # Nothing says whether a function is still the one that was probed.
+    if anew or not backbone.fingerprint:
+        return _make_probe(backbone, framing, device, compute_dtype)
+    probes = _probes.setdefault(backbone, {})
+    if framing.name not in probes:
+        made = _make_probe(backbone, framing, device, compute_dtype)
+        probes[framing.name] = made
+    return probes[framing.name]
 
 
 def _make_probe(

@@ -17,6 +17,7 @@ from typing import Any
 import skdpnet
 from skdpnet.backbones.efficientnet_lite import EFFICIENTNET_LITE
 from skdpnet.exceptions import ModelFileError
+from skdpnet.features.network_record import NetworkRecord
 from skdpnet.persistence.codec import Encoder, UnsavableError, decode
 from skdpnet.persistence.model_file import read, write
 from skdpnet.utils.devices import resolve_device
@@ -74,8 +75,10 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
         "parameters": json.dumps(parameters, allow_nan=False),
         "fitted": json.dumps(fitted, allow_nan=False),
     }
-    size = _usual_size(estimator.backbone)
-    if size is not None:
+    if estimator._network is not None:
+        network = _encode_attribute(encode, "network", estimator._network.to_state())
+        metadata["network"] = json.dumps(network, allow_nan=False)
+    elif (size := _usual_size(estimator.backbone)) is not None:
         metadata["usual_size"] = str(size)
     write(path, metadata, encode.tensors)
 
@@ -92,6 +95,10 @@ def load(
     Its predictions, descriptors and regions are those of the saved estimator, bit for
     bit on the same machine. Loading runs and unpickles nothing in the file, so that a
     file from a stranger may be wrong but cannot do harm.
+
+    The file records the network. Before the first maps of images, a
+    `skdpnet.exceptions.DifferentNetworkWarning` says if the network computes others
+    than then: if its weights are others, for instance.
 
     Parameters
     ----------
@@ -167,7 +174,11 @@ def load(
         }
         state = _decode_each(metadata["fitted"], tensors)
         parameters |= {"memory": memory, "device": device}
-        if parameters.get("image_size", 0) is None:
+        network = None
+        if "network" in metadata:
+            tree = json.loads(metadata["network"])
+            network = NetworkRecord.from_state(decode(tree, tensors))
+        elif parameters.get("image_size", 0) is None:
             parameters["image_size"] = _size_then(metadata, parameters.get("backbone"))
         if backbone is not None:
             parameters["backbone"] = backbone
@@ -177,6 +188,8 @@ def load(
         estimator = cls(**parameters)
         estimator._check_fitted_state(state)
         estimator._set_fitted_state(state)
+        if network is not None:
+            estimator._network = network
         for key in _OPTIONAL_ATTRIBUTES:
             if key in state:
                 setattr(estimator, key, state[key])
@@ -206,7 +219,8 @@ def _usual_size(backbone: Any) -> int | None:
 def _size_then(metadata: dict[str, str], backbone: Any) -> int | None:
     """Return the image size of a model that was saved with the usual one.
 
-    None: it is the usual size still.
+    None: it is the usual size still. Files with a record of the network have the size
+    there.
     """
     now = _usual_size(backbone)
     if now is None:

@@ -19,6 +19,8 @@ from skorch.history import History
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from skdpnet.utils.devices import resolve_device
+
 __all__ = [
     "NetParams",
     "ObjectiveNet",
@@ -63,6 +65,22 @@ class ObjectiveNet(skorch.NeuralNet):
     def __init__(self, *args, objective: TermsObjective, **kwargs):
         self.objective = objective
         super().__init__(*args, **kwargs)
+
+    # skorch moves the tensors of `module_` and `optimizer_` to the CPU where there is
+    # no GPU, and no others.
+    def __getstate__(self):
+        state = super().__getstate__()
+        if state.get("module") is self.__dict__.get("module_"):
+            state["module"] = None
+        return state
+
+    def __setstate__(self, state):
+        if torch.device(state["device"]).type != "cuda":
+            # skorch knows what to do without CUDA, and says it.
+            state["device"] = _device_or_cpu(state["device"])
+        super().__setstate__(state)
+        if self.module is None:
+            self.module = self.module_
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and mark a stop that one of them asks for."""
@@ -218,7 +236,7 @@ def build_net(
         for training in ((True, False) if valid is not None else (True,))
     ]
     if decay:
-        schedule = LRScheduler("CosineAnnealingLR", T_max=max(1, max_epochs))
+        schedule = _Schedule("CosineAnnealingLR", T_max=max(1, max_epochs))
         built_in.append(("schedule", schedule))
     if valid is not None:
         stop = EarlyStopping(
@@ -292,6 +310,24 @@ def _return_batch(batch):
 
 def _discard_message(*args) -> None:
     """Print nothing when training stops early, which the history shows anyway."""
+
+
+def _device_or_cpu(device: str | torch.device) -> str | torch.device:
+    """Return a device, or the CPU on computers that lack it."""
+    try:
+        return resolve_device(device)
+    except ValueError:
+        return "cpu"
+
+
+class _Schedule(LRScheduler):
+    """A schedule that is made anew for each training, and not pickled.
+
+    It refers to the optimiser, and so to tensors on a GPU.
+    """
+
+    def __getstate__(self):
+        return {**self.__dict__, "lr_scheduler_": None}
 
 
 class _EpochBar(Callback):

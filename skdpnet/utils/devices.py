@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 
-__all__ = ["extraction_dtype", "learning_dtype", "resolve_device"]
+__all__ = ["extraction_dtype", "learning_dtype", "on_cpu", "resolve_device"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -44,6 +45,25 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if resolved.type == "cuda" and resolved.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return resolved
+
+
+def on_cpu(backbone: Any) -> Any:
+    """Return a backbone as it can be pickled for computers without its device.
+
+    Parameters
+    ----------
+    backbone : object
+
+    Returns
+    -------
+    object
+        A copy on the CPU of a torch module that is elsewhere, and anything else itself.
+    """
+    if isinstance(backbone, torch.nn.Module):
+        tensors = (*backbone.parameters(), *backbone.buffers())
+        if any(tensor.device.type != "cpu" for tensor in tensors):
+            return copy.deepcopy(backbone).cpu()
+    return backbone
 
 
 def extraction_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -6,12 +6,17 @@ The usual size of the networks EfficientNet-Lite was once smaller than it is now
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
+import torch
 
 import skdpnet
 from skdpnet import GlobalFeatures
+from skdpnet.backbones import loading
+from skdpnet.backbones.efficientnet_lite import EFFICIENTNET_LITE
 from skdpnet.exceptions import ModelFileError
 from skdpnet.persistence.model_file import read, write
 
@@ -31,9 +36,12 @@ def path(images, tmp_path):
 
 
 def change(path, **metadata):
-    """Replace metadata of a file, or leave it out where it is None."""
+    """Replace metadata of a file, or leave it out where it is None.
+
+    The record of the network is left out, as in files of the time before it.
+    """
     old, arrays = read(path)
-    new = {**old, **metadata}
+    new = {**old, "network": None, **metadata}
     write(path, {key: text for key, text in new.items() if text is not None}, arrays)
 
 
@@ -41,7 +49,54 @@ def test_a_file_of_now_keeps_the_usual_size(path, images):
     loaded = skdpnet.load(path)
     assert loaded.image_size is None
     assert loaded.input_framing().image_size == 288
-    assert read(path)[0]["usual_size"] == "288"
+    assert "usual_size" not in read(path)[0]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
+def test_the_size_stays_if_the_usual_one_changes(name, images, tmp_path, monkeypatch):
+    """For any network by name: the file says at which size it was used."""
+    usual = dict(EFFICIENTNET_LITE)
+    make = timm.create_model
+
+    def of_size(size):
+        usual["efficientnet_lite0"] = replace(
+            usual["efficientnet_lite0"], image_size=size
+        )
+        monkeypatch.setattr(loading, "EFFICIENTNET_LITE", usual)
+
+        def create(model, pretrained, **options):
+            torch.manual_seed(0)
+            config = {"input_size": (3, size, size)}
+            return make(model, pretrained_cfg_overlay=config, **options)
+
+        monkeypatch.setattr(timm, "create_model", create)
+        loading._load_named.cache_clear()
+
+    backbone = name if name in usual else f"timm/{name}"
+    of_size(96)
+    model = GlobalFeatures(backbone, framing="crop").fit(images)
+    descriptors = model.transform(images)
+    model.save(tmp_path / "model")
+    of_size(64)
+    fresh = GlobalFeatures(backbone, framing="crop").fit(images)
+    assert fresh.input_framing().image_size == 64
+    loaded = skdpnet.load(tmp_path / "model")
+    assert loaded.image_size is None
+    assert loaded.input_framing().image_size == 96
+    np.testing.assert_array_equal(loaded.transform(images), descriptors)
+    # Another fit is at the usual size, as that of a new estimator.
+    assert loaded.fit(images).map_shapes_ == fresh.map_shapes_
+    assert loaded.input_framing().image_size == 64
+    loading._load_named.cache_clear()
+
+
+def test_a_model_of_an_earlier_version_that_is_saved_now(path, images):
+    change(path, usual_size="224")
+    loaded = skdpnet.load(path)
+    loaded.save(path)
+    metadata, _ = read(path)
+    assert "network" not in metadata and metadata["usual_size"] == "288"
+    assert skdpnet.load(path).image_size == 224
 
 
 def test_a_file_without_the_usual_size_has_the_former_one(path, images):

@@ -28,6 +28,7 @@ class PartDescriber(DPNetParameters):
 
     whitenings_: list[Whitening]
     net_: ObjectiveNet
+    device_: torch.device
 
     @property
     def beta_(self) -> float | None:
@@ -79,6 +80,12 @@ class PartDescriber(DPNetParameters):
         """Return the whitened maps of some images in the form of the part model."""
         each = self.whitenings_, maps, self.grids_
         return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "net_" in state:
+            # A net that was fitted on a GPU is on the CPU where there is none.
+            self.device_ = torch.device(self.net_.device)
 
     @property
     def _n_maps(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,10 @@ class Objective:
     ridge: float
     label_smoothing: float
     specificity_form: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        # They may be on a GPU that is missing where they are unpickled.
+        return {**self.__dict__, "part_classes": self.part_classes.cpu()}
 
     @property
     def term_names(self) -> list[str]:
