@@ -132,7 +132,11 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        if state["_n_features_out"] != sum(shape[-1] for shape in state["map_shapes_"]):
+        depth = sum(shape[-1] for shape in state["map_shapes_"])
+        if (
+            type(state["_n_features_out"]) is not int
+            or state["_n_features_out"] != depth
+        ):
             raise ValueError("_n_features_out is not the sum of the maps' depths")
 
     def __sklearn_tags__(self):

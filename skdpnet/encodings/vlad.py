@@ -38,6 +38,8 @@ __all__ = ["VLAD"]
 
 # Descriptors, and their similarities to the words, of this many bytes are held at once.
 _PIECE_BYTES = 64 * 2**20
+# Numbers of an encoding of a model that is saved: 64 MB for each image.
+_MOST_FEATURES = 2**24
 
 
 class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
@@ -363,8 +365,11 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
             raise ValueError(f"words_ does not hold {len(depths)} vocabularies")
         for one_vocabulary, depth in zip(words, depths, strict=True):
             check_array("words_", one_vocabulary, (len(one_vocabulary), depth))
-        if state["_n_features_out"] != self._length(words):
+        n_features = state["_n_features_out"]
+        if type(n_features) is not int or n_features != self._length(words):
             raise ValueError("_n_features_out is not the length of an encoding")
+        if n_features > _MOST_FEATURES:
+            raise ValueError(f"an encoding has {n_features} numbers")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "words_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ __all__ = [
 ]
 
 Shapes = tuple[tuple[int, ...], ...]
+
+# A forged file costs nothing: what it says of sizes is bounded, because arrays of such
+# sizes are made when the model is used. Networks, and maps that people pass, are far
+# below. In this order: maps of an image, cells or regions of a map, channels, numbers
+# of all maps of an image, and regions of a map.
+_MOST_MAPS = 1000
+_MOST_CELLS = 2**24
+_MOST_CHANNELS = 2**22
+_MOST_NUMBERS = 2**28
+_MOST_REGIONS = 2**24
 
 
 def check_map_shapes(shapes: Any) -> None:
@@ -42,6 +53,13 @@ def check_map_shapes(shapes: Any) -> None:
         and all(isinstance(shape, tuple) and 1 <= len(shape) <= 3 for shape in shapes)
         and all(type(side) is int and side > 0 for shape in shapes for side in shape),
         "map_shapes_ is not a tuple of shapes",
+    )
+    _expect(
+        len(shapes) <= _MOST_MAPS
+        and all(math.prod(shape[:-1]) <= _MOST_CELLS for shape in shapes)
+        and all(shape[-1] <= _MOST_CHANNELS for shape in shapes)
+        and sum(math.prod(shape) for shape in shapes) <= _MOST_NUMBERS,
+        "map_shapes_ has shapes that no network gives: they are too large",
     )
 
 
@@ -87,14 +105,24 @@ def check_part_layout(state: dict[str, Any]) -> None:
         height, width = (*shape[:-1], 1, 1)[:2]
         _expect(
             (grid.height, grid.width) == (height, width)
-            and len(grid.windows) > 0
+            and 0 < len(grid.windows) <= max(height, width)
             and all(1 <= h <= height and 1 <= w <= width for h, w in grid.windows),
             f"{str(grid)[:80]} does not fit a map of shape {shape}",
+        )
+        _expect(
+            len(set(grid.windows)) == len(grid.windows),
+            "grids_ has a window twice",
+        )
+        _expect(
+            grid.n_regions <= _MOST_REGIONS,
+            f"grids_ has {grid.n_regions} regions, more than {_MOST_REGIONS}",
         )
     _expect(
         isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) > 1,
         "classes_ does not hold two classes or more",
     )
+    ascending = classes[:-1] < classes[1:]
+    _expect(bool(np.all(ascending)), "classes_ does not hold sorted, distinct labels")
     part_classes, part_maps = state["part_classes_"], state["part_maps_"]
     n_parts = len(part_classes) if isinstance(part_classes, np.ndarray) else 0
     _expect_integers("part_classes_", part_classes, n_parts, -1, len(classes))
@@ -150,16 +178,24 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
     depths = []
     for whitening, shape in zip(whitenings, shapes, strict=True):
         _expect(isinstance(whitening, Whitening), "whitenings_ holds something else")
-        depths.append(whitening.projection.shape[-1])
-        check_array("a whitening's mean", whitening.mean, shape[-1:])
-        check_array(
-            "a whitening's projection", whitening.projection, (shape[-1], depths[-1])
+        projection = whitening.projection
+        _expect(
+            isinstance(projection, np.ndarray) and projection.ndim == 2,
+            "a whitening's projection is not a matrix",
         )
+        depths.append(projection.shape[-1])
+        check_array("a whitening's mean", whitening.mean, shape[-1:])
+        check_array("a whitening's projection", projection, (shape[-1], depths[-1]))
     return depths
 
 
-def check_array(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Check that a value is an array of real numbers, of a certain shape.
+def check_array(
+    name: str,
+    array: Any,
+    shape: tuple[int, ...],
+    dtype: type[np.floating] = np.float32,
+) -> None:
+    """Check that a value is an array of finite numbers, of a certain shape.
 
     Parameters
     ----------
@@ -168,17 +204,21 @@ def check_array(name: str, array: Any, shape: tuple[int, ...]) -> None:
     array : ndarray
     shape : tuple of int
         The shape that it must have.
+    dtype : type, default=numpy.float32
+        The dtype that it must have.
 
     Raises
     ------
     ValueError
-        If it is not a float array, if it is empty, or if it has another shape.
+        If it is not an array of this dtype, if it is empty or has another shape, or if
+        it holds NaN or infinity.
     """
     _expect(
-        isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size > 0,
-        f"{name} is not an array of real numbers",
+        isinstance(array, np.ndarray) and array.dtype == dtype and array.size > 0,
+        f"{name} is not an array of real numbers ({dtype.__name__})",
     )
     _expect(array.shape == shape, f"{name} has shape {array.shape}, not {shape}")
+    _expect(bool(np.isfinite(array).all()), f"{name} holds NaN or infinity")
 
 
 def _expect_integers(

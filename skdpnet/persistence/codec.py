@@ -123,7 +123,8 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
     ----------
     tree : JSON value
     tensors : dict of str to ndarray
-        The arrays that the tree names.
+        The arrays that the tree names. Those that it takes are removed, because a tree
+        that names one many times would need many times the memory of its file.
 
     Returns
     -------
@@ -139,8 +140,8 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
 
     def tensor(name: str) -> np.ndarray:
         if name not in tensors:
-            raise ValueError(f"the tensor {name!r} is missing")
-        return tensors[name].copy()
+            raise ValueError(f"the tensor {name[:80]!r} is missing, or named twice")
+        return tensors.pop(name).copy()
 
     match tree:
         case None | bool() | int() | float() | str():
@@ -162,14 +163,17 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
         case {"text": str(name)}:
             codes = tensor(name)
             if codes.dtype != np.uint32 or codes.max(initial=0) > _LAST_CODE_POINT:
-                raise ValueError(f"the tensor {name!r} holds no text")
+                raise ValueError(f"the tensor {name[:80]!r} holds no text")
             return codes.view(f"U{codes.shape[-1]}")[..., 0]
         case {"objects": list(texts)}:
-            return np.array([*map(str, texts)], dtype=object)
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("there is an array of objects that are not text")
+            return np.array(texts, dtype=object)
         case {"whitening": [mean, projection]}:
             return Whitening(decode(mean, tensors), decode(projection, tensors))
-        case {"grid": [int(height), int(width), list(windows)]}:
-            return RegionGrid(
-                height, width, tuple((int(h), int(w)) for h, w in windows)
-            )
+        case {"grid": [height, width, list(windows)]}:
+            sides = [height, width, *(side for window in windows for side in window)]
+            if not all(type(side) is int for side in sides):
+                raise ValueError("there is a grid whose sides are not whole numbers")
+            return RegionGrid(height, width, tuple((h, w) for h, w in windows))
     raise ValueError(f"there is an entry of an unknown kind: {str(tree)[:80]}")

@@ -22,6 +22,14 @@ __all__ = ["read", "write"]
 
 _FORMAT = "skdpnet"
 _VERSION = "1"
+# A file needs no more memory than about four times its size and what its texts take.
+# These are bounded, because a value of a JSON text takes fifty times the memory of its
+# characters.
+_LONGEST_HEADER = 2**25
+_MOST_VALUES = 2**21
+_MOST_TENSORS = 10**5
+# Tensors without numbers cost nothing, whatever their shape.
+_LONGEST_EMPTY = 2**20
 
 
 def write(
@@ -41,11 +49,22 @@ def write(
     ------
     OSError
         If the folder does not exist, if the path is a folder, or if writing fails.
+    ValueError
+        If there is more in it than `read` accepts.
     """
     file = target_file(path)
     metadata = {"format": _FORMAT, "format_version": _VERSION, **metadata}
     metadata["checksum"] = _checksum(metadata, tensors)
-    replace_file(file, to_bytes(tensors, metadata))
+    reason = _beyond_bounds(metadata, tensors)
+    if reason:
+        raise ValueError(f"the model cannot be saved: {reason}.")
+    content = to_bytes(tensors, metadata)
+    if int.from_bytes(content[:8], "little") > _LONGEST_HEADER:
+        raise ValueError(
+            "the model cannot be saved: its texts (notes_, names) take more than "
+            f"{_LONGEST_HEADER} bytes."
+        )
+    replace_file(file, content)
 
 
 def read(
@@ -84,6 +103,12 @@ def read(
         )
     with open(path, "rb") as stream:
         start = stream.read(9)
+    claimed = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and _LONGEST_HEADER < claimed < os.path.getsize(path):
+        raise ModelFileError(
+            f"{path} cannot be used: its header has {claimed} bytes, and at most "
+            f"{_LONGEST_HEADER} are read."
+        )
     try:
         file = safe_open(os.fspath(path), framework="numpy")
     except SafetensorError as error:
@@ -97,13 +122,34 @@ def read(
     with file:
         metadata = file.metadata() or {}
         _check_format(path, metadata)
+        if len(file.keys()) > _MOST_TENSORS:
+            raise ModelFileError(f"{path} cannot be used: it has too many tensors.")
         try:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, TypeError) as error:
+        except Exception as error:
+            # It raises others for dtypes that NumPy lacks, and for shapes beyond its
+            # range.
             raise _damaged(path, str(error)) from error
+    reason = _beyond_bounds(metadata, tensors)
+    if reason:
+        raise ModelFileError(f"{path} cannot be used: {reason}.")
     if metadata.get("checksum") != _checksum(metadata, tensors):
         raise _damaged(path, "its checksum does not match")
     return metadata, tensors
+
+
+def _beyond_bounds(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
+    """Say what is beyond the bounds of files; "" if nothing is."""
+    # Each value of a JSON text but the first comes after one of these.
+    n_values = sum(text.count(c) for text in metadata.values() for c in ",[{:")
+    if n_values > _MOST_VALUES:
+        return f"it has more than {_MOST_VALUES} values besides its arrays"
+    if len(tensors) > _MOST_TENSORS:
+        return f"it has {len(tensors)} arrays, more than {_MOST_TENSORS}"
+    for name, array in tensors.items():
+        if array.size == 0 and max(array.shape) > _LONGEST_EMPTY:
+            return f"the array {name[:80]!r} is empty and has shape {array.shape}"
+    return ""
 
 
 def _check_format(path: Path, metadata: dict[str, str]) -> None:

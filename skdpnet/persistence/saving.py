@@ -20,6 +20,10 @@ from skdpnet.exceptions import ModelFileError
 from skdpnet.features.network_record import NetworkRecord
 from skdpnet.persistence.codec import Encoder, UnsavableError, decode
 from skdpnet.persistence.model_file import read, write
+from skdpnet.persistence.parameters import (
+    check_added_attributes,
+    check_saved_parameters,
+)
 from skdpnet.utils.devices import resolve_device
 
 __all__ = ["load", "save"]
@@ -56,10 +60,13 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
         )
     state = estimator._get_fitted_state()
     encode = Encoder()
-    parameters = {
-        key: _encode_parameter(encode, key, value)
+    saved = {
+        key: value
         for key, value in estimator.get_params(deep=False).items()
         if key not in _UNSAVED_PARAMETERS
+    }
+    parameters = {
+        key: _encode_parameter(encode, key, value) for key, value in saved.items()
     }
     state |= {
         key: getattr(estimator, key)
@@ -69,6 +76,14 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     fitted = {
         key: _encode_attribute(encode, key, value) for key, value in state.items()
     }
+    try:
+        # What load would refuse is not written.
+        _check(estimator, saved, state)
+    except Exception as error:
+        raise ValueError(
+            f"this {name} cannot be saved: {_reason(error)}. Parameters can be set to "
+            "others, set_params(...); fitted attributes stay as they are."
+        ) from error
     metadata = {
         "skdpnet_version": version("skdpnet"),
         "class": name,
@@ -167,11 +182,12 @@ def load(
             for key, value in cls._added_parameters.items()
             if key in cls._get_param_names()
         }
-        parameters = added | {
+        saved = {
             key: value
             for key, value in _decode_each(metadata["parameters"], tensors).items()
-            if key not in cls._former_parameters
+            if key not in (*cls._former_parameters, *_UNSAVED_PARAMETERS)
         }
+        parameters = added | saved
         state = _decode_each(metadata["fitted"], tensors)
         parameters |= {"memory": memory, "device": device}
         network = None
@@ -186,7 +202,7 @@ def load(
         if lacking:
             raise ValueError(f"{', '.join(sorted(lacking))} is missing")
         estimator = cls(**parameters)
-        estimator._check_fitted_state(state)
+        _check(estimator, saved, state)
         estimator._set_fitted_state(state)
         if network is not None:
             estimator._network = network
@@ -201,6 +217,13 @@ def load(
             "again, or upgrade skdpnet if the file was saved by a newer version."
         ) from error
     return estimator
+
+
+def _check(estimator: Any, parameters: dict[str, Any], state: dict[str, Any]) -> None:
+    """Check what a file says of an estimator, before its attributes are set."""
+    check_saved_parameters(estimator, parameters)
+    check_added_attributes(state)
+    estimator._check_fitted_state(state)
 
 
 def _find_class(name: str, estimators: Sequence[type]) -> Any:

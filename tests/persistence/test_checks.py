@@ -38,7 +38,9 @@ def test_consistent_attributes_pass():
     check_map_shapes(SHAPES)
     check_part_layout(state())
     assert check_parts_per_map(state()) == [2, 3]
-    whitenings = [Whitening(np.zeros(d), np.zeros((d, 3))) for d in (7, 6)]
+    whitenings = [
+        Whitening(np.zeros(d, np.float32), np.zeros((d, 3), np.float32)) for d in (7, 6)
+    ]
     assert check_whitenings(whitenings, SHAPES) == [3, 3]
     check_array("weights", np.ones((2, 3), np.float32), (2, 3))
 
@@ -50,8 +52,26 @@ def test_other_shapes_of_maps_are_refused(shapes):
 
 
 @pytest.mark.parametrize(
+    "shapes",
+    [
+        ((10**5, 10**5, 1),),
+        ((2**60,),),
+        ((2**23,),),
+        ((4000, 4000, 64),),
+        ((1, 1, 1),) * 1001,
+    ],
+)
+def test_shapes_that_no_network_gives_are_refused(shapes):
+    with pytest.raises(ValueError, match="map_shapes_ has shapes .* too large"):
+        check_map_shapes(shapes)
+
+
+@pytest.mark.parametrize(
     "changes, message",
     [
+        ({"classes_": np.array(["wren", "owl"])}, "sorted, distinct labels"),
+        ({"classes_": np.array(["owl", "owl"])}, "sorted, distinct labels"),
+        ({"classes_": np.array([0.0, np.nan])}, "sorted, distinct labels"),
         ({"part_classes_": np.array([0, 1, 0, 1, -2])}, "part_classes_ does not hold"),
         ({"part_classes_": np.array([0, 1, 0, 1, 2])}, "5 numbers from -1 to 1"),
         ({"part_maps_": np.array([0, 0, 1, 1, 2])}, "part_maps_ does not hold 5"),
@@ -74,9 +94,12 @@ def test_a_map_without_parts_is_refused():
     "array, message",
     [
         (np.ones(3, int), "weights is not an array of real numbers"),
-        (np.ones((0, 3)), "weights is not an array of real numbers"),
+        (np.ones((0, 3), np.float32), "weights is not an array of real numbers"),
+        (np.ones((2, 3)), r"weights is not an array of real numbers \(float32\)"),
+        (np.full((2, 3), np.nan, np.float32), "weights holds NaN or infinity"),
+        (np.full((2, 3), -np.inf, np.float32), "weights holds NaN or infinity"),
         ([1.0], "weights is not an array of real numbers"),
-        (np.ones((3, 2)), r"weights has shape \(3, 2\), not \(2, 3\)"),
+        (np.ones((3, 2), np.float32), r"weights has shape \(3, 2\), not \(2, 3\)"),
     ],
 )
 def test_other_arrays_are_refused(array, message):

@@ -14,9 +14,8 @@ from safetensors.numpy import save_file
 import skdpnet
 from skdpnet import DPNetClassifier, GlobalFeatures
 from skdpnet.exceptions import ModelFileError
-from skdpnet.persistence.model_file import read, write
 from tests.parts.dpnet.made_maps import PLAIN, two_maps
-from tests.persistence.models import SETTINGS, assert_identical
+from tests.persistence.models import SETTINGS, assert_identical, forge
 
 
 @pytest.fixture(scope="module")
@@ -94,17 +93,6 @@ def test_huge_claimed_sizes_are_refused(saved, shape):
             skdpnet.load(saved)
 
 
-def forge(path, metadata=None, tensors=None, **fitted):
-    """Change the contents of a file, and its checksum accordingly."""
-    old, arrays = read(path)
-    trees = json.loads(old["fitted"])
-    trees.update(fitted)
-    trees = {key: tree for key, tree in trees.items() if tree != "drop"}
-    new = {**old, "fitted": json.dumps(trees), **(metadata or {})}
-    arrays = {**arrays, **(tensors or {})}
-    write(path, new, {key: array for key, array in arrays.items() if array is not None})
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -156,7 +144,8 @@ def test_other_format_versions_are_refused(saved, version):
         ({"tensors": {"classes_": np.arange(2)}}, "does not hold"),
         ({"classes_": ["a", "b", "c"]}, "classes_ does not hold"),
         ({"map_shapes_": {"tuple": []}}, "map_shapes_ is not a tuple"),
-        ({"map_shapes_": {"tuple": [{"tuple": [2**60]}] * 2}}, "does not fit a map"),
+        ({"map_shapes_": {"tuple": [{"tuple": [2**60]}] * 2}}, "too large"),
+        ({"map_shapes_": {"tuple": [{"tuple": [2**9]}] * 2}}, "does not fit a map"),
         ({"grids_": [{"grid": [8, 8, [[2, 2]]]}]}, "a grid for each of 2 maps"),
         ({"grids_": [{"grid": [10**9, 10**9, [[1, 1]]]}] * 2}, "does not fit a map"),
         ({"grids_": [{"grid": [8, 8, [[9, 0]]]}] * 2}, "does not fit a map"),

@@ -163,15 +163,14 @@ def test_parameters_set_after_fit_change_no_prediction(fitted, tmp_path):
 
 def test_parameters_of_every_plain_kind_come_back(fitted, tmp_path):
     odd = {
-        "class_weight": {0: 1.0, "b": np.int8(2), (2, None): np.float32(0.1), "0": [3]},
+        "class_weight": {0: 1.0, "b": np.int8(2), (2, None): np.float32(0.1), "0": 3},
         "region_scales": np.array([0.25, 0.5]),
         "C": np.float64(0.1),
-        "beta": float("inf"),
-        "dropout": float("nan"),
-        "n_components": np.int64(2**40),
-        "strides": [16, (32,)],
-        "net_params": {"verbose": False, "max_epochs": 3},
-        "random_state": 2**70,
+        "beta": None,
+        "n_components": np.int64(2**10),
+        "strides": [16, "last"],
+        "net_params": {"verbose": False, "optimizer__betas": (0.5, 0.9)},
+        "random_state": 2**32 - 1,
         "label_smoothing": -0.0,
         "backbone": "timm/kākāpō",
     }

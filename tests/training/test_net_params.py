@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 import skdpnet
 from skdpnet import DPNetClassifier, DPNetTransformer
 from skdpnet.exceptions import ModelFileError
+from skdpnet.persistence.model_file import read, write
 from skdpnet.training.net import NetParams
 from tests.parts.dpnet.made_maps import part_maps, quick
 
@@ -79,6 +82,11 @@ def test_the_net_has_what_the_user_sets(train):
 @pytest.mark.parametrize("name", ["module", "criterion", "objective", "module__p"])
 def test_a_model_file_that_replaces_what_is_trained_is_refused(train, name, tmp_path):
     model = quick(DPNetClassifier, max_epochs=1).fit(*train)
-    model.set_params(net_params={name: 1}).save(tmp_path / "model")
+    model.save(tmp_path / "model")
+    metadata, tensors = read(tmp_path / "model")
+    parameters = json.loads(metadata["parameters"])
+    parameters["net_params"] = {"dict": [[name, 1]]}
+    metadata["parameters"] = json.dumps(parameters)
+    write(tmp_path / "model", metadata, tensors)
     with pytest.raises(ModelFileError, match=MESSAGE):
         skdpnet.load(tmp_path / "model", device="cpu")

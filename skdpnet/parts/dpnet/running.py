@@ -121,13 +121,17 @@ class RunningClassifier:
                 raise ValueError(f"the {name} of partial_fit is {number!r}")
         variances = state.get("variances")
         if variances is not None:
-            check_array("the variances of partial_fit", variances, (n_parts,))
-            if not (np.isfinite(variances) & (variances >= 0)).all():
+            check_array(
+                "the variances of partial_fit", variances, (n_parts,), np.float64
+            )
+            if not (variances >= 0).all():
                 raise ValueError("the variances of partial_fit are not variances")
         if sums is None:
             return cls(n_images, factor, None, variances)
         products, targets = sums["products"], sums["targets"]
-        check_array("the running products", products, (n_parts + 1, n_parts + 1))
-        check_array("the running targets", targets, (n_classes, n_parts + 1))
+        square = n_parts + 1, n_parts + 1
+        check_array("the running products", products, square, np.float64)
+        targets_shape = n_classes, n_parts + 1
+        check_array("the running targets", targets, targets_shape, np.float64)
         sums = RunningLeastSquares(products, targets)
         return cls(n_images, factor, sums, variances)

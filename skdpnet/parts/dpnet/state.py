@@ -18,8 +18,14 @@ from skdpnet.persistence.checks import (
 )
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
+from skdpnet.utils.validation import Number
 
 __all__ = ["check_learned_state", "model_from_state", "net_state", "with_context"]
+
+# Beyond it, exponents of the soft maximum are beyond the range of float32. A maximum of
+# half of it is hard.
+_LARGEST_BETA = 1e6
+_LARGEST_SEED = 2**32 - 1
 
 
 def net_state(net: ObjectiveNet) -> dict[str, Any]:
@@ -110,6 +116,10 @@ def check_learned_state(state: dict[str, Any]) -> None:
     check_array("coef_", state["coef_"], (n_classes, n_parts))
     check_array("intercept_", state["intercept_"], (n_classes,))
     net = state["net_"]
+    _check_numbers(net, state["n_iter_"])
+    for key in ("parts", "offsets"):
+        if not isinstance(net[key], list) or len(net[key]) != len(counts):
+            raise ValueError(f"the net does not have {key} for each map")
     for parts, offset, count, depth in zip(
         net["parts"], net["offsets"], counts, depths, strict=True
     ):
@@ -123,6 +133,28 @@ def check_learned_state(state: dict[str, Any]) -> None:
     has_context = len(shapes) > 1 and len(shapes[-1]) == 1
     n_columns = n_parts - has_context * (counts[-1] - depths[-1])
     RunningClassifier.from_state(net.get("running"), n_classes, n_columns)
+
+
+def _check_numbers(net: dict[str, Any], n_epochs: Any) -> None:
+    """Check the single numbers of a saved net, and its history."""
+    for name, number, constraint in (
+        ("beta", net["beta"], Number(0, above=True, at_most=_LARGEST_BETA)),
+        ("dropout", net["dropout"], Number(0, below=1)),
+        ("seed", net["seed"], Number(0, at_most=_LARGEST_SEED, whole=True)),
+        ("number of epochs", n_epochs, Number(0, whole=True)),
+    ):
+        if not (constraint.accepts(number) or (name == "beta" and number is None)):
+            raise ValueError(
+                f"the net's {name} must be {constraint}, got {str(number)[:80]}"
+            )
+    history = net["history"]
+    if (
+        not isinstance(history, list)
+        or len(history) != n_epochs
+        or not all(isinstance(epoch, dict) for epoch in history)
+        or not all(isinstance(key, str) for epoch in history for key in epoch)
+    ):
+        raise ValueError("the net's history does not hold the values of each epoch")
 
 
 def model_from_state(

@@ -381,6 +381,8 @@ class SoftAssignParts(PartEstimator):
         check_array("parts_", state["parts_"], (n_parts, max(depths)))
         check_array("shift_", state["shift_"], (n_parts,))
         check_array("scale_", state["scale_"], (n_parts,))
+        if not Number(0, whole=True).accepts(state["n_iter_"]):
+            raise ValueError("n_iter_ is not a number of rounds")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")
