@@ -18,13 +18,8 @@ from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_within
-from skdpnet.utils.validation import (
-    Number,
-    SequenceOf,
-    check_classes,
-    check_labels,
-    check_parameters,
-)
+from skdpnet.utils.labels import check_classes, check_labels
+from skdpnet.utils.validation import Number, SequenceOf, check_parameters
 
 __all__ = ["PartEstimator"]
 

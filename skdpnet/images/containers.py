@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, KeysView, Mapping, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ from skdpnet.images.arrays import CHANNELS, FEATURES_HINT, is_tensor
 from skdpnet.images.files import FOLDER_HINT
 
 _WRAP = "wrap it: [image]"
-# Collections without an order, or that can be read only once; labels need an order.
+# Collections without an order, or that can be read only once; labels need an order. The
+# keys of a dict have that of its values, and sorting them would part the two.
 _NOT_LISTS: tuple[tuple[type, str], ...] = (
-    (Mapping, "list(X.values())"),
-    (Set, "sorted(X)"),
-    (Iterator, "list(X)"),
+    (Mapping, "use list(X.values()), or list(X) if its keys are the images"),
+    (KeysView, "use list(X)"),
+    (ValuesView, "use list(X)"),
+    (Iterator, "use list(X)"),
+    (Set, "use sorted(X), and labels in that order"),
 )
 
 
@@ -82,7 +85,7 @@ def checked_items(X: Any) -> Any:
     kind = type(X).__name__
     for kinds, remedy in _NOT_LISTS:
         if isinstance(X, kinds):
-            raise TypeError(f"X is of type {kind}, not a list of images; use {remedy}")
+            raise TypeError(f"X is of type {kind}, not a list of images; {remedy}")
     if hasattr(X, "tocsr"):
         raise TypeError(f"X is a sparse matrix, not a list of images; {FEATURES_HINT}")
     if hasattr(X, "to_numpy"):  # a pandas Series or DataFrame

@@ -19,6 +19,7 @@ from skdpnet.reporting.page import render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_images
 from skdpnet.reporting.views import Pixels
 from skdpnet.storage.atomic_write import replace_file, target_file
+from skdpnet.utils.labels import label_objects
 from skdpnet.utils.validation import check_whole
 
 __all__ = ["report"]
@@ -88,8 +89,8 @@ def report(
         If the model, or a step of it, is not fitted.
     ValueError
         If the model is not one that `skdpnet.explain` takes, or was fitted on
-        features in place of images; if y_test has another length than X_test, or
-        holds a label that the model does not know; if a number is out of range.
+        features in place of images; if y_test has another length than X_test, lacks a
+        label, or holds one that the model does not know; if a number is out of range.
     FileNotFoundError, IsADirectoryError
         If there is no such folder, or if the path is a folder. This is checked before
         anything is computed.
@@ -184,7 +185,7 @@ def _checked_images(name: str, X) -> Images:
 
 def _class_numbers(classes: np.ndarray, y, n: int) -> np.ndarray:
     """Convert the labels of the n test images to positions in `classes`."""
-    labels = column_or_1d(y).tolist()
+    labels = column_or_1d(label_objects(y, "y_test")).tolist()
     if len(labels) != n:
         raise ValueError(
             f"y_test must have a label for each image, but X_test has {n} and y_test "

@@ -1,35 +1,29 @@
-"""Checks of parameters, labels, classes and numbers of parts."""
+"""Checks of parameters, numbers, names of classes and numbers of parts."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence, Set, Sized
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 __all__ = [
     "Number",
     "OneOf",
     "SequenceOf",
     "TrueOrFalse",
-    "check_classes",
-    "check_labels",
     "check_parameters",
-    "check_running_classes",
     "check_whole",
     "class_number",
+    "composed_text",
     "part_numbers",
 ]
 
-# Types that have a length but are not lists of images. Their length is not compared
-# with that of y, because the code that reads the images raises a more helpful error.
-_NOT_LISTS = (str, bytes, bytearray, Mapping, Set)
 # Number of classes that a message lists.
 _MOST_LISTED = 10
 
@@ -173,119 +167,6 @@ def check_parameters(estimator) -> None:
             raise ValueError(f"{name} must be {allowed}{or_none}, got {value!r}.")
 
 
-def check_labels(estimator, X, y) -> np.ndarray:
-    """Check that y holds a label for each of the images X.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Messages name its class.
-    X : images or array
-        Its length is compared with that of y, if it has a length.
-    y : array-like of shape (n,)
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If y is None or has another length than X, if labels are NaN or None, or if they
-        are continuous numbers, as in regression.
-    """
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    missing = [i for i, label in enumerate(y) if label is None]
-    if missing:
-        raise ValueError(f"y has no label for item {missing[0]}: it is None.")
-    check_classification_targets(y)
-    if hasattr(X, "shape") or (isinstance(X, Sized) and not isinstance(X, _NOT_LISTS)):
-        check_consistent_length(X, y)
-    return y
-
-
-def check_classes(estimator, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the classes in checked labels, and check that there are at least two.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Messages name its class.
-    y : ndarray of shape (n,)
-        Labels, as from `check_labels`.
-
-    Returns
-    -------
-    classes : ndarray of shape (C,)
-        The distinct labels, sorted.
-    numbers : int ndarray of shape (n,)
-        The class of each image, as an index into `classes`.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two classes.
-    """
-    classes, numbers = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"{type(estimator).__name__} needs labels of at least two classes; y has "
-            f"{len(classes)} class: {classes.tolist()}."
-        )
-    return classes, numbers
-
-
-def check_running_classes(
-    y: np.ndarray, classes, known: np.ndarray | None
-) -> np.ndarray:
-    """Check the labels and classes of a call of `partial_fit`.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        The labels, which may be of fewer classes.
-    classes : array-like of shape (C,) or None
-        All labels, as passed to the call.
-    known : ndarray of shape (C,) or None
-        The sorted classes of the first call. None: this is the first call.
-
-    Returns
-    -------
-    ndarray of shape (C,)
-        The sorted classes.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two classes, if they differ from those of the first
-        call, or if y holds a label that is not among them.
-    """
-    if known is None:
-        known = np.unique(y if classes is None else classes)
-        if len(known) < 2:
-            raise ValueError(
-                "the first call of partial_fit needs at least two classes, in classes= "
-                "or in y."
-            )
-    elif classes is not None and not np.array_equal(np.unique(classes), known):
-        raise ValueError(
-            f"classes={list(classes)!r} differ from those of the first call, "
-            f"{known.tolist()!r}."
-        )
-    unknown = np.setdiff1d(y, known)
-    if len(unknown):
-        raise ValueError(
-            f"y holds labels that are not among the classes: {unknown.tolist()!r}."
-        )
-    return known
-
-
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
     """Check a whole number.
 
@@ -325,7 +206,7 @@ def class_number(classes: np.ndarray, label) -> int:
     Returns
     -------
     int
-        Index of the label in `classes`.
+        Index of the label in `classes`. Text may be in another Unicode form.
 
     Raises
     ------
@@ -337,6 +218,11 @@ def class_number(classes: np.ndarray, label) -> int:
     labels = classes.tolist()
     if label in labels:
         return labels.index(label)
+    if isinstance(label, str):
+        # A Mac writes é as two characters, and other systems as one.
+        composed = [composed_text(other) for other in labels]
+        if composed.count(composed_text(label)) == 1:
+            return composed.index(composed_text(label))
     by_spelling = {str(other): other for other in labels}
     similar = [by_spelling[text] for text in get_close_matches(str(label), by_spelling)]
     if similar:
@@ -345,6 +231,21 @@ def class_number(classes: np.ndarray, label) -> int:
         more = ", …" if len(labels) > _MOST_LISTED else ""
         hint = "they are " + ", ".join(map(repr, labels[:_MOST_LISTED])) + more
     raise ValueError(f"{label!r} is none of the {len(labels)} classes; {hint}")
+
+
+def composed_text(label: object) -> str:
+    """Return a label as text that is the same for all Unicode forms of it.
+
+    Parameters
+    ----------
+    label : str or number
+
+    Returns
+    -------
+    str
+        In Unicode's normal form C.
+    """
+    return unicodedata.normalize("NFC", str(label))
 
 
 def part_numbers(parts, n_parts: int) -> np.ndarray:

@@ -241,7 +241,10 @@ BAD_CONTAINERS = {
     "None": (None, TypeError, "NoneType"),
     "number": (3, TypeError, "int"),
     "dict": ({0: "a.jpg"}, TypeError, "values\\(\\)"),
-    "set": ({"a.jpg"}, TypeError, "set.*sorted"),
+    # Sorted, the keys would part from the labels that are the values.
+    "keys of a dict": ({"b.jpg": 1, "a.jpg": 0}.keys(), TypeError, "use list\\(X\\)$"),
+    "values of a dict": ({1: "a.jpg"}.values(), TypeError, "use list\\(X\\)$"),
+    "set": ({"a.jpg"}, TypeError, "set.*sorted.* labels in that order"),
     "generator": ((p for p in ["a.jpg"]), TypeError, "list\\(X\\)"),
     "sparse matrix": (scipy.sparse.eye(3).tocsr(), TypeError, "sparse.*precomputed"),
     "empty list": ([], ValueError, "empty"),

@@ -199,6 +199,11 @@ def test_bad_arguments_are_refused_before_any_work(model, tmp_path, monkeypatch)
     odd = np.array([0, "owl", 2, 3, None, 1, 2, 3], object)
     with pytest.raises(ValueError, match=r"2 labels .* first 'owl' \(item 1\)"):
         report(model, X, X, odd, path)
+    for missing in ([0, 1, np.nan], np.ma.array([0, 1, 2], mask=[0, 0, 1])):
+        with pytest.raises(ValueError, match=r"first (nan|None) \(item 2\)"):
+            report(model, X, X[:3], missing, path)
+    with pytest.raises(ValueError, match=r"first '1' \(item 1\)"):
+        report(model, X, X[:2], [0, "1"], path)
     for name, value in [
         ("n_parts", 0),
         ("n_crops", 1.5),

@@ -1,6 +1,6 @@
 """What the checks accept, what they refuse, and what their messages say.
 
-Checks of labels are tested in `tests/parts/dpnet/test_learner.py`.
+Checks of labels are tested in `tests/utils/test_labels.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from skdpnet.utils.validation import (
     Number,
     OneOf,
     SequenceOf,
-    check_classes,
     check_parameters,
     check_whole,
     class_number,
@@ -95,20 +94,6 @@ def test_messages_name_the_parameter_and_what_is_allowed(parameters, message):
     assert str(caught.value) == message
 
 
-def test_classes_are_sorted_labels():
-    y = np.array(["wren", "owl", "wren"])
-    classes, numbers = check_classes(Estimator(), y)
-    assert classes.tolist() == ["owl", "wren"]
-    assert numbers.tolist() == [1, 0, 1]
-
-
-@pytest.mark.parametrize("y", [["owl", "owl"], []])
-def test_fewer_than_two_classes_are_refused(y):
-    message = f"Estimator needs labels of at least two .* y has {len({*y})} class"
-    with pytest.raises(ValueError, match=message):
-        check_classes(Estimator(), np.array(y))
-
-
 def test_whole_numbers_within_their_bounds_are_accepted():
     for value in (1, np.int64(5), 9):
         whole = check_whole("n", value, 1, 9)
@@ -130,6 +115,14 @@ def test_a_class_has_the_number_of_its_label():
         class_number(classes, ["heron"])
     with pytest.raises(ValueError, match=r"none of the 20 classes; .* 8, 9, …$"):
         class_number(np.arange(20), "heron")
+
+
+def test_a_class_is_found_in_another_unicode_form():
+    composed, decomposed = "\u00e9tourneau", "e\u0301tourneau"
+    assert class_number(np.array(["crow", composed]), decomposed) == 1
+    assert class_number(np.array(["crow", decomposed]), composed) == 1
+    both = np.array([composed, decomposed])
+    assert class_number(both, decomposed) == 1, "an equal label comes first"
 
 
 def test_parts_are_numbers_or_a_mask():

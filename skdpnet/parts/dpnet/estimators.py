@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.explanations.contributions import explain
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.parts.dpnet.learner import PartLearner
 from skdpnet.parts.dpnet.parameters import with_parameters
+from skdpnet.utils.labels import check_labels, warn_of_unknown_labels
 
 __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
@@ -119,6 +121,42 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
         """
         logits = self._logits(X)  # raises where the estimator is not fitted
         return self.classes_[logits.argmax(axis=1)]
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the accuracy, and warn of labels that the model does not know.
+
+        Parameters
+        ----------
+        X : images, or array for ``backbone="precomputed"``
+            As in `fit`.
+        y : array-like of shape (n,)
+            The true labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images.
+
+        Returns
+        -------
+        float
+            The share of images whose predicted label is the true one. An image with a
+            label that the model does not know counts as wrong.
+
+        Raises
+        ------
+        ValueError
+            If labels are missing; if y holds text and the model's classes are numbers,
+            or the reverse.
+        sklearn.exceptions.NotFittedError, skdpnet.images.ImageError
+            As `transform`.
+
+        Warns
+        -----
+        UserWarning
+            If the model does not know some of the labels.
+        """
+        check_is_fitted(self)
+        y = check_labels(self, X, y)
+        warn_of_unknown_labels(y, self.classes_)
+        return super().score(X, y, sample_weight)
 
     def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
         """Explain the score of an image for a class; see `skdpnet.explain`.

@@ -38,11 +38,8 @@ from skdpnet.training.running_fit import RunningLeastSquares
 from skdpnet.training.sample_weights import hold_out_images, sample_weights
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.devices import learning_dtype, resolve_device
-from skdpnet.utils.validation import (
-    check_labels,
-    check_parameters,
-    check_running_classes,
-)
+from skdpnet.utils.labels import check_labels, check_running_classes
+from skdpnet.utils.validation import check_parameters
 
 __all__ = ["PartLearner"]
 
