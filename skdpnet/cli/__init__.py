@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from skdpnet import __version__
 from skdpnet.cli import demo, explain, fit, predict, report
 from skdpnet.cli.errors import as_message
+from skdpnet.cli.options import large_images_allowed
 
 __all__ = ["main"]
 
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            args.run(args)
+            with large_images_allowed(args):
+                args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

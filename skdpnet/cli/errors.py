@@ -38,7 +38,10 @@ def as_message(error: Exception) -> str | None:
         prefix = f"{error.filename}: " if error.filename else ""
         text = prefix + error.strerror
     elif isinstance(error, (CommandError, OSError)) or _raised_by_skdpnet(error):
-        text = str(error)
+        # Imported late, with NumPy and Pillow, so that help appears at once.
+        from skdpnet.images.conversion import RAISE_LIMIT
+
+        text = str(error).replace(RAISE_LIMIT, "raise --max-megapixels")
     else:
         return None
     return _ITEM.sub(r"\1: ", " ".join(text.splitlines()))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "add_command",
     "add_common_options",
     "fraction",
+    "large_images_allowed",
     "weight",
     "whole_number",
 ]
@@ -65,11 +68,44 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help="cpu, cuda, ... (default: a GPU if there is one)",
     )
     parser.add_argument(
+        "--max-megapixels",
+        type=whole_number(1),
+        metavar="N",
+        help="refuse images of more than N million pixels, which take some 10 N MB of "
+        "memory (default: 178)",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print a JSON document instead of text"
     )
     parser.add_argument(
         "--quiet", action="store_true", help="print no progress bars and no notes"
     )
+
+
+@contextmanager
+def large_images_allowed(args: argparse.Namespace) -> Iterator[None]:
+    """Let Pillow open images of the size that ``--max-megapixels`` allows.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Of any command; those without images do not have the option.
+    """
+    if not hasattr(args, "max_megapixels"):
+        yield
+        return
+    from PIL import Image
+
+    # Pillow warns of images above its limit, which the user has named, and refuses
+    # those of more than twice its limit.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    before = Image.MAX_IMAGE_PIXELS
+    if args.max_megapixels is not None:
+        Image.MAX_IMAGE_PIXELS = 500_000 * args.max_megapixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

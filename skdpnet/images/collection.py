@@ -12,7 +12,6 @@ and ``images.geometry(0)`` leads back from the network's input to the image.
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,20 +27,20 @@ from skdpnet.images.conversion import (
     check_image,
     file_geometry,
     object_geometry,
+    opened_geometry,
     upright_rgb,
 )
 from skdpnet.images.digest import digest_of_file, digest_of_pixels
 from skdpnet.images.files import image_in, open_image, read_file
 from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry, preprocess
+from skdpnet.images.opened import DECODING, content_of_opened
 from skdpnet.images.preprocessing import input_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Images", "as_images"]
-
-_DECODING = threading.Lock()
 
 
 class Images:
@@ -159,9 +158,11 @@ class Images:
                 with open_image(path_text(item)) as image:
                     return upright_rgb(image)
             if isinstance(item, Image.Image):
-                # Pillow decodes when pixels are first needed, and not in two threads at
-                # once; meanwhile the image looks as if its file were closed.
-                with _DECODING:
+                content = content_of_opened(item)
+                if content is not None:
+                    with image_in(io.BytesIO(content)) as image:
+                        return upright_rgb(image)
+                with DECODING:
                     check_image(item)
                     return upright_rgb(item)
             return array_to_rgb(checked_array(item))
@@ -177,9 +178,10 @@ class Images:
         Returns
         -------
         str
-            32 hexadecimal digits: a digest of the bytes of a file, and of the upright
-            RGB pixels of all other items. A file and an array of the same image
-            therefore have different keys.
+            32 hexadecimal digits: a digest of the bytes of a file, also of one that is
+            opened as a PIL image and not decoded, and of the upright RGB pixels of all
+            other items. A file and an array of the same image therefore have different
+            keys.
 
         Raises
         ------
@@ -187,8 +189,9 @@ class Images:
             If the image cannot be read.
         """
         with self._named(i) as item:
-            if is_path(item):
-                return digest_of_file(read_file(path_text(item)))
+            content = _file_content(item)
+            if content is not None:
+                return digest_of_file(content)
         return digest_of_pixels(self.load(i))
 
     def network_input(
@@ -219,8 +222,8 @@ class Images:
             If the image cannot be read.
         """
         with self._named(i) as item:
-            if is_path(item):
-                content = read_file(path_text(item))
+            content = _file_content(item)
+            if content is not None:
                 with image_in(io.BytesIO(content)) as image:
                     pixels = input_pixels(image, framing)
                 return pixels, digest_of_file(content) if keyed else ""
@@ -252,6 +255,10 @@ class Images:
                     return file_geometry(image)
             if isinstance(item, Image.Image):
                 check_image(item)
+                content = content_of_opened(item)
+                if content is not None:
+                    with image_in(io.BytesIO(content)) as image:
+                        return opened_geometry(image)
                 return object_geometry(item)
             height, width = checked_array(item).shape[:2]
             return Geometry((width, height), 1)
@@ -268,6 +275,13 @@ class Images:
                 int(self._numbers[i]),
                 path_text(item) if is_path(item) else None,
             ) from error.__cause__
+
+
+def _file_content(item: Any) -> bytes | None:
+    """Read the file of an item; None if it is not one, or decoded already."""
+    if is_path(item):
+        return read_file(path_text(item))
+    return content_of_opened(item) if isinstance(item, Image.Image) else None
 
 
 def as_images(X: Any) -> Images:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from skdpnet.images.formats import is_readable
 from skdpnet.images.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+NOT_DECODED = "which is not read because Pillow does not decode it by itself"
+# What a message about a large image advises; the command line has an option for it.
+RAISE_LIMIT = "raise PIL.Image.MAX_IMAGE_PIXELS"
 
 
 class UnusableImage(ValueError):
@@ -42,7 +46,11 @@ def decoding() -> Iterator[None]:
     except (UnusableImage, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImage(too_large(str(error).rstrip("."))) from error
+        reason = str(error).rstrip(".")
+        raise UnusableImage(
+            f"the image is too large: {reason}; make it smaller or, if you trust the "
+            f"file, {RAISE_LIMIT}"
+        ) from error
     except Exception as error:
         # Pillow's readers raise nearly every kind of exception on damaged data,
         # among them SyntaxError, AssertionError and struct.error.
@@ -51,25 +59,13 @@ def decoding() -> Iterator[None]:
         else:
             problem = "the image cannot be decoded"
         reason = str(error) or type(error).__name__
-        raise UnusableImage(f"{problem} ({reason}); fetch or save it again") from error
-
-
-def too_large(reason: str) -> str:
-    """Return the message for an image beyond Pillow's limit.
-
-    Parameters
-    ----------
-    reason : str
-        The image's size and the limit.
-
-    Returns
-    -------
-    str
-    """
-    return (
-        f"the image is too large: {reason}; make it smaller or, if you trust the "
-        "file, raise PIL.Image.MAX_IMAGE_PIXELS"
-    )
+        remedy = "fetch or save it again"
+        if "MAX_TEXT_" in reason:
+            remedy = (
+                "save it again without its texts and profiles or, if you trust the "
+                "file, raise this limit of PIL.PngImagePlugin"
+            )
+        raise UnusableImage(f"{problem} ({reason}); {remedy}") from error
 
 
 def check_header(image: Image.Image) -> None:
@@ -110,6 +106,11 @@ def check_image(image: Image.Image) -> None:
     """
     check_header(image)
     if getattr(image, "tile", None):  # a file that is not decoded yet
+        if not is_readable(image.format):
+            raise UnusableImage(
+                f"the file has the format {image.format}, {NOT_DECODED}; pass "
+                "image.convert('RGB') if you trust it"
+            )
         if getattr(image, "fp", None) is None:
             raise UnusableImage(
                 "the image's file was closed before it was decoded; call its "
@@ -178,6 +179,24 @@ def object_geometry(image: Image.Image) -> Geometry:
     with decoding():
         image.load()
     return Geometry(image.size, orientation_of(image))
+
+
+def opened_geometry(image: Image.Image) -> Geometry:
+    """Read size and orientation that an opened image will have when it is decoded.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As yielded by `image_in`.
+
+    Returns
+    -------
+    Geometry
+        As from `object_geometry`.
+    """
+    # Pillow applies the orientation of TIFF files while it decodes them.
+    is_tiff = hasattr(image, "tag_v2")
+    return Geometry(image.size, 1 if is_tiff else orientation_of(image))
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

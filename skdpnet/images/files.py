@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +11,24 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from skdpnet.images.conversion import UnusableImage, check_header, decoding, too_large
+from skdpnet.images.conversion import (
+    NOT_DECODED,
+    RAISE_LIMIT,
+    UnusableImage,
+    check_header,
+    decoding,
+)
+from skdpnet.images.formats import readable_formats, refused_format
 
 FOLDER_HINT = "list the images in it with load_image_folder"
+
+# A file may have as many bytes as the pixels of its first image need without
+# compression, and this many besides, for further images, thumbnails and profiles. It is
+# read as a whole, so that a longer one would fill the memory.
+_BYTES_BESIDES = 2**28
+# Red, green, blue and opacity of 16 bits.
+_MOST_BYTES_PER_PIXEL = 8
+_TIFF_TILE = 322, 323
 
 
 @contextmanager
@@ -91,8 +107,35 @@ def read_file(path: str) -> bytes:
     UnusableImage
         If there is no such file or it cannot be read.
     """
-    with open_file(path) as file, decoding():
-        return file.read()
+    with open_file(path) as file:
+        return content_of(file)
+
+
+def content_of(file: BinaryIO) -> bytes:
+    """Read a file whole, unless it is much longer than its image needs.
+
+    Parameters
+    ----------
+    file : file
+        Opened for reading bytes.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UnusableImage
+        If it cannot be read, or is too long.
+    """
+    with decoding():
+        n_bytes = file.seek(0, io.SEEK_END)
+        if n_bytes > _BYTES_BESIDES:
+            with image_in(file):
+                pass
+        file.seek(0)
+        # What is added to the file meanwhile is left out.
+        return file.read(n_bytes)
 
 
 @contextmanager
@@ -136,25 +179,65 @@ def image_in(file: BinaryIO) -> Iterator[Image.Image]:
     Raises
     ------
     UnusableImage
-        If the file is not an image, or is too large.
+        If the file is not an image, has a format that is not read, or is too large.
     """
     with decoding():
-        try:
-            image = Image.open(file)
-        except UnidentifiedImageError as error:
-            file.seek(0)
-            raise UnusableImage(
-                "the file is not an image that Pillow can read, or its header is "
-                f"damaged; it begins with {file.read(12)!r}; save the image as "
-                "JPEG or PNG"
-            ) from error
-        with image:
+        n_bytes = file.seek(0, io.SEEK_END)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None:
+            # Some of Pillow's readers read the whole file before the image's size is
+            # known, so the largest that Pillow allows is taken for it.
+            _check_length(n_bytes, 2 * limit)
+        with _opened(file) as image:
             check_header(image)
-            # Between its limit and twice its limit Pillow only warns.
-            width, height = image.size
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and width * height > limit:
-                raise UnusableImage(
-                    too_large(f"{width} x {height} pixels exceed the limit of {limit}")
-                )
+            if limit is not None:
+                _check_length(n_bytes, image.width * image.height)
+                _check_tiles(image, 2 * limit)
             yield image
+
+
+def _check_length(n_bytes: int, n_pixels: int) -> None:
+    """Refuse a file that is much longer than its image needs."""
+    if n_bytes > _BYTES_BESIDES + _MOST_BYTES_PER_PIXEL * n_pixels:
+        raise UnusableImage(
+            f"the file has {n_bytes / 1e6:.0f} MB, far more than its image can need; "
+            "save the first of its images alone or, if you trust the file, set "
+            "PIL.Image.MAX_IMAGE_PIXELS = None"
+        )
+
+
+def _check_tiles(image: Image.Image, limit: int) -> None:
+    """Refuse a TIFF file whose tiles are far larger than the image that they hold."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = (
+        max(side, tags.get(tag, 0))
+        for side, tag in zip(image.size, _TIFF_TILE, strict=True)
+    )
+    if width * height > limit:
+        raise UnusableImage(
+            f"the file's tiles of {width} x {height} pixels are too large; save the "
+            f"image again or, if you trust the file, {RAISE_LIMIT}"
+        )
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    """Let Pillow recognise the format of a file, among those that are read."""
+    # Pillow's plugins for rare formats are imported when no other recognises a file.
+    for register in (Image.preinit, Image.init):
+        register()
+        try:
+            file.seek(0)
+            return Image.open(file, formats=readable_formats())
+        except UnidentifiedImageError as error:
+            failure = error
+    file.seek(0)
+    start = file.read(16)
+    refused = refused_format(start)
+    if refused is not None:
+        problem = f"the file has the format {refused}, {NOT_DECODED}"
+    else:
+        problem = (
+            "the file is not an image that Pillow can read, or its header is "
+            f"damaged; it begins with {start[:12]!r}"
+        )
+    raise UnusableImage(f"{problem}; save the image as JPEG or PNG") from failure

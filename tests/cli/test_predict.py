@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import skdpnet
 from skdpnet.__main__ import main
@@ -77,6 +78,26 @@ def test_files_that_are_not_images_are_rejected(
     assert output.startswith(f"error: '{tmp_path / 'no.png'}': there is no such file")
     output = error_of(["predict", model_file, model_file], capsys)
     assert "not an image" in output
+
+
+def test_large_photographs(model_file, training_images, tmp_path, capsys, monkeypatch):
+    """Twice Pillow's limit is read without a word; the option says how much is."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600_000)
+    with Image.open(training_images[0]) as opened:
+        opened.convert("RGB").resize((1000, 1100)).save(tmp_path / "a.jpg")
+        opened.convert("RGB").resize((1400, 1400)).save(tmp_path / "b.jpg")
+    run_json(["predict", model_file, tmp_path / "a.jpg"], capsys)
+    output = error_of(["predict", model_file, tmp_path / "b.jpg"], capsys)
+    assert "too large" in output
+    assert "1960000 pixels" in output
+    assert "raise --max-megapixels" in output
+    assert "MAX_IMAGE" not in output
+    for command in (["predict"], ["explain", "-o", tmp_path / "why.png"]):
+        large = ["--max-megapixels", 2, model_file, tmp_path / "b.jpg"]
+        run_json([*command, *large], capsys)
+    assert Image.MAX_IMAGE_PIXELS == 600_000
+    small = ["--max-megapixels", 1, tmp_path / "a.jpg"]
+    assert "too large" in error_of(["predict", model_file, *small], capsys)
 
 
 def test_a_bug_keeps_its_traceback(model_file, training_images, monkeypatch):

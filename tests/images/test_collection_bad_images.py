@@ -152,8 +152,8 @@ BAD_ITEMS = {
     "list": (constant([0.1, 0.2]), "precomputed"),
     "dict": (constant({"path": "a.jpg"}), "type dict"),
     "huge image": (
-        file_of("h.png", png_header(10**5, 1500)),
-        "too large.*100000 x 1500",
+        file_of("h.png", png_header(10**5, 2000)),
+        "too large.*200000000",
     ),
     "bomb": (file_of("b.png", png_header(10**5, 10**5)), "too large.*10000000000"),
 }
@@ -206,15 +206,24 @@ def test_bad_pixels_are_named(tmp_path, name):
     assert_names_it(error, item, words)
 
 
-def test_large_image_without_warnings(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "limit, words", [(7_000, "15000 pixels.*MAX_IMAGE_PIXELS"), (7_500, None)]
+)
+def test_images_of_twice_pillow_s_limit_are_read(tmp_path, monkeypatch, limit, words):
     path = file_of("h.png", png_header(100, 150))(tmp_path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    images = as_images([path])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ImageError, match="too large.*MAX_IMAGE_PIXELS"):
-            as_images([path]).check()
+        if words is None:
+            images.check()
+            # As a user asks for who wants no image above the limit.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            words = "15000 pixels.*MAX_IMAGE_PIXELS"
+        with pytest.raises(ImageError, match=f"too large.*{words}"):
+            images.check()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    as_images([path]).check()
+    images.check()
 
 
 def test_no_permission(tmp_path):
