@@ -26,6 +26,7 @@ from skdpnet.features.network_record import (
 )
 from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
 from skdpnet.images.framing import AUTO, Framing
+from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.persistence.checks import check_map_shapes
 from skdpnet.persistence.saving import save
 from skdpnet.utils.batching import slices_of
@@ -42,7 +43,7 @@ _known_networks: weakref.WeakKeyDictionary[MapEstimator, Any]
 _known_networks = weakref.WeakKeyDictionary()
 
 
-class MapEstimator(BaseEstimator):
+class MapEstimator(CarriesPillowSettings, BaseEstimator):
     """Base of the estimators that learn from feature maps of a frozen backbone.
 
     A subclass receives feature maps, whether they are computed from images, read from

@@ -19,6 +19,7 @@ from skdpnet.features.extraction import Extractor
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
 from skdpnet.images.framing import AUTO, FRAMINGS, STEP, USUAL_SIZE, Framing
+from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.devices import extraction_dtype, on_cpu, resolve_device
@@ -45,7 +46,7 @@ EXTRACTION_CONSTRAINTS: dict[str, list] = {
 OnNetwork = Callable[[Backbone, Framing, torch.device, torch.dtype], None]
 
 
-class FeatureMaps(TransformerMixin, BaseEstimator):
+class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
     """Turn images into feature maps of a frozen, pretrained network.
 
     Parameters

@@ -35,6 +35,7 @@ from skdpnet.images.files import image_in, open_image, read_file
 from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry, preprocess
 from skdpnet.images.opened import DECODING, content_of_opened
+from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.images.preprocessing import input_pixels
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Images", "as_images"]
 
 
-class Images:
+class Images(CarriesPillowSettings):
     """A list of images, none of which is read before it is needed.
 
     Created by :func:`as_images`. Refers to the items that the user passed, without
