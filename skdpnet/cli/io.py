@@ -75,11 +75,14 @@ def check_output(path: str) -> None:
     Raises
     ------
     CommandError
-        If the path is a folder, or its folder is missing or cannot be written to.
+        If the path is a folder, a pipe or a device, or its folder is missing or cannot
+        be written to.
     """
     folder = os.path.dirname(path) or os.curdir
     if os.path.isdir(path):
         raise CommandError(f"{path} is a folder: name a file in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CommandError(f"{path} is a pipe or a device: name a file")
     if not os.path.isdir(folder):
         raise CommandError(
             f"there is no folder {folder} to write {os.path.basename(path)} to: create "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import skdpnet
 from tests.cli.commands import SETTINGS, error_of
@@ -47,6 +49,22 @@ def test_models_that_do_not_classify_images_are_rejected(
     precomputed.fit(features, labels).save(file)
     output = error_of(["predict", file, training_images[0]], capsys)
     assert "fitted on features, not on images" in output
+
+
+@pytest.mark.parametrize("command", ["fit", "report", "explain"])
+def test_a_pipe_is_refused_as_an_output_before_anything_is_computed(
+    model_file, class_folders, training_images, tmp_path, capsys, command
+):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    arguments = {
+        "fit": [class_folders],
+        "report": [model_file, class_folders],
+        "explain": [model_file, training_images[0]],
+    }[command]
+    output = error_of([command, *arguments, "-o", pipe], capsys)
+    assert "pipe.png is a pipe or a device: name a file" in output
+    assert pipe.is_fifo()
 
 
 def test_json_can_hold_any_file_name(capsys):
