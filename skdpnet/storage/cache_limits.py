@@ -218,8 +218,8 @@ def _remove(entries: Iterable[_Entry]) -> int:
             problems.append(f"{entry.path}: {error.strerror}")
     if problems:
         warnings.warn(
-            f"{len(problems)} entries of the cache could not be removed, the first of "
-            f"them {problems[0]}.",
+            f"entries of the cache could not be removed: {problems[0]}"
+            + (f" (and {len(problems) - 1} more)." if len(problems) > 1 else "."),
             RuntimeWarning,
             stacklevel=3,
         )
