@@ -37,6 +37,7 @@ import torch
 from benchmarks.environment import environment
 from benchmarks.records import RESULTS
 from benchmarks.robustness.writers import TEMPORARY, WRITERS, Writer, state_of
+from skdpnet.storage.atomic_write import replace_file, target_file
 
 # A process that takes longer waits for something that does not come.
 _MOST_SECONDS = 60
@@ -57,25 +58,35 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the results")
     args = parser.parse_args()
     if args.table:
-        print(table(json.loads(args.output.read_text(encoding="utf-8"))["rows"]))
+        print(table(_rows(args.output)))
         return
     torch.set_num_threads(1)
-    random = np.random.default_rng(args.seed)
-    rows = []
-    for name in args.work:
-        rows.append(measure(name, args.kills, random))
-        print(rows[-1], flush=True)
     options = shlex.join(sys.argv[1:])
-    result = {
-        "command": f"python -m benchmarks.robustness.killed {options}".strip(),
-        "environment": environment(),
-        "rows": rows,
-    }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    command = f"python -m benchmarks.robustness.killed {options}".strip()
+    for name in args.work:
+        row = {**measure(name, args.kills, args.seed), "command": command}
+        print(row, flush=True)
+        _put(args.output, row)
+    rows = _rows(args.output)
     print(table(rows))
     if any(row[fault] for row in rows for fault in _FAULTS):
         raise SystemExit(1)
+
+
+def _rows(path: Path) -> list[dict]:
+    if not path.is_file():
+        return []
+    return json.loads(path.read_text(encoding="utf-8"))["rows"]
+
+
+def _put(path: Path, row: dict) -> None:
+    """Write a row to the results, in place of that of the same work."""
+    rows = {other["work"]: other for other in _rows(path)} | {row["work"]: row}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = [rows[name] for name in WRITERS if name in rows]
+    result = {"environment": environment(), "rows": ordered}
+    text = json.dumps(result, indent=1) + "\n"
+    replace_file(target_file(path), text.encode())
 
 
 def table(rows: list[dict]) -> str:
@@ -97,7 +108,7 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def measure(name: str, n_kills: int, random: np.random.Generator) -> dict:
+def measure(name: str, n_kills: int, seed: int) -> dict:
     """Kill pairs of processes, and count what is wrong afterwards.
 
     Parameters
@@ -106,8 +117,8 @@ def measure(name: str, n_kills: int, random: np.random.Generator) -> dict:
         Key of `WRITERS`.
     n_kills : int
         Number of pairs.
-    random : Generator
-        Draws the moments.
+    seed : int
+        Of the moments.
 
     Returns
     -------
@@ -121,6 +132,7 @@ def measure(name: str, n_kills: int, random: np.random.Generator) -> dict:
         did not end, or computed something else.
     """
     writer, counts, start = WRITERS[name], Counter[str](), time.perf_counter()
+    random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         prepared, expected = root / "prepared", root / "expected"

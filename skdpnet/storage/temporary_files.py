@@ -37,6 +37,8 @@ __all__ = [
 # No file of a user is called so.
 _PREFIX, _SUFFIX = ".skdpnet-", ".tmp"
 _DAY = 24 * 60 * 60
+# How often a folder is made if other processes take it for an abandoned one.
+_ATTEMPTS = 10
 
 
 def open_temporary(folder: Path) -> IO[bytes]:
@@ -73,16 +75,24 @@ def temporary_folder() -> Iterator[Path]:
     """
     remove_abandoned(Path(tempfile.gettempdir()))
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(
-                prefix=_PREFIX, suffix=_SUFFIX, ignore_cleanup_errors=True
-            )
-        )
-        if fcntl is not None:
-            descriptor = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, descriptor)
-            _try_lock(descriptor)
-        yield Path(folder)
+        for _ in range(_ATTEMPTS):
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            if _stays(folder, stack):
+                break
+        yield folder
+
+
+def _stays(folder: Path, stack: contextlib.ExitStack) -> bool:
+    """Lock a new folder; return whether no other process has found it unlocked."""
+    if fcntl is None:
+        return True
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    stack.callback(os.close, descriptor)
+    return _try_lock(descriptor) is not False and folder.exists()
 
 
 def remove_abandoned(folder: Path) -> None:

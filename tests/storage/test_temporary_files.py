@@ -108,3 +108,25 @@ def test_systems_without_the_module_of_locks_go_by_age(tmp_path, monkeypatch):
         _date(Path(file.name), -2 * DAY)
         remove_abandoned(folder)
         assert not Path(file.name).exists()
+
+
+@pytest.mark.parametrize("n_times", [1, 3])
+def test_a_folder_that_is_taken_before_it_is_locked_is_made_again(
+    tmp_path, monkeypatch, n_times
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made, mkdtemp = [], tempfile.mkdtemp
+
+    def taken(**names):
+        folder = mkdtemp(**names)
+        made.append(folder)
+        if len(made) <= n_times:
+            remove_abandoned(tmp_path)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taken)
+    with temporary_folder() as folder:
+        assert folder.is_dir() and len(made) == n_times + 1
+        remove_abandoned(tmp_path)
+        assert folder.is_dir()
+    assert not any(tmp_path.iterdir())
