@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -213,14 +214,15 @@ def find_parts(estimator) -> tuple[PartEstimator, list]:
     Parameters
     ----------
     estimator : fitted PartEstimator
-        Or a Pipeline that starts with one, or a fitted search of these.
+        Or a Pipeline that starts with one, or a fitted search of these; any of them
+        may be in a FrozenEstimator.
 
     Returns
     -------
     parts : fitted PartEstimator
     steps : list of estimators
-        The steps after the parts, where pipelines and searches among them are replaced
-        by their steps and best estimators.
+        The steps after the parts, where pipelines, searches and frozen estimators among
+        them are replaced by their steps, best estimators, and what they hold.
 
     Raises
     ------
@@ -250,6 +252,8 @@ def _iter_steps(estimator) -> Iterator:
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps:
             yield from _iter_steps(step)
+    elif isinstance(estimator, FrozenEstimator):
+        yield from _iter_steps(estimator.estimator)
     elif _is_search(estimator):
         check_is_fitted(estimator)
         if not hasattr(estimator, "best_estimator_"):

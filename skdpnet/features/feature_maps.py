@@ -255,6 +255,21 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             n_done += len(batch[0])
         return out
 
+    def set_output(self, *, transform=None) -> FeatureMaps:
+        """Do nothing: maps have four axes, for which no data frame has a place.
+
+        With this method, a Pipeline that begins with maps can have its output set.
+
+        Parameters
+        ----------
+        transform : ignored
+
+        Returns
+        -------
+        self
+        """
+        return self
+
     def iter_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Compute the feature maps of X, some images at a time.
 

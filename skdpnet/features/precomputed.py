@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
+from skdpnet.images.arrays import is_tensor
 from skdpnet.utils.batching import slices_of
 
 __all__ = ["check_precomputed", "rescale_to_float32"]
@@ -45,6 +47,8 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
         If X has other dimensions, an empty axis, NaN or infinite numbers, or another
         number of features than in `fit`.
     """
+    if is_tensor(X):
+        X = _to_array(X)
     names = getattr(getattr(X, "dtype", None), "names", None)
     if names is not None:
         return [_check_field(estimator, X, name) for name in names]
@@ -69,6 +73,13 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
     if reset:
         estimator.n_features_in_ = X.shape[-1]
     return [_check_finite(estimator, X, "")]
+
+
+def _to_array(X: torch.Tensor) -> np.ndarray:
+    """Return the numbers of a tensor on any device as an array."""
+    # With array_api_dispatch, scikit-learn's checks would return a tensor.
+    tensor = X.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def _check_field(estimator: BaseEstimator, X: np.ndarray, name: str) -> np.ndarray:

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from skdpnet.utils.devices import resolve_device
 
 __all__ = [
+    "Callbacks",
     "NetParams",
     "ObjectiveNet",
     "TermsObjective",
@@ -162,6 +163,35 @@ class NetParams:
             "estimator sets (leave them and theirs out), and without callbacks (pass "
             "them as callbacks=[...] to the estimator)"
         )
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """The constraint that a parameter is a list of skorch callbacks.
+
+    Callbacks of other libraries have methods of other names, at which training would
+    fail after all maps are computed.
+    """
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the parameter may have this value."""
+        return isinstance(value, Sequence) and all(
+            hasattr(callback, "on_train_begin") and hasattr(callback, "set_params")
+            for callback in map(_without_name, value)
+        )
+
+    def __str__(self) -> str:
+        return (
+            "a list of skorch callbacks, which derive from skorch.callbacks.Callback "
+            "(those of sklearn.callback are for searches and Pipelines that hold the "
+            "estimator)"
+        )
+
+
+def _without_name(callback: object) -> object:
+    """Return the callback of a pair of a name and a callback."""
+    is_pair = isinstance(callback, tuple) and len(callback) == 2
+    return callback[1] if is_pair else callback  # type: ignore[index]
 
 
 def _column(term: str, training: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn import config_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight
@@ -34,9 +35,12 @@ def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
     ValueError
         If weights are negative, if their number is not n, or if all are 0.
     """
-    weights = _check_sample_weight(
-        sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
-    )
+    # Whatever the settings of scikit-learn are: a weight that is not finite would leave
+    # no number of the model finite, and X may be a tensor.
+    with config_context(assume_finite=False, array_api_dispatch=False):
+        weights = _check_sample_weight(
+            sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
+        )
     if class_weight is not None:
         weights = weights * compute_sample_weight(class_weight, y)
         if not (weights > 0).any():

@@ -187,7 +187,8 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
 
     def _logits(self, X) -> np.ndarray:
         """Return the logits of all classes, (n, C)."""
-        return self.transform(X) @ self.coef_.T + self.intercept_
+        # Not `transform`, whose container is a setting of scikit-learn.
+        return self._describe(self.iter_maps(X)) @ self.coef_.T + self.intercept_
 
 
 @with_parameters

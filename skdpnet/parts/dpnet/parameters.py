@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.dpnet.objective import PENALTIES
-from skdpnet.training.net import NetParams
+from skdpnet.training.net import Callbacks, NetParams
 from skdpnet.utils.validation import Number, OneOf, TrueOrFalse
 
 __all__ = ["DPNetParameters", "with_parameters"]
@@ -223,6 +223,7 @@ class DPNetParameters(PartEstimator):
         "batch_size": [Number(1, whole=True)],
         "validation_fraction": [Number(0, above=True, below=1), None],
         "n_iter_no_change": [Number(1, whole=True)],
+        "callbacks": [Callbacks(), None],
         "net_params": [NetParams(), None],
     }
     _former_parameters: ClassVar[tuple[str, ...]] = ("classifier_lr",)
