@@ -77,20 +77,19 @@ def read_folders(folder: str | os.PathLike[str], train: str, test: str) -> Split
         training folder lacks.
     """
     train_paths, train_y, names = _read_part(folder, train)
-    test_paths, test_y, test_names = _read_part(folder, test)
-    position = _positions(names, test_names, test)
-    return Split(train_paths, train_y, test_paths, position[test_y], names)
+    test_paths, test_y, _ = _read_part(folder, test, names)
+    return Split(train_paths, train_y, test_paths, test_y, names)
 
 
 def _read_part(
-    folder: str | os.PathLike[str], part: str
+    folder: str | os.PathLike[str], part: str, names: Sequence[str] | None = None
 ) -> tuple[list[str], NDArray[np.int64], list[str]]:
     if not Path(folder, part).is_dir():
         raise FileNotFoundError(
             f"no folder {part!r} in {os.fspath(folder)!r}; expected are "
             f"{part}/<class>/<image>."
         )
-    return load_image_folder(Path(folder, part))
+    return load_image_folder(Path(folder, part), names=names)
 
 
 def read_class_folders(
@@ -121,9 +120,9 @@ def read_class_folders(
     all_paths, first, names = _read_part(folder, parts[0])
     all_y = [first]
     for part in parts[1:]:
-        paths, y, part_names = _read_part(folder, part)
+        paths, y, _ = _read_part(folder, part, names)
         all_paths += paths
-        all_y.append(_positions(names, part_names, part, parts[0])[y])
+        all_y.append(y)
     return all_paths, np.concatenate(all_y)
 
 
@@ -267,13 +266,11 @@ def read_mit67(folder: str | os.PathLike[str]) -> Split:
     )
 
 
-def _positions(
-    names: list[str], part_names: list[str], part: str, first: str = "training"
-) -> NDArray[np.int64]:
+def _positions(names: list[str], part_names: list[str], part: str) -> NDArray[np.int64]:
     """Return the position of each of `part_names` in `names`."""
     unknown = sorted(set(part_names) - set(names))
     if unknown:
-        raise ValueError(f"{part} has classes that {first} lacks: {unknown}.")
+        raise ValueError(f"{part} has classes that training lacks: {unknown}.")
     return np.array([names.index(name) for name in part_names], dtype=np.int64)
 
 

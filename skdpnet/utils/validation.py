@@ -220,9 +220,9 @@ def class_number(classes: np.ndarray, label) -> int:
         return labels.index(label)
     if isinstance(label, str):
         # A Mac writes é as two characters, and other systems as one.
-        composed = [composed_text(other) for other in labels]
-        if composed.count(composed_text(label)) == 1:
-            return composed.index(composed_text(label))
+        texts = [isinstance(other, str) and composed_text(other) for other in labels]
+        if texts.count(composed_text(label)) == 1:
+            return texts.index(composed_text(label))
     by_spelling = {str(other): other for other in labels}
     similar = [by_spelling[text] for text in get_close_matches(str(label), by_spelling)]
     if similar:
@@ -233,19 +233,19 @@ def class_number(classes: np.ndarray, label) -> int:
     raise ValueError(f"{label!r} is none of the {len(labels)} classes; {hint}")
 
 
-def composed_text(label: object) -> str:
-    """Return a label as text that is the same for all Unicode forms of it.
+def composed_text(label: str) -> str:
+    """Return text in the one of its Unicode forms that most systems write.
 
     Parameters
     ----------
-    label : str or number
+    label : str
 
     Returns
     -------
     str
         In Unicode's normal form C.
     """
-    return unicodedata.normalize("NFC", str(label))
+    return unicodedata.normalize("NFC", label)
 
 
 def part_numbers(parts, n_parts: int) -> np.ndarray:

@@ -123,6 +123,8 @@ def test_a_class_is_found_in_another_unicode_form():
     assert class_number(np.array(["crow", decomposed]), composed) == 1
     both = np.array([composed, decomposed])
     assert class_number(both, decomposed) == 1, "an equal label comes first"
+    with pytest.raises(ValueError, match="did you mean 1"):
+        class_number(np.array([1, 2]), "1")
 
 
 def test_parts_are_numbers_or_a_mask():
