@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "-o",
         "--output",
         default="demo-output",
+        type=os.path.expanduser,
         metavar="DIR",
         help="folder for the figure and the page (default: demo-output)",
     )

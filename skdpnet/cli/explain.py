@@ -58,6 +58,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "-o",
         "--output",
         required=True,
+        type=os.path.expanduser,
         metavar="FILE",
         help="file for the figure; its suffix sets the format: .png, .pdf, .svg, .jpg, "
         "...",

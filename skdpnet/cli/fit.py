@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skdpnet import __version__
+from skdpnet.cli.copies import warn_of_copies
 from skdpnet.cli.errors import CommandError, as_message
 from skdpnet.cli.io import check_output, fingerprints, list_classes, note, show
 from skdpnet.cli.options import (
@@ -52,10 +54,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         commands, "fit", "learn a model from folders of images", _DETAILS
     )
     parser.add_argument(
-        "images", metavar="DIR", help="folder with a folder for each class"
+        "images",
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="folder with a folder for each class",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="MODEL", help="file for the model"
+        "-o",
+        "--output",
+        required=True,
+        type=os.path.expanduser,
+        metavar="MODEL",
+        help="file for the model",
     )
     parser.add_argument(
         "--test-fraction",
@@ -133,6 +143,7 @@ def _run(args: argparse.Namespace) -> None:
 
     as_images(paths).check()
     y, digests = np.array(labels), np.array(fingerprints(paths))
+    warn_of_copies(paths, labels, digests.tolist())
     held_out = _hold_out(digests, y, args.test_fraction, args.seed)
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     model = DPNetClassifier(
@@ -204,6 +215,8 @@ def _hold_out(
 
     Copies of an image stay together, so that no test image is a copy of a training
     image. Of a class with several images, at least one is held out, and never all.
+    Images that lie in several classes are not held out: no answer to them is right, and
+    a class may have no other image.
 
     Parameters
     ----------
@@ -222,10 +235,14 @@ def _hold_out(
     import numpy as np
 
     random = np.random.default_rng(seed)
-    distinct, first = np.unique(digests, return_index=True)
+    classes, labels = np.unique(y, return_inverse=True)
+    distinct, image = np.unique(digests, return_inverse=True)
+    is_in_class = np.zeros((len(classes), len(distinct)), bool)
+    is_in_class[labels, image] = True
+    has_one_class = is_in_class.sum(axis=0) == 1
     chosen: list[str] = []
-    for name in np.unique(y):
-        of_class = distinct[y[first] == name]
+    for images in is_in_class:
+        of_class = distinct[images & has_one_class]
         n = round(share * len(of_class))
         if share > 0:
             n = min(max(n, 1), len(of_class) - 1)

@@ -117,12 +117,16 @@ def save_figure(figure: Figure, path: str | Path, dpi: float | str = "figure") -
     replace_file(target_file(path), content.getvalue())
 
 
-def list_classes(folder: str) -> tuple[list[str], list[str]]:
+def list_classes(
+    folder: str, *, may_be_empty: bool = False
+) -> tuple[list[str], list[str]]:
     """List the images of a folder that has a sub-folder for each class.
 
     Parameters
     ----------
     folder : str
+    may_be_empty : bool, default=False
+        Whether some class folders may have no image.
 
     Returns
     -------
@@ -140,6 +144,7 @@ def list_classes(folder: str) -> tuple[list[str], list[str]]:
         As `skdpnet.datasets.load_image_folder`.
     """
     from skdpnet.datasets import load_image_folder
+    from skdpnet.datasets._image_folder import class_folders
 
     if not os.path.exists(folder):
         raise CommandError(
@@ -150,7 +155,8 @@ def list_classes(folder: str) -> tuple[list[str], list[str]]:
         raise CommandError(
             f"{folder} is not a folder: name the folder that holds the class folders"
         )
-    paths, y, names = load_image_folder(folder)
+    names = list(class_folders(folder)) if may_be_empty else None
+    paths, y, names = load_image_folder(folder, names=names)
     if {name.lower() for name in names} <= _SUBSETS:
         training_sets = [name for name in names if name.lower() in _TRAINING_SETS]
         example = os.path.join(folder, [*training_sets, *names][0])
@@ -240,6 +246,6 @@ def label_of(model: Any, name: str) -> Any:
     from skdpnet.utils.validation import class_number
 
     labels = {str(label): label for label in model.classes_.tolist()}
-    if name not in labels:
-        class_number(model.classes_, name)
-    return labels[name]
+    if name in labels:
+        return labels[name]
+    return model.classes_.tolist()[class_number(model.classes_, name)]

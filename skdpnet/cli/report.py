@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from skdpnet.cli.copies import warn_of_copies
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import (
     check_output,
@@ -50,17 +51,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
     parser.add_argument(
-        "images", metavar="DIR", help="folder with a folder for each class"
+        "images",
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="folder with a folder for each class",
     )
     parser.add_argument(
         "-o",
         "--output",
         default="report.html",
+        type=os.path.expanduser,
         metavar="FILE",
         help="file for the page (default: report.html)",
     )
     parser.add_argument(
         "--train",
+        type=os.path.expanduser,
         metavar="FOLDER",
         help="folder with class folders whose images illustrate the parts (default: "
         "the training images in DIR)",
@@ -76,15 +82,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
-    paths, folders = list_classes(args.images)
-    illustrations = None if args.train is None else list_classes(args.train)[0]
+    paths, folders = list_classes(args.images, may_be_empty=True)
+    illustrations = None
+    if args.train is not None:
+        illustrations = list_classes(args.train, may_be_empty=True)[0]
     with contextlib.ExitStack() as stack:
         # The page needs the feature maps of an image several times, but the image
         # should go through the network only once.
         memory = args.memory or stack.enter_context(temporary_folder())
         model = load_classifier(args, memory)
         labels = _labels(model, folders, args)
-        is_training = _are_training_images(model, paths, args)
+        is_training = _are_training_images(model, paths, folders, args)
         test = [i for i, learned in enumerate(is_training) if not learned]
         if not test:
             raise CommandError(
@@ -121,7 +129,7 @@ def _labels(model: Any, names: Sequence[str], args: argparse.Namespace) -> list[
 
 
 def _are_training_images(
-    model: Any, paths: Sequence[str], args: argparse.Namespace
+    model: Any, paths: Sequence[str], names: Sequence[str], args: argparse.Namespace
 ) -> list[bool]:
     """Return for each image whether the model learned from it, by its content."""
     notes = getattr(model, "notes_", {})
@@ -132,7 +140,9 @@ def _are_training_images(
             f"{args.images} are taken for test images.",
         )
     learned = set(notes.get("training_digests", ()))
-    return [fingerprint in learned for fingerprint in fingerprints(paths)]
+    digests = fingerprints(paths)
+    warn_of_copies(paths, names, digests)
+    return [digest in learned for digest in digests]
 
 
 def _write(

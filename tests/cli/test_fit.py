@@ -172,12 +172,30 @@ def test_the_split_depends_on_seed_and_content_but_not_on_the_order():
 
 def test_copies_of_an_image_stay_together():
     digests, y = make_digests([10, 10])
-    # Each image is there three times, the third time in the other class.
-    digests = np.tile(digests, 3)
-    y = np.concatenate([y, y, y[::-1]])
+    digests, y = np.tile(digests, 3), np.tile(y, 3)
     held_out = _hold_out(digests, y, 0.4, 0)
     assert set(digests[held_out]).isdisjoint(digests[~held_out])
     assert len(set(digests[held_out])) == 8
+
+
+@pytest.mark.parametrize("share", [0.2, 0.99])
+def test_images_of_several_classes_are_not_held_out(share):
+    digests, y = make_digests([10, 10])
+    # A third class has copies of an image of each of the others, and nothing else; the
+    # second has a copy of two images of the first.
+    digests = np.append(digests, digests[[0, 10, 1, 2]])
+    y = np.append(y, ["class 2", "class 2", "class 1", "class 1"])
+    for seed in range(20):
+        held_out = _hold_out(digests, y, share, seed)
+        assert not held_out[[0, 1, 2, 10, 20, 21, 22, 23]].any()
+        assert set(y[~held_out]) == set(y), "each class keeps an image to learn from"
+        assert set(y[held_out]) == {"class 0", "class 1"}
+
+
+def test_the_split_without_shared_images_is_that_of_earlier_versions():
+    digests, y = make_digests([5, 5])
+    held_out = np.flatnonzero(_hold_out(digests, y, 0.4, 0))
+    assert held_out.tolist() == [0, 2, 5, 8]
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import skdpnet
-from tests.cli.commands import SETTINGS, error_of
+from skdpnet.cli.io import label_of, list_classes
+from tests.cli.commands import SETTINGS, error_of, run_json
 
 
 def test_unusable_model_files_are_rejected(
@@ -68,10 +72,51 @@ def test_a_pipe_is_refused_as_an_output_before_anything_is_computed(
 
 
 def test_json_can_hold_any_file_name(capsys):
-    import argparse
-
     from skdpnet.cli.io import show
 
     document = {"path": "k\u0101k\u0101p\u014d\n\udcff \"'"}
     show(argparse.Namespace(json=True), document, ["not this"])
     assert json.loads(capsys.readouterr().out) == document
+
+
+@pytest.mark.filterwarnings("default")
+def test_class_folders_are_listed_with_what_is_passed_over(
+    class_folders, tmp_path, capsys
+):
+    """Some folders may be empty, in another Unicode form, or hold other files."""
+    root = tmp_path / "images"
+    shutil.copytree(
+        class_folders / "cat é", root / unicodedata.normalize("NFD", "cat é")
+    )
+    (root / "coffee é").mkdir()
+    (root / "coffee é" / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match="'coffee é' in .* has no image"):
+        list_classes(str(root))
+    paths, labels = list_classes(str(root), may_be_empty=True)
+    assert labels == ["cat é"] * 6
+    assert all(Path(path).exists() for path in paths)
+
+
+def test_labels_are_found_in_another_unicode_form():
+    model = argparse.Namespace(classes_=np.array(["cat e\u0301", "coffee"]))
+    assert label_of(model, "cat \u00e9") == "cat e\u0301"
+    numbers = argparse.Namespace(classes_=np.array([3, 4]))
+    assert label_of(numbers, "4") == 4
+    with pytest.raises(ValueError, match="'5' is none of the 2 classes"):
+        label_of(numbers, "5")
+
+
+def test_paths_may_begin_with_a_tilde(
+    class_folders, model_file, tmp_path, monkeypatch, capsys
+):
+    """A shell does not expand it in quotes, or after an equals sign."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(class_folders, tmp_path / "images")
+    shutil.copy(model_file, tmp_path / "model")
+    arguments = ["report", "~/model", "~/images", "--output=~/page.html"]
+    assert run_json(arguments, capsys)["path"] == str(tmp_path / "page.html")
+    assert (tmp_path / "page.html").exists()
+    image = "~/images/cat é/-0.png"
+    run_json(["explain", "~/model", image, "--output=~/why.png"], capsys)
+    assert (tmp_path / "why.png").exists()
+    assert len(run_json(["predict", "~/model", image], capsys)) == 1
