@@ -20,6 +20,7 @@ _PUBLIC = {
     **ESTIMATORS,
     "FeatureMaps": "skdpnet.features.feature_maps",
     "best_regions": "skdpnet.explanations.localisation",
+    "check_images": "skdpnet.images.checking",
     "clear_memory": "skdpnet.storage.cache_limits",
     "datasets": "skdpnet.datasets",
     "display": "skdpnet.display",

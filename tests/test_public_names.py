@@ -7,7 +7,8 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts VLAD
-        best_regions clear_memory datasets display explain explain_class explain_each
+        best_regions check_images clear_memory datasets display explain explain_class
+        explain_each
         load metrics part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",

@@ -174,7 +174,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
             If the maps of X have other shapes than in `fit`, or if X is neither a
             container of images nor an array of features.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         check_is_fitted(self)
         return self._iter_checked_maps(X, reset=False)

@@ -159,7 +159,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         ValueError
             If the maps of X have other shapes than in `fit`, or if X is unusable.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         return self._describe(self.iter_maps(X))
 
@@ -204,7 +204,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         ValueError
             If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         self._reset()
         check_parameters(self)

@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status. 0: success. 1: an error, described in one line on standard error.
+        Exit status. 0: success. 1: an error, described on standard error; or images
+        that cannot be used were left out, and are named there.
         2: no command was named. 130: interrupted by Ctrl-C. 141: the reader of the
         output closed it.
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             with large_images_allowed(args):
-                args.run(args)
+                status = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         print(f"error: {message}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 def _discard_output() -> None:

@@ -6,6 +6,8 @@ import re
 import traceback
 from pathlib import Path
 
+from skdpnet.exceptions import ImageError
+
 __all__ = ["CommandError", "as_message"]
 
 _PACKAGE = Path(__file__).parents[1]
@@ -19,6 +21,8 @@ class CommandError(Exception):
 
 def as_message(error: Exception) -> str | None:
     """Describe an error in one line for the user of the command line.
+
+    The error of several images has a line for each of them besides.
 
     Messages for the user are those of a `CommandError`, of the operating system, and of
     ``raise`` statements in skdpnet. Any other exception is a bug, for example a
@@ -34,10 +38,16 @@ def as_message(error: Exception) -> str | None:
     str or None
         None: the error is a bug, and its traceback should be shown.
     """
+    if isinstance(error, ImageError) and len(error.errors) > 1:
+        first, *_ = str(error).splitlines()
+        lines = [as_message(each) or str(each) for each in error.errors]
+        return "\n  ".join([first, *lines])
     if isinstance(error, OSError) and error.strerror:
         prefix = f"{error.filename}: " if error.filename else ""
         text = prefix + error.strerror
-    elif isinstance(error, (CommandError, OSError)) or _raised_by_skdpnet(error):
+    elif isinstance(error, (CommandError, OSError, ImageError)) or _raised_by_skdpnet(
+        error
+    ):
         # Imported late, with NumPy and Pillow, so that help appears at once.
         from skdpnet.images.conversion import RAISE_LIMIT
 

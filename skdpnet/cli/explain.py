@@ -16,7 +16,7 @@ from skdpnet.cli.io import (
     show,
 )
 from skdpnet.cli.options import add_command, add_common_options, whole_number
-from skdpnet.cli.predict import check_images
+from skdpnet.cli.predict import check_no_folder
 
 if TYPE_CHECKING:
     from skdpnet.display import ExplanationDisplay
@@ -88,7 +88,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(args: argparse.Namespace) -> None:
     check_output(args.output)
     _check_format(args.output)
-    check_images([args.image])
+    check_no_folder([args.image])
+    from skdpnet.images.collection import as_images
+
+    as_images([args.image]).check()
     # A progress bar over a single image is useless.
     model = load_classifier(args, args.memory).set_params(verbose=0)
     class_ = None if args.class_ is None else label_of(model, args.class_)

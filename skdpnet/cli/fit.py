@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from skdpnet import __version__
 from skdpnet.cli.copies import warn_of_copies
-from skdpnet.cli.errors import CommandError, as_message
+from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import check_output, fingerprints, list_classes, note, show
+from skdpnet.cli.left_out import LeftOut
 from skdpnet.cli.options import (
     add_command,
     add_common_options,
@@ -36,9 +37,12 @@ By default a fifth of the images of each class is held out, and the accuracy is
 measured on them. The model stores digests of the images that it learned from,
 so that `report` recognises them even if they are renamed.
 
---json: {model, classes, n_train, n_test, accuracy, seconds}; accuracy is a
-share, or null if no image is held out; seconds is the time for learning,
-including feature maps.
+Images that cannot be used are left out and named on standard error, all at
+once; the exit status is then 1.
+
+--json: {model, classes, n_train, n_test, accuracy, seconds, left_out}; accuracy
+is a share, or null if no image is held out; seconds is the time for learning,
+including feature maps; left_out is a list of paths.
 """
 
 
@@ -128,9 +132,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     check_output(args.output)
     paths, labels = list_classes(args.images)
+    n_listed, left_out = len(paths), LeftOut()
     if len(set(labels)) < 2:
         raise CommandError(
             f"{args.images} has only one class folder, {labels[0]!r}: a model needs at "
@@ -141,7 +146,10 @@ def _run(args: argparse.Namespace) -> None:
     from skdpnet import DPNetClassifier
     from skdpnet.images.collection import as_images
 
-    as_images(paths).check()
+    left_out.add(as_images(paths).header_errors().values())
+    good = left_out.others(paths)
+    _check_classes(labels, [labels[i] for i in good])
+    paths, labels = [paths[i] for i in good], [labels[i] for i in good]
     y, digests = np.array(labels), np.array(fingerprints(paths))
     warn_of_copies(paths, labels, digests.tolist())
     held_out = _hold_out(digests, y, args.test_fraction, args.seed)
@@ -159,14 +167,14 @@ def _run(args: argparse.Namespace) -> None:
         verbose=int(not args.quiet),
         random_state=args.seed,
     )
-    _check_settings(model, paths[train[0]])
+    _check_settings(model, [paths[i] for i in train])
     note(
         args,
         f"Learning {len(np.unique(y))} classes from {len(train)} images; "
         f"{len(test)} images are held out for testing.",
     )
     seconds = -time.perf_counter()
-    model.fit([paths[i] for i in train], y[train])
+    train = _fit(model, paths, y, train, left_out)
     seconds += time.perf_counter()
     # Whether there are progress bars concerns this run, not the saved model.
     model.set_params(verbose=0)
@@ -178,19 +186,23 @@ def _run(args: argparse.Namespace) -> None:
     }
     model.save(args.output)
     model.set_params(verbose=int(not args.quiet))
-    accuracy = None
-    if len(test):
-        accuracy = _accuracy(model, [paths[i] for i in test], y[test], args.output)
+    accuracy, n_test = None, len(test)
+    if n_test:
+        accuracy, n_test = _accuracy(
+            model, [paths[i] for i in test], y[test], args.output, left_out
+        )
     classes = model.classes_.tolist()
     document = {
         "model": args.output,
         "classes": classes,
         "n_train": len(train),
-        "n_test": len(test),
+        "n_test": n_test,
         "accuracy": accuracy,
         "seconds": round(seconds, 3),
+        "left_out": left_out.paths,
     }
     show(args, document, _lines(document))
+    return left_out.status(n_listed)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
@@ -250,9 +262,51 @@ def _hold_out(
     return np.isin(digests, chosen)
 
 
-def _check_settings(model: Any, path: str) -> None:
+def _check_classes(before: Sequence[str], after: Sequence[str]) -> None:
+    """Check that each class still has an image after some are left out."""
+    lost = sorted(set(before) - set(after))
+    if lost:
+        raise CommandError(
+            f"no image of {', '.join(map(repr, lost))} can be used: mend the images "
+            "named above, or remove the folder of the class"
+        )
+
+
+def _fit(
+    model: Any,
+    paths: Sequence[str],
+    y: np.ndarray,
+    train: np.ndarray,
+    left_out: LeftOut,
+) -> np.ndarray:
+    """Fit on those training images that can be decoded, and return their positions."""
+    from skdpnet.images import ImageError
+
+    try:
+        model.fit([paths[i] for i in train], y[train])
+        return train
+    except ImageError as error:
+        left_out.add(error.errors)
+    # The error names all bad images, so that nothing but good ones remain.
+    good = train[left_out.others([paths[i] for i in train])]
+    _check_classes(y[train].tolist(), y[good].tolist())
+    model.fit([paths[i] for i in good], y[good])
+    return good
+
+
+def _check_settings(model: Any, paths: Sequence[str]) -> None:
     """Compute the feature maps of an image, so that unusable settings fail early."""
-    (maps,) = model.feature_maps().set_params(verbose=0).iter_maps([path])
+    from skdpnet.images.collection import as_images
+
+    extractor = model.feature_maps().set_params(verbose=0)
+    for path in paths:
+        # The first image that can be decoded; `fit` names those that cannot.
+        if as_images([path]).decoding_errors():
+            continue
+        (maps,) = extractor.iter_maps([path])
+        break
+    else:
+        return
     n_maps = len(maps)
     if model.n_parts_per_class < n_maps:
         raise CommandError(
@@ -261,14 +315,33 @@ def _check_settings(model: Any, path: str) -> None:
         )
 
 
-def _accuracy(model: Any, paths: Sequence[str], y: np.ndarray, saved: str) -> float:
-    """Measure the accuracy of a model that is already saved in a file."""
-    from skdpnet.images import ImageError
+def _accuracy(
+    model: Any,
+    paths: Sequence[str],
+    y: np.ndarray,
+    saved: str,
+    left_out: LeftOut,
+) -> tuple[float, int]:
+    """Measure the accuracy of a model that is already saved in a file.
 
+    Returns
+    -------
+    accuracy : float
+    n : int
+        Number of images on which it was measured.
+    """
+    from skdpnet.images import ImageError
+    from skdpnet.images.collection import as_images
+
+    images = as_images(paths).skipping()
     try:
-        return float((model.predict(paths) == y).mean())
+        predicted = model.predict(images)
     except ImageError as error:
+        left_out.add(error.errors)
         raise CommandError(
-            f"the model is saved in {saved}, but its accuracy cannot be measured: "
-            f"{as_message(error)}"
+            f"the model is saved in {saved}, but its accuracy cannot be measured: no "
+            "image that was held out can be used"
         ) from error
+    left_out.add(images.left_out or ())
+    good = left_out.others(paths)
+    return float((predicted == y[good]).mean()), len(good)

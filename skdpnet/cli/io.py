@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
-from skdpnet.images.digest import digest_of_file
 from skdpnet.storage.atomic_write import replace_file, target_file
 
 if TYPE_CHECKING:
@@ -181,10 +180,13 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
 
     Raises
     ------
-    OSError
-        If a file cannot be read.
+    skdpnet.images.ImageError
+        If a file cannot be read, or is far longer than its image needs.
     """
-    return [digest_of_file(Path(path).read_bytes()) for path in paths]
+    from skdpnet.images.collection import as_images
+
+    images = as_images(paths)
+    return [images.content_key(i) for i in range(len(images))]
 
 
 def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:

@@ -9,15 +9,19 @@ from typing import Any
 
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import load_classifier, show
+from skdpnet.cli.left_out import LeftOut
 from skdpnet.cli.options import add_command, add_common_options, whole_number
 
-__all__ = ["add_parser", "check_images"]
+__all__ = ["add_parser", "check_no_folder"]
 
 _DETAILS = """\
 Prints a line for each image, with fields separated by tabs: path, class,
 probability and, with --top N, the next classes and their probabilities:
 
   python -m skdpnet predict flowers.skdpnet holiday/*.jpg
+
+Images that cannot be used are left out and named on standard error, all at
+once; the exit status is then 1.
 
 Write -- before names that begin with a dash, or write them as ./-name.jpg.
 
@@ -48,8 +52,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def check_images(paths: Sequence[str]) -> None:
-    """Check that files exist and have the header of an image, before a model is loaded.
+def check_no_folder(paths: Sequence[str]) -> None:
+    """Check that no path is a folder.
 
     Parameters
     ----------
@@ -58,9 +62,6 @@ def check_images(paths: Sequence[str]) -> None:
     Raises
     ------
     CommandError
-        If a path is a folder.
-    skdpnet.images.ImageError
-        If there is no such file, or it is not an image.
     """
     for path in paths:
         if os.path.isdir(path):
@@ -68,24 +69,29 @@ def check_images(paths: Sequence[str]) -> None:
                 f"{path} is a folder: name the images in it, such as "
                 f"{os.path.join(path, '*')}"
             )
+
+
+def _run(args: argparse.Namespace) -> int:
+    check_no_folder(args.images)
     from skdpnet.images.collection import as_images
 
-    as_images(paths).check()
-
-
-def _run(args: argparse.Namespace) -> None:
-    check_images(args.images)
+    left_out = LeftOut()
+    images = as_images(args.images).skipping()
+    images = images.checked()  # before the model is loaded
     model = load_classifier(args, args.memory)
     labels = model.classes_.tolist()
-    probabilities = model.predict_proba(args.images)
+    probabilities = model.predict_proba(images)
+    left_out.add(images.left_out or ())
+    paths = [args.images[i] for i in left_out.others(args.images)]
     document: list[dict[str, Any]] = []
-    for path, row in zip(args.images, probabilities, strict=True):
+    for path, row in zip(paths, probabilities, strict=True):
         top = [
             {"class": labels[c], "probability": float(row[c])}
             for c in (-row).argsort(kind="stable")[: args.top]
         ]
         document.append({"path": path, **top[0], "top": top})
     show(args, document, map(_line, document))
+    return left_out.status(len(args.images))
 
 
 def _line(prediction: dict[str, Any]) -> str:

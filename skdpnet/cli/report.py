@@ -19,6 +19,7 @@ from skdpnet.cli.io import (
     note,
     show,
 )
+from skdpnet.cli.left_out import LeftOut
 from skdpnet.cli.options import add_command, add_common_options
 from skdpnet.storage.temporary_files import temporary_folder
 
@@ -33,8 +34,11 @@ Images that the model learned from are recognised by their content, and
 illustrate the parts. All others are test images: the page shows the decisions
 about them, and the accuracy.
 
---json: {path, accuracy, n_test, bytes}; accuracy is a share, bytes the size of
-the page.
+Images that cannot be used are left out and named on standard error, all at
+once; the exit status is then 1.
+
+--json: {path, accuracy, n_test, bytes, left_out}; accuracy is a share, bytes
+the size of the page, left_out a list of paths.
 """
 
 
@@ -80,18 +84,28 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     check_output(args.output)
     paths, folders = list_classes(args.images, may_be_empty=True)
     illustrations = None
     if args.train is not None:
         illustrations = list_classes(args.train, may_be_empty=True)[0]
+    from skdpnet.images.collection import as_images
+
+    n_listed, left_out = len({*paths, *(illustrations or ())}), LeftOut()
     with contextlib.ExitStack() as stack:
         # The page needs the feature maps of an image several times, but the image
         # should go through the network only once.
         memory = args.memory or stack.enter_context(temporary_folder())
         model = load_classifier(args, memory)
         labels = _labels(model, folders, args)
+        left_out.add(as_images(paths).header_errors().values())
+        good = left_out.others(paths)
+        if not good:
+            raise CommandError(f"no image in {args.images} can be used")
+        paths, labels, folders = (
+            [values[i] for i in good] for values in (paths, labels, folders)
+        )
         is_training = _are_training_images(model, paths, folders, args)
         test = [i for i, learned in enumerate(is_training) if not learned]
         if not test:
@@ -111,7 +125,29 @@ def _run(args: argparse.Namespace) -> None:
                 "the parts. Name others with --train.",
             )
         X_test, y_test = [paths[i] for i in test], [labels[i] for i in test]
-        _write(args, model, illustrations, X_test, y_test)
+        _leave_out(model, [*illustrations, *X_test], left_out)
+        good = left_out.others(X_test)
+        illustrations = [illustrations[i] for i in left_out.others(illustrations)]
+        if not good or not illustrations:
+            which = "illustrate the parts" if good else "test the model"
+            raise CommandError(f"none of the images that {which} can be used")
+        X_test, y_test = [X_test[i] for i in good], [y_test[i] for i in good]
+        _write(args, model, illustrations, X_test, y_test, left_out)
+    return left_out.status(n_listed)
+
+
+def _leave_out(model: Any, paths: Sequence[str], left_out: LeftOut) -> None:
+    """Compute the maps of images, which `memory` keeps, and leave out the others."""
+    from skdpnet.images import ImageError
+    from skdpnet.images.collection import as_images
+
+    images = as_images(list(dict.fromkeys(paths))).skipping()
+    try:
+        for _ in model.iter_maps(images):
+            pass
+    except ImageError as error:
+        left_out.add(error.errors)
+    left_out.add(images.left_out or ())
 
 
 def _labels(model: Any, names: Sequence[str], args: argparse.Namespace) -> list[Any]:
@@ -151,6 +187,7 @@ def _write(
     X_train: list[str],
     X_test: list[str],
     labels: list[Any],
+    left_out: LeftOut,
 ) -> None:
     """Write the page, and print the accuracy."""
     import numpy as np
@@ -174,6 +211,7 @@ def _write(
         "accuracy": accuracy,
         "n_test": len(X_test),
         "bytes": n_bytes,
+        "left_out": left_out.paths,
     }
     lines = [
         f"Accuracy on {len(X_test)} test images: {accuracy:.1%}",

@@ -136,7 +136,7 @@ class BestRegionsDisplay:
         TypeError
             If `n_parts` is not a whole number.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         parts_on_images(estimator, cls.__name__)
         check_scalar(n_parts, "n_parts", Integral, min_val=1)

@@ -122,7 +122,7 @@ class PartGalleryDisplay:
         TypeError
             If `n_parts` is not a whole number.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         parts = parts_on_images(estimator, cls.__name__)
         check_scalar(n_parts, "n_parts", Integral, min_val=1)

@@ -95,7 +95,7 @@ class ParticipationDisplay:
         TypeError
             If `n_parts` is not a whole number.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         check_scalar(n_parts, "n_parts", Integral, min_val=1)
         return cls(explain_class(estimator, class_, X), n_parts)

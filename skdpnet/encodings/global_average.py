@@ -74,7 +74,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         ValueError
             If parameters or data are unusable; the message says why.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         self.fit_transform(X)
         return self
@@ -126,7 +126,7 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
         ValueError
             If the maps of X have other shapes than in `fit`, or if X is unusable.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         return np.concatenate([_pool(maps) for maps in self.iter_maps(X)])
 

@@ -86,7 +86,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
         If `class_` is not a class of the model, or if the model cannot be explained;
         see `explain`.
     skdpnet.images.ImageError
-        If an image cannot be read; the message names it.
+        If images cannot be read; the message names all.
 
     See Also
     --------

@@ -93,7 +93,7 @@ def part_gallery(
     IndexError
         If there is no part with this number.
     skdpnet.images.ImageError
-        If an image cannot be read; the message names it.
+        If images cannot be read; the message names all.
 
     See Also
     --------

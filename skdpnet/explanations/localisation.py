@@ -71,7 +71,7 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
     ValueError
         If it has no parts, or if the maps of X have other shapes than in `fit`.
     skdpnet.images.ImageError
-        If an image cannot be read; the message names it.
+        If images cannot be read; the message names all.
 
     See Also
     --------

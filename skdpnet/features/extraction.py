@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from skdpnet.backbones.backbone import Backbone, MapsOverflowError, PendingMaps
+from skdpnet.exceptions import ImageError
 from skdpnet.features.canvas import check_sides, lay_on_canvas, own_shape
 from skdpnet.images.collection import Images
 from skdpnet.images.framing import Framing
@@ -49,7 +50,7 @@ class _Window:
 
     Parameters
     ----------
-    items : range
+    items : list of int
         Positions of the images in X.
     keys : list of str
         Content keys of the images.
@@ -59,7 +60,7 @@ class _Window:
         The maps that were read or computed so far, by key.
     """
 
-    items: range
+    items: list[int]
     keys: list[str]
     decodings: dict[str, Decoding]
     maps: dict[str, Maps]
@@ -67,6 +68,13 @@ class _Window:
     def missing(self) -> list[str]:
         """Return the distinct keys without maps, in the order of the images."""
         return [key for key in dict.fromkeys(self.keys) if key not in self.maps]
+
+    def drop(self, key: str) -> list[int]:
+        """Leave the images with a key out, and return their positions in X."""
+        pairs = list(zip(self.items, self.keys, strict=True))
+        self.items = [item for item, other in pairs if other != key]
+        self.keys = [other for _, other in pairs if other != key]
+        return [item for item, other in pairs if other == key]
 
 
 class Extractor:
@@ -109,6 +117,8 @@ class Extractor:
         self._batch_size = batch_size
         self._n_ahead = 0 if device.type == "cpu" else _BATCHES_AHEAD
         self._pool = ThreadPoolExecutor(n_workers) if n_workers else None
+        # Of images that cannot be decoded. All are found before they are told.
+        self._errors: list[ImageError] = []
 
     def __enter__(self) -> Extractor:
         return self
@@ -129,28 +139,30 @@ class Extractor:
         Raises
         ------
         ImageError
-            If an image cannot be read.
+            If images cannot be read; it names all of them. After the first of them the
+            others are still decoded, but their maps are not computed. If images are to
+            be skipped, it is only raised if there is no other.
         ValueError
             If maps are not finite, or have values beyond the range of their dtype.
         """
         decoding: deque[tuple[range, list[Decoding]]] = deque()
-        pending: deque[tuple[range, Pending]] = deque()
+        pending: deque[tuple[list[int], Pending]] = deque()
         # A GPU computes a batch while the maps of the one before are copied to the CPU.
         most_pending = 2 if self._device.type == "cuda" else 1
-        batches = _batches(len(self._images), self._batch_size)
-        while True:
-            while len(decoding) <= self._n_ahead:
-                items = next(batches, None)
-                if items is None:
-                    break
+        batches = deque(_batches(len(self._images), self._batch_size))
+        while batches or decoding or pending:
+            while batches and len(decoding) <= self._n_ahead:
+                items = batches.popleft()
                 decoding.append((items, [self._decode(i, keyed=False) for i in items]))
             while decoding and len(pending) < most_pending:
-                items, decodings = decoding.popleft()
-                pixels = [wait()[0] for wait in decodings]
-                pending.append((items, self._start(pixels)))
-            if not pending:
-                return
-            yield self._stack(self._finish(*pending.popleft()))
+                good, pixels = self._decoded(*decoding.popleft())
+                if self._has_failed:
+                    pending.clear()
+                elif good:
+                    pending.append((good, self._start(pixels)))
+            if pending:
+                yield self._stack(self._finish(*pending.popleft()))
+        self._tell_errors()
 
     def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
         """Read maps from the cache, and compute and store those that are missing.
@@ -171,7 +183,8 @@ class Extractor:
         Raises
         ------
         ImageError, ValueError
-            As `compute`.
+            As `compute`, except that the maps of all other images are computed and
+            stored before an `ImageError` is raised.
         """
         ranges = _batches(len(self._images), _WINDOW_BATCHES * self._batch_size)
         windows: deque[_Window] = deque()
@@ -184,15 +197,40 @@ class Extractor:
                     break
                 windows.append(self._look_up(items, store))
             if not windows:
-                return
+                break
             window = windows.popleft()
             self._complete(window, store)
+            if self._has_failed:
+                continue
             for batch in _batches(len(window.keys), self._batch_size):
                 yield self._stack([window.maps[window.keys[i]] for i in batch])
+        self._tell_errors()
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether there will be an error, so that nobody needs maps any more."""
+        return bool(self._errors) and self._images.left_out is None
+
+    def _tell_errors(self) -> None:
+        """Raise the errors of all images, or leave these images out."""
+        if not self._errors:
+            return
+        earlier = self._images.left_out
+        n_images = len(self._images) + len(earlier or ())
+        found = [*(earlier or ()), *self._errors]
+        if earlier is None or len(found) == n_images:
+            raise ImageError.of_all(found, n_images)
+        earlier += self._errors
 
     def _look_up(self, items: range, store: ArrayStore) -> _Window:
         """Read maps from the cache; for a GPU, begin to decode the other images."""
-        window = _Window(items, [self._images.content_key(i) for i in items], {}, {})
+        window = _Window([], [], {}, {})
+        for i in items:
+            try:
+                window.keys.append(self._images.content_key(i))
+                window.items.append(i)
+            except ImageError as error:
+                self._errors.append(error)
         _read_maps(window, window.missing(), store)
         if self._n_ahead:
             self._begin(window, window.missing())
@@ -221,7 +259,17 @@ class Extractor:
     def _add(self, window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
         """Compute the maps of the images with these keys, and store them."""
         self._begin(window, keys)
-        decoded = [window.decodings.pop(key)() for key in keys]
+        decoded = []
+        for key in keys:
+            try:
+                decoded.append(window.decodings.pop(key)())
+            except ImageError:
+                # Copies of a file are named, too.
+                bad = self._images.take(window.drop(key))
+                self._errors += bad.decoding_errors()
+        keys = [key for key in keys if key in window.keys]
+        if not keys:
+            return
         positions = [window.keys.index(key) for key in keys]
         items = [window.items[position] for position in positions]
         pending = self._start([pixels for pixels, _ in decoded])
@@ -235,6 +283,19 @@ class Extractor:
             # new key. Images that have the old content are still without maps.
             window.keys[position] = key
             window.maps[key] = maps
+
+    def _decoded(
+        self, items: Sequence[int], decodings: Sequence[Decoding]
+    ) -> tuple[list[int], list[np.ndarray]]:
+        """Wait for images, and return the positions and pixels of the good ones."""
+        good, pixels = [], []
+        for item, wait in zip(items, decodings, strict=True):
+            try:
+                pixels.append(wait()[0])
+                good.append(item)
+            except ImageError as error:
+                self._errors.append(error)
+        return good, pixels
 
     def _decode(self, item: int, *, keyed: bool) -> Decoding:
         """Begin to decode an image; `keyed` asks for its content key too."""

@@ -183,13 +183,12 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             its maps cannot be kept in `memory`: those of a function, or of a network
             that computes other maps of the same image each time.
         skdpnet.images.ImageError
-            If an item is not a readable image; the message names the first.
+            If items are not readable images; the message names all of them.
         skdpnet.exceptions.BackboneUnavailableError
             If the weights of the backbone are missing and cannot be downloaded.
         """
         check_parameters(self)
-        images = as_images(X)
-        images.check()
+        images = as_images(X).checked()
         (maps,) = self._iter_checked(images.take([0]))
         self.map_shapes_ = tuple(feature_map.shape[1:] for feature_map in maps)
         return self
@@ -241,9 +240,9 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         ValueError
             If parameters are unusable, or if the network returns no finite maps.
         skdpnet.images.ImageError
-            If an item is not a readable image; the message names the first. Headers are
+            If items are not readable images; the message names all of them. Headers are
             checked before the network computes anything, the rest of an image when its
-            batch is decoded.
+            batch is decoded; with `memory`, the maps of all others are kept.
         """
         images = as_images(X)
         out, n_done = np.empty(0), 0
@@ -253,7 +252,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             for array, maps in zip(separate(out), batch, strict=True):
                 array[n_done : n_done + len(maps)] = maps
             n_done += len(batch[0])
-        return out
+        return out if n_done == len(images) else out[:n_done]
 
     def set_output(self, *, transform=None) -> FeatureMaps:
         """Do nothing: maps have four axes, for which no data frame has a place.
@@ -294,9 +293,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             before the first maps are computed.
         """
         check_parameters(self)
-        images = as_images(X)
-        images.check()
-        return self._iter_checked(images)
+        return self._iter_checked(as_images(X).checked())
 
     def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
         """Iterate over the maps of images whose headers were checked."""

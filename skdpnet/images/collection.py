@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from skdpnet.exceptions import ImageError
-from skdpnet.images.arrays import array_to_rgb, checked_array, is_tensor
-from skdpnet.images.containers import checked_items, is_path, path_text
+from skdpnet.images.arrays import array_to_rgb, checked_array
+from skdpnet.images.containers import checked_items, is_path, name_of, path_text
 from skdpnet.images.conversion import (
     UnusableImage,
     check_image,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "as_images"]
 
+# Decodes with little work for the rest.
+_SMALL = Framing(8, "squash")
+
 
 class Images(CarriesPillowSettings):
     """A list of images, none of which is read before it is needed.
@@ -56,11 +60,20 @@ class Images(CarriesPillowSettings):
         The images: a list or a stacked array or tensor.
     numbers : ndarray of shape (n,), int
         Positions in `items` of the images of this view, in its order.
+    left_out : list of ImageError, default=None
+        Where to keep the errors of images that cannot be used. They are then left out,
+        so that there are fewer results than images. None: such images are errors.
     """
 
-    def __init__(self, items: Any, numbers: np.ndarray) -> None:
+    def __init__(
+        self,
+        items: Any,
+        numbers: np.ndarray,
+        left_out: list[ImageError] | None = None,
+    ) -> None:
         self._items = items
         self._numbers = numbers
+        self.left_out = left_out
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -82,7 +95,19 @@ class Images(CarriesPillowSettings):
         chosen = np.asarray(indices)
         if chosen.size == 0:
             chosen = chosen.astype(np.intp)
-        return Images(self._items, self._numbers[chosen])
+        return Images(self._items, self._numbers[chosen], self.left_out)
+
+    def skipping(self) -> Images:
+        """Return a view of the same images without those that cannot be used.
+
+        Which these are is known when the images are read: each use of the view adds
+        their errors to its `left_out`.
+
+        Returns
+        -------
+        Images
+        """
+        return Images(self._items, self._numbers, [])
 
     def describe(self, i: int) -> str:
         """Name an image for a message.
@@ -97,41 +122,98 @@ class Images(CarriesPillowSettings):
         str
             For instance ``item 3 ('photos/a.jpg')``.
         """
-        item = self._items[self._numbers[i]]
-        if is_path(item):
-            path = path_text(item)
-            # Names with line breaks or undecodable bytes would spoil the message.
-            name = f"'{path}'" if path.isprintable() else repr(path)
-        elif isinstance(item, Image.Image):
-            name = f"PIL image of size {item.width} x {item.height}, mode {item.mode}"
-        elif isinstance(item, np.ndarray):
-            name = f"array of shape {item.shape}"
-        elif is_tensor(item):
-            name = f"tensor of shape {tuple(item.shape)}"
-        else:
-            name = type(item).__name__
+        name = name_of(self._items[self._numbers[i]])
         return f"item {self._numbers[i]} ({name})"
 
     def check(self) -> None:
         """Check every image as far as possible without decoding it.
 
         Files must exist and have a valid header; shapes, dtypes and ranges of values
-        must be right. A truncated file is only found by :meth:`load`.
+        must be right. A truncated file is only found by :meth:`load`. If any image is
+        bad, the others are decoded too, so that the error names all bad ones.
 
         Raises
         ------
         ImageError
-            For the first image that cannot be used.
+            For all images that cannot be used.
         """
+        errors = self.header_errors()
+        if errors:
+            good = self.take([i for i in range(len(self)) if i not in errors])
+            found = [*errors.values(), *good.decoding_errors()]
+            raise ImageError.of_all(found, len(self))
+
+    def checked(self) -> Images:
+        """Check every image as :meth:`check` does, and leave out what is to be skipped.
+
+        Returns
+        -------
+        Images
+            The images whose headers are good.
+
+        Raises
+        ------
+        ImageError
+            As :meth:`check`; of a view that skips images, if all of them are bad.
+        """
+        if self.left_out is None:
+            self.check()
+            return self
+        errors = self.header_errors()
+        self.left_out += errors.values()
+        if len(errors) == len(self):
+            raise ImageError.of_all(errors.values(), len(self))
+        return self.take([i for i in range(len(self)) if i not in errors])
+
+    def header_errors(self) -> dict[int, ImageError]:
+        """Return the errors that are found without decoding.
+
+        Returns
+        -------
+        dict of int to ImageError
+            By position in this view.
+        """
+        errors = {}
         for i in range(len(self)):
-            with self._named(i) as item:
-                if is_path(item):
-                    with open_image(path_text(item)):
-                        pass
-                elif isinstance(item, Image.Image):
-                    check_image(item)
-                else:
-                    checked_array(item)
+            try:
+                self._check_header(i)
+            except ImageError as error:
+                errors[i] = error
+        return errors
+
+    def _check_header(self, i: int) -> None:
+        with self._named(i) as item:
+            if is_path(item):
+                with open_image(path_text(item)):
+                    pass
+            elif isinstance(item, Image.Image):
+                check_image(item)
+            else:
+                checked_array(item)
+
+    def decoding_errors(self, n_workers: int = 2) -> list[ImageError]:
+        """Decode every image, and return the errors.
+
+        Parameters
+        ----------
+        n_workers : int, default=2
+            Number of threads.
+
+        Returns
+        -------
+        list of ImageError
+            Of the images that cannot be used, in the order of this view.
+        """
+        with ThreadPoolExecutor(n_workers) as pool:
+            found = pool.map(self._decoding_error, range(len(self)))
+            return [error for error in found if error is not None]
+
+    def _decoding_error(self, i: int) -> ImageError | None:
+        try:
+            self.network_input(i, _SMALL)
+        except ImageError as error:
+            return error
+        return None
 
     def load(self, i: int) -> Image.Image:
         """Read an image.

@@ -61,6 +61,32 @@ def path_text(path: str | os.PathLike[Any]) -> str:
     return str(os.fsdecode(path))
 
 
+def name_of(item: object) -> str:
+    """Name an item of a list of images for a message.
+
+    Parameters
+    ----------
+    item : object
+        Anything.
+
+    Returns
+    -------
+    str
+        For instance ``'photos/a.jpg'``, with the quotes.
+    """
+    if is_path(item):
+        path = path_text(item)  # type: ignore[arg-type]
+        # Names with line breaks or undecodable bytes would spoil the message.
+        return f"'{path}'" if path.isprintable() else repr(path)
+    if isinstance(item, Image.Image):
+        return f"PIL image of size {item.width} x {item.height}, mode {item.mode}"
+    if isinstance(item, np.ndarray):
+        return f"array of shape {item.shape}"
+    if is_tensor(item):
+        return f"tensor of shape {tuple(item.shape)}"  # type: ignore[attr-defined]
+    return type(item).__name__
+
+
 def checked_items(X: Any) -> Any:
     """Check that X is a list of images, without checking the images themselves.
 

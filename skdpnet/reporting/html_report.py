@@ -95,7 +95,7 @@ def report(
         If there is no such folder, or if the path is a folder. This is checked before
         anything is computed.
     skdpnet.images.ImageError
-        If an image cannot be read; the message names the first such image.
+        If images cannot be read; the message names all of a set.
 
     See Also
     --------

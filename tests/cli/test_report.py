@@ -38,6 +38,7 @@ def test_the_commands_work_together(class_folders, tmp_path, capsys):
         "accuracy": fitted["accuracy"],
         "n_test": 4,
         "bytes": page.stat().st_size,
+        "left_out": [],
     }
     assert "cats or coffee" in page.read_text(encoding="utf-8")
 
@@ -86,6 +87,7 @@ def test_training_images_are_recognised_by_their_content(
         "accuracy": np.mean(is_right),
         "n_test": 4,
         "bytes": 4,
+        "left_out": [],
     }
 
 

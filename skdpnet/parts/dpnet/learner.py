@@ -80,7 +80,7 @@ class PartLearner(PartDescriber):
         ValueError
             If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         self._learn(X, y, sample_weight)
         return self
@@ -138,7 +138,7 @@ class PartLearner(PartDescriber):
             As `fit`; and if `classes` differ from those of the first call, or if y
             holds a label that is not among them.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         check_parameters(self)
         y = check_labels(self, X, y)

@@ -227,7 +227,7 @@ class SoftAssignParts(PartEstimator):
         ValueError
             If parameters, labels or data are unusable; the message says why.
         skdpnet.images.ImageError
-            If an image cannot be read; the message names it.
+            If images cannot be read; the message names all.
         """
         self._learn(X, y)
         return self
