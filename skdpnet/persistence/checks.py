@@ -32,6 +32,9 @@ _MOST_CELLS = 2**24
 _MOST_CHANNELS = 2**22
 _MOST_NUMBERS = 2**28
 _MOST_REGIONS = 2**24
+_LARGEST = 1e10
+# Whitened are vectors of unit length.
+_LARGEST_MEAN = 1e3
 
 
 def check_map_shapes(shapes: Any) -> None:
@@ -184,7 +187,8 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
             "a whitening's projection is not a matrix",
         )
         depths.append(projection.shape[-1])
-        check_array("a whitening's mean", whitening.mean, shape[-1:])
+        mean = whitening.mean
+        check_array("a whitening's mean", mean, shape[-1:], most=_LARGEST_MEAN)
         check_array("a whitening's projection", projection, (shape[-1], depths[-1]))
     return depths
 
@@ -194,6 +198,7 @@ def check_array(
     array: Any,
     shape: tuple[int, ...],
     dtype: type[np.floating] = np.float32,
+    most: float = _LARGEST,
 ) -> None:
     """Check that a value is an array of finite numbers, of a certain shape.
 
@@ -206,12 +211,15 @@ def check_array(
         The shape that it must have.
     dtype : type, default=numpy.float32
         The dtype that it must have.
+    most : float, default=1e10
+        The largest absolute value of float32, so that products of a few such arrays
+        are finite.
 
     Raises
     ------
     ValueError
         If it is not an array of this dtype, if it is empty or has another shape, or if
-        it holds NaN or infinity.
+        it holds NaN, infinity or numbers beyond `most`.
     """
     _expect(
         isinstance(array, np.ndarray) and array.dtype == dtype and array.size > 0,
@@ -219,6 +227,10 @@ def check_array(
     )
     _expect(array.shape == shape, f"{name} has shape {array.shape}, not {shape}")
     _expect(bool(np.isfinite(array).all()), f"{name} holds NaN or infinity")
+    _expect(
+        dtype is not np.float32 or float(np.abs(array).max()) <= most,
+        f"{name} holds numbers beyond {most:g}",
+    )
 
 
 def _expect_integers(

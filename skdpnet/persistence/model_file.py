@@ -26,7 +26,7 @@ _VERSION = "1"
 # These are bounded, because a value of a JSON text takes fifty times the memory of its
 # characters.
 _LONGEST_HEADER = 2**25
-_MOST_VALUES = 2**21
+_MOST_VALUES = 2**20
 _MOST_TENSORS = 10**5
 # Tensors without numbers cost nothing, whatever their shape.
 _LONGEST_EMPTY = 2**20

@@ -98,6 +98,7 @@ def test_a_map_without_parts_is_refused():
         (np.ones((2, 3)), r"weights is not an array of real numbers \(float32\)"),
         (np.full((2, 3), np.nan, np.float32), "weights holds NaN or infinity"),
         (np.full((2, 3), -np.inf, np.float32), "weights holds NaN or infinity"),
+        (np.full((2, 3), -1e30, np.float32), "weights holds numbers beyond 1e[+]10"),
         ([1.0], "weights is not an array of real numbers"),
         (np.ones((3, 2), np.float32), r"weights has shape \(3, 2\), not \(2, 3\)"),
     ],

@@ -120,11 +120,16 @@ def check_learned_state(state: dict[str, Any]) -> None:
     for key in ("parts", "offsets"):
         if not isinstance(net[key], list) or len(net[key]) != len(counts):
             raise ValueError(f"the net does not have {key} for each map")
-    for parts, offset, count, depth in zip(
-        net["parts"], net["offsets"], counts, depths, strict=True
+    for parts, offset, whitening, count, depth in zip(
+        *(net["parts"], net["offsets"], state["whitenings_"], counts, depths),
+        strict=True,
     ):
         check_array("the net's parts", parts, (count, depth))
         check_array("the net's offset", offset, (depth,))
+        # Responses are cosines only if it is that of the whitening.
+        rounding = 1e-3 * float(np.abs(offset).max()) + 1e-6
+        if not np.allclose(offset, whitening.offset, rtol=0, atol=rounding):
+            raise ValueError("the net's offset is not that of the whitening")
     check_array("the net's weight", net["weight"], (n_classes, n_parts))
     check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):

@@ -63,7 +63,12 @@ def test_the_history_is_plain_values_of_each_epoch(fitted):
             "the net's parts has shape",
         ),
         ("parts", 3, "the net does not have parts for each map"),
-        ("offsets", [np.ones(14, np.float32)] * 2, "the net's offset has shape"),
+        ("offsets", [np.ones(13, np.float32)] * 2, "the net's offset has shape"),
+        (
+            "offsets",
+            [np.ones(14, np.float32), np.ones(17, np.float32)],
+            "the net's offset is not that of the whitening",
+        ),
         ("offsets", [np.ones(14, np.float32)], "does not have offsets for each map"),
         ("beta", -5.0, "the net's beta must be a number above 0"),
         ("beta", 1e39, "the net's beta must be a number above 0"),
