@@ -21,7 +21,8 @@ _SYSTEM_FOLDERS = frozenset(
         *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
         *("~snapshot", "$recycle.bin", "recycler", "recycled", "found.000"),
         *("system volume information", "__macosx", "network trash folder"),
-        *("temporary items", "lost.dir", "lost+found", "_thumbs", "_thumbnails"),
+        *("temporary items", "lost.dir", "lost+found"),
+        *("_thumb", "_thumbs", "_thumbnails"),
     )
 )
 # Among images these are smaller copies; beside class folders they may be classes.
@@ -68,11 +69,14 @@ class FolderContents:
     Attributes
     ----------
     folders : Counter of str
-        Names of folders that systems made, and of links to folders above.
+        Names of folders that systems made, and of links out of a class.
+    classes : list of str
+        Real paths of all class folders.
     """
 
     def __init__(self) -> None:
         self.folders: Counter[str] = Counter()
+        self.classes: list[str] = []
         self._files: Counter[str] = Counter()
         self._loose: Counter[str] = Counter()
         self._broken: list[str] = []
@@ -137,7 +141,9 @@ class FolderContents:
             named = ", ".join(
                 f"{name!r} {n}" for name, n in sorted(self.folders.items())
             )
-            parts.append(f"folders of thumbnails, of bins and of loops ({named})")
+            parts.append(
+                f"folders of thumbnails and bins, or links to other classes ({named})"
+            )
         if self._broken:
             links = [*map(repr, self._broken[:_MOST_NAMED])]
             more = ["…"] if len(self._broken) > _MOST_NAMED else []
@@ -152,12 +158,17 @@ class FolderContents:
             self.folders[name] += 1
             return False
         path = os.path.join(folder, name)
-        real_path = os.path.realpath(path)
-        if is_above(real_path, real_root) and real_path != real_root:
-            # Through such a link, images of other classes would be in this class.
+        if os.path.islink(path) and self._leaves(os.path.realpath(path), real_root):
             self.folders[name] += 1
             return False
         return True
+
+    def _leaves(self, linked: str, real_root: str) -> bool:
+        """Return whether images of other classes would come into a class by a link."""
+        if is_above(real_root, linked):
+            return False
+        others = (other for other in self.classes if is_above(other, linked))
+        return is_above(linked, real_root) or any(others)
 
     def _lists(self, folder: str, name: str) -> bool:
         """Return whether a file is an image, and record it if not."""
@@ -190,9 +201,13 @@ class FolderContents:
 
     @cached_property
     def _signatures(self) -> list[str]:
-        """The formats that are recognised by their first bytes."""
+        """The formats that are recognised by their first bytes.
+
+        Those of DIB are a length, with which other files may begin.
+        """
         Image.init()
-        return [name for name in readable_formats() if Image.OPEN[name][1] is not None]
+        names = [name for name in readable_formats() if name != "DIB"]
+        return [name for name in names if Image.OPEN[name][1] is not None]
 
 
 def is_above(folder: str, other: str) -> bool:

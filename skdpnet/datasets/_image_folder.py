@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +64,8 @@ def load_image_folder(
     ------
     ValueError
         If `path` is not a folder or has no class folders; if a class folder has no
-        image, or is none of `names`; if two class folders are one folder by a link, or
-        have the same name in two Unicode forms; or if the link of a class is broken.
+        image, or is none of `names`; if a class folder is in another one by a link; if
+        two have the same name in two Unicode forms; or if a link of a class is broken.
     OSError
         If a folder cannot be read.
 
@@ -156,7 +156,6 @@ def class_folders(root: str, contents: FolderContents | None = None) -> dict[str
     contents = FolderContents() if contents is None else contents
     folders: dict[str, str] = {}
     real_paths: dict[str, str] = {}
-    real_root = os.path.realpath(root)
     for name in sorted(os.listdir(root)):
         path = os.path.join(root, name)
         if is_hidden(name):
@@ -172,20 +171,15 @@ def class_folders(root: str, contents: FolderContents | None = None) -> dict[str
         if is_made_by_systems(name):
             contents.folders[name] += 1
             continue
-        real_path = os.path.realpath(path)
-        other = real_paths.setdefault(real_path, name)
-        if other != name or is_above(real_path, real_root):
-            what = repr(other) if other != name else "a folder that holds it"
-            raise ValueError(
-                f"The class folder {name!r} in {root!r} is a link to {what}: its "
-                "images would be in two classes. Remove the link."
-            )
+        real_paths[name] = os.path.realpath(path)
         twin = folders.setdefault(composed_text(name), name)
         if twin != name:
             raise ValueError(
                 f"The class folders {twin!a} and {name!a} in {root!r} have the same "
                 "name in two Unicode forms: put their images into one folder."
             )
+    _refuse_nested(real_paths, root)
+    contents.classes = [*real_paths.values()]
     if not folders:
         raise ValueError(
             f"No class folders in {root!r}: it needs a sub-folder for each class."
@@ -194,9 +188,33 @@ def class_folders(root: str, contents: FolderContents | None = None) -> dict[str
     return folders
 
 
+def _refuse_nested(real_paths: dict[str, str], root: str) -> None:
+    """Refuse links by which a class folder is another, or lies in it, or holds all."""
+    real_root = os.path.realpath(root)
+    # In this order, a folder comes right before those that it holds.
+    ordered = sorted(real_paths, key=lambda name: os.path.join(real_paths[name], ""))
+    pairs = [*zip(ordered, ordered[1:], strict=False)]
+    for name, other in pairs:
+        if is_above(real_paths[name], real_paths[other]):
+            link = other if os.path.islink(os.path.join(root, other)) else name
+            what = repr(name if link == other else other)
+            break
+    else:
+        holding = [name for name in ordered if is_above(real_paths[name], real_root)]
+        if not holding:
+            return
+        link, what = holding[0], "a folder that holds all class folders"
+    raise ValueError(
+        f"The class folder {link!r} in {root!r} is a link to {what}, or to a folder in "
+        "it: its images would be in two classes. Remove the link."
+    )
+
+
 def _checked_names(names: Sequence[str]) -> list[str]:
     """Check the names of the classes of another folder."""
-    checked = [] if isinstance(names, (str, bytes)) else list(names)
+    # Sets have no order, and the keys of a dict not that of the numbers it may hold.
+    is_list = not isinstance(names, (str, bytes, Mapping, Set))
+    checked = list(names) if is_list else []
     if not checked or not all(isinstance(name, str) for name in checked):
         raise ValueError(
             "names must be a list of the names of classes, as load_image_folder "

@@ -121,7 +121,7 @@ def _refuse_missing(items: np.ndarray, is_masked: np.ndarray, name: str) -> None
     is_missing = is_masked
     if kind in "fcmM":
         is_missing = is_masked | ~np.isfinite(items)
-    elif kind in "USO":
+    elif kind in "USO" and not _are_common(items.tolist()):
         is_missing = is_masked | np.fromiter(map(_is_missing, items), bool, len(items))
     numbers = np.flatnonzero(is_missing)
     if len(numbers) == 0:
@@ -139,6 +139,12 @@ def _refuse_missing(items: np.ndarray, is_masked: np.ndarray, name: str) -> None
         + ": label them, or leave their images out"
         + (f" ({_TEXT_HINT})." if is_text else ".")
     )
+
+
+def _are_common(items: list) -> bool:
+    """Return at once whether no item can be missing, as in most lists of labels."""
+    types = set(map(type, items))
+    return types <= {str, int, bool} and set(_MISSING_TEXTS).isdisjoint(items)
 
 
 def _is_missing(label: Any) -> bool:
@@ -162,6 +168,8 @@ def _shown(label: Any) -> str:
 
 def _refuse_mixed(items: np.ndarray, name: str) -> None:
     """Refuse text among other labels, which NumPy would turn to text as well."""
+    if len(set(map(type, items))) < 2:
+        return
     first: dict[str, int] = {}
     for i, item in enumerate(items):
         kinds = {str: "text", bytes: "bytes"}
@@ -181,8 +189,10 @@ def _warn_of_blank(items: np.ndarray, name: str) -> None:
     """Warn of empty labels beside others: a class of that name is allowed, but rare."""
     if items.dtype.kind not in "UO":
         return
-    blank = [i for i, x in enumerate(items) if isinstance(x, str) and not x.strip()]
-    if 0 < len(blank) < len(items):
+    distinct = {x for x in items.tolist() if isinstance(x, str)}
+    blanks = {x for x in distinct if not x.strip()}
+    if blanks and blanks != distinct:
+        blank = [i for i, x in enumerate(items) if isinstance(x, str) and x in blanks]
         some = ", ".join(map(str, blank[:_MOST_LISTED]))
         more = ", …" if len(blank) > _MOST_LISTED else ""
         warnings.warn(

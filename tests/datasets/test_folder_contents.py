@@ -215,17 +215,43 @@ def test_the_broken_link_of_an_image_is_listed_and_then_named(root, link):
         as_images(paths).check()
 
 
-@pytest.mark.parametrize("target", [".", "owl"], ids=["the folder", "another class"])
-def test_a_class_that_links_to_others_is_refused(root, link, target):
-    link("wren", root / target)
-    with pytest.raises(ValueError, match="'wren' in .* is a link to .* two classes"):
+@pytest.mark.parametrize("name", ["a link", "wren"], ids=["before", "after"])
+@pytest.mark.parametrize("target", [".", "..", "owl", "owl/deep"])
+def test_a_class_that_links_to_others_is_refused(root, link, target, name):
+    write(root / "owl" / "deep" / "2.jpg")
+    link(name, root / target)
+    message = f"{name!r} in .* is a link to .* two classes"
+    with pytest.raises(ValueError, match=message):
         load_image_folder(root)
 
 
-def test_links_to_folders_above_do_not_bring_images_of_other_classes(root, link):
-    link("owl/all", root)
-    with pytest.warns(UserWarning, match=r"loops \('all' 1\)"):
-        assert listed(root) == ONLY
+def test_two_links_to_one_folder_are_refused(root, link, tmp_path):
+    write(tmp_path / "store" / "2.jpg")
+    link("kea", tmp_path / "store")
+    assert load_image_folder(root)[2] == ["crow", "kea", "owl"]
+    link("wren", tmp_path / "store")
+    with pytest.raises(ValueError, match="'(kea|wren)' in .* is a link to .* two"):
+        load_image_folder(root)
+
+
+@pytest.mark.parametrize("target", [".", "..", "crow", "crow/deep"])
+def test_links_do_not_bring_images_of_other_classes(root, link, target):
+    write(root / "crow" / "deep" / "2.jpg")
+    link("owl/others", root / target)
+    with pytest.warns(UserWarning, match=r"links to other classes \('others' 1\)"):
+        assert listed(root) == ["crow/1.jpg", "crow/deep/2.jpg", "owl/1.jpg"]
+
+
+def test_links_within_a_class_and_to_folders_elsewhere_are_followed(root, link):
+    write(root.parent / "more" / "2.jpg")
+    write(root.parent / "store" / "young" / "3.jpg")
+    link("owl/more", root.parent / "more")
+    link("owl/again", root / "owl")
+    link("wren", root.parent / "store")
+    link("wren/same", root.parent / "store" / "young")
+    paths = listed(root)
+    assert paths[:3] == [*ONLY, "owl/more/2.jpg"]
+    assert len(paths) == 4, "the folder with two names is listed once"
 
 
 def test_pipes_are_not_opened(root):

@@ -9,6 +9,8 @@ from PIL import Image
 
 from skdpnet.datasets import load_image_folder
 
+COMPOSED, DECOMPOSED = "\u00e9tourneau", "e\u0301tourneau"
+
 
 def save(folder, *names):
     """Save images of these names in a folder."""
@@ -125,13 +127,17 @@ def test_a_folder_without_any_image_is_refused(tmp_path, train):
         load_image_folder(tmp_path / "test", train)
 
 
-@pytest.mark.parametrize("names", ["owl", [], [1, 2], ["owl", "owl"], [b"owl"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("owl", [], [1, 2], ["owl", "owl"], [b"owl"], [COMPOSED, DECOMPOSED]),
+        *({"crow", "owl", "wren"}, {"wren": 0, "owl": 1, "crow": 2}),
+    ],
+    ids=repr,
+)
 def test_names_must_be_those_of_classes(tmp_path, train, names):
     with pytest.raises(ValueError, match="names must"):
         load_image_folder(tmp_path / "train", names)
-
-
-COMPOSED, DECOMPOSED = "\u00e9tourneau", "e\u0301tourneau"
 
 
 @pytest.mark.parametrize(
