@@ -69,7 +69,20 @@ def as_labels(y, name: str = "y") -> np.ndarray:
     if not is_array:
         _refuse_mixed(items.ravel(), name)
     _warn_of_blank(items.ravel(), name)
-    return column_or_1d(y, warn=True)
+    labels = column_or_1d(y, warn=True)
+    return labels if is_array else _plain(items.ravel(), labels)
+
+
+def _plain(items: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return labels that are objects as plain text or numbers."""
+    kinds = set(map(type, items)) - {str, np.str_}
+    if any(issubclass(kind, str) for kind in kinds):
+        # NumPy would take the names of members of a StrEnum, cut to its longest value.
+        return np.array([str.__str__(item) for item in items])
+    if labels.dtype == object:
+        numbers = np.array(items.tolist())
+        return numbers if numbers.dtype.kind in "biuf" else labels
+    return labels
 
 
 def label_objects(y, name: str = "y") -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import enum
 import warnings
 
 import numpy as np
@@ -146,6 +147,27 @@ def test_empty_labels_beside_others_are_told(blank):
     with pytest.warns(UserWarning, match=r"empty labels \(items 4\).* class of"):
         assert as_labels([*TEXT, blank]).tolist() == [*TEXT, blank]
     assert as_labels(["", " "]).tolist() == ["", " "], "names of classes on purpose"
+
+
+class Bird(str, enum.Enum):  # noqa: UP042
+    OWL = "owl"
+    WREN = "wren"
+
+
+@pytest.mark.parametrize(
+    "y, expected",
+    [
+        ([Bird.OWL, Bird.WREN], ["owl", "wren"]),
+        (np.array([2, 7], dtype=object), [2, 7]),
+        (pd.Series([2, 7], dtype=object), [2, 7]),
+        (np.array([True, False], dtype=object), [True, False]),
+    ],
+)
+def test_objects_become_plain_labels(y, expected):
+    model = DPNetClassifier("precomputed", max_epochs=0)
+    model.fit(X[:2], y)
+    assert model.classes_.tolist() == sorted(expected)
+    assert {*map(type, model.classes_.tolist())} == {*map(type, expected)}
 
 
 class Estimator:
