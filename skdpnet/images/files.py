@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -80,6 +81,13 @@ def _missing(path: str, full: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and os.path.islink(full):
         return f"the link is broken: it points to '{os.readlink(full)}'"
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        for form in ("NFC", "NFD"):
+            other = unicodedata.normalize(form, full)
+            if other != full and os.path.exists(other):
+                return (
+                    "there is no such file, but one of that name in another Unicode "
+                    f'form; pass unicodedata.normalize("{form}", path)'
+                )
         if os.path.isabs(full):
             return "there is no such file; check the path"
         return (

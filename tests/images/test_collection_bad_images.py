@@ -2,6 +2,7 @@
 
 import os
 import struct
+import unicodedata
 import warnings
 import zlib
 
@@ -224,6 +225,16 @@ def test_images_of_twice_pillow_s_limit_are_read(tmp_path, monkeypatch, limit, w
             images.check()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     images.check()
+
+
+@pytest.mark.parametrize("form, other", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_another_unicode_form_is_told(tmp_path, form, other):
+    Image.fromarray(RGB).save(tmp_path / unicodedata.normalize(form, "kākāpō.png"))
+    path = str(tmp_path / unicodedata.normalize(other, "kākāpō.png"))
+    if os.path.exists(path):
+        pytest.skip("this file system knows one Unicode form")
+    with pytest.raises(ImageError, match=f'normalize\\("{form}", path\\)'):
+        as_images([path]).check()
 
 
 def test_no_permission(tmp_path):
