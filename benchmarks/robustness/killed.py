@@ -21,6 +21,7 @@ import os
 import pickle
 import shlex
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -128,8 +129,9 @@ def measure(name: str, n_kills: int, seed: int) -> dict:
         after the kills. ``wrong``, ``half_written``: files, after the kills or the next
         run, that say something else than those of undisturbed work, or cannot be read.
         ``lost``: files that were complete and are missing. ``left_over``: temporary
-        files and folders after the next run. ``failed_runs``: next runs that failed,
-        did not end, or computed something else.
+        files and folders after the next run. ``failed_runs``: runs that failed
+        before they were killed, and next runs that failed, did not end, or computed
+        something else.
     """
     writer, counts, start = WRITERS[name], Counter[str](), time.perf_counter()
     random = np.random.default_rng(seed)
@@ -148,7 +150,7 @@ def measure(name: str, n_kills: int, seed: int) -> dict:
         for i in range(n_kills):
             folder = root / str(i)
             shutil.copytree(prepared, folder)
-            counts["at_work"] += _kill(writer, folder, seconds * random.uniform())
+            counts += _kill(writer, folder, seconds * random.uniform())
             finished = map(Path, _log(folder).read_text().splitlines())
             finished = [file for file in finished if not _is_temporary(file, folder)]
             counts["written"] += len(finished)
@@ -185,17 +187,18 @@ def _import_what_is_used(writer: Writer, file: Path, prepared: Path) -> None:
             importlib.import_module(name)
 
 
-def _kill(writer: Writer, folder: Path, seconds: float) -> bool:
-    """Kill two processes after a time; return whether one of them was at work."""
+def _kill(writer: Writer, folder: Path, seconds: float) -> Counter[str]:
+    """Kill two processes after a time; count those at work, and those that failed."""
     _log(folder).touch()
     pair = [_start(writer.work, folder, number) for number in range(2)]
     time.sleep(seconds)
-    at_work = [process.is_alive() for process in pair]
+    at_work = sum(process.is_alive() for process in pair) > 0
     for process in pair:
         process.kill()
     for process in pair:
         process.join()
-    return any(at_work)
+    failed = [process.exitcode not in (0, -signal.SIGKILL) for process in pair]
+    return Counter(at_work=at_work, failed_runs=sum(failed))
 
 
 def _seconds(writer: Writer, prepared: Path, root: Path) -> float:
