@@ -384,9 +384,16 @@ def test_files_whose_parts_do_not_belong_together(tmp_path, change, message):
 
 def test_a_pyramid_in_a_file_is_bounded_by_the_maps(tmp_path):
     model = VLAD("precomputed", **SMALL).fit(made_maps())
-    model.set_params(pyramid=((10**9, 1),)).save(tmp_path / "vlad")
-    with pytest.raises(ModelFileError, match="only 6×5"):
-        skdpnet.load(tmp_path / "vlad")
+    model.save(tmp_path / "vlad")
+    for pyramid, message in ([[999, 1]], "only 6×5"), ([[10**9, 1]], "beyond 100000"):
+        metadata, tensors = read(tmp_path / "vlad")
+        given = {**json.loads(metadata["parameters"]), "pyramid": pyramid}
+        changed = {**metadata, "parameters": json.dumps(given)}
+        write(tmp_path / "vlad", changed, tensors)
+        with pytest.raises(ModelFileError, match=message):
+            skdpnet.load(tmp_path / "vlad")
+    with pytest.raises(ValueError, match="cannot be saved: pyramid has a level"):
+        model.set_params(pyramid=((999, 1),)).save(tmp_path / "vlad")
 
 
 def test_encodings_on_the_device_are_those_of_the_cpu():
