@@ -25,6 +25,7 @@ from skdpnet.features.network_record import (
     warn_of_another,
 )
 from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
+from skdpnet.images.collection import as_images
 from skdpnet.images.framing import AUTO, Framing
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.persistence.checks import check_map_shapes
@@ -199,7 +200,8 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         """
         if self.is_precomputed:
             return self._precomputed_maps(X, reset=reset)
-        maps = separate(self._extractor(reset).transform(X))
+        images = as_images(X).for_fit() if reset else X
+        maps = separate(self._extractor(reset).transform(images))
         self._set_or_check_shapes(maps, reset)
         return maps
 
@@ -209,6 +211,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
                 yield [feature_map[images] for feature_map in maps]
             return
+        X = as_images(X).for_fit() if reset else X
         for maps in self._extractor(reset).iter_maps(X):
             self._set_or_check_shapes(maps, reset)
             reset = False

@@ -144,9 +144,10 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from skdpnet import DPNetClassifier
+    from skdpnet.images.bad_images import header_errors
     from skdpnet.images.collection import as_images
 
-    left_out.add(as_images(paths).header_errors().values())
+    left_out.add(header_errors(as_images(paths)).values())
     good = left_out.others(paths)
     _check_classes(labels, [labels[i] for i in good])
     paths, labels = [paths[i] for i in good], [labels[i] for i in good]
@@ -296,12 +297,13 @@ def _fit(
 
 def _check_settings(model: Any, paths: Sequence[str]) -> None:
     """Compute the feature maps of an image, so that unusable settings fail early."""
+    from skdpnet.images.bad_images import decoding_errors
     from skdpnet.images.collection import as_images
 
     extractor = model.feature_maps().set_params(verbose=0)
     for path in paths:
         # The first image that can be decoded; `fit` names those that cannot.
-        if as_images([path]).decoding_errors():
+        if decoding_errors(as_images([path])):
             continue
         (maps,) = extractor.iter_maps([path])
         break

@@ -90,6 +90,7 @@ def _run(args: argparse.Namespace) -> int:
     illustrations = None
     if args.train is not None:
         illustrations = list_classes(args.train, may_be_empty=True)[0]
+    from skdpnet.images.bad_images import header_errors
     from skdpnet.images.collection import as_images
 
     n_listed, left_out = len({*paths, *(illustrations or ())}), LeftOut()
@@ -99,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
         memory = args.memory or stack.enter_context(temporary_folder())
         model = load_classifier(args, memory)
         labels = _labels(model, folders, args)
-        left_out.add(as_images(paths).header_errors().values())
+        left_out.add(header_errors(as_images(paths)).values())
         good = left_out.others(paths)
         if not good:
             raise CommandError(f"no image in {args.images} can be used")

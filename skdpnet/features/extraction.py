@@ -18,6 +18,7 @@ import torch
 from skdpnet.backbones.backbone import Backbone, MapsOverflowError, PendingMaps
 from skdpnet.exceptions import ImageError
 from skdpnet.features.canvas import check_sides, lay_on_canvas, own_shape
+from skdpnet.images.bad_images import decoding_errors
 from skdpnet.images.collection import Images
 from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import ArrayStore
@@ -266,7 +267,7 @@ class Extractor:
             except ImageError:
                 # Copies of a file are named, too.
                 bad = self._images.take(window.drop(key))
-                self._errors += bad.decoding_errors()
+                self._errors += decoding_errors(bad)
         keys = [key for key in keys if key in window.keys]
         if not keys:
             return

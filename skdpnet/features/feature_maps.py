@@ -188,7 +188,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             If the weights of the backbone are missing and cannot be downloaded.
         """
         check_parameters(self)
-        images = as_images(X).checked()
+        images = as_images(X).for_fit().checked()
         (maps,) = self._iter_checked(images.take([0]))
         self.map_shapes_ = tuple(feature_map.shape[1:] for feature_map in maps)
         return self
@@ -212,7 +212,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         ValueError, skdpnet.images.ImageError
             As `fit` and `transform`.
         """
-        maps = self.transform(X)
+        maps = self.transform(as_images(X).for_fit())
         self.map_shapes_ = tuple(
             feature_map.shape[1:] for feature_map in separate(maps)
         )

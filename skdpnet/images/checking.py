@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skdpnet.exceptions import ImageError
+from skdpnet.images.bad_images import decoding_errors
 from skdpnet.images.collection import as_images
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def check_images(
             f"num_workers must be a whole number of at least 1, got {num_workers!r}."
         )
     images = as_images(X)
-    found = images.decoding_errors(int(num_workers))
+    found = decoding_errors(images, int(num_workers))
     if found:
         error = ImageError.of_all(found, len(images))
         if errors == "raise" or len(found) == len(images):

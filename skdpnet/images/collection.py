@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from PIL import Image
 
 from skdpnet.exceptions import ImageError
 from skdpnet.images.arrays import array_to_rgb, checked_array
+from skdpnet.images.bad_images import check_ranges, header_errors, raise_all
 from skdpnet.images.containers import checked_items, is_path, name_of, path_text
 from skdpnet.images.conversion import (
     UnusableImage,
@@ -38,14 +38,12 @@ from skdpnet.images.geometry import Geometry, preprocess
 from skdpnet.images.opened import DECODING, content_of_opened
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.images.preprocessing import input_pixels
+from skdpnet.images.value_range import ValueRanges
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Images", "as_images"]
-
-# Decodes with little work for the rest.
-_SMALL = Framing(8, "squash")
 
 
 class Images(CarriesPillowSettings):
@@ -63,6 +61,8 @@ class Images(CarriesPillowSettings):
     left_out : list of ImageError, default=None
         Where to keep the errors of images that cannot be used. They are then left out,
         so that there are fewer results than images. None: such images are errors.
+    is_for_fit : bool, default=False
+        Whether values that use a small part of their range are an error.
     """
 
     def __init__(
@@ -70,10 +70,12 @@ class Images(CarriesPillowSettings):
         items: Any,
         numbers: np.ndarray,
         left_out: list[ImageError] | None = None,
+        is_for_fit: bool = False,
     ) -> None:
         self._items = items
         self._numbers = numbers
         self.left_out = left_out
+        self._is_for_fit = is_for_fit
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -95,7 +97,7 @@ class Images(CarriesPillowSettings):
         chosen = np.asarray(indices)
         if chosen.size == 0:
             chosen = chosen.astype(np.intp)
-        return Images(self._items, self._numbers[chosen], self.left_out)
+        return self._view(self._numbers[chosen], self.left_out, self._is_for_fit)
 
     def skipping(self) -> Images:
         """Return a view of the same images without those that cannot be used.
@@ -107,7 +109,20 @@ class Images(CarriesPillowSettings):
         -------
         Images
         """
-        return Images(self._items, self._numbers, [])
+        return self._view(self._numbers, [], self._is_for_fit)
+
+    def for_fit(self) -> Images:
+        """Return a view of the same images, which are to be learned from.
+
+        Returns
+        -------
+        Images
+            Its :meth:`checked` refuses images that can hardly be meant.
+        """
+        return self._view(self._numbers, self.left_out, True)
+
+    def _view(self, *arguments: Any) -> Images:
+        return Images(self._items, *arguments)
 
     def describe(self, i: int) -> str:
         """Name an image for a message.
@@ -137,11 +152,7 @@ class Images(CarriesPillowSettings):
         ImageError
             For all images that cannot be used.
         """
-        errors = self.header_errors()
-        if errors:
-            good = self.take([i for i in range(len(self)) if i not in errors])
-            found = [*errors.values(), *good.decoding_errors()]
-            raise ImageError.of_all(found, len(self))
+        raise_all(self, header_errors(self))
 
     def checked(self) -> Images:
         """Check every image as :meth:`check` does, and leave out what is to be skipped.
@@ -155,65 +166,21 @@ class Images(CarriesPillowSettings):
         ------
         ImageError
             As :meth:`check`; of a view that skips images, if all of them are bad.
+        ValueError
+            As `skdpnet.images.bad_images.check_ranges`, which also warns.
         """
+        ranges = ValueRanges()
+        errors = header_errors(self, ranges)
+        good = self
         if self.left_out is None:
-            self.check()
-            return self
-        errors = self.header_errors()
-        self.left_out += errors.values()
-        if len(errors) == len(self):
+            raise_all(self, errors)
+        elif len(errors) == len(self):
             raise ImageError.of_all(errors.values(), len(self))
-        return self.take([i for i in range(len(self)) if i not in errors])
-
-    def header_errors(self) -> dict[int, ImageError]:
-        """Return the errors that are found without decoding.
-
-        Returns
-        -------
-        dict of int to ImageError
-            By position in this view.
-        """
-        errors = {}
-        for i in range(len(self)):
-            try:
-                self._check_header(i)
-            except ImageError as error:
-                errors[i] = error
-        return errors
-
-    def _check_header(self, i: int) -> None:
-        with self._named(i) as item:
-            if is_path(item):
-                with open_image(path_text(item)):
-                    pass
-            elif isinstance(item, Image.Image):
-                check_image(item)
-            else:
-                checked_array(item)
-
-    def decoding_errors(self, n_workers: int = 2) -> list[ImageError]:
-        """Decode every image, and return the errors.
-
-        Parameters
-        ----------
-        n_workers : int, default=2
-            Number of threads.
-
-        Returns
-        -------
-        list of ImageError
-            Of the images that cannot be used, in the order of this view.
-        """
-        with ThreadPoolExecutor(n_workers) as pool:
-            found = pool.map(self._decoding_error, range(len(self)))
-            return [error for error in found if error is not None]
-
-    def _decoding_error(self, i: int) -> ImageError | None:
-        try:
-            self.network_input(i, _SMALL)
-        except ImageError as error:
-            return error
-        return None
+        elif errors:
+            self.left_out += errors.values()
+            good = self.take([i for i in range(len(self)) if i not in errors])
+        check_ranges(self, ranges, for_fit=self._is_for_fit)
+        return good
 
     def load(self, i: int) -> Image.Image:
         """Read an image.
@@ -236,7 +203,7 @@ class Images(CarriesPillowSettings):
         ImageError
             If the image cannot be read.
         """
-        with self._named(i) as item:
+        with self.item(i) as item:
             if is_path(item):
                 with open_image(path_text(item)) as image:
                     return upright_rgb(image)
@@ -271,7 +238,7 @@ class Images(CarriesPillowSettings):
         ImageError
             If the image cannot be read.
         """
-        with self._named(i) as item:
+        with self.item(i) as item:
             content = _file_content(item)
             if content is not None:
                 return digest_of_file(content)
@@ -304,7 +271,7 @@ class Images(CarriesPillowSettings):
         ImageError
             If the image cannot be read.
         """
-        with self._named(i) as item:
+        with self.item(i) as item:
             content = _file_content(item)
             if content is not None:
                 with image_in(io.BytesIO(content)) as image:
@@ -332,7 +299,7 @@ class Images(CarriesPillowSettings):
         ImageError
             If the image cannot be read.
         """
-        with self._named(i) as item:
+        with self.item(i) as item:
             if is_path(item):
                 with open_image(path_text(item)) as image:
                     return file_geometry(image)
@@ -347,8 +314,24 @@ class Images(CarriesPillowSettings):
             return Geometry((width, height), 1)
 
     @contextmanager
-    def _named(self, i: int) -> Iterator[Any]:
-        """Yield an item; turn `UnusableImage` into an `ImageError` that names it."""
+    def item(self, i: int) -> Iterator[Any]:
+        """Use an item; whatever makes it unusable becomes an error that names it.
+
+        Parameters
+        ----------
+        i : int
+            Position in this view.
+
+        Yields
+        ------
+        object
+            The item as the user passed it.
+
+        Raises
+        ------
+        ImageError
+            In place of an `UnusableImage` that is raised inside the ``with`` block.
+        """
         item = self._items[self._numbers[i]]
         try:
             yield item
