@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["Backbone", "MapsOverflowError"]
+from skdpnet.backbones.outputs import output_maps
+
+__all__ = ["Backbone", "MapsOverflowError", "NetworkError"]
 
 # Bytes of the network's input in one pass on a CPU: six images of 224 pixels in
 # float32. So few, because their maps then fit into the processor's cache, and are small
@@ -32,6 +34,21 @@ class MapsOverflowError(ValueError):
     def __init__(self, message: str, row: int):
         super().__init__(message)
         self.row = row
+
+
+class NetworkError(ValueError):
+    """A network does not take the images that it was given.
+
+    Parameters
+    ----------
+    message : str
+    reason : str
+        What the network raised.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass
@@ -63,8 +80,8 @@ class Backbone:
     name : str
         Name for messages.
     network : callable
-        From normalised float images N×3×S×S to a feature map N×D×H×W, or a tuple of
-        several.
+        From normalised float images N×3×S×S to a feature map N×D×H×W, or a tuple, list
+        or dict of several.
     image_size : int
         Side S, in pixels, of the square images that the network takes; convolutional
         networks take images of other shapes too.
@@ -116,6 +133,8 @@ class Backbone:
 
         Raises
         ------
+        NetworkError
+            If the network fails on the images.
         ValueError
             If the network does not return finite maps N×D×H×W.
         MapsOverflowError
@@ -144,6 +163,8 @@ class Backbone:
 
         Raises
         ------
+        NetworkError
+            If the network fails on the images.
         ValueError
             If the network does not return maps N×D×H×W.
         """
@@ -212,12 +233,28 @@ class Backbone:
             enabled=compute_dtype != torch.float32,
         )
         with torch.no_grad(), autocast:
-            output = self.network(self._normalised(pixels))
-        several = isinstance(output, (tuple, list)) and len(output) > 0
-        outputs = output if several else [output]
-        maps = [self._checked(feature_map, len(pixels)) for feature_map in outputs]
+            output = self._call(self._normalised(pixels))
+        n, height, width, _ = pixels.shape
+        outputs = output_maps(self.name, output, (n, height, width))
+        maps = [feature_map.permute(0, 2, 3, 1) for feature_map in outputs]
         largest = [feature_map.flatten(1).abs().amax(1).float() for feature_map in maps]
         return [feature_map.to(map_dtype).contiguous() for feature_map in maps], largest
+
+    def _call(self, images: torch.Tensor) -> Any:
+        """Call the network, and name it in what it raises."""
+        try:
+            return self.network(images)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            # Networks fail on images that they cannot take by errors of all kinds.
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            raise NetworkError(
+                f"backbone {self.name!r} fails on {len(images)} images of shape "
+                f"{'×'.join(map(str, images.shape[1:]))} in float32 on the device "
+                f"{str(images.device)!r}: {reason} {_remedy(self.network)}",
+                reason,
+            ) from error
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         n, height, width, n_channels = pixels.shape
@@ -228,23 +265,6 @@ class Backbone:
         x /= _row(self.std, width, x.device)
         return x.view(n, height, width, n_channels).permute(0, 3, 1, 2)
 
-    def _checked(self, output: Any, n_images: int) -> torch.Tensor:
-        """Check a map N×D×H×W, and permute it to (N, H, W, D)."""
-        is_tensor = isinstance(output, torch.Tensor)
-        if not (is_tensor and output.ndim == 4):
-            got = tuple(output.shape) if is_tensor else type(output)
-            raise ValueError(
-                f"backbone {self.name!r} must return a feature map N×D×H×W "
-                f"(a 4-D tensor) or a tuple of them, got {got}. Cut it before its "
-                "pooling and classification layers."
-            )
-        if len(output) != n_images:
-            raise ValueError(
-                f"backbone {self.name!r} must return one feature map per image, got "
-                f"{len(output)} for {n_images} images (shape {tuple(output.shape)})."
-            )
-        return output.permute(0, 2, 3, 1)
-
 
 # Kept, because copying numbers to a GPU waits until it has finished its work so far.
 @functools.lru_cache(maxsize=64)
@@ -252,6 +272,31 @@ def _row(channels: tuple[float, ...], width: int, device: torch.device) -> torch
     """Scale values of the channels to 8-bit pixels, and repeat them along a row."""
     values = torch.tensor(channels, dtype=torch.float32, device=device)
     return 255 * values.repeat(width)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says, without the code that some of torch's errors quote."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    # TorchScript says what happened after the code in which it happened.
+    line = lines[-1] if "TorchScript" in lines[0] else lines[0]
+    return line.strip().rstrip(".") + "."
+
+
+def _remedy(network: Any) -> str:
+    """Return what to do about a network that fails."""
+    dtypes = set()
+    if isinstance(network, torch.nn.Module):
+        dtypes = {t.dtype for t in network.parameters() if t.is_floating_point()}
+    if dtypes - {torch.float32}:
+        names = " and ".join(sorted(str(d).removeprefix("torch.") for d in dtypes))
+        return (
+            f"Its weights are of {names}. Convert it by its method float(), or pass a "
+            "module that converts the images and its maps."
+        )
+    return (
+        "Pass a module, or a function, that takes such images in batches of any size, "
+        "without gradients, and another image_size if it takes one size alone."
+    )
 
 
 def _images_per_pass(batch: torch.Tensor, compute_dtype: torch.dtype) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import functools
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from torch import nn
 
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.batchnorm_folding import fold_batch_norms
+from skdpnet.backbones.custom import freeze, load_custom
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN, IMAGENET_STD, DenseSIFT
 from skdpnet.backbones.efficientnet_lite import (
     EFFICIENTNET_LITE,
@@ -31,6 +31,7 @@ from skdpnet.backbones.stages import (
     takes_any_shape,
 )
 from skdpnet.exceptions import BackboneUnavailableError
+from skdpnet.utils.torch_state import new_tensors_in_float32
 
 __all__ = ["Backbone", "load_backbone"]
 
@@ -57,7 +58,7 @@ def load_backbone(
         ``"timm/<name>"`` (any timm model with a map: CNNs, vision transformers' patch
         tokens), ``"dense_sift"`` (`DenseSIFT` of default settings, no network); or a
         module or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
-        tuple of several. A module is copied, and the user's own is not changed.
+        tuple, list or dict of several; see `load_custom`.
     image_size : int or None
         Side of the input images in pixels; None: the backbone's usual size.
     device : torch.device
@@ -84,18 +85,11 @@ def load_backbone(
     """
     if isinstance(backbone, str):
         return _load_named(backbone, image_size, device, _increasing(strides))
-    if isinstance(backbone, nn.Module):
-        module = _freeze(copy.deepcopy(backbone), device)
-        name = type(backbone).__name__
-        digest = fingerprint(module)
-        size = image_size or 224
-        return Backbone(name, module, size, IMAGENET_MEAN, IMAGENET_STD, digest)
     if callable(backbone):
-        name = getattr(backbone, "__name__", type(backbone).__name__)
-        size = image_size or 224
-        return Backbone(name, backbone, size, IMAGENET_MEAN, IMAGENET_STD, "")
+        return load_custom(backbone, image_size, device)
     raise ValueError(
-        f"backbone must be a name, a torch module or a callable, got {backbone!r}."
+        f"backbone must be a name, a torch module or a callable, got an "
+        f"object of type {type(backbone).__name__}."
     )
 
 
@@ -110,6 +104,7 @@ def _increasing(strides: Sequence[int | str] | None) -> Strides | None:
 
 # Cached, because a grid search fits many times with the same frozen network.
 @functools.lru_cache(maxsize=2)
+@new_tensors_in_float32()
 def _load_named(
     name: str,
     image_size: int | None,
@@ -150,7 +145,7 @@ def _load_named(
     module = module.eval().requires_grad_(False)
     digest, weights_alone = fingerprint(module), weights_digest(module)
     any_shape = takes_any_shape(module, size)
-    module = _freeze(fold_batch_norms(module, size), device)
+    module = freeze(fold_batch_norms(module, size), device)
     return Backbone(name, module, size, mean, std, digest, any_shape, weights_alone)
 
 
@@ -204,9 +199,3 @@ def _timm(name: str, image_size: int | None, strides: Strides | None):
     size = image_size or config["input_size"][-1]
     module = cut_timm(model, strides, size)
     return module, size, tuple(config["mean"]), tuple(config["std"])
-
-
-def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    """Move a module, and set evaluation mode (fixed batch norms) and no gradients."""
-    module = module.to(device).eval().requires_grad_(False)
-    return module.to(memory_format=torch.channels_last)

@@ -129,7 +129,7 @@ def _first_that_works(
     candidates: list[nn.Module], name: str, image_size: int
 ) -> nn.Module:
     """Return the first module that gives maps N×D×H×W for an image."""
-    image = torch.zeros(1, 3, image_size, image_size)
+    image = torch.zeros(1, 3, image_size, image_size, dtype=torch.float32)
     problems: list[Exception] = []
     for candidate in candidates:
         try:

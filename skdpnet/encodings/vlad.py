@@ -32,6 +32,7 @@ from skdpnet.regions.extents import extents
 from skdpnet.regions.whitening import Whitening
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.devices import resolve_device
+from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number, check_parameters
 
 __all__ = ["VLAD"]
@@ -188,6 +189,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         self.n_samples = n_samples
         self.random_state = random_state
 
+    @in_usual_torch_state
     def fit(self, X, y=None) -> VLAD:
         """Learn the vocabularies.
 
@@ -261,6 +263,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         device = resolve_device(self.device)
         return np.concatenate([self._encode(maps, device) for maps in pieces])
 
+    @in_usual_torch_state
     def _encode(self, maps: list[np.ndarray], device: torch.device) -> np.ndarray:
         """Encode some images, (n', L)."""
         encodings = []

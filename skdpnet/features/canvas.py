@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
+from skdpnet.backbones.backbone import NetworkError
 from skdpnet.images.framing import Framing
 
 __all__ = ["check_sides", "lay_on_canvas", "own_shape"]
@@ -27,22 +27,19 @@ def own_shape(name: str, shape: tuple[int, ...]) -> Iterator[None]:
     Raises
     ------
     ValueError
-        In place of any error inside the ``with`` block but one of memory, unless the
-        images are square.
+        In place of a `NetworkError` inside the ``with`` block, unless the images are
+        square.
     """
     height, width = shape
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        # Networks refuse shapes by errors of every kind.
+    except NetworkError as error:
         if height == width:
             raise
-        reason = str(error) or type(error).__name__
         raise ValueError(
             f'framing="aspect" needs a network that takes images of any shape, but '
-            f"backbone {name!r} fails on images of {height}×{width} pixels: {reason} "
+            f"backbone {name!r} fails on images of {height}×{width} pixels: "
+            f"{error.reason} "
             'Use framing="crop", "squash" or "pad", or another backbone.'
         ) from error
 

@@ -23,6 +23,7 @@ from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.devices import extraction_dtype, on_cpu, resolve_device
+from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
 __all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
@@ -54,9 +55,10 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
     backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
         ``"efficientnet_lite0"`` (embedded), ``"efficientnet_lite2"`` (of the extra
         ``skdpnet[lite2]``), ``"resnet50"``, ``"vgg19"``, ``"timm/<name>"``, or a module
-        or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a tuple
-        of several. ``"dense_sift"`` is not a network: it computes a map of SIFT
-        descriptors for each of four scales, and ignores `strides`.
+        or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a tuple,
+        list or dict of several. A module, or the module of a bound method, is copied
+        and evaluated in evaluation mode. ``"dense_sift"`` is not a network: it computes
+        a map of SIFT descriptors for each of four scales, and ignores `strides`.
     strides : sequence of int, "last" or "average", default=None
         For a named backbone, the strides of the maps, in pixels of the input per cell:
         the last map of each of these strides is returned, finest first. Strides that
@@ -295,6 +297,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         check_parameters(self)
         return self._iter_checked(as_images(X).checked())
 
+    @in_usual_torch_state
     def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
         """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
@@ -323,6 +326,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         )
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
 
+    @in_usual_torch_state
     def _load_backbone(self) -> Backbone:
         device = resolve_device(self.device)
         backbone = load_backbone(self.backbone, self.image_size, device, self.strides)
@@ -359,6 +363,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             name = "aspect" if any_shape and image_size % STEP == 0 else "crop"
         return Framing(int(image_size), name, (red, green, blue))
 
+    @in_usual_torch_state
     def _run(
         self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str
     ) -> Iterator[list[np.ndarray]]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from skdpnet.backbones.backbone import Backbone
+from skdpnet.backbones.backbone import Backbone, NetworkError
 from skdpnet.features.canvas import own_shape
 from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import KEPT_LONGEST, ArrayStore
@@ -185,7 +185,7 @@ def _make_probe(
     with _without_tf32(), own_shape(backbone.name, pixels.shape[1:3]):
         try:
             maps = backbone.feature_maps(pixels, device, torch.float32)
-        except RuntimeError:
+        except NetworkError:
             # Weights of lower precision are multiplied under autocast alone.
             maps = backbone.feature_maps(pixels, device, compute_dtype)
     return [feature_map.numpy() for feature_map in maps]

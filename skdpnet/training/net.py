@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -302,7 +303,7 @@ def build_net(
     return ObjectiveNet(**params)
 
 
-def set_constant_rate(net: ObjectiveNet, rate: float) -> None:
+def set_constant_rate(net: ObjectiveNet, rate: float) -> ObjectiveNet:
     """Make further training use a constant learning rate and no validation set.
 
     Parameters
@@ -311,7 +312,16 @@ def set_constant_rate(net: ObjectiveNet, rate: float) -> None:
         An initialised net.
     rate : float
         The learning rate.
+
+    Returns
+    -------
+    ObjectiveNet
+        `net`; a copy of it if its tensors cannot change, because it was unpickled in
+        torch's inference mode.
     """
+    tensors = [*net.module_.parameters(), *net.module_.buffers()]
+    if any(tensor.is_inference() for tensor in tensors):
+        net = copy.deepcopy(net)
     net.callbacks_ = [
         (name, callback)
         for name, callback in net.callbacks_
@@ -319,6 +329,7 @@ def set_constant_rate(net: ObjectiveNet, rate: float) -> None:
     ]
     for group in net.optimizer_.param_groups:
         group["lr"] = rate
+    return net
 
 
 def restore_history(net: ObjectiveNet, epochs: list[dict[str, Any]]) -> None:

@@ -129,7 +129,7 @@ def test_fingerprint_changes_with_the_weights():
     ("output", "message"),
     [
         (lambda x: x.mean((2, 3)), r"4-D tensor.*\(3, 3\)"),
-        (lambda x: {"map": x}, "4-D tensor.*dict"),
+        (lambda x: {"map": {"x": x}}, "4-D tensor.*dict"),
         (lambda x: (x, x.mean((2, 3))), r"4-D tensor.*\(3, 3\)"),
         (lambda x: x * float("nan"), "NaN or infinite"),
         (lambda x: x.mean(0, keepdim=True), "one feature map per image, got 1 for 3"),

@@ -15,6 +15,7 @@ from skdpnet.regions.extents import have_parts
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 from skdpnet.training.net import ObjectiveNet
+from skdpnet.utils.torch_state import in_usual_torch_state
 
 __all__ = ["PartDescriber"]
 
@@ -35,11 +36,13 @@ class PartDescriber(DPNetParameters):
         """β of the soft maximum over the regions; None: the maximum is hard."""
         return self.net_.module_.beta
 
+    @in_usual_torch_state
     def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
         """Compute the cosines of parts and regions; see `PartEstimator`."""
         with torch.inference_mode():
             return self.net_.module_.responses(self._whitened_tensors(maps))
 
+    @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
         """Compute standardised maxima over the regions; see `PartEstimator`."""
         model = self.net_.module_
@@ -70,6 +73,7 @@ class PartDescriber(DPNetParameters):
             names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
         return names
 
+    @in_usual_torch_state
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
         model = self.net_.module_
         with torch.inference_mode():

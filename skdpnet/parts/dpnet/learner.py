@@ -39,6 +39,7 @@ from skdpnet.training.sample_weights import hold_out_images, sample_weights
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.devices import learning_dtype, resolve_device
 from skdpnet.utils.labels import check_labels, check_running_classes
+from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import check_parameters
 
 __all__ = ["PartLearner"]
@@ -109,6 +110,7 @@ class PartLearner(PartDescriber):
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
         )
 
+    @in_usual_torch_state
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on some images.
 
@@ -164,7 +166,7 @@ class PartLearner(PartDescriber):
             # `device_` is where the model was fitted. The net may be elsewhere now.
             device = torch.device(self.net_.device)
             train = self._dataset(self._whiten(maps, device), labels, weights, device)
-            set_constant_rate(self.net_, self.lr)
+            self.net_ = set_constant_rate(self.net_, self.lr)
             model, fits = self.net_.module_, self._classifier_fits()
         try:
             self._running.learn(model, fits, lambda: self._train(train, 1))
@@ -173,6 +175,7 @@ class PartLearner(PartDescriber):
             self._set_learned()
         return self
 
+    @in_usual_torch_state
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
         maps, labels = self._begin_fit(X, y)
@@ -380,6 +383,7 @@ class PartLearner(PartDescriber):
     def _state_of_parts(self, state: dict[str, Any]) -> dict[str, Any]:
         return with_context(super()._state_of_parts(state), state["map_shapes_"])
 
+    @in_usual_torch_state
     def _set_fitted_state(self, state: dict[str, Any]) -> None:
         super()._set_fitted_state(state)
         saved = state["net_"]

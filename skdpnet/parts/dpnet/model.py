@@ -155,12 +155,14 @@ class PartModel(nn.Module):
         n_parts = sum(len(on_map.parts) for on_map in map_parts)
         self.dropout = SeededDropout(dropout)
         # torch would draw the first weights from its global generator.
-        self.classifier = nn.utils.skip_init(nn.Linear, n_parts, n_classes)
+        self.classifier = nn.utils.skip_init(
+            nn.Linear, n_parts, n_classes, dtype=torch.float32
+        )
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
         self.classifier.requires_grad_(False)
-        self.register_buffer("shift", torch.zeros(n_parts))
-        self.register_buffer("scale", torch.ones(n_parts))
+        self.register_buffer("shift", torch.zeros(n_parts, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(n_parts, dtype=torch.float32))
         if has_context:
             self.map_parts[-1].requires_grad_(False)
             self.scale[-n_classes:] = CONTEXT_SCALE

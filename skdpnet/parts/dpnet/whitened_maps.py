@@ -165,7 +165,8 @@ def _weights(
     ]
     if not with_cells:
         return [
-            torch.ones(len(maps[0]), grid.n_regions, device=device) for grid in grids
+            torch.ones(len(maps[0]), grid.n_regions, dtype=torch.float32, device=device)
+            for grid in grids
         ]
     coarsest = min(with_cells, key=lambda feature_map: np.prod(feature_map.shape[1:3]))
     # torch warns of read-only memory, so it is copied first.

@@ -24,6 +24,7 @@ from skdpnet.persistence.checks import (
     check_whitenings,
 )
 from skdpnet.regions.whitening import fit_whitening
+from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number
 
 __all__ = ["SoftAssignParts"]
@@ -252,6 +253,7 @@ class SoftAssignParts(PartEstimator):
         """
         return self._standardise(self._learn(X, y))
 
+    @in_usual_torch_state
     def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
         """Compute the cosines of parts and regions; see `PartEstimator`."""
         return [
@@ -259,11 +261,13 @@ class SoftAssignParts(PartEstimator):
             for feature_map, detectors in self._whitened_with_parts(maps)
         ]
 
+    @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
         """Compute standardised maxima over the regions; see `PartEstimator`."""
         maxima = [cosines.amax(dim=1).numpy() for cosines in responses]
         return self._standardise(np.hstack(maxima))
 
+    @in_usual_torch_state
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
         maps, labels = self._begin_fit(X, y)
@@ -353,6 +357,7 @@ class SoftAssignParts(PartEstimator):
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
+    @in_usual_torch_state
     def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
         maxima = [
             feature_map.maxima(detectors)
