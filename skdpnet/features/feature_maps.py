@@ -309,21 +309,11 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         if self._on_network is not None:
             self._on_network(backbone, framing, device, compute_dtype)
         map_dtype = torch.float32 if self.precision == "float32" else torch.float16
+        seen_by = backbone, framing, device, compute_dtype, map_dtype
         store = None
         if self.memory is not None:
-            store = open_map_store(
-                self.memory, backbone, framing, device, compute_dtype, map_dtype
-            )
-        extractor = Extractor(
-            images,
-            backbone,
-            framing,
-            device,
-            compute_dtype,
-            map_dtype,
-            self.batch_size,
-            self.num_workers,
-        )
+            store = open_map_store(self.memory, *seen_by)
+        extractor = Extractor(images, *seen_by, self.batch_size, self.num_workers)
         return self._run(extractor, store, len(images), f"{backbone.name} maps")
 
     @in_usual_torch_state

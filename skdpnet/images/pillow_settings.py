@@ -36,7 +36,7 @@ class CarriesPillowSettings:
     """
 
     def __getstate__(self) -> Any:
-        state = super().__getstate__()  # type: ignore[misc]
+        state: Any = super().__getstate__()  # type: ignore[misc]
         settings = _changed_settings()
         return {**state, _KEY: settings} if settings else state
 
