@@ -60,10 +60,10 @@ def decoding() -> Iterator[None]:
             problem = "the image cannot be decoded"
         reason = str(error) or type(error).__name__
         remedy = "fetch or save it again"
-        if "MAX_TEXT_" in reason:
+        if "MAX_TEXT_" in reason or reason.lower().startswith("decompressed data"):
             remedy = (
                 "save it again without its texts and profiles or, if you trust the "
-                "file, raise this limit of PIL.PngImagePlugin"
+                "file, raise MAX_TEXT_CHUNK and MAX_TEXT_MEMORY of PIL.PngImagePlugin"
             )
         raise UnusableImage(f"{problem} ({reason}); {remedy}") from error
 
@@ -194,9 +194,11 @@ def opened_geometry(image: Image.Image) -> Geometry:
     Geometry
         As from `object_geometry`.
     """
-    # Pillow applies the orientation of TIFF files while it decodes them.
-    is_tiff = hasattr(image, "tag_v2")
-    return Geometry(image.size, 1 if is_tiff else orientation_of(image))
+    geometry = file_geometry(image)
+    if hasattr(image, "tag_v2"):
+        # Pillow applies the orientation of TIFF files while it decodes them.
+        return Geometry(geometry.upright_size, 1)
+    return geometry
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

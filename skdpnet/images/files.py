@@ -216,7 +216,9 @@ def _check_length(n_bytes: int, n_pixels: int) -> None:
 
 def _check_tiles(image: Image.Image, limit: int) -> None:
     """Refuse a TIFF file whose tiles are far larger than the image that they hold."""
-    tags = getattr(image, "tag_v2", {})
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return
     width, height = (
         max(side, tags.get(tag, 0))
         for side, tag in zip(image.size, _TIFF_TILE, strict=True)

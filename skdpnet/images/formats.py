@@ -6,6 +6,8 @@ readers start another program, such as Ghostscript for EPS, or cannot decode any
 
 from __future__ import annotations
 
+import functools
+
 from PIL import Image
 
 __all__ = ["is_readable", "readable_formats", "readable_suffixes", "refused_format"]
@@ -48,7 +50,12 @@ def readable_formats() -> list[str]:
     list of str
         In the order in which Pillow tries them.
     """
-    return [format for format in Image.ID if is_readable(format)]
+    return list(_readable(tuple(Image.ID)))
+
+
+@functools.lru_cache(maxsize=8)
+def _readable(formats: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(is_readable, formats))
 
 
 def readable_suffixes() -> list[str]:

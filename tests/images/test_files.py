@@ -85,7 +85,7 @@ def test_a_plugin_of_the_user_is_used(tmp_path, monkeypatch):
 
         def _open(self):
             self._size, self._mode = (3, 2), "L"
-            self.tile = [ImageFile._Tile("raw", (0, 0, 3, 2), 4, ("L", 0, 1))]
+            self.tile = [("raw", (0, 0, 3, 2), 4, ("L", 0, 1))]
 
     Image.init()
     monkeypatch.setattr(Image, "ID", Image.ID.copy())
