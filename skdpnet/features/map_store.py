@@ -44,6 +44,16 @@ _probes = weakref.WeakKeyDictionary()
 _tf32_lock = threading.Lock()
 
 
+def _forget_lock() -> None:
+    """Replace the lock in a forked process, where no thread could release it."""
+    global _tf32_lock
+    _tf32_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
 def open_map_store(
     memory: str | os.PathLike,
     backbone: Backbone,

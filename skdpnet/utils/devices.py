@@ -1,8 +1,15 @@
-"""The device that computes, and the precision of its arithmetic."""
+"""The device that computes, the precision of its arithmetic, and forks of the process.
+
+torch's threads do not exist in a forked process, which would wait for them for ever as
+soon as it computes with several. So a forked process has one, which is also what a pool
+of processes needs. `torch.set_num_threads` gives it more, if its parent had computed
+with one.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import torch
@@ -118,3 +125,11 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(
         capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     )
+
+
+def _use_one_torch_thread() -> None:
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_torch_thread)

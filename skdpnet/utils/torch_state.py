@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -84,3 +85,13 @@ def new_tensors_in_float32() -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(default)
+
+
+def _forget_lock() -> None:
+    """Replace the lock in a forked process, where no thread could release it."""
+    global _dtype_lock
+    _dtype_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

@@ -110,7 +110,10 @@ def _use_one_torch_thread() -> None:
 
 
 def _forget_threads() -> None:
-    """Drop the pool in a forked process, where its threads do not exist."""
+    """Drop the pool in a forked process, where its threads do not exist.
+
+    A forked process has one torch thread too; see `skdpnet.utils.devices`.
+    """
     global _lock, _pool
     _lock, _pool = threading.Lock(), None
 
