@@ -78,6 +78,8 @@ def replace_file(file: Path, data: bytes) -> None:
     try:
         _write(target, data, target.parent, of_user=True)
     except OSError as error:
+        if error.errno is None:
+            raise  # It names no file.
         # The user knows nothing of the temporary file that the error names.
         raise OSError(error.errno, error.strerror, os.fspath(file)) from error
 

@@ -56,7 +56,7 @@ OF_CLASS = {
         ({"random_state": 2**70}, "random_state is beyond"),
         ({"random_state": -1}, "random_state must be"),
         ({"random_state": True}, "random_state must be"),
-        ({"callbacks": ["x"]}, "callbacks must be None"),
+        ({"callbacks": ["x"]}, "callbacks must be a list"),
         ({"class_weight": {"dict": [["ash", -1]]}}, "class_weight must be"),
         ({"class_weight": {"dict": [["ash", {"float": "nan"}]]}}, "class_weight must"),
         ({"class_weight": "heavy"}, "class_weight must be"),
