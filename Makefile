@@ -3,14 +3,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# The environment of the lowest versions that pyproject.toml allows.
+LOWEST = $(VENV)-lowest
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-lowest lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m skdpnet demo
 
 test: $(VENV)/installed-tests
 	$(BIN)/python -m pytest
+
+test-lowest: $(LOWEST)/installed-tests
+	$(LOWEST)/bin/uv pip list --python $(LOWEST)/bin/python
+	$(LOWEST)/bin/python -m pytest
 
 lint: $(VENV)/installed-tests
 	$(BIN)/ruff check .
@@ -26,5 +32,12 @@ $(VENV)/installed-tests: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $@
 
+$(LOWEST)/installed-tests: pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
+		--resolution lowest-direct --editable ".[test]"
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOWEST)
