@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +21,7 @@ from skdpnet.backbones.backbone import Backbone, NetworkError
 from skdpnet.features.canvas import own_shape
 from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import KEPT_LONGEST, ArrayStore
+from skdpnet.utils.forks import ForkSafeLock
 
 __all__ = ["open_map_store", "probe_image", "probe_of"]
 
@@ -41,17 +41,7 @@ _TOLERANCE = 1e-3
 _probes: weakref.WeakKeyDictionary[Backbone, dict[str, list[np.ndarray]]]
 _probes = weakref.WeakKeyDictionary()
 # Whether convolutions use TF32 is a setting of the whole process.
-_tf32_lock = threading.Lock()
-
-
-def _forget_lock() -> None:
-    """Replace the lock in a forked process, where no thread could release it."""
-    global _tf32_lock
-    _tf32_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+_tf32_lock = ForkSafeLock()
 
 
 def open_map_store(

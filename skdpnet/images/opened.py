@@ -7,19 +7,19 @@ of many opened images would so fill the memory with pixels that nobody needs aga
 from __future__ import annotations
 
 import io
-import threading
 from typing import BinaryIO
 
 from PIL import Image
 
 from skdpnet.images.conversion import UnusableImage, orientation_of
 from skdpnet.images.files import content_of, image_in
+from skdpnet.utils.forks import ForkSafeLock
 
 __all__ = ["DECODING", "content_of_opened", "is_undecoded"]
 
 # Pillow decodes when pixels are first needed, and not in two threads at once; meanwhile
 # the image looks as if its file were closed. Threads also share the position in a file.
-DECODING = threading.Lock()
+DECODING = ForkSafeLock()
 
 
 def is_undecoded(image: Image.Image) -> bool:

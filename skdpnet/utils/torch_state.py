@@ -11,18 +11,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
 
+from skdpnet.utils.forks import ForkSafeLock
+
 __all__ = ["in_usual_torch_state", "new_tensors_in_float32", "usual_torch_state"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_dtype_lock = threading.RLock()
+_dtype_lock = ForkSafeLock(reentrant=True)
 
 
 @contextlib.contextmanager
@@ -85,13 +85,3 @@ def new_tensors_in_float32() -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(default)
-
-
-def _forget_lock() -> None:
-    """Replace the lock in a forked process, where no thread could release it."""
-    global _dtype_lock
-    _dtype_lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)

@@ -17,12 +17,14 @@ from typing import TypeVar
 
 import torch
 
+from skdpnet.utils.forks import ForkSafeLock
+
 __all__ = ["available_threads", "run_in_threads"]
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 # The number of threads, and the pool.
 _pool: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -114,8 +116,8 @@ def _forget_threads() -> None:
 
     A forked process has one torch thread too; see `skdpnet.utils.devices`.
     """
-    global _lock, _pool
-    _lock, _pool = threading.Lock(), None
+    global _pool
+    _pool = None
 
 
 if hasattr(os, "register_at_fork"):
