@@ -41,6 +41,8 @@ def sample_weights(X, y: np.ndarray, sample_weight, class_weight) -> np.ndarray:
         weights = _check_sample_weight(
             sample_weight, X if hasattr(X, "shape") else y, ensure_non_negative=True
         )
+    if not (weights > 0).any():
+        raise ValueError("sample_weight needs at least one non-zero number.")
     if class_weight is not None:
         weights = weights * compute_sample_weight(class_weight, y)
         if not (weights > 0).any():

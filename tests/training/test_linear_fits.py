@@ -143,9 +143,11 @@ def test_the_sparse_fit_is_the_elastic_net_of_scikit_learn(data):
     # C (1 - l1_ratio) / 2 is the ridge and C · l1_ratio the other penalty, times n.
     strength, n = 0.02, len(y)
     C = 1 / (n * (2 * RIDGE + strength))
+    # Before scikit-learn 1.8 the penalty had a name, which is deprecated since.
+    named = LogisticRegression().penalty == "l2"
     saga = LogisticRegression(
         C=C, l1_ratio=strength * n * C, solver="saga", tol=1e-6, max_iter=10_000,
-        random_state=0,
+        random_state=0, **({"penalty": "elasticnet"} if named else {}),
     )  # fmt: skip
     expected = saga.fit(b, y, w).coef_
     penalty = ClassifierPenalty(lambda v: strength * v.abs().sum(), sparse=True)
