@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 import torch
-from PIL import Image, features
+from PIL import Image
 from torch import nn
 
 import skdpnet
@@ -215,7 +215,8 @@ class Images(Target):
             *(picture.convert(mode) for mode in ("L", "P", "RGBA", "CMYK")),
         ]
         formats = _FORMATS
-        if features.check("avif"):
+        Image.init()
+        if "AVIF" in Image.SAVE:  # Pillow has it from 11.3 on
             formats = (*formats, ("AVIF", {}))
         for image in modes:
             for name, options in formats:
