@@ -32,8 +32,9 @@ _IMAGE_SIZE = 320
 # These settings differ from the defaults, which are meant for photographs. The images
 # are square, so that the network sees all of them in a crop. Beaks and crests fill only
 # a few cells of the finer feature map, and bodies and wings more: windows have three
-# sizes. Parts of so few and similar images can be fewer and learned faster. The assignment penalty moves parts to what differs between the
-# classes (docs/explanations.md).
+# sizes. Parts of so few and similar images can be fewer and learned faster. The
+# assignment penalty moves parts to what differs between the classes
+# (docs/explanations.md).
 _STRIDES = (16,)
 _LEARNING: dict[str, Any] = {
     "region_scales": (0.15, 0.3, 0.45),
