@@ -164,8 +164,7 @@ def test_a_value_that_the_estimator_refuses(small):
         (["--made", "20", "--data", "x"], "--data with --train, or --made alone"),
         (["--data", "x"], "--data with --train, or --made alone"),
         (["--data", "/nowhere", "--train", "train"], "no folder 'train'"),
-        # As scikit-learn's versions tell it: "too few" members or groups.
-        (["--made", "9"], "too few"),
+        (["--made", "9"], "only 1 member, which is too few"),
         (["--made", "24", "--set", "betta=3"], "no setting 'betta'; it has"),
         (["--made", "24", "--set", "beta"], "'beta' is not NAME=VALUE"),
         (["--made", "24", "--set", "backbone=vgg19"], "quotes included"),
