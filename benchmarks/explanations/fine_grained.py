@@ -53,6 +53,7 @@ LADDER: list[tuple[Framing, Trial]] = [
             {"max_epochs": 10},
             {"annealed_share": 0.0},
             {"foreground": None},
+            {"foreground": 1.0},
             {"foreground": 1.3},
             {"context": False},
             {"region_scales": (0.15, 0.3, 0.45)},

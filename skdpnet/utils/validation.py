@@ -92,7 +92,8 @@ class OneOf:
         return isinstance(value, str) and value in self.options
 
     def __str__(self) -> str:
-        return f"one of {self.options}"
+        one, *others = self.options
+        return f"one of {self.options}" if others else repr(one)
 
 
 class TrueOrFalse:

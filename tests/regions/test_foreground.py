@@ -35,6 +35,50 @@ def test_weights_are_those_of_the_formula(maps, threshold):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def two_groups(image):
+    """Otsu's threshold by trial of all: least variance within the two groups."""
+    energy = energies_of(image)
+    energy = np.sort(energy[energy > 0])
+    within = [
+        k * energy[:k].var() + energy[k:].var() * (len(energy) - k)
+        for k in range(1, len(energy))
+    ]
+    best = 1 + np.argmin(within)
+    return (energy[best - 1] + energy[best]) / 2
+
+
+def test_otsu_parts_the_cells_inside_each_image_into_two_groups(maps):
+    maps[1, :, 3:] = 0  # outside the image
+    cells = RegionGrid(4, 4, ((1, 1),))
+    (weights,) = foreground_weights(torch.from_numpy(maps), [cells], "otsu")
+    for image, found in zip(maps, weights.numpy(), strict=True):
+        expected = np.minimum(1, energies_of(image) / two_groups(image)) ** 2
+        np.testing.assert_allclose(found, expected.ravel(), rtol=1e-5)
+
+
+def test_otsu_separates_an_object_from_its_background():
+    random = np.random.default_rng(0)
+    image = random.uniform(0.9, 1.1, (1, 8, 8, 1))
+    image[0, 2:5, 3:7] *= 5
+    cells = RegionGrid(8, 8, ((1, 1),))
+    feature_map = torch.from_numpy(image.astype(np.float32))
+    (weights,) = foreground_weights(feature_map, [cells], "otsu")
+    on_object = np.zeros((8, 8), bool)
+    on_object[2:5, 3:7] = True
+    found = weights.numpy().reshape(8, 8)
+    assert found[on_object].min() == 1
+    assert found[~on_object].max() < 0.2
+
+
+def test_the_single_cell_inside_an_image_is_foreground():
+    feature_map = torch.zeros(1, 4, 4, 3)
+    feature_map[0, 1, 1] = 2.0
+    cells = RegionGrid(4, 4, ((1, 1),))
+    (weights,) = foreground_weights(feature_map, [cells], "otsu")
+    assert weights[0, 5] == 1
+    assert weights.sum() == 1
+
+
 def test_a_map_of_other_size_gets_resized_energies():
     coarse = np.full((1, 2, 2, 1), 0.5, np.float32)
     coarse[0, 0, 0] = 2.5  # energies 2.5, 0.5, 0.5, 0.5
@@ -55,8 +99,9 @@ def test_cells_outside_an_image_do_not_lower_its_energy():
     np.testing.assert_allclose(weights.numpy().reshape(4, 4), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("threshold", [1.0, "otsu"])
 @pytest.mark.parametrize("value", [0.0, 1e-30, 1e30])
-def test_maps_of_one_value_are_foreground(value):
+def test_maps_of_one_value_are_foreground(value, threshold):
     same = torch.full((2, 4, 4, 3), value)
-    (weights,) = foreground_weights(same, [GRID], 1.0)
+    (weights,) = foreground_weights(same, [GRID], threshold)
     assert torch.allclose(weights, torch.ones_like(weights))

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import cast
 
 import numpy as np
@@ -78,7 +78,7 @@ def initial_state(
     grids: Sequence[RegionGrid],
     shares: Sequence[int],
     n_components: int | None,
-    foreground: float | None,
+    foreground: float | str | None,
     annealed_share: float,
     random: np.random.RandomState,
     memory: str | os.PathLike | None,
@@ -104,7 +104,7 @@ def initial_state(
         Number of parts of each class on each map.
     n_components : int or None
         See `fit_whitening`.
-    foreground : float or None
+    foreground : float, str or None
         See `region_weights`. The first parts are clusters of foreground alone.
     annealed_share : float in [0, 1]
         The share of the first parts that `anneal_parts` refines.
@@ -135,7 +135,10 @@ def initial_state(
             "parts": list(map(int, shares)),
             "n_components": None if n_components is None else int(n_components),
             "n_classes": n_classes,
-            "foreground": None if foreground is None else float(foreground),
+            # 1 and 1.0 are the same threshold.
+            "foreground": float(foreground)
+            if isinstance(foreground, Real)
+            else foreground,
             "annealed": float(annealed_share),
         }
         store, key = ArrayStore(memory, identity), _digest(maps, labels, random)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.dpnet.objective import PENALTIES
+from skdpnet.regions.foreground import OTSU
 from skdpnet.training.net import Callbacks, NetParams
 from skdpnet.utils.validation import Number, OneOf, TrueOrFalse
 
@@ -50,12 +51,14 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         in `SoftAssignParts`: in each image of the class they are assigned to different
         regions, and each becomes the mean of its regions. Such parts show one thing;
         the centres of clusters, which all others are, cover more of the images.
-    foreground : float > 0, or None, default=1
+    foreground : float > 0, "otsu" or None, default="otsu"
         Regions on the background respond less. The energy of a region is the mean norm
         of the feature vectors inside it, on the coarsest map, divided by that of the
         whole image. Where it is less than `foreground`, responses are multiplied by
         ``(energy / foreground)²``, and the first parts are clusters of the other
-        regions. None: all regions count alike, as in the paper.
+        regions. "otsu": for each image the threshold that parts its cells best into
+        an object and its background (Otsu, 1979). None: all regions count alike, as
+        in the paper.
     beta : float > 0, or None, default=40
         Sharpness β of the soft maximum over the regions,
         ``b_p = (1/β) log mean_r exp(β S_pr)``, where S_pr is the response of part p to
@@ -208,7 +211,7 @@ class DPNetParameters(PartEstimator):
         "n_parts_per_class": [Number(1, whole=True)],
         "n_components": [Number(1, whole=True), None],
         "annealed_share": [Number(0, at_most=1)],
-        "foreground": [Number(0, above=True), None],
+        "foreground": [Number(0, above=True), OneOf((OTSU,)), None],
         "beta": [Number(0, above=True), None],
         "assignment_temperature": [Number(0, above=True)],
         "specificity_form": [OneOf(("absolute", "square", "signed"))],
@@ -246,7 +249,7 @@ class DPNetParameters(PartEstimator):
         n_parts_per_class: int = 12,
         n_components: int | None = 256,
         annealed_share: float = 1.0,
-        foreground: float | None = 1.0,
+        foreground: float | str | None = OTSU,
         beta: float | None = 40.0,
         orthogonality_weight: float = 0.0,
         assignment_weight: float = 0.0,

@@ -70,7 +70,7 @@ def whiten_batch(
     whitenings: Sequence[Whitening],
     maps: Sequence[np.ndarray],
     grids: Sequence[RegionGrid],
-    foreground: float | None,
+    foreground: float | str | None,
     device: torch.device,
 ) -> list[list[torch.Tensor]]:
     """Whiten the maps of a few images as `whiten_maps` does, on a device.
@@ -79,7 +79,7 @@ def whiten_batch(
     ----------
     whitenings, maps, grids, device
         As in `whiten_maps`.
-    foreground : float or None
+    foreground : float, str or None
         As in `region_weights`.
 
     Returns
@@ -104,7 +104,7 @@ def whiten_batch(
 def region_weights(
     maps: Maps,
     grids: Sequence[RegionGrid],
-    foreground: float | None,
+    foreground: float | str | None,
     device: torch.device,
 ) -> list[np.ndarray] | None:
     """Compute the weights of all regions of some images.
@@ -113,7 +113,7 @@ def region_weights(
     ----------
     maps : sequence of ndarray or MapRows of shape (n, H, W, D)
     grids : sequence of RegionGrid
-    foreground : float or None
+    foreground : float, str or None
         The threshold of `foreground_weights`, for the energy of the coarsest map that
         has several cells; of several such, of the first. Layers that follow a network's
         last stage look at the classes of ImageNet more than at objects.
@@ -156,7 +156,7 @@ def foreground_regions(weights: np.ndarray | None) -> np.ndarray | None:
 def _weights(
     maps: Sequence[np.ndarray],
     grids: Sequence[RegionGrid],
-    foreground: float,
+    foreground: float | str,
     device: torch.device,
 ) -> list[torch.Tensor]:
     """Return the weights (N, R) of the regions of each map."""

@@ -142,7 +142,7 @@ def test_positive_weights_leave_the_evidence_to_parts_that_are_present(train, me
     for descriptor in model.transform(new):
         contributions = model.coef_ * descriptor
         assert (contributions[:, descriptor <= 0] <= 0).all()
-    free = getattr(quick(DPNetClassifier), method)(X, y)
+    free = getattr(quick(DPNetClassifier, specificity_weight=0), method)(X, y)
     assert (free.coef_ < 0).any()
 
 

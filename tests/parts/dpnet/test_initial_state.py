@@ -72,6 +72,7 @@ def test_a_cached_initial_state_gives_the_same_model(tmp_path, clusterings):
         {"n_components": 8},
         {"region_scales": (0.25,)},
         {"foreground": 1.3},
+        {"foreground": None},
         {"annealed_share": 0.5},
         {"validation_fraction": 0.2},
     ],
