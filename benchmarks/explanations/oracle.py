@@ -35,7 +35,6 @@ from benchmarks.explanations.image_sets import (
 from benchmarks.records import RESULTS
 from skdpnet import DPNetClassifier
 from skdpnet.parts.dpnet.context import whole_images
-from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["box_averages", "main", "nearest_regions"]
@@ -94,8 +93,7 @@ def _part_descriptors(
     for feature_map, grid, whitening in zip(
         maps, model.grids_, model.whitenings_, strict=False
     ):
-        whitened = WhitenedFeatureMap(whitening, grid, whitening(feature_map, grid))
-        regions = whitened.regions(np.ones(len(points), bool), None)
+        regions = whitening(feature_map, grid)
         nearest = nearest_regions(grid, points)
         chosen = regions[np.arange(len(points))[:, None], nearest]
         chosen[nearest < 0] = 0

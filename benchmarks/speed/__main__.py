@@ -34,7 +34,7 @@ from benchmarks.speed.results import (
     start_result,
     write_result,
 )
-from benchmarks.speed.sizes import DEFAULT_SCALES, SIZES, Size
+from benchmarks.speed.sizes import SIZES, THREE_SCALES, Size
 from benchmarks.speed.table import markdown
 
 STAGES = (
@@ -45,8 +45,8 @@ _ON_IMAGES = ("reading", "backbone", "fit")
 _BETA = 40.0
 _FACTORS = (1, 2, 4, 8)
 # The number of regions grows by a scale at a time, on the same maps.
-_SCALES = (*DEFAULT_SCALES, 0.6, 0.75, 0.9)
-_GROWN = ("parts", "plain", "plain from cells")
+_SCALES = (*THREE_SCALES, 0.6, 0.75, 0.9)
+_GROWN = ("parts", "plain", "plain from regions")
 _QUICK = 16
 # Seconds for which the work of other processes is watched before a measurement, and the
 # share in % above which a warning is printed. Threads wait for the slowest of them, so

@@ -17,9 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.sizes import Size
 
 __all__ = [
-    "Work", "backbone", "decoding", "defined_training", "explanation", "plain_learning",
-    "plain_maxima", "plain_regions", "pooling_additions", "resizing", "responses",
-    "training", "whitening",
+    "Work", "backbone", "checkpointed_training", "decoding", "defined_training",
+    "explanation", "plain_learning", "plain_maxima", "plain_regions",
+    "pooling_additions", "resizing", "responses", "training", "whitening",
 ]  # fmt: skip
 
 _FLOAT = 4
@@ -115,8 +115,8 @@ def pooling_additions(size: Size) -> int:
     """Count the additions that sum one channel over all regions of one map.
 
     A box filter is a filter of rows, then one of columns, and each sum of a row or
-    column is the sum of two that exist already. Fewer additions are possible only if
-    windows of several sizes share sums.
+    column takes at least one addition, of two sums that exist already. Fewer are
+    possible only if windows of several sizes share sums.
     """
     total = 0
     for height, width in size.grid.windows:
@@ -204,93 +204,80 @@ def backbone(network: torch.nn.Module, images: int, image_size: int) -> Work:
 
 
 def whitening(size: Size) -> Work:
-    """Count the projection of all cells, and both norms of all regions.
+    """Count the sums over all regions, their scaling, projection, and scaling again.
 
-    The norms are those before and after whitening. Without whitening there is no
-    projection, and both norms are the same.
+    A scaling takes three operations for each number: two for the norm, and a division.
+    The whitened mean is subtracted between them. Without whitening there is only the
+    first scaling.
     """
-    n, per_map = size.images, size.cells * size.depth
-    norms = n * (pooling_additions(size) + 2 * size.regions)
-    out = 2 * size.regions
+    n, rows = size.images, size.images * size.regions
+    pooled = Work(
+        additions=size.depth * (n * pooling_additions(size) + 3 * rows),
+        bytes=_FLOAT * (n * size.cells * size.depth + rows * size.channels),
+    )
     if size.components is None:
-        return Work(
-            additions=norms * size.depth,
-            bytes=_FLOAT * n * (per_map + size.regions),
-        )
-    return Work(
-        products=2 * n * per_map * size.components,
-        additions=norms * (size.depth + size.components),
-        bytes=_FLOAT * (n * (per_map + size.cells * size.components + out))
-        + _FLOAT * size.depth * size.components,
+        return pooled
+    return pooled + Work(
+        products=2 * rows * size.depth * size.components,
+        additions=4 * rows * size.components,
+        bytes=_FLOAT * size.depth * size.components,
     )
 
 
 def responses(size: Size, beta: float | None) -> Work:
-    """Count the maxima of all parts over the regions, from whitened cells.
+    """Count the maxima of all parts over the regions, from region descriptors.
 
-    They need the products of all cells with the parts, sums over the regions, and three
-    operations for each response: the division by the norm, the subtraction of the mean,
-    and either the maximum or the sum of exponentials.
+    Each response is compared, or its exponential is added. Scaling by β costs nothing:
+    the parts are scaled.
     """
-    n = size.images
-    each = n * size.regions * size.parts
+    each = _n_responses(size)
     return Work(
-        products=2 * n * size.cells * size.channels * size.parts,
-        additions=n * size.parts * pooling_additions(size) + 3 * each,
+        products=2 * each * size.channels,
+        additions=each,
         exponentials=0 if beta is None else each,
-        bytes=_FLOAT * (_inputs(size) + n * size.parts),
+        bytes=_FLOAT * (_inputs(size) + size.images * size.parts),
     )
 
 
 def training(size: Size, beta: float | None) -> Work:
     """Count a training step: responses, logits, gradients of the parts, and Adam.
 
-    The gradient of soft maxima needs a product as large as that of the responses. The
-    gradient of hard maxima is a sum of one region's descriptor per part and image.
+    The gradient of soft maxima is a product, and needs the responses once more, which
+    do not stay in memory. The gradient of hard maxima is a weighted sum of one region
+    per part and image.
     """
-    n, forward = size.images, responses(size, beta)
-    learned = size.parts * size.channels
-    classifier = 2 * 2 * n * size.parts * size.classes
-    if beta is None:
-        backward = Work(
-            additions=n
-            * size.channels
-            * (2 * size.parts + pooling_additions(size) + size.regions)
-        )
-    else:
-        backward = Work(
-            products=2 * n * size.cells * size.channels * size.parts,
-            additions=n * size.parts * (pooling_additions(size) + 2 * size.regions),
-        )
-    step = Work(
-        products=classifier,
-        additions=_ADAM_OPERATIONS * learned,
-        bytes=_FLOAT * (_inputs(size) + _ADAM_NUMBERS * learned),
-    )
-    return forward + backward + step
+    if beta is not None:
+        return checkpointed_training(size, beta)
+    gathered = size.images * size.parts * size.channels
+    return responses(size, None) + Work(additions=2 * gathered) + _classifier_step(size)
+
+
+def checkpointed_training(size: Size, beta: float | None) -> Work:
+    """Count a step that computes responses, forward and backward, in pieces.
+
+    Their gradients are a multiplication for each response. The pieces stay in caches.
+    """
+    each = _n_responses(size)
+    gradient = Work(products=2 * each * size.channels, additions=each)
+    return responses(size, beta).times(2) + gradient + _classifier_step(size)
 
 
 def defined_training(size: Size, beta: float | None) -> float:
     """Count the products of a training step as defined by its formulas.
 
-    These are ``S = U Xᵀ`` over all regions, the gradient of the soft maxima with
+    These are ``S = X Uᵀ`` over all regions, the gradient of the soft maxima with
     respect to U, the logits and the gradient of the descriptors, whatever an
     implementation saves or adds. The gradient of hard maxima is not a product.
     """
-    responses = 2 * size.images * size.regions * size.channels * size.parts
-    classifier = 2 * 2 * size.images * size.parts * size.classes
-    return (1 if beta is None else 2) * responses + classifier
+    products = 2 * _n_responses(size) * size.channels
+    classifier = _classifier_step(size).products
+    return (1 if beta is None else 2) * products + classifier
 
 
 def explanation(size: Size) -> Work:
     """Count all responses, which are written, and the best region of each part."""
-    n = size.images
-    each = n * size.regions * size.parts
-    return Work(
-        products=2 * n * size.cells * size.channels * size.parts,
-        additions=n * size.parts * pooling_additions(size) + 3 * each,
-        bytes=_FLOAT * (_inputs(size) + each + 2 * n * size.parts),
-    )
+    written = _n_responses(size) + size.images * size.parts
+    return responses(size, None) + Work(bytes=_FLOAT * written)
 
 
 def plain_regions(size: Size) -> Work:
@@ -301,9 +288,11 @@ def plain_regions(size: Size) -> Work:
     n, rows = size.images, size.images * size.regions
     whitened = size.components is not None
     widths = size.depth + (size.channels if whitened else 0)
+    top, left, bottom, right = size.grid.cells.T
+    n_added = int(((bottom - top) * (right - left)).sum())
     return Work(
         products=2 * rows * size.depth * size.channels if whitened else 0,
-        additions=n * size.depth * float(size.grid.areas.sum()) + 3 * rows * widths,
+        additions=n * size.depth * n_added + 3 * rows * widths,
         bytes=_FLOAT * (n * size.cells * size.depth + 3 * rows * widths),
     )
 
@@ -313,15 +302,7 @@ def plain_maxima(size: Size, beta: float | None) -> Work:
 
     Responses do not fit into caches: they are written and read.
     """
-    n, rows = size.images, size.images * size.regions
-    each = rows * size.parts
-    return Work(
-        products=2 * rows * size.channels * size.parts,
-        additions=each,
-        exponentials=0 if beta is None else each,
-        bytes=_FLOAT
-        * ((rows + size.parts) * size.channels + 2 * each + n * size.parts),
-    )
+    return responses(size, beta) + Work(bytes=_FLOAT * 2 * _n_responses(size))
 
 
 def plain_learning(size: Size) -> Work:
@@ -330,17 +311,30 @@ def plain_learning(size: Size) -> Work:
     There is a gradient for each response, though most are 0 with hard maxima, and their
     product with the regions is as large as that of the responses.
     """
-    n = size.images
-    each = n * size.regions * size.parts
+    each = _n_responses(size)
+    gradient = Work(
+        products=2 * each * size.channels,
+        additions=each,
+        bytes=_FLOAT * (2 * each + _inputs(size)),
+    )
+    return gradient + _classifier_step(size)
+
+
+def _classifier_step(size: Size) -> Work:
+    """Count the logits, the gradient of the descriptors, and Adam's step."""
     learned = size.parts * size.channels
     return Work(
-        products=2 * each * size.channels + 2 * 2 * n * size.parts * size.classes,
-        additions=each + _ADAM_OPERATIONS * learned,
-        bytes=_FLOAT * (2 * each + _ADAM_NUMBERS * learned),
+        products=2 * 2 * size.images * size.parts * size.classes,
+        additions=_ADAM_OPERATIONS * learned,
+        bytes=_FLOAT * _ADAM_NUMBERS * learned,
     )
 
 
+def _n_responses(size: Size) -> int:
+    """Return the number of responses of all parts to all regions of all images."""
+    return size.images * size.regions * size.parts
+
+
 def _inputs(size: Size) -> int:
-    """Return how many numbers whitened cells, norms of regions and parts have."""
-    per_image = size.cells * size.channels + 2 * size.regions
-    return size.images * per_image + size.parts * size.channels
+    """Return how many numbers the region descriptors and the parts have."""
+    return (size.images * size.regions + size.parts) * size.channels

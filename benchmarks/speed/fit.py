@@ -31,7 +31,7 @@ STAGES: dict[str, list[tuple[object, str]]] = {
     "cached maps": [(MapEstimator, "_all_maps")],
     "whitening: sample": [(whitening, "sample_regions")],
     "whitening: axes": [(whitening, "_principal_axes")],
-    "whitening: apply": [(initial_state, "whiten_maps")],
+    "whitening: apply": [(initial_state, "describe_regions")],
     "k-means": [(initial_state, "cluster_parts")],
     "maxima for the classifiers": [(fitting, "training_maxima")],
     "calibration": [(ClassifierFits, "calibrated_spread")],

@@ -241,7 +241,9 @@ def _network_work(
     for shape, whitening, n_parts in zip(
         model.map_shapes_, model.whitenings_, numbers_of_parts, strict=True
     ):
-        size = Size(n, *shape, whitening.projection.shape[1], int(n_parts), _CLASSES)
+        components = whitening.projection.shape[1]
+        scales = model.region_scales
+        size = Size(n, *shape, components, int(n_parts), _CLASSES, scales)
         work += counts.whitening(size) + counts.responses(size, model.beta)
     return network_work, work
 

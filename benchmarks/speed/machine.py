@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from benchmarks.speed.sizes import SIZES
 from benchmarks.speed.timing import time_in_turn
 from skdpnet.utils.devices import learning_dtype
 
-__all__ = ["Reference", "describe", "products", "rates", "references"]
+__all__ = ["Reference", "describe", "dtypes", "products", "rates", "references"]
 
 _SIDE = 2048
 # Bytes of the array that is copied, which must not fit into a cache.
@@ -91,13 +91,15 @@ def dtypes(device: torch.device) -> list[str]:
     return ["float32", *half, *(["float16"] if device.type == "cuda" else [])]
 
 
-def references(device: torch.device) -> dict[str, Reference]:
+def references(names: Iterable[str], device: torch.device) -> dict[str, Reference]:
     """Return the computations that rates are measured with.
 
     They are timed in turn with the stages, since rates vary with time.
 
     Parameters
     ----------
+    names : iterable of str
+        The dtypes of products.
     device : torch.device
 
     Returns
@@ -106,9 +108,7 @@ def references(device: torch.device) -> dict[str, Reference]:
         Products of each dtype under its name, ``"copy"`` (bytes read and written), and
         on a CPU ``"additions"`` and ``"exponentials"`` of numbers in a cache.
     """
-    computations = {
-        name: _product(_SIDE, _SIDE, _SIDE, name, device) for name in dtypes(device)
-    }
+    computations = {name: _product(_SIDE, _SIDE, _SIDE, name, device) for name in names}
     on_gpu = device.type == "cuda"
     source = torch.ones((_COPIED_ON_GPU if on_gpu else _COPIED) // 4, device=device)
     copy = torch.empty_like(source)
@@ -170,10 +170,10 @@ def products(device: torch.device, repeats: int, names: Sequence[str]) -> list[d
     shapes = {"square": (_SIDE, _SIDE, _SIDE)}
     for name in names:
         size = SIZES[name]
-        rows = size.images * size.cells
+        rows = size.images * size.regions
         shapes[f"{name}, whitening"] = (rows, size.depth, size.channels)
-        shapes[f"{name}, cells with parts"] = (rows, size.channels, size.parts)
-        shapes[f"{name}, cells with parts, no whitening"] = (
+        shapes[f"{name}, regions with parts"] = (rows, size.channels, size.parts)
+        shapes[f"{name}, regions with parts, no whitening"] = (
             rows, size.depth, size.parts,
         )  # fmt: skip
     rows = []

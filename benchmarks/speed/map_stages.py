@@ -71,16 +71,18 @@ class Comparison(NamedTuple):
 
 
 def prepare_whitening(size: Size, key: dict, device: torch.device) -> Comparison:
-    """Prepare whitening: of cells and norms of regions, or of all descriptors.
+    """Prepare the descriptors of all regions, from NumPy arrays to NumPy arrays.
 
-    This package whitens NumPy arrays, on the CPU.
+    The plain code starts and ends on the device.
     """
     inputs, grid = make_inputs(size), size.grid
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
     work = counts.whitening(size)
     return Comparison(
         {
-            "whitening": Way(lambda: inputs.whitening(inputs.maps, grid), work),
+            "whitening": Way(
+                lambda: inputs.whitening(inputs.maps, grid, device=device), work
+            ),
             "plain": Way(
                 _without_gradients(lambda: plain.describe(raw, boxes, whiten)),
                 counts.plain_regions(size),
@@ -95,40 +97,33 @@ def prepare_responses(size: Size, key: dict, device: torch.device) -> Comparison
     """Prepare the maxima of all parts over the regions, without gradients."""
     inputs, beta, grid = make_inputs(size), key["beta"], size.grid
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
-    cells, lengths, norms = to_device(inputs.whitened, device)
-    offset, parts = to_device([inputs.whitening.offset, inputs.parts], device)
-    half, on_gpu = learning_dtype("auto", device), device.type == "cuda"
+    regions, parts = to_device([inputs.regions, inputs.parts], device)
+    half = learning_dtype("auto", device)
 
     def package(dtype: torch.dtype | None = None) -> torch.Tensor:
-        inputs = cells, lengths, norms, offset, parts, grid
-        return part_maxima(*inputs, beta=beta, dtype=dtype, kernels=on_gpu)[0]
+        return part_maxima(regions, parts, beta=beta, dtype=dtype)[0]
 
-    def package_from_maps():
-        whitened = to_device(inputs.whitening(inputs.maps, grid), device)
-        return part_maxima(*whitened, offset, parts, grid, beta=beta, kernels=on_gpu)[0]
+    def package_from_maps() -> torch.Tensor:
+        described = inputs.whitening.tensor(inputs.maps, grid, device)
+        return part_maxima(described, parts, beta=beta)[0]
 
-    def plain_from_maps():
+    def plain_from_maps() -> torch.Tensor:
         return plain.maxima(plain.describe(raw, boxes, whiten), parts, beta)
 
-    def plain_from_cells():
-        regions = plain.average(cells, lengths, offset, grid)
-        return plain.maxima(regions, parts, beta)
-
     work, plain_work = counts.responses(size, beta), counts.plain_maxima(size, beta)
-    cells_work = counts.plain_regions(_whitened_size(size))
     ways = {
         "parts": Way(package, work),
         "parts from maps": Way(package_from_maps, counts.whitening(size) + work),
         "plain": Way(plain_from_maps, counts.plain_regions(size) + plain_work),
-        "plain from cells": Way(plain_from_cells, cells_work + plain_work),
+        "plain from regions": Way(
+            lambda: plain.maxima(regions, parts, beta), plain_work
+        ),
     }
-    pairs = [
-        ("plain", "parts from maps"), ("plain", "parts"), ("plain from cells", "parts"),
-    ]  # fmt: skip
+    pairs = [("plain", "parts from maps"), ("plain from regions", "parts")]
     if half is not None:
         name = str(half).removeprefix("torch.")
         ways[f"parts, {name}"] = Way(lambda: package(half), work, name)
-        pairs.append(("plain from cells", f"parts, {name}"))
+        pairs.append(("plain from regions", f"parts, {name}"))
     runs = {name: _without_gradients(way.run) for name, way in ways.items()}
     notes = {
         "largest_difference": {
@@ -147,12 +142,12 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Comparison:
     """Prepare a training step: forward, backward and Adam."""
     inputs, beta = make_inputs(size), key["beta"]
     raw, boxes, whiten = _plain_inputs(size, inputs, device)
-    fields = to_device(inputs.whitened, device)
-    offset, parts = to_device([inputs.whitening.offset, inputs.parts], device)
-    (labels,) = to_device([inputs.labels], device)
+    regions, parts, labels = to_device(
+        [inputs.regions, inputs.parts, inputs.labels], device
+    )
     weights = torch.ones(size.images, device=device)
     work = counts.training(size, beta)
-    plain_work = counts.plain_maxima(size, beta) + counts.plain_learning(size)
+    kept_work = counts.plain_maxima(size, beta) + counts.plain_learning(size)
     half = learning_dtype("auto", device)
     name = "float32" if half is None else str(half).removeprefix("torch.")
 
@@ -160,10 +155,10 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Comparison:
         model, objective = _model(size, inputs, beta, device, **constraints)
         model.learning_dtype = dtype
         optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
-        return lambda: _step(model, objective, optimizer, [fields], labels, weights)
+        return lambda: _step(model, objective, optimizer, [regions], labels, weights)
 
-    def plain_step(describe: Callable[[], torch.Tensor]):
-        net = plain.PlainNet(parts, size.classes, beta).to(device)
+    def plain_step(maxima: Callable, describe: Callable[[], torch.Tensor]):
+        net = plain.PlainNet(parts, size.classes, beta, maxima).to(device)
         optimizer = torch.optim.Adam(net.parameters(), lr=_LR)
         return lambda: plain.step(net, optimizer, describe(), labels)
 
@@ -174,38 +169,29 @@ def prepare_training(size: Size, key: dict, device: torch.device) -> Comparison:
     constraints = {"orthogonality": 0.1, "assignment": 0.1, "specificity": 0.1}
     constrained = package(half, **constraints)
     ways["parts, all constraints"] = Way(constrained, work, name, defined)
-    kept: list[torch.Tensor] = []
-
-    def describe() -> torch.Tensor:
-        return plain.describe(raw, boxes, whiten)
-
-    def describe_once() -> torch.Tensor:
-        if not kept:
-            kept.append(describe())
-        return kept[0]
-
-    def average() -> torch.Tensor:
-        return plain.average(*fields[:2], offset, size.grid)
-
-    for name, regions, regions_work in (
-        ("plain", describe, counts.plain_regions(size)),
-        ("plain, regions kept", describe_once, Work()),
-        ("plain from cells", average, counts.plain_regions(_whitened_size(size))),
-    ):
-        run, way_work = plain_step(regions), regions_work + plain_work
+    plain_ways = {
+        "plain": (
+            plain_step(plain.maxima, lambda: plain.describe(raw, boxes, whiten)),
+            counts.plain_regions(size) + kept_work,
+        ),
+        "plain from regions": (plain_step(plain.maxima, lambda: regions), kept_work),
+        "checkpointed": (
+            plain_step(plain.checkpointed_maxima, lambda: regions),
+            counts.checkpointed_training(size, beta),
+        ),
+    }
+    for name, (run, way_work) in plain_ways.items():
         ways[name] = Way(run, way_work, defined=defined)
-    plain_names = [name for name in ways if name.startswith("plain")]
-    return Comparison(ways, [(name, "parts") for name in plain_names], {})
+    return Comparison(ways, [(name, "parts") for name in plain_ways], {})
 
 
 def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
     """Prepare an epoch through skorch, and the same steps in a bare loop."""
     inputs = make_inputs(size)
-    repeated = [np.concatenate([field] * _STEPS) for field in inputs.whitened]
+    regions = np.concatenate([inputs.regions] * _STEPS)
     labels = np.tile(inputs.labels, _STEPS)
-    dataset = MapDataset(
-        [type(inputs.whitened)(*repeated)], labels, np.ones(len(labels), np.float32)
-    ).move_to_gpu(device)
+    weights = np.ones(len(labels), np.float32)
+    dataset = MapDataset([regions], labels, weights).move_to_gpu(device)
     model, objective = _model(size, inputs, key["beta"], device)
     model.learning_dtype = learning_dtype("auto", device)
     net = build_net(
@@ -231,9 +217,9 @@ def prepare_skorch(size: Size, key: dict, device: torch.device) -> Comparison:
     def bare() -> None:
         for batch in _batches(len(labels), size.images):
             X, (y, weights) = dataset.__getitems__(batch)
-            maps = [[field.to(device) for field in fields] for fields in X["maps"]]
             _step(
-                bare_model, bare_objective, optimizer, maps,
+                bare_model, bare_objective, optimizer,
+                [regions.to(device) for regions in X["maps"]],
                 y.to(device), weights.to(device),
             )  # fmt: skip
 
@@ -255,7 +241,7 @@ def prepare_explanation(size: Size, key: dict, device: torch.device) -> Comparis
     inputs = make_inputs(few)
     model = DPNetClassifier(
         "precomputed",
-        n_parts_per_class=size.parts // _EXPLAINED_CLASSES,
+        n_parts_per_class=max(1, size.parts // _EXPLAINED_CLASSES),
         n_components=size.components,
         region_scales=size.scales,
         foreground=None,
@@ -265,7 +251,7 @@ def prepare_explanation(size: Size, key: dict, device: torch.device) -> Comparis
         device=str(device),
         random_state=0,
     ).fit(inputs.maps, np.arange(len(inputs.maps)) % _EXPLAINED_CLASSES)
-    X, single = inputs.maps[:1], size.replace(images=1, classes=_EXPLAINED_CLASSES)
+    X, single = inputs.maps[:1], size.replace(images=1, parts=len(model.parts_))
     raw, boxes, whiten = _plain_inputs(single, inputs, device)
     (parts,) = to_device([model.parts_], device)
     if whiten is not None:
@@ -318,11 +304,6 @@ def _plain_inputs(size: Size, inputs: Inputs, device: torch.device):
     )
 
 
-def _whitened_size(size: Size) -> Size:
-    """Return the size of the whitened maps."""
-    return size.replace(depth=size.channels, components=None)
-
-
 def _model(
     size: Size,
     inputs: Inputs,
@@ -333,11 +314,8 @@ def _model(
     specificity: float = 0.0,
 ) -> tuple[PartModel, Objective]:
     """Return the model that a fit with default settings trains, and its objective."""
-    model = PartModel.from_arrays(
-        [inputs.parts], [inputs.whitening.offset], [size.grid], size.classes, beta, 0.2
-    ).to(device)
+    model = PartModel.from_arrays([inputs.parts], size.classes, beta, 0.2).to(device)
     model.assignment_temperature = 0.1 if assignment else None
-    model.kernels = True
     # With weights of 0, all gradients would be 0.
     V = np.random.default_rng(0).normal(size=(size.classes, size.parts))
     model.set_classifier(V.astype(np.float32), np.zeros(size.classes, np.float32))

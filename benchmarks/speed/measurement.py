@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.speed import image_stages, map_stages
 from benchmarks.speed.fit import measure_fit
-from benchmarks.speed.machine import describe, products, rates, references
+from benchmarks.speed.machine import describe, dtypes, products, rates, references
 from benchmarks.speed.map_stages import Comparison
 from benchmarks.speed.sizes import Size
 from benchmarks.speed.timing import (
@@ -100,7 +100,7 @@ def _describe(device: str) -> dict:
 
 def _machine(device: str, repeats: int, names: list[str]) -> dict:
     target = torch.device(device)
-    computations = references(target)
+    computations = references(dtypes(target), target)
     runs = {name: reference.run for name, reference in computations.items()}
     seconds = time_in_turn(runs, repeats, target)
     return {
@@ -125,7 +125,9 @@ def _prepare(key: dict) -> Comparison:
 def _times(key: dict, repeats: int, without_plain: bool) -> dict:
     device = torch.device(key["device"])
     comparison = _prepare(key)
-    computations = references(device)
+    # Networks may be measured in a dtype whose products are not fast on this device.
+    names = {"float32", *(way.dtype for way in comparison.ways.values())}
+    computations = references(sorted(names), device)
     runs: dict[str, Callable] = {
         name: way.run
         for name, way in comparison.ways.items()

@@ -1,24 +1,33 @@
 """A plain implementation: compute the descriptor of each region, then one product.
 
 It is the code to write first, with torchvision's `roi_align` and PyTorch's automatic
-differentiation. Its results are those of `skdpnet.parts.maxima.part_maxima`.
+differentiation, and the same for a few images at a time, with PyTorch's checkpoints.
+The results are those of `skdpnet.parts.maxima.part_maxima`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from torchvision.ops import roi_align
 
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import Whitening
+from skdpnet.utils.batching import slices_within
 
 __all__ = [
-    "PlainNet", "average", "boxes_of", "describe", "maxima", "step", "whitening_of",
+    "PlainNet", "boxes_of", "checkpointed_maxima", "describe", "maxima", "step",
+    "whitening_of",
 ]  # fmt: skip
+
+# Bytes of the responses that are in memory at once with checkpoints, as many as in
+# `part_maxima`.
+_PIECE_BYTES = {"cpu": 3 * 2**20, "cuda": 256 * 2**20}
 
 
 def boxes_of(grid: RegionGrid, n: int, device: torch.device) -> torch.Tensor:
@@ -75,29 +84,6 @@ def whitening_of(
     return [torch.from_numpy(array).to(device) for array in arrays]
 
 
-def average(
-    cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
-) -> torch.Tensor:
-    """Compute descriptors of regions from whitened cells: average pooling, unit length.
-
-    Parameters
-    ----------
-    cells : tensor of shape (N, H·W, K)
-    lengths : tensor of shape (N, R)
-    offset : tensor of shape (K,)
-        `cells`, `lengths` and `offset` as in `WhitenedMaps`.
-    grid : RegionGrid
-
-    Returns
-    -------
-    tensor of shape (N, R, K)
-    """
-    maps = cells.transpose(1, 2).unflatten(2, (grid.height, grid.width))
-    pooled = [F.avg_pool2d(maps, window, 1).flatten(2) for window in grid.windows]
-    regions = torch.cat(pooled, dim=2).transpose(1, 2)
-    return F.normalize(regions - lengths[..., None] * offset, dim=2)
-
-
 def maxima(
     regions: torch.Tensor, parts: torch.Tensor, beta: float | None
 ) -> torch.Tensor:
@@ -123,6 +109,35 @@ def maxima(
     return (summed - math.log(responses.shape[1])) / beta
 
 
+def checkpointed_maxima(
+    regions: torch.Tensor, parts: torch.Tensor, beta: float | None
+) -> torch.Tensor:
+    """Compute `maxima` for a few images at a time, without keeping the responses.
+
+    The backward pass computes them once more.
+
+    Parameters
+    ----------
+    regions, parts, beta
+        As in `maxima`.
+
+    Returns
+    -------
+    tensor of shape (N, P)
+    """
+    n_images, n_regions, _ = regions.shape
+    bytes_per_image = regions.itemsize * n_regions * len(parts)
+    budget = _PIECE_BYTES[regions.device.type]
+    pieces = [
+        checkpoint(
+            maxima, regions[images], parts, beta,
+            use_reentrant=False, preserve_rng_state=False,
+        )
+        for images in slices_within(n_images, bytes_per_image, budget)
+    ]  # fmt: skip
+    return torch.cat(pieces)
+
+
 class PlainNet(nn.Module):
     """Parts, which are trained, and a linear classifier on their maxima, which is not.
 
@@ -131,18 +146,27 @@ class PlainNet(nn.Module):
     parts : tensor of shape (P, K)
     n_classes : int
     beta : float or None
+    maxima : callable
+        `maxima` or `checkpointed_maxima`.
     """
 
-    def __init__(self, parts: torch.Tensor, n_classes: int, beta: float | None):
+    def __init__(
+        self,
+        parts: torch.Tensor,
+        n_classes: int,
+        beta: float | None,
+        maxima: Callable[..., torch.Tensor],
+    ):
         super().__init__()
         self.parts = nn.Parameter(parts.clone())
         self.classifier = nn.Linear(len(parts), n_classes).requires_grad_(False)
         self.beta = beta
+        self.maxima = maxima
 
     def forward(self, regions: torch.Tensor) -> torch.Tensor:
         """Return the logits (N, C) of regions (N, R, K)."""
         parts = F.normalize(self.parts, dim=1)
-        return self.classifier(maxima(regions, parts, self.beta))
+        return self.classifier(self.maxima(regions, parts, self.beta))
 
 
 def step(

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from skdpnet.regions import RegionGrid
-from skdpnet.regions.whitening import WhitenedMaps, Whitening
+from skdpnet.regions.whitening import Whitening
 
-__all__ = ["SIZES", "Inputs", "Size", "make_inputs", "to_device"]
+__all__ = ["SIZES", "THREE_SCALES", "Inputs", "Size", "make_inputs", "to_device"]
 
-DEFAULT_SCALES = (0.15, 0.3, 0.45)
+THREE_SCALES = (0.15, 0.3, 0.45)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Size:
     components: int | None
     parts: int
     classes: int
-    scales: tuple[float, ...] = DEFAULT_SCALES
+    scales: tuple[float, ...]
 
     @classmethod
     def from_key(cls, key: dict) -> Size:
@@ -74,11 +74,13 @@ class Size:
         return self.depth if self.components is None else self.components
 
 
-# The number of images is the estimators' default batch size.
+# The number of images is the estimators' default batch size. The flowers have the finer
+# of the default maps, of square images, and the default number of parts on it; the
+# others have the map of a ResNet-50 for 448 pixels, and regions of three sizes.
 SIZES = {
-    "flowers": Size(64, 7, 7, 1280, 256, 170, 17),
-    "birds": Size(64, 14, 14, 2048, 256, 2000, 200),
-    "imagenet": Size(64, 14, 14, 2048, 256, 10_000, 1000),
+    "flowers": Size(64, 18, 18, 112, 112, 102, 17, (0.3,)),
+    "birds": Size(64, 14, 14, 2048, 256, 2000, 200, THREE_SCALES),
+    "imagenet": Size(64, 14, 14, 2048, 256, 10_000, 1000, THREE_SCALES),
 }
 
 
@@ -90,7 +92,8 @@ class Inputs(NamedTuple):
     maps : float32 ndarray of shape (N, H, W, D)
         Not negative, like maps after a ReLU.
     whitening : Whitening
-    whitened : WhitenedMaps
+    regions : float32 ndarray of shape (N, R, K)
+        Region descriptors, unit vectors.
     parts : float32 ndarray of shape (P, K)
         Unit rows.
     labels : int64 ndarray of shape (N,)
@@ -98,7 +101,7 @@ class Inputs(NamedTuple):
 
     maps: np.ndarray
     whitening: Whitening
-    whitened: WhitenedMaps
+    regions: np.ndarray
     parts: np.ndarray
     labels: np.ndarray
 

@@ -25,12 +25,12 @@ _NOTE = (
     "ratios are medians of the ratios of each round. Operations: the time of the "
     "products that a way cannot do without, at the measured rate of a square product "
     "of the same type, as a share of the time taken. As defined: the same for the "
-    "products of the formulas, S = U Xᵀ over all regions and its gradient, whatever a "
-    "way saves. Floor: the time of the products that a way cannot do without, or of "
-    "its bytes at the rate of a copy where this is longer, as a share of the time "
-    "taken. In turn: the same for products, additions and exponentials one after the "
-    "other, the last two at their rates in cache. Peak: memory beyond the inputs, in a "
-    "new process."
+    "products of the formulas, S = X Uᵀ over all regions and its gradient, whatever a "
+    "way saves or repeats. Floor: the time of the products that a way cannot do "
+    "without, or of its bytes at the rate of a copy where this is longer, as a share "
+    "of the time taken. In turn: the same for products, additions and exponentials one "
+    "after the other, the last two at their rates in cache. Peak: memory beyond the "
+    "inputs, in a new process."
 )
 
 
@@ -90,7 +90,7 @@ def _caption(environment: dict) -> str:
     return (
         f"{environment['processor']}, {environment['cpus']} cores, "
         f"{environment['torch_threads']} threads, {environment['memory_gib']} GiB; "
-        f"measured on {device}, {half} products of bfloat16; torch "
+        f"measured on {device}, {half} fast products of bfloat16; torch "
         f"{versions['torch']}, scikit-learn {versions['scikit-learn']}, skorch "
         f"{versions['skorch']}, Python {environment['python']}."
     )

@@ -173,8 +173,9 @@ def in_fresh_process(function: Callable, *arguments) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
     limit = int(_MEMORY_SHARE * psutil.virtual_memory().available)
+    n_threads = torch.get_num_threads()
     try:
-        with ProcessPoolExecutor(1, context, _limit_memory, (limit,)) as pool:
+        with ProcessPoolExecutor(1, context, _begin, (limit, n_threads)) as pool:
             return pool.submit(function, *arguments).result()
     except BrokenProcessPool as error:
         raise MeasurementError("the process was killed") from error
@@ -186,7 +187,11 @@ def in_fresh_process(function: Callable, *arguments) -> Any:
         raise MeasurementError(f"not enough memory: {error}") from error
 
 
-def _limit_memory(limit: int) -> None:
+def _begin(limit: int, n_threads: int) -> None:
+    """Limit the memory of a new process, and give it the threads of this one."""
+    # With this package a forked process has one thread of torch. It may have more if
+    # its parent has not computed anything, as the server has not.
+    torch.set_num_threads(n_threads)
     # Without a limit, the system kills a process of its choice when memory runs out.
     # With a GPU no limit is set, since its driver reserves more addresses than memory.
     if sys.platform == "linux" and not torch.cuda.is_available():

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from skdpnet.backbones.outputs import output_maps
+from skdpnet.utils.host_copies import as_tensor, copy_to_host
 
 __all__ = ["Backbone", "MapsOverflowError", "NetworkError"]
 
@@ -58,7 +59,7 @@ class PendingMaps:
     Parameters
     ----------
     maps : list of tensors of shape (N, H, W, D)
-        On the CPU; valid once the event `arrived` has happened.
+        On the CPU, valid once the event `arrived` has happened; or on the device.
     largest : list of float32 tensors of shape (N,)
         For each map, the largest absolute values before it was converted to its dtype;
         on the CPU.
@@ -68,7 +69,7 @@ class PendingMaps:
 
     maps: list[torch.Tensor]
     largest: list[torch.Tensor]
-    arrived: Any
+    arrived: torch.cuda.Event | None
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ class Backbone:
         device: torch.device,
         compute_dtype: torch.dtype,
         map_dtype: torch.dtype,
+        *,
+        to_host: bool = True,
     ) -> PendingMaps:
         """Begin to compute maps; a GPU continues after this method has returned.
 
@@ -155,6 +158,8 @@ class Backbone:
         ----------
         pixels, device, compute_dtype, map_dtype
             As in `feature_maps`.
+        to_host : bool, default=True
+            Whether the maps are copied to the CPU. If not, they stay on the device.
 
         Returns
         -------
@@ -168,25 +173,18 @@ class Backbone:
         ValueError
             If the network does not return maps N×D×H×W.
         """
-        batch = torch.from_numpy(pixels)
-        if device.type == "cuda":
-            batch = batch.pin_memory().to(device, non_blocking=True)
-        else:
-            batch = batch.to(device)
+        batch = as_tensor(pixels, device)
         passes = [
             self._pass(few, compute_dtype, map_dtype)
             for few in batch.split(_images_per_pass(batch, compute_dtype))
         ]
         maps = _joined([maps for maps, _ in passes])
         largest = _joined([largest for _, largest in passes])
-        if device.type != "cuda":
-            return PendingMaps(
-                [m.cpu() for m in maps], [m.cpu() for m in largest], None
-            )
-        copies = [_to_pinned(tensor) for tensor in (*maps, *largest)]
-        arrived = torch.cuda.Event()
-        arrived.record(torch.cuda.current_stream(device))
-        return PendingMaps(copies[: len(maps)], copies[len(maps) :], arrived)
+        # What tells whether the maps are finite always comes to the CPU, once a batch.
+        copied = copy_to_host([*maps, *largest] if to_host else largest)
+        if to_host:
+            maps = copied.tensors[: len(maps)]
+        return PendingMaps(maps, copied.tensors[-len(maps) :], copied.arrived)
 
     def finish(self, pending: PendingMaps) -> tuple[torch.Tensor, ...]:
         """Wait for the maps that `start` began to compute, and check them.
@@ -197,8 +195,8 @@ class Backbone:
 
         Returns
         -------
-        tuple of tensors of shape (N, H, W, D), on the CPU
-            As from `feature_maps`.
+        tuple of tensors of shape (N, H, W, D)
+            As from `feature_maps`; on the device if they were not to be copied.
 
         Raises
         ------
@@ -315,9 +313,3 @@ def _joined(passes: list[list[torch.Tensor]]) -> list[torch.Tensor]:
     if len(passes) == 1:
         return passes[0]
     return [torch.cat(parts) for parts in zip(*passes, strict=True)]
-
-
-def _to_pinned(tensor: torch.Tensor) -> torch.Tensor:
-    """Begin to copy a tensor from a GPU to the CPU."""
-    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    return copy.copy_(tensor, non_blocking=True)

@@ -14,24 +14,22 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.backbones.backbone import Backbone
-from skdpnet.features.feature_maps import (
-    EXTRACTION_CONSTRAINTS,
-    FeatureMaps,
-    separate,
-)
+from skdpnet.features.feature_maps import EXTRACTION_CONSTRAINTS, FeatureMaps
+from skdpnet.features.map_arrays import separate
 from skdpnet.features.network_record import (
     NetworkRecord,
     record_network,
     warn_of_another,
 )
-from skdpnet.features.precomputed import check_precomputed, rescale_to_float32
+from skdpnet.features.precomputed import check_precomputed
 from skdpnet.images.collection import as_images
 from skdpnet.images.framing import AUTO, Framing
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.persistence.checks import check_map_shapes
 from skdpnet.persistence.saving import save
 from skdpnet.utils.batching import slices_of
-from skdpnet.utils.devices import on_cpu
+from skdpnet.utils.devices import on_cpu, resolve_device
+from skdpnet.utils.host_copies import as_tensor
 
 __all__ = ["MapEstimator"]
 
@@ -178,11 +176,23 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
             If images cannot be read; the message names all.
         """
         check_is_fitted(self)
-        return self._iter_checked_maps(X, reset=False)
+        return self._iter_arrays(X, reset=False)
 
     def _iter_fit_maps(self, X) -> Iterator[list[np.ndarray]]:
         """Iterate over the maps of X as `iter_maps` does, and set `map_shapes_`."""
-        return self._iter_checked_maps(X, reset=True)
+        return self._iter_arrays(X, reset=True)
+
+    def _iter_arrays(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
+        for maps in self._iter_checked_maps(X, reset=reset, to_host=True):
+            yield [feature_map.numpy() for feature_map in maps]
+
+    def _iter_tensors(self, X) -> Iterator[list[torch.Tensor]]:
+        """Iterate over the maps of X as `iter_maps` does, on the device.
+
+        Maps that are computed there do not leave it.
+        """
+        check_is_fitted(self)
+        return self._iter_checked_maps(X, reset=False, to_host=False)
 
     def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
         """Return all feature maps of X, (n, H, W, D) each.
@@ -205,14 +215,19 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         self._set_or_check_shapes(maps, reset)
         return maps
 
-    def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
+    def _iter_checked_maps(
+        self, X, *, reset: bool, to_host: bool
+    ) -> Iterator[list[torch.Tensor]]:
+        """Iterate over the maps of X, on the CPU (`to_host`) or on the device."""
         if self.is_precomputed:
-            maps = self._precomputed_maps(X, reset=reset)
-            for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
-                yield [feature_map[images] for feature_map in maps]
+            arrays = self._precomputed_maps(X, reset=reset)
+            device = torch.device("cpu") if to_host else resolve_device(self.device)
+            for images in slices_of(len(arrays[0]), _IMAGES_AT_ONCE):
+                yield [as_tensor(array[images], device) for array in arrays]
             return
         X = as_images(X).for_fit() if reset else X
-        for maps in self._extractor(reset).iter_maps(X):
+        extractor = self._extractor(reset)
+        for maps in extractor.iter_tensors(X, to_host=to_host):
             self._set_or_check_shapes(maps, reset)
             reset = False
             yield maps
@@ -258,16 +273,16 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         arrays = check_precomputed(self, X, reset=reset)
         self._set_or_check_shapes(arrays, reset)
         return [
-            rescale_to_float32(
-                array
-                if array.ndim == 4
-                else array.reshape(len(array), -1, 1, array.shape[-1])
-            )
+            array
+            if array.ndim == 4
+            else array.reshape(len(array), -1, 1, array.shape[-1])
             for array in arrays
         ]
 
-    def _set_or_check_shapes(self, maps: Sequence[np.ndarray], reset: bool) -> None:
-        shapes = tuple(feature_map.shape[1:] for feature_map in maps)
+    def _set_or_check_shapes(
+        self, maps: Sequence[np.ndarray | torch.Tensor], reset: bool
+    ) -> None:
+        shapes = tuple(tuple(feature_map.shape[1:]) for feature_map in maps)
         if reset:
             self.map_shapes_ = shapes
         elif shapes != self.map_shapes_:

@@ -18,6 +18,7 @@ from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_within
+from skdpnet.utils.host_copies import HostCopies, copy_to_host
 from skdpnet.utils.labels import check_classes, check_labels
 from skdpnet.utils.validation import Number, SequenceOf, check_parameters
 
@@ -68,6 +69,10 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         *MapEstimator._fitted_attributes,
         *("classes_", "part_classes_", "part_maps_", "grids_"),
     )
+
+    # Whether `part_responses` and `_describe_maps` take maps on the device too, as
+    # tensors; all others get arrays.
+    _takes_tensors: ClassVar[bool] = False
 
     region_scales: Sequence[float]
     classes_: np.ndarray
@@ -134,7 +139,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
             grid.n_regions * int(n)
             for grid, n in zip(self.grids_, parts_per_map, strict=True)
         )
-        for maps in self.iter_maps(X):
+        for maps in self._iter_inputs(X):
             for images in slices_within(len(maps[0]), bytes_per_image, _RESPONSE_BYTES):
                 yield self.part_responses([feature_map[images] for feature_map in maps])
 
@@ -161,7 +166,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         skdpnet.images.ImageError
             If images cannot be read; the message names all.
         """
-        return self._describe(self.iter_maps(X))
+        return self._describe(self._iter_inputs(X))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the parts.
@@ -216,11 +221,17 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
         return self._maps_of_parts(super()._all_maps(X, reset=reset), reset)
 
-    def _iter_checked_maps(self, X, *, reset: bool) -> Iterator[list[np.ndarray]]:
-        for maps in super()._iter_checked_maps(X, reset=reset):
+    def _iter_checked_maps(
+        self, X, *, reset: bool, to_host: bool
+    ) -> Iterator[list[torch.Tensor]]:
+        for maps in super()._iter_checked_maps(X, reset=reset, to_host=to_host):
             yield self._maps_of_parts(maps, reset)
 
-    def _maps_of_parts(self, maps: list[np.ndarray], in_fit: bool) -> list[np.ndarray]:
+    def _iter_inputs(self, X) -> Iterator[list]:
+        """Iterate over maps of X in the form that `part_responses` takes."""
+        return self._iter_tensors(X) if self._takes_tensors else self.iter_maps(X)
+
+    def _maps_of_parts(self, maps: list, in_fit: bool) -> list:
         """Return the maps that parts respond on, of all maps of some images.
 
         A subclass overrides it if it has parts on other maps too.
@@ -235,16 +246,28 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
             for shape, feature_map in zip(shapes, maps, strict=True)
         ]
 
-    def _describe(self, batches: Iterable[list[np.ndarray]]) -> np.ndarray:
-        """Return the descriptors (n, P) of images, from batches of their maps."""
-        return np.concatenate([self._describe_maps(maps) for maps in batches])
+    def _describe(self, batches: Iterable[list]) -> np.ndarray:
+        """Return the descriptors (n, P) of images, from batches of their maps.
 
-    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
-        """Return the descriptors (n', P) of some images.
+        A batch is begun before the descriptors of the one before have left the device.
+        """
+        rows: list[np.ndarray] = []
+        pending: HostCopies | None = None
+        for maps in batches:
+            begun = self._describe_maps(maps)
+            if pending is not None:
+                rows.append(pending.wait()[0].numpy())
+            pending = copy_to_host([begun])
+        if pending is not None:
+            rows.append(pending.wait()[0].numpy())
+        return np.concatenate(rows)
+
+    def _describe_maps(self, maps: list) -> torch.Tensor:
+        """Return the descriptors (n', P) of some images, which may be on a device.
 
         A subclass overrides it if it can compute them without all responses.
         """
-        return self.descriptor(self.part_responses(maps))
+        return torch.from_numpy(self.descriptor(self.part_responses(maps)))
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)

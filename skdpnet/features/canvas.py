@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 from skdpnet.backbones.backbone import NetworkError
 from skdpnet.images.framing import Framing
 
-__all__ = ["check_sides", "lay_on_canvas", "own_shape"]
+__all__ = ["check_sides", "lay_on_canvas", "lay_together", "own_shape"]
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def own_shape(name: str, shape: tuple[int, ...]) -> Iterator[None]:
 
 
 def check_sides(
-    name: str, shape: tuple[int, ...], maps: Sequence[np.ndarray], framing: Framing
+    name: str, shape: tuple[int, ...], maps: Sequence[torch.Tensor], framing: Framing
 ) -> None:
     """Check that the sides of maps are proportional to those of images.
 
@@ -55,7 +56,7 @@ def check_sides(
         The backbone's name.
     shape : (int, int)
         Height and width of the images in pixels.
-    maps : sequence of ndarray of shape (n, H, W, D)
+    maps : sequence of tensors of shape (n, H, W, D)
     framing : Framing
 
     Raises
@@ -94,9 +95,48 @@ def lay_on_canvas(maps: Sequence[np.ndarray], framing: Framing) -> np.ndarray:
         H and W are equal: those of the framing's canvas.
     """
     first = maps[0]
-    side = min(first.shape[:2]) * framing.canvas_side // framing.image_size
+    side = _side(first.shape[:2], framing)
     out = np.zeros((len(maps), side, side, first.shape[2]), first.dtype)
     for canvas, feature_map in zip(out, maps, strict=True):
         rows, columns = feature_map.shape[:2]
         canvas[:rows, :columns] = feature_map
     return out
+
+
+def lay_together(
+    n_images: int,
+    positions: Sequence[Sequence[int]],
+    maps: Sequence[torch.Tensor],
+    framing: Framing,
+) -> torch.Tensor:
+    """Lay the maps of a batch on canvases as `lay_on_canvas` does, shape by shape.
+
+    Parameters
+    ----------
+    n_images : int
+        Number of images in the batch.
+    positions : sequence of sequences of int
+        For each shape, the positions of its images in the batch.
+    maps : sequence of tensors of shape (n, h, w, D)
+        Their maps.
+    framing : Framing
+
+    Returns
+    -------
+    tensor of shape (n_images, H, W, D)
+        On the device of the maps; the maps themselves if they fill their canvases.
+    """
+    first = maps[0]
+    side = _side(first.shape[1:3], framing)
+    if len(maps) == 1 and first.shape[1:3] == (side, side):
+        return first
+    out = first.new_zeros(n_images, side, side, first.shape[3])
+    for members, of_shape in zip(positions, maps, strict=True):
+        rows, columns = of_shape.shape[1:3]
+        out[torch.tensor(members, device=out.device), :rows, :columns] = of_shape
+    return out
+
+
+def _side(shape: Sequence[int], framing: Framing) -> int:
+    """Return the cells of a side of the canvas of a map with h×w cells."""
+    return min(shape) * framing.canvas_side // framing.image_size

@@ -8,16 +8,21 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from skdpnet.backbones.backbone import Backbone, MapsOverflowError, PendingMaps
 from skdpnet.exceptions import ImageError
-from skdpnet.features.canvas import check_sides, lay_on_canvas, own_shape
+from skdpnet.features.cache_window import Decoding, Maps, Window, read_maps
+from skdpnet.features.canvas import (
+    check_sides,
+    lay_on_canvas,
+    lay_together,
+    own_shape,
+)
 from skdpnet.images.bad_images import decoding_errors
 from skdpnet.images.collection import Images
 from skdpnet.images.framing import Framing
@@ -35,47 +40,9 @@ _BATCHES_AHEAD = 2
 _WINDOW_BATCHES = 4
 _POLL_SECONDS = 0.05
 
-# The feature maps of an image, one array for each map of the backbone.
-Maps = tuple[np.ndarray, ...]
-# Function that waits until an image is decoded, and returns the network's input and the
-# content key.
-Decoding = Callable[[], tuple[np.ndarray, str]]
 # For each shape of the images of a batch, their positions in it, the shape, and maps
 # that a device may still be computing.
 Pending = list[tuple[list[int], tuple[int, ...], PendingMaps]]
-
-
-@dataclass
-class _Window:
-    """Successive images that are looked up in the cache together.
-
-    Parameters
-    ----------
-    items : list of int
-        Positions of the images in X.
-    keys : list of str
-        Content keys of the images.
-    decodings : dict of str to Decoding
-        The images whose decoding has begun, by key.
-    maps : dict of str to Maps
-        The maps that were read or computed so far, by key.
-    """
-
-    items: list[int]
-    keys: list[str]
-    decodings: dict[str, Decoding]
-    maps: dict[str, Maps]
-
-    def missing(self) -> list[str]:
-        """Return the distinct keys without maps, in the order of the images."""
-        return [key for key in dict.fromkeys(self.keys) if key not in self.maps]
-
-    def drop(self, key: str) -> list[int]:
-        """Leave the images with a key out, and return their positions in X."""
-        pairs = list(zip(self.items, self.keys, strict=True))
-        self.items = [item for item, other in pairs if other != key]
-        self.keys = [other for _, other in pairs if other != key]
-        return [item for item, other in pairs if other == key]
 
 
 class Extractor:
@@ -128,13 +95,26 @@ class Extractor:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def compute(self) -> Iterator[list[np.ndarray]]:
+    def maps(
+        self, store: ArrayStore | None, *, to_host: bool
+    ) -> Iterator[list[torch.Tensor]]:
+        """Return the iterator of `read_or_compute`; of `compute`, without a store."""
+        if store is None:
+            return self.compute(to_host=to_host)
+        return self.read_or_compute(store, to_host=to_host)
+
+    def compute(self, *, to_host: bool = True) -> Iterator[list[torch.Tensor]]:
         """Compute the maps of all images.
+
+        Parameters
+        ----------
+        to_host : bool, default=True
+            Whether the maps are copied to the CPU. If not, they stay on the device.
 
         Yields
         ------
-        list of ndarray of shape (n', H, W, D)
-            For each map of the backbone an array of the next n' images, at most a
+        list of tensors of shape (n', H, W, D)
+            For each map of the backbone a tensor of the next n' images, at most a
             batch.
 
         Raises
@@ -160,12 +140,15 @@ class Extractor:
                 if self._has_failed:
                     pending.clear()
                 elif good:
-                    pending.append((good, self._start(pixels)))
+                    pending.append((good, self._start(pixels, to_host)))
             if pending:
-                yield self._stack(self._finish(*pending.popleft()))
+                numbers, started = pending.popleft()
+                yield self._together(len(numbers), self._finish(numbers, started))
         self._tell_errors()
 
-    def read_or_compute(self, store: ArrayStore) -> Iterator[list[np.ndarray]]:
+    def read_or_compute(
+        self, store: ArrayStore, *, to_host: bool = True
+    ) -> Iterator[list[torch.Tensor]]:
         """Read maps from the cache, and compute and store those that are missing.
 
         Processes that do so at the same time share the work: each map is computed once.
@@ -175,10 +158,12 @@ class Extractor:
         Parameters
         ----------
         store : ArrayStore
+        to_host : bool, default=True
+            Whether the maps stay on the CPU. If not, they are copied to the device.
 
         Yields
         ------
-        list of ndarray of shape (n', H, W, D)
+        list of tensors of shape (n', H, W, D)
             As from `compute`.
 
         Raises
@@ -188,7 +173,7 @@ class Extractor:
             stored before an `ImageError` is raised.
         """
         ranges = _batches(len(self._images), _WINDOW_BATCHES * self._batch_size)
-        windows: deque[_Window] = deque()
+        windows: deque[Window] = deque()
         # A second window is looked up, and decoded, while a GPU works on the first.
         most_windows = 2 if self._n_ahead else 1
         while True:
@@ -204,7 +189,8 @@ class Extractor:
             if self._has_failed:
                 continue
             for batch in _batches(len(window.keys), self._batch_size):
-                yield self._stack([window.maps[window.keys[i]] for i in batch])
+                maps = self._stack([window.maps[window.keys[i]] for i in batch])
+                yield maps if to_host else [m.to(self._device) for m in maps]
         self._tell_errors()
 
     @property
@@ -223,41 +209,41 @@ class Extractor:
             raise ImageError.of_all(found, n_images)
         earlier += self._errors
 
-    def _look_up(self, items: range, store: ArrayStore) -> _Window:
+    def _look_up(self, items: range, store: ArrayStore) -> Window:
         """Read maps from the cache; for a GPU, begin to decode the other images."""
-        window = _Window([], [], {}, {})
+        window = Window([], [], {}, {})
         for i in items:
             try:
                 window.keys.append(self._images.content_key(i))
                 window.items.append(i)
             except ImageError as error:
                 self._errors.append(error)
-        _read_maps(window, window.missing(), store)
+        read_maps(window, window.missing(), store)
         if self._n_ahead:
             self._begin(window, window.missing())
         return window
 
-    def _begin(self, window: _Window, keys: Sequence[str]) -> None:
+    def _begin(self, window: Window, keys: Sequence[str]) -> None:
         """Begin to decode the images with these keys, where that has not begun."""
         for key in keys:
             if key not in window.decodings:
                 item = window.items[window.keys.index(key)]
                 window.decodings[key] = self._decode(item, keyed=True)
 
-    def _complete(self, window: _Window, store: ArrayStore) -> None:
+    def _complete(self, window: Window, store: ArrayStore) -> None:
         """Compute the missing maps of a window, or wait for a process that does."""
         while missing := window.missing():
             with store.claim(missing, self._batch_size) as claimed:
                 # Another process may have stored some of them before they were claimed.
-                _read_maps(window, claimed, store)
+                read_maps(window, claimed, store)
                 keys = [key for key in claimed if key not in window.maps]
                 if keys:
                     self._add(window, keys, store)
             if not claimed:
                 time.sleep(_POLL_SECONDS)
-                _read_maps(window, missing, store)
+                read_maps(window, missing, store)
 
-    def _add(self, window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
+    def _add(self, window: Window, keys: Sequence[str], store: ArrayStore) -> None:
         """Compute the maps of the images with these keys, and store them."""
         self._begin(window, keys)
         decoded = []
@@ -273,8 +259,12 @@ class Extractor:
             return
         positions = [window.keys.index(key) for key in keys]
         items = [window.items[position] for position in positions]
-        pending = self._start([pixels for pixels, _ in decoded])
-        maps_by_image = self._finish(items, pending)
+        pending = self._start([pixels for pixels, _ in decoded], to_host=True)
+        maps_by_image: list[Maps] = [()] * len(items)
+        for members, of_shape in self._finish(items, pending):
+            arrays = [maps.numpy() for maps in of_shape]
+            for i, of_image in zip(members, zip(*arrays, strict=True), strict=True):
+                maps_by_image[i] = of_image
         for position, (_, key), maps in zip(
             positions, decoded, maps_by_image, strict=True
         ):
@@ -305,7 +295,7 @@ class Extractor:
         )
         return decode if self._pool is None else self._pool.submit(decode).result
 
-    def _start(self, pixels: list[np.ndarray]) -> Pending:
+    def _start(self, pixels: list[np.ndarray], to_host: bool) -> Pending:
         """Begin to compute the maps of a batch of decoded images, shape by shape."""
         positions: dict[tuple[int, ...], list[int]] = {}
         for i, image in enumerate(pixels):
@@ -315,17 +305,29 @@ class Extractor:
             batch = np.stack([pixels[i] for i in members])
             with own_shape(self._backbone.name, shape):
                 started = self._backbone.start(
-                    batch, self._device, self._compute_dtype, self._map_dtype
+                    batch,
+                    self._device,
+                    self._compute_dtype,
+                    self._map_dtype,
+                    to_host=to_host,
                 )
             pending.append((members, shape, started))
         return pending
 
-    def _finish(self, items: Sequence[int], pending: Pending) -> list[Maps]:
-        """Wait for the maps of each image of a batch; errors name the image."""
-        maps_by_image: list[Maps] = [()] * len(items)
+    def _finish(
+        self, items: Sequence[int], pending: Pending
+    ) -> list[tuple[list[int], list[torch.Tensor]]]:
+        """Wait for the maps of a batch; errors name the image.
+
+        Returns
+        -------
+        list of (list of int, list of tensors)
+            For each shape of its images, their positions in the batch, and their maps.
+        """
+        finished = []
         for members, shape, started in pending:
             try:
-                maps = [maps.numpy() for maps in self._backbone.finish(started)]
+                maps = list(self._backbone.finish(started))
             except MapsOverflowError as error:
                 name = self._images.describe(items[members[error.row]])
                 raise ValueError(
@@ -333,26 +335,33 @@ class Extractor:
                 ) from None
             if self._framing.name == "aspect":
                 check_sides(self._backbone.name, shape, maps, self._framing)
-            for i, of_image in zip(members, zip(*maps, strict=True), strict=True):
-                maps_by_image[i] = of_image
-        return maps_by_image
+            finished.append((members, maps))
+        return finished
 
-    def _stack(self, maps_by_image: Sequence[Maps]) -> list[np.ndarray]:
-        """Return an array of some images for each map."""
+    def _together(
+        self, n_images: int, finished: list[tuple[list[int], list[torch.Tensor]]]
+    ) -> list[torch.Tensor]:
+        """Return a tensor of all images of a batch for each map."""
+        if self._framing.name != "aspect":
+            # All images have one shape.
+            return finished[0][1]
+        positions = [members for members, _ in finished]
+        each_map = zip(*(maps for _, maps in finished), strict=True)
+        return [
+            lay_together(n_images, positions, of_shapes, self._framing)
+            for of_shapes in each_map
+        ]
+
+    def _stack(self, maps_by_image: Sequence[Maps]) -> list[torch.Tensor]:
+        """Return a tensor of some images, whose maps are in the cache, for each map."""
         each_map = zip(*maps_by_image, strict=True)
         if self._framing.name == "aspect":
-            return [lay_on_canvas(maps, self._framing) for maps in each_map]
-        return [np.stack(maps) for maps in each_map]
+            arrays = [lay_on_canvas(maps, self._framing) for maps in each_map]
+        else:
+            arrays = [np.stack(maps) for maps in each_map]
+        return [torch.from_numpy(array) for array in arrays]
 
 
 def _batches(n_images: int, size: int) -> Iterator[range]:
     """Cut the positions of images into ranges of the same size."""
     return (range(n_images)[batch] for batch in slices_of(n_images, size))
-
-
-def _read_maps(window: _Window, keys: Sequence[str], store: ArrayStore) -> None:
-    """Read the maps with these keys, as far as they are in the cache."""
-    for key in keys:
-        maps = store.read(key)
-        if maps is not None:
-            window.maps[key] = maps

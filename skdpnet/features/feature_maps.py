@@ -16,9 +16,16 @@ from skdpnet.backbones.dense_sift import IMAGENET_MEAN
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.backbones.stages import AVERAGE, LAST
 from skdpnet.features.extraction import Extractor
+from skdpnet.features.map_arrays import array_type, separate
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
-from skdpnet.images.framing import AUTO, FRAMINGS, STEP, USUAL_SIZE, Framing
+from skdpnet.images.framing import (
+    AUTO,
+    FRAMINGS,
+    USUAL_SIZE,
+    Framing,
+    chosen_framing,
+)
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
@@ -26,7 +33,7 @@ from skdpnet.utils.devices import extraction_dtype, on_cpu, resolve_device
 from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
 
-__all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps", "separate"]
+__all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps"]
 
 # Constraints of the parameters of extraction, which all estimators on images share.
 EXTRACTION_CONSTRAINTS: dict[str, list] = {
@@ -191,8 +198,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         """
         check_parameters(self)
         images = as_images(X).for_fit().checked()
-        (maps,) = self._iter_checked(images.take([0]))
-        self.map_shapes_ = tuple(feature_map.shape[1:] for feature_map in maps)
+        (maps,) = self._iter_checked(images.take([0]), to_host=True)
+        self.map_shapes_ = tuple(tuple(of_map.shape[1:]) for of_map in maps)
         return self
 
     def fit_transform(self, X, y=None) -> np.ndarray:
@@ -250,7 +257,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         out, n_done = np.empty(0), 0
         for batch in self.iter_maps(images):
             if n_done == 0:
-                out = allocate(*_array_type(len(images), batch), self.memory)
+                out = allocate(*array_type(len(images), batch), self.memory)
             for array, maps in zip(separate(out), batch, strict=True):
                 array[n_done : n_done + len(maps)] = maps
             n_done += len(batch[0])
@@ -294,17 +301,36 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             As `transform`. Parameters and headers of images are checked by the call,
             before the first maps are computed.
         """
+        batches = self.iter_tensors(X, to_host=True)
+        return ([maps.numpy() for maps in batch] for batch in batches)
+
+    def iter_tensors(self, X, *, to_host: bool = False) -> Iterator[list[torch.Tensor]]:
+        """Compute the feature maps of X as `iter_maps` does, as tensors.
+
+        Parameters
+        ----------
+        X : images
+            As in `fit`.
+        to_host : bool, default=False
+            Whether the maps are on the CPU. If not, they are on the network's device:
+            those that are computed there do not leave it, and those that are read from
+            `memory` are copied to it.
+
+        Returns
+        -------
+        iterator of list of tensors of shape (n', H, W, D)
+        """
         check_parameters(self)
-        return self._iter_checked(as_images(X).checked())
+        return self._iter_checked(as_images(X).checked(), to_host=to_host)
 
     @in_usual_torch_state
-    def _iter_checked(self, images: Images) -> Iterator[list[np.ndarray]]:
+    def _iter_checked(
+        self, images: Images, *, to_host: bool
+    ) -> Iterator[list[torch.Tensor]]:
         """Iterate over the maps of images whose headers were checked."""
         device = resolve_device(self.device)
         backbone = self._load_backbone()
-        framing = self._framing_for(
-            backbone.image_size, backbone.mean, backbone.any_shape
-        )
+        framing = self._framing_for(backbone)
         compute_dtype = extraction_dtype(self.precision, device)
         if self._on_network is not None:
             self._on_network(backbone, framing, device, compute_dtype)
@@ -314,7 +340,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         if self.memory is not None:
             store = open_map_store(self.memory, *seen_by)
         extractor = Extractor(images, *seen_by, self.batch_size, self.num_workers)
-        return self._run(extractor, store, len(images), f"{backbone.name} maps")
+        return self._run(extractor, store, len(images), backbone.name, to_host)
 
     @in_usual_torch_state
     def _load_backbone(self) -> Backbone:
@@ -340,28 +366,27 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         if not isinstance(self.backbone, str):
             # Such a network says nothing of its size and normalisation.
             size = self.image_size or self._usual_size or USUAL_SIZE
-            return self._framing_for(size, IMAGENET_MEAN, any_shape=False)
-        backbone = self._load_backbone()
-        return self._framing_for(backbone.image_size, backbone.mean, backbone.any_shape)
+            return chosen_framing(self.framing, size, IMAGENET_MEAN, any_shape=False)
+        return self._framing_for(self._load_backbone())
 
-    def _framing_for(
-        self, image_size: int, mean: Sequence[float], any_shape: bool
-    ) -> Framing:
-        red, green, blue = (round(255 * channel) for channel in mean)
-        name = self.framing
-        if name == AUTO:
-            name = "aspect" if any_shape and image_size % STEP == 0 else "crop"
-        return Framing(int(image_size), name, (red, green, blue))
+    def _framing_for(self, backbone: Backbone) -> Framing:
+        of_backbone = backbone.image_size, backbone.mean
+        return chosen_framing(self.framing, *of_backbone, any_shape=backbone.any_shape)
 
     @in_usual_torch_state
     def _run(
-        self, extractor: Extractor, store: ArrayStore | None, n_images: int, title: str
-    ) -> Iterator[list[np.ndarray]]:
+        self,
+        extractor: Extractor,
+        store: ArrayStore | None,
+        n_images: int,
+        name: str,
+        to_host: bool,
+    ) -> Iterator[list[torch.Tensor]]:
         """Iterate over the maps, under a progress bar."""
-        bar = tqdm(total=n_images, desc=title, unit="image", disable=not self.verbose)
+        title, is_quiet = f"{name} maps", not self.verbose
+        bar = tqdm(total=n_images, desc=title, unit="image", disable=is_quiet)
         with extractor, bar:
-            batches = extractor.read_or_compute(store) if store else extractor.compute()
-            for batch in batches:
+            for batch in extractor.maps(store, to_host=to_host):
                 bar.update(len(batch[0]))
                 yield batch
 
@@ -374,20 +399,3 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
-
-
-def separate(maps: np.ndarray) -> list[np.ndarray]:
-    """Split what `FeatureMaps.transform` returns into one array (n, …) for each map."""
-    if maps.dtype.names is None:
-        return [maps]
-    return [maps[name] for name in maps.dtype.names]
-
-
-def _array_type(
-    n_images: int, batch: Sequence[np.ndarray]
-) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and dtype of the array of all images, from the maps of a batch."""
-    if len(batch) == 1:
-        return (n_images, *batch[0].shape[1:]), batch[0].dtype
-    fields = [(f"map{i}", maps.dtype, maps.shape[1:]) for i, maps in enumerate(batch)]
-    return (n_images,), np.dtype(fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "USUAL_SIZE",
     "Framing",
     "View",
+    "chosen_framing",
 ]
 
 FRAMINGS = ("crop", "squash", "pad", "aspect")
@@ -142,3 +144,29 @@ class Framing:
         length = min(max(side, length), self.canvas_side)
         size = (length, side) if width > height else (side, length)
         return View(box, size, (0, 0), size, (self.canvas_side,) * 2)
+
+
+def chosen_framing(
+    name: str, image_size: int, mean: Sequence[float], *, any_shape: bool
+) -> Framing:
+    """Return the framing that a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        One of `FRAMINGS`, or "auto": "aspect" for networks that take images of any
+        shape, if the image size allows it, "crop" for others.
+    image_size : int
+    mean : sequence of 3 floats
+        The colour that the network sees as zero, in [0, 1].
+    any_shape : bool
+        Whether the network is known to take images that are not square.
+
+    Returns
+    -------
+    Framing
+    """
+    red, green, blue = (round(255 * channel) for channel in mean)
+    if name == AUTO:
+        name = "aspect" if any_shape and image_size % STEP == 0 else "crop"
+    return Framing(int(image_size), name, (red, green, blue))

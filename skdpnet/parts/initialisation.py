@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
 
-from skdpnet.regions.grid import RegionGrid
-from skdpnet.regions.whitening import WhitenedMaps, Whitening, sample_regions
+from skdpnet.regions.whitening import sample_regions
 from skdpnet.storage.large_arrays import MapRows
 
 __all__ = ["cluster_parts"]
@@ -19,10 +18,8 @@ _MAX_ITERATIONS = 20
 
 
 def cluster_parts(
-    maps: WhitenedMaps,
-    whitening: Whitening,
-    grid: RegionGrid,
-    regions: np.ndarray | None,
+    regions: np.ndarray,
+    allowed: np.ndarray | None,
     y: np.ndarray,
     n_classes: int,
     n_parts_per_class: int,
@@ -32,12 +29,9 @@ def cluster_parts(
 
     Parameters
     ----------
-    maps : WhitenedMaps of n images
-    whitening : Whitening
-        The whitening of these maps.
-    grid : RegionGrid
-        The layout of the regions.
-    regions : bool ndarray of shape (n, R) or None
+    regions : float32 ndarray of shape (n, R, K)
+        The region descriptors of n images.
+    allowed : bool ndarray of shape (n, R) or None
         The regions that may be clustered. None: all.
     y : int ndarray of shape (n,)
         Class of each image, in 0 … n_classes - 1.
@@ -47,26 +41,25 @@ def cluster_parts(
 
     Returns
     -------
-    float32 ndarray of shape (n_classes * n_parts_per_class, D)
+    float32 ndarray of shape (n_classes * n_parts_per_class, K)
         Unit rows; part p is of class ``p // n_parts_per_class``. If a class has fewer
         distinct regions than parts, or no images, random directions are its remaining
         parts.
     """
-    depth = maps.cells.shape[-1]
+    depth = regions.shape[-1]
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
     parts = parts.astype(np.float32)
     for label in range(n_classes):
         in_class = y == label
         if not in_class.any():
             continue
+        of_class = MapRows(regions, np.flatnonzero(in_class))
         sample = sample_regions(
-            MapRows(maps.cells, np.flatnonzero(in_class)),
-            maps.lengths[in_class],
-            whitening,
-            grid,
+            of_class.__getitem__,
+            of_class.shape,
             _MAX_REGIONS_PER_CLASS,
             random_state,
-            None if regions is None else regions[in_class],
+            None if allowed is None else allowed[in_class],
         )
         n_distinct = len(np.unique(sample.round(4), axis=0))
         n_clusters = min(n_parts_per_class, n_distinct)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from skdpnet.regions.box_sums import spread, window_sums
+from skdpnet.regions.box_sums import window_sums
 
 __all__ = ["RegionGrid"]
 
@@ -129,12 +129,6 @@ class RegionGrid:
             axis=1,
         )
 
-    @cached_property
-    def areas(self) -> np.ndarray:
-        """Number of cells of each region, float array (R,)."""
-        counts = [int(np.prod(self._steps(window))) for window in self.windows]
-        return np.repeat([float(np.prod(window)) for window in self.windows], counts)
-
     def sums(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
         """Sum over the cells of each region, one scale after the other.
 
@@ -152,30 +146,10 @@ class RegionGrid:
         for sums in window_sums(cells, self.windows):
             yield sums.flatten(1, 2)
 
-    def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """Add each region's value to all of its cells: the transpose of `sums`.
-
-        Parameters
-        ----------
-        values : tensor of shape (N, R, K)
-
-        Returns
-        -------
-        tensor of shape (N, H·W, K)
-        """
-        steps = [self._steps(window) for window in self.windows]
-        by_scale = values.split([rows * columns for rows, columns in steps], dim=1)
-        unflattened = [
-            scale_values.unflatten(1, step)
-            for scale_values, step in zip(by_scale, steps, strict=True)
-        ]
-        return spread(unflattened, self.windows).flatten(1, 2)
-
     def pool(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
         """Average over the cells of each region, one scale after the other.
 
-        This is the pooling W. It is linear: it may come before or after a projection
-        of the channels.
+        This is the pooling W.
 
         Parameters
         ----------
@@ -189,17 +163,3 @@ class RegionGrid:
         """
         for window, sums in zip(self.windows, self.sums(maps), strict=True):
             yield sums / (window[0] * window[1])
-
-    def norms(self, maps: torch.Tensor) -> torch.Tensor:
-        """Euclidean norm ``‖W F‖`` of each region's pooled descriptor.
-
-        Parameters
-        ----------
-        maps : tensor of shape (N, H·W, D)
-
-        Returns
-        -------
-        tensor of shape (N, R)
-        """
-        norms = torch.cat([sums.norm(dim=2) for sums in self.sums(maps)], dim=1)
-        return norms / torch.from_numpy(self.areas).to(norms)

@@ -1,14 +1,10 @@
-"""PCA whitening of region descriptors, learned from a sample of regions.
-
-Symbols as in `skdpnet.parts.responses`: feature map F, pooling W, projection T.
-"""
+"""PCA whitening of region descriptors, learned from a sample of regions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -17,8 +13,9 @@ import torch
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.storage.large_arrays import MapRows, allocate
 from skdpnet.utils.batching import slices_within
+from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["WhitenedMaps", "Whitening", "fit_whitening", "sample_regions"]
+__all__ = ["Whitening", "fit_whitening", "sample_regions"]
 
 # Enough for the covariance of 2,048 dimensions, which then takes seconds to compute.
 _MAX_REGIONS = 50_000
@@ -29,29 +26,11 @@ _PIECE_BYTES_GPU = 256 * 2**20
 # Variances below this share of the largest are rounding errors.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
+# A difference of a few rounding errors of its operands is itself rounding.
+_ROUNDING_ERRORS = 8
 _CPU = torch.device("cpu")
 
-
-class WhitenedMaps(NamedTuple):
-    """Whitened feature maps: what the descriptors of all regions are computed from.
-
-    The whitened descriptor of a region is ``W(F T) - ‖W F‖ offset``, divided by its
-    norm. The descriptors of all regions take more memory than the cells, so only a few
-    are computed at a time, where they are needed at all.
-
-    Attributes
-    ----------
-    cells : float32 ndarray of shape (n, H·W, K)
-        Projected cells ``F T``.
-    lengths : float32 ndarray of shape (n, R)
-        Norms ``‖W F‖`` of the pooled regions before whitening.
-    norms : float32 ndarray of shape (n, R)
-        Norms ``‖W(F T) - ‖W F‖ offset‖``.
-    """
-
-    cells: np.ndarray
-    lengths: np.ndarray
-    norms: np.ndarray
+Maps = np.ndarray | torch.Tensor | MapRows
 
 
 @dataclass(frozen=True)
@@ -88,81 +67,79 @@ class Whitening:
         self,
         maps: np.ndarray | MapRows,
         grid: RegionGrid,
+        weights: np.ndarray | None = None,
         folder: str | os.PathLike | None = None,
         device: torch.device = _CPU,
-    ) -> WhitenedMaps:
-        """Whiten feature maps before their regions are pooled.
+    ) -> np.ndarray:
+        """Describe the regions of feature maps.
 
-        With ``x = W F / ‖W F‖``, the whitened descriptor ``(x - mean) T`` has the
-        direction of ``W(F T) - ‖W F‖ mean T``. So the projection, which reduces the D
-        channels to K, can come before the pooling, and besides the projected cells
-        only the norm ‖W F‖ of each region is needed.
+        A region is the average of its cells, l2-normalised, whitened, and l2-normalised
+        again.
 
         Parameters
         ----------
         maps : ndarray or MapRows of shape (n, H, W, D)
         grid : RegionGrid
+        weights : float ndarray of shape (n, R), optional
+            Factors of the descriptors.
         folder : str or path, optional
-            Folder of the file of cells that are too large for memory; see `allocate`.
+            Folder of the file of descriptors that are too large for memory; see
+            `allocate`.
         device : torch.device, optional
             The device of the computation.
 
         Returns
         -------
-        WhitenedMaps
-            The cells are memory-mapped where they are large for this process.
+        float32 ndarray of shape (n, R, K)
+            Region descriptors of unit length, times the weights. Those of empty
+            regions, and of regions that are equal to the mean, are zero.
         """
-        n, height, width, _ = maps.shape
-        depth = self.projection.shape[1]
-        out = WhitenedMaps(
-            allocate((n, height * width, depth), np.float32, folder),
-            np.empty((n, grid.n_regions), np.float32),
-            np.empty((n, grid.n_regions), np.float32),
-        )
-        for images, tensors in self._whiten_slices(maps, grid, device):
-            for array, tensor in zip(out, tensors, strict=True):
-                array[images] = tensor.cpu().numpy()
+        shape = len(maps), grid.n_regions, self.projection.shape[1]
+        out = allocate(shape, np.float32, folder)
+        for images, descriptors in self._pieces(maps, grid, device):
+            if weights is not None:
+                descriptors *= torch.from_numpy(weights[images, :, None]).to(device)
+            out[images] = descriptors.cpu().numpy()
         return out
 
-    def tensors(
-        self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
-    ) -> list[torch.Tensor]:
-        """Whiten the feature maps of a few images, and leave them on the device.
+    def tensor(
+        self, maps: Maps, grid: RegionGrid, device: torch.device
+    ) -> torch.Tensor:
+        """Describe the regions of a few images, and leave them on the device.
 
         Parameters
         ----------
-        maps : ndarray or MapRows of shape (n, H, W, D)
+        maps : ndarray, tensor or MapRows of shape (n, H, W, D)
         grid : RegionGrid
         device : torch.device
 
         Returns
         -------
-        list of tensors on the device
-            The fields of `WhitenedMaps`.
+        tensor of shape (n, R, K) on the device
+            As from calling the whitening, without weights.
         """
-        pieces = [tensors for _, tensors in self._whiten_slices(maps, grid, device)]
-        if len(pieces) == 1:
-            return pieces[0]
-        return [torch.cat(tensors) for tensors in zip(*pieces, strict=True)]
+        pieces = [descriptors for _, descriptors in self._pieces(maps, grid, device)]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _whiten_slices(
-        self, maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device
-    ) -> Iterator[tuple[slice, list[torch.Tensor]]]:
-        """Yield slices of the images with the fields of their `WhitenedMaps`."""
+    def _pieces(
+        self, maps: Maps, grid: RegionGrid, device: torch.device
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield slices of the images with the descriptors of their regions."""
         projection = torch.from_numpy(self.projection).to(device)
         offset = torch.from_numpy(self.offset).to(device)
         is_identity = self._is_identity()
         for images in _slices(maps, grid, device):
-            # torch warns of read-only memory, so it is copied first.
-            features = torch.from_numpy(np.require(maps[images], None, "W"))
-            features = features.to(device).float().flatten(1, 2)
-            lengths = grid.norms(features)
+            regions, lengths = _unit_regions(as_tensor(maps[images], device), grid)
             if is_identity:
-                yield images, [features, lengths, lengths]
+                yield images, regions
                 continue
-            cells = features @ projection
-            norms = _descriptors(cells, lengths, offset, grid).norm(dim=2)
-            yield images, [cells, lengths, norms]
+            whitened = (regions @ projection).sub_(offset)
+            norms = whitened.norm(dim=2, keepdim=True)
+            # A shorter vector is the rounding error of the two that it differs by.
+            rounding = _ROUNDING_ERRORS * torch.finfo(norms.dtype).eps
+            shortest = (rounding * offset.norm()).clamp(min=_TINY)
+            counts = (norms > shortest) & (lengths > 0)
+            yield images, torch.where(counts, whitened / norms.clamp(min=1e-30), 0.0)
 
 
 def fit_whitening(
@@ -197,10 +174,12 @@ def fit_whitening(
     identity = Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
     if n_components is None:
         return identity
-    no_lengths = np.zeros((len(maps), grid.n_regions), np.float32)
-    sample = sample_regions(
-        maps, no_lengths, identity, grid, _MAX_REGIONS, random_state
-    )
+
+    def pooled(images: slice) -> np.ndarray:
+        return identity.tensor(maps[images], grid, _CPU).numpy()
+
+    shape = len(maps), grid.n_regions, depth
+    sample = sample_regions(pooled, shape, _MAX_REGIONS, random_state)
     mean = sample.mean(axis=0, dtype=np.float64)
     sample -= mean.astype(np.float32)
     variance, directions = _principal_axes(sample, min(n_components, depth))
@@ -231,25 +210,20 @@ def _principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.nd
 
 
 def sample_regions(
-    cells: np.ndarray | MapRows,
-    lengths: np.ndarray,
-    whitening: Whitening,
-    grid: RegionGrid,
+    regions: Callable[[slice], np.ndarray],
+    shape: tuple[int, ...],
     n_regions: int,
     random_state: np.random.RandomState,
     allowed: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw a sample of unit region descriptors.
+    """Draw a sample of region descriptors, scaled to unit length.
 
     Parameters
     ----------
-    cells : ndarray or MapRows of shape (n, H·W, K) or (n, H, W, K)
-        The cells of `WhitenedMaps`.
-    lengths : ndarray of shape (n, R)
-        The lengths of `WhitenedMaps`.
-    whitening : Whitening
-        The whitening of the cells.
-    grid : RegionGrid
+    regions : callable
+        Returns the descriptors (n', R, K) of a slice of the images.
+    shape : tuple (n, R, K)
+        The shape of all descriptors.
     n_regions : int
         Approximate size of the sample. Each image contributes the same number of
         regions, and at least one.
@@ -263,25 +237,16 @@ def sample_regions(
     float32 ndarray of shape (m, K)
         Unit rows; regions of norm zero are left out unless there are no others.
     """
-    n, depth = len(cells), cells.shape[-1]
-    per_image = min(grid.n_regions, max(1, n_regions // n))
+    n, n_each, depth = shape
+    per_image = min(n_each, max(1, n_regions // n))
     out = np.zeros((n, per_image, depth), np.float32)
-    offset = torch.from_numpy(whitening.offset)
-    for images in _slices(cells, grid):
-        batch = np.asarray(cells[images], np.float32)
-        descriptors = _descriptors(
-            torch.from_numpy(batch.reshape(len(batch), -1, depth)),
-            torch.from_numpy(lengths[images]),
-            offset,
-            grid,
-        )
-        for i, regions in enumerate(descriptors):
-            chosen = random_state.permutation(grid.n_regions)
-            if allowed is not None and allowed[images.start + i].any():
-                chosen = chosen[allowed[images.start + i, chosen]]
+    for images in slices_within(n, 4 * n_each * depth, _PIECE_BYTES_CPU):
+        for i, descriptors in enumerate(regions(images), images.start):
+            chosen = random_state.permutation(n_each)
+            if allowed is not None and allowed[i].any():
+                chosen = chosen[allowed[i, chosen]]
             chosen = chosen[:per_image]
-            rows = regions[torch.from_numpy(chosen)].numpy()
-            out[images.start + i, : len(chosen)] = rows
+            out[i, : len(chosen)] = descriptors[chosen]
     rows = out.reshape(-1, depth)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     has_direction = norms[:, 0] > _TINY
@@ -294,18 +259,22 @@ def sample_regions(
     return rows
 
 
-def _slices(
-    maps: np.ndarray | MapRows, grid: RegionGrid, device: torch.device = _CPU
-) -> Iterator[slice]:
+def _unit_regions(
+    features: torch.Tensor, grid: RegionGrid
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pool maps (N, H, W, D); return unit descriptors (N, R, D) and lengths (N, R, 1).
+
+    Empty regions are zero.
+    """
+    cells = features.float().flatten(1, 2)
+    # Sums have the direction of averages.
+    sums = torch.cat(list(grid.sums(cells)), dim=1)
+    lengths = sums.norm(dim=2, keepdim=True)
+    return sums.div_(torch.where(lengths > 0, lengths, 1.0)), lengths
+
+
+def _slices(maps: Maps, grid: RegionGrid, device: torch.device) -> Iterator[slice]:
     """Slices of the images whose pooled regions fit in the memory of a piece."""
     budget = _PIECE_BYTES_CPU if device.type == "cpu" else _PIECE_BYTES_GPU
     bytes_per_image = 4 * grid.n_regions * maps.shape[-1]
     return slices_within(len(maps), bytes_per_image, budget)
-
-
-def _descriptors(
-    cells: torch.Tensor, lengths: torch.Tensor, offset: torch.Tensor, grid: RegionGrid
-) -> torch.Tensor:
-    """Whitened region descriptors of a few images, before normalisation, (N, R, K)."""
-    pooled = torch.cat(list(grid.pool(cells)), dim=1)
-    return pooled - lengths[..., None] * offset

@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-__all__ = ["MapRows", "allocate", "free_memory"]
+from skdpnet.utils.batching import slices_of
+
+__all__ = ["MapRows", "allocate", "copy_rows", "free_memory"]
 
 # Arrays above this share of the free memory are memory-mapped from a temporary file.
 _IN_MEMORY_SHARE = 0.25
+_ROWS_AT_ONCE = 64
 # Files on these file systems take memory themselves.
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 _DISK_BACKED = Path("/var/tmp")
@@ -178,6 +181,29 @@ def allocate(
                 "counts mapped files too: raise it, or take fewer images at once.",
             ) from error
     return np.frombuffer(mapped, dtype).reshape(shape)
+
+
+def copy_rows(
+    array: np.ndarray, rows: np.ndarray, folder: str | os.PathLike | None = None
+) -> np.ndarray:
+    """Copy some rows of an array, to disk if they are large for the free memory.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, ...)
+        May be memory-mapped.
+    rows : int ndarray of shape (m,)
+    folder : str or path, optional
+        As in `allocate`.
+
+    Returns
+    -------
+    ndarray of shape (m, ...)
+    """
+    out = allocate((len(rows), *array.shape[1:]), array.dtype, folder)
+    for some in slices_of(len(rows), _ROWS_AT_ONCE):
+        out[some] = array[rows[some]]
+    return out
 
 
 def _reserve(descriptor: int, n_bytes: int, directory: Path) -> None:

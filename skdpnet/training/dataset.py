@@ -1,4 +1,4 @@
-"""The data set that parts are learned on: whitened maps, labels and weights."""
+"""The data set that parts are learned on: region descriptors, labels and weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from skdpnet.regions.whitening import WhitenedMaps
-
 __all__ = ["MapDataset"]
 
 # Maps that would take more than this share of a GPU's free memory stay on the CPU.
@@ -17,25 +15,25 @@ _GPU_SHARE = 0.5
 
 
 class MapDataset(Dataset):
-    """Whitened maps, labels and weights of n images, read in batches.
+    """Region descriptors, labels and weights of n images, read in batches.
 
     Parameters
     ----------
-    maps : sequence of WhitenedMaps of n images
-        One for each feature map.
+    maps : sequence of float32 ndarrays of shape (n, R, K)
+        The region descriptors of each feature map.
     labels : int ndarray of shape (n,)
     weights : float ndarray of shape (n,)
 
     Attributes
     ----------
-    maps : sequence of WhitenedMaps, or of lists of their fields as tensors
+    maps : sequence of ndarrays, or of tensors
         Tensors if `move_to_gpu` moved them.
     """
 
     def __init__(
-        self, maps: Sequence[WhitenedMaps], labels: np.ndarray, weights: np.ndarray
+        self, maps: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray
     ):
-        self.maps: Sequence[Sequence] = maps
+        self.maps: Sequence[np.ndarray | torch.Tensor] = maps
         self.labels = labels.astype(np.int64)
         self.weights = weights.astype(np.float32)
 
@@ -55,16 +53,13 @@ class MapDataset(Dataset):
         """
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            needed = sum(array.nbytes for fields in self.maps for array in fields)
+            needed = sum(regions.nbytes for regions in self.maps)
             if needed < _GPU_SHARE * free:
                 self._move_maps(device)
         return self
 
     def _move_maps(self, device: torch.device) -> None:
-        self.maps = [
-            [torch.from_numpy(array).to(device) for array in fields]
-            for fields in self.maps
-        ]
+        self.maps = [torch.as_tensor(regions).to(device) for regions in self.maps]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,14 +70,10 @@ class MapDataset(Dataset):
     def __getitems__(self, indices: Sequence[int]):
         # torch's loaders call this with a batch's indices. Indexing each array once
         # avoids a loop over the images in Python.
-        cells = self.maps[0][0]
-        is_tensor = isinstance(cells, torch.Tensor)
-        rows = torch.tensor(indices, device=cells.device) if is_tensor else indices
-
-        def gather(array) -> torch.Tensor:
-            return torch.as_tensor(array[rows])
-
-        maps = [[gather(array) for array in fields] for fields in self.maps]
+        first = self.maps[0]
+        is_tensor = isinstance(first, torch.Tensor)
+        rows = torch.tensor(indices, device=first.device) if is_tensor else indices
+        maps = [torch.as_tensor(regions[rows]) for regions in self.maps]
         labels, weights = self.labels[indices], self.weights[indices]
         targets = torch.from_numpy(labels), torch.from_numpy(weights)
         return {"maps": maps}, targets

@@ -97,8 +97,8 @@ def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16", "float16"}
-        "auto": bfloat16 if the device multiplies it natively, float32 otherwise, so
-        that it depends on the machine. The others do not.
+        "auto": bfloat16 if the device multiplies it much faster (CUDA, AMX), float32
+        otherwise, so that it depends on the machine. The others do not.
         "float16": bfloat16, because the range of float16 is too small for learning.
     device : torch.device
 
@@ -115,16 +115,15 @@ def learning_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether a device has instructions that multiply bfloat16."""
+    """Return whether a device multiplies matrices of bfloat16 much faster."""
     if device.type == "cuda":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(
             including_emulation=False
         )
     # Older versions of torch do not have the function.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(
-        capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    )
+    # Without AMX a step in bfloat16 took 0.95 to 1.8 times as long as in float32.
+    return device.type == "cpu" and bool(capabilities.get("amx_bf16"))
 
 
 def _use_one_torch_thread() -> None:

@@ -17,7 +17,7 @@ from skdpnet.backbones import DenseSIFT
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN, IMAGENET_STD
 from skdpnet.backbones.fingerprint import fingerprint
 from skdpnet.backbones.loading import load_backbone
-from skdpnet.features.feature_maps import separate
+from skdpnet.features.map_arrays import separate
 from tests.probes import n_real_images
 
 CPU = torch.device("cpu")

@@ -26,7 +26,7 @@ from skdpnet.backbones.efficientnet_lite import (
 )
 from skdpnet.backbones.loading import _load_named, load_backbone
 from skdpnet.exceptions import BackboneUnavailableError
-from skdpnet.features.feature_maps import separate
+from skdpnet.features.map_arrays import separate
 from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import preprocess
 

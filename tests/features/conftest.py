@@ -17,9 +17,9 @@ def n_computed(monkeypatch) -> list[int]:
     """Collect the numbers of images whose maps were computed together."""
     start, sizes = extraction.Extractor._start, []
 
-    def counted(self, pixels):
+    def counted(self, pixels, to_host):
         sizes.append(len(pixels))
-        return start(self, pixels)
+        return start(self, pixels, to_host)
 
     monkeypatch.setattr(extraction.Extractor, "_start", counted)
     return sizes

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures, SoftAssignParts
-from skdpnet.features.feature_maps import separate
+from skdpnet.features.map_arrays import separate
 
 PHOTOGRAPH = Image.fromarray(skimage.data.coffee())
 # Sides of images, and rows and columns of their last map at 96 pixels with "aspect".

@@ -37,9 +37,9 @@ def seen(monkeypatch):
     counts = []
     start = Backbone.start
 
-    def counted(self, pixels, *args):
+    def counted(self, pixels, *args, **options):
         counts.append(len(pixels))
-        return start(self, pixels, *args)
+        return start(self, pixels, *args, **options)
 
     monkeypatch.setattr(Backbone, "start", counted)
     return counts

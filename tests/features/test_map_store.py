@@ -23,9 +23,9 @@ def n_passes(monkeypatch) -> list[int]:
     """Collect the numbers of images in each batch, probes included."""
     start, sizes = Backbone.start, []
 
-    def counted(self, pixels, *args):
+    def counted(self, pixels, *args, **options):
         sizes.append(len(pixels))
-        return start(self, pixels, *args)
+        return start(self, pixels, *args, **options)
 
     monkeypatch.setattr(Backbone, "start", counted)
     return sizes

@@ -8,7 +8,6 @@ import torch
 
 from skdpnet.regions import RegionGrid
 
-NO_MEAN = np.zeros(6)
 GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
 
 
@@ -38,19 +37,35 @@ def _unit(x):
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-300)
 
 
-def descriptors(maps, mean):
-    """X by its definition: pool, normalise, subtract the mean, normalise."""
-    return _unit(_unit(_pooled(maps)) - mean)
-
-
-def cosines(maps, parts, mean):
-    """S by its definition, (n, R, P)."""
-    return descriptors(maps, mean) @ parts.T
-
-
-def whitened(maps, mean=NO_MEAN):
-    """Cells, lengths and norms as `WhitenedMaps` defines them, with T the identity."""
+def descriptors(maps, mean=0, projection=None):
+    """X by its definition: pool, normalise, whiten, normalise; empty regions are 0."""
     pooled = _pooled(maps)
-    lengths = np.linalg.norm(pooled, axis=2)
-    norms = np.linalg.norm(pooled - lengths[..., None] * mean, axis=2)
-    return torch.tensor(maps).flatten(1, 2), torch.tensor(lengths), torch.tensor(norms)
+    whitened = _unit(pooled) - mean
+    if projection is not None:
+        whitened = whitened @ projection
+    return np.where(pooled.any(axis=2, keepdims=True), _unit(whitened), 0)
+
+
+def maxima_by_formula(regions, parts, beta, temperature, weights):
+    """Maxima, assignment penalty and gradient in float64.
+
+    Returns
+    -------
+    maxima : tensor of shape (n, P)
+    penalty : scalar tensor
+    gradient : tensor of shape (P, K)
+        That of ``sum(weights * maxima) + 3 * penalty``, by autograd.
+    """
+    u = torch.tensor(parts, requires_grad=True)
+    s = torch.tensor(regions) @ u.T
+    if beta is None:
+        maxima = s.max(dim=1).values
+    else:
+        maxima = (beta * s).exp().mean(dim=1).log() / beta
+    penalty = torch.zeros((), dtype=torch.float64)
+    if temperature is not None:
+        share = (s / temperature).exp()
+        share = share / share.sum(dim=-1, keepdim=True)
+        penalty = -(share * share.log()).sum(dim=-1).mean()
+    ((maxima * weights).sum() + 3 * penalty).backward()
+    return maxima.detach(), penalty.detach(), u.grad

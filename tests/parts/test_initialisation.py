@@ -27,7 +27,7 @@ def first_parts(maps, n_classes, n_parts, seed=0):
     labels = np.repeat([0, 1], 6)
     random = np.random.RandomState(seed)
     return cluster_parts(
-        whitening(maps, GRID), whitening, GRID, None, labels, n_classes, n_parts, random
+        whitening(maps, GRID), None, labels, n_classes, n_parts, random
     )
 
 

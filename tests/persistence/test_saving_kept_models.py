@@ -54,8 +54,9 @@ def test_a_kept_model_computes_what_it_computed_before(file):
         before = expected[prefix + key]
         assert value.dtype.kind == before.dtype.kind
         if before.dtype.kind == "f":
-            # Other processors may round the last digits differently.
-            np.testing.assert_allclose(value, before, rtol=1e-5, atol=1e-6)
+            # Other processors, and versions that sum in another order, may round the
+            # last digits differently.
+            np.testing.assert_allclose(value, before, rtol=1e-5, atol=1e-5)
         else:
             np.testing.assert_array_equal(value, before)
 

@@ -1,10 +1,10 @@
-"""Box sums and their transpose against explicit loops."""
+"""Box sums against explicit loops."""
 
 import numpy as np
 import pytest
 import torch
 
-from skdpnet.regions.box_sums import spread, window_sums
+from skdpnet.regions.box_sums import window_sums
 
 LAYOUTS = [
     (7, 7, [(1, 1), (2, 2), (3, 3)]),
@@ -32,18 +32,3 @@ def test_sums_are_those_of_the_cells_in_each_window(height, width, windows):
         window_sums(torch.tensor(maps), windows), windows, strict=True
     ):
         np.testing.assert_allclose(sums, _sums(maps, *window), atol=1e-12)
-
-
-@pytest.mark.parametrize("height, width, windows", LAYOUTS)
-def test_spreading_is_the_transpose_and_leaves_its_input(height, width, windows):
-    random = np.random.default_rng(1)
-    maps = random.normal(size=(2, height, width, 3))
-    sums = [_sums(maps, *window) for window in windows]
-    values = [torch.tensor(random.normal(size=x.shape)) for x in sums]
-    before = [value.clone() for value in values]
-    spread_values = spread(values, windows)
-    assert spread_values.shape == maps.shape
-    inner = sum((a * b.numpy()).sum() for a, b in zip(sums, values, strict=True))
-    assert (maps * spread_values.numpy()).sum() == pytest.approx(inner)
-    for value, copy in zip(values, before, strict=True):
-        assert torch.equal(value, copy)

@@ -48,23 +48,25 @@ def test_fewer_components_keep_the_largest_variance(maps):
     )
 
 
-def test_whitened_maps_hold_the_whitened_regions(maps):
-    whitening = fit_whitening(maps, GRID, 4, np.random.RandomState(0))
-    white = whitening(maps, GRID)
-    expected = (_regions(maps) - whitening.mean) @ whitening.projection
-    cells = white.cells.reshape(len(maps), 4, 5, -1)
-    for r, (top, left, bottom, right) in enumerate(GRID.cells):
-        pooled = cells[:, top:bottom, left:right].mean(axis=(1, 2))
-        x = pooled - white.lengths[:, r, None] * whitening.offset
-        x /= white.lengths[:, r, None]
-        np.testing.assert_allclose(x, expected[:, r], atol=1e-3)
-        norms = np.linalg.norm(expected[:, r], axis=1) * white.lengths[:, r]
-        np.testing.assert_allclose(white.norms[:, r], norms, rtol=1e-3)
+def _unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("n_components", [4, None])
+def test_regions_are_whitened_and_of_unit_length(maps, n_components):
+    whitening = fit_whitening(maps, GRID, n_components, np.random.RandomState(0))
+    expected = _unit((_regions(maps) - whitening.mean) @ whitening.projection)
+    found = whitening(maps, GRID)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    weights = np.random.default_rng(1).uniform(size=expected.shape[:2])
+    weighted = whitening(maps, GRID, weights.astype(np.float32))
+    np.testing.assert_allclose(weighted, weights[..., None] * expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_components", [4, None])
 @pytest.mark.parametrize("piece_bytes", [1, 10**9])
-def test_on_a_device_maps_are_whitened_as_in_memory(
+def test_on_a_device_regions_are_described_as_in_memory(
     maps, n_components, piece_bytes, monkeypatch
 ):
     whitening = fit_whitening(maps, GRID, n_components, np.random.RandomState(0))
@@ -73,26 +75,54 @@ def test_on_a_device_maps_are_whitened_as_in_memory(
     first = maps[:5]
     first.flags.writeable = False
     monkeypatch.setattr(skdpnet.regions.whitening, "_PIECE_BYTES_CPU", piece_bytes)
-    tensors = whitening.tensors(first, GRID, torch.device("cpu"))
-    for tensor, array in zip(tensors, expected, strict=True):
-        np.testing.assert_allclose(tensor.numpy(), array[:5], rtol=1e-5, atol=1e-6)
+    tensor = whitening.tensor(first, GRID, torch.device("cpu"))
+    np.testing.assert_allclose(tensor.numpy(), expected[:5], rtol=1e-5, atol=1e-6)
 
 
-def test_without_components_regions_stay_as_they_are(maps):
-    whitening = fit_whitening(maps, GRID, None, np.random.RandomState(0))
-    same = whitening(maps, GRID)
-    np.testing.assert_array_equal(same.cells, maps.reshape(len(maps), 20, 6))
-    pooled = [maps[:, t:b, le:r].mean(axis=(1, 2)) for t, le, b, r in GRID.cells]
-    expected = np.linalg.norm(pooled, axis=2).T
-    np.testing.assert_allclose(same.lengths, expected, rtol=1e-4)
-    np.testing.assert_allclose(same.norms, expected, rtol=1e-4)
+def test_maps_are_not_changed(maps):
+    whitening = fit_whitening(maps, GRID, 4, np.random.RandomState(0))
+    cells = RegionGrid(4, 5, ((1, 1),))
+    before = maps.copy()
+    for grid in (GRID, cells):
+        whitening(maps, grid)
+        Whitening(np.zeros(6, np.float32), np.eye(6, dtype=np.float32))(maps, grid)
+    np.testing.assert_array_equal(maps, before)
 
 
 def test_the_first_channels_alone(maps):
     first = Whitening(np.zeros(6, np.float32), np.eye(6, 3, dtype=np.float32))
-    np.testing.assert_array_equal(
-        first(maps, GRID).cells, maps.reshape(len(maps), 20, 6)[..., :3]
+    expected = _unit(_regions(maps)[..., :3])
+    np.testing.assert_allclose(first(maps, GRID), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_components", [4, None])
+def test_empty_regions_are_zero(maps, n_components):
+    whitening = fit_whitening(maps, GRID, n_components, np.random.RandomState(0))
+    maps[:, :2, :2] = 0
+    found = whitening(maps, GRID)
+    is_empty = [bottom <= 2 and right <= 2 for _, _, bottom, right in GRID.cells]
+    assert any(is_empty)
+    lengths = np.linalg.norm(found, axis=2)
+    np.testing.assert_allclose(
+        lengths, np.tile(~np.array(is_empty), (200, 1)), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("scale", [1e-3, 7.0, 1e4])
+def test_a_region_equal_to_the_mean_is_zero(scale):
+    mean = np.random.default_rng(3).normal(size=6).astype(np.float32)
+    mean /= np.linalg.norm(mean)
+    maps = np.tile(mean * np.float32(scale), (1, 4, 5, 1))
+    # Its difference from the mean is the rounding of both.
+    assert (Whitening(mean, np.eye(6, dtype=np.float32))(maps, GRID) == 0).all()
+
+
+def test_regions_close_to_the_mean_are_told_from_rounding(maps):
+    # Large and far from zero, so that the mean takes most of each region away.
+    far = 1000 * (maps + 20)
+    mean = np.full(6, 0.4, np.float32)
+    found = Whitening(mean, np.eye(6, dtype=np.float32))(far, GRID)
+    np.testing.assert_allclose(found, _unit(_regions(far) - mean), atol=1e-3)
 
 
 def test_directions_without_variance_are_left_out(maps):
@@ -107,7 +137,7 @@ def test_directions_without_variance_are_left_out(maps):
 def test_regions_all_alike_are_whitened_to_zero():
     same = np.ones((5, 4, 5, 3), np.float32)
     whitening = fit_whitening(same, GRID, 3, np.random.RandomState(0))
-    assert (whitening(same, GRID).cells == 0).all()
+    assert (whitening(same, GRID) == 0).all()
 
 
 def test_map_rows_are_whitened_as_a_copy_of_them(maps):
@@ -118,5 +148,5 @@ def test_map_rows_are_whitened_as_a_copy_of_them(maps):
     from_copy = fit_whitening(maps[rows], GRID, 3, random[1])
     np.testing.assert_array_equal(from_rows.projection, from_copy.projection)
     np.testing.assert_array_equal(
-        from_rows(map_rows, GRID).cells, from_copy(maps[rows], GRID).cells
+        from_rows(map_rows, GRID), from_copy(maps[rows], GRID)
     )

@@ -9,14 +9,12 @@ import pytest
 
 from skdpnet.features import map_store
 from skdpnet.images import opened
-from skdpnet.parts.maxima import threads
 from skdpnet.utils import torch_state
 from skdpnet.utils.forks import ForkSafeLock
 
 LOCKS = {
     "DECODING": opened.DECODING,
     "_tf32_lock": map_store._tf32_lock,
-    "_lock": threads._lock,
     "_dtype_lock": torch_state._dtype_lock,
     "new": ForkSafeLock(),
 }

@@ -23,15 +23,15 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-from skdpnet.parts.responses import cosine_factors
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
+from skdpnet.utils.batching import slices_of
+from skdpnet.utils.host_copies import as_tensor
 
 __all__ = [
     "CONTEXT_GRID",
     "CONTEXT_SCALE",
     "fit_context_axes",
-    "unit_descriptors",
     "whole_images",
 ]
 
@@ -43,24 +43,45 @@ CONTEXT_SCALE = 0.7
 # Variances below this share of the largest are rounding errors.
 _RANK_TOLERANCE = 1e-6
 _TINY = 1e-12
+_IMAGES_AT_ONCE = 64
+_CPU = torch.device("cpu")
 
 
-def whole_images(maps: Sequence[np.ndarray]) -> np.ndarray:
+def whole_images(
+    maps: Sequence[np.ndarray | torch.Tensor],
+) -> np.ndarray | torch.Tensor:
     """Average feature maps over their cells, as descriptors of whole images.
 
     Parameters
     ----------
-    maps : sequence of float ndarray of shape (n, H, W, D)
+    maps : sequence of float ndarrays, or of tensors, of shape (n, H, W, D)
         The maps of n images.
 
     Returns
     -------
-    float32 ndarray of shape (n, 1, 1, Σ D)
+    float32 ndarray or tensor of shape (n, 1, 1, Σ D)
         Maps of one cell: the averages of all maps, each of unit length, or zero. Cells
         of zeros, which lie outside of an image, do not change their direction.
     """
-    averages = [feature_map.mean(axis=(1, 2), dtype=np.float32) for feature_map in maps]
-    return np.hstack([normalize(average) for average in averages])[:, None, None]
+    on_device = [m for m in maps if isinstance(m, torch.Tensor)]
+    if on_device:
+        return _unit_averages(on_device)
+    # A training set may be memory-mapped.
+    pieces = [
+        _unit_averages([as_tensor(m[images], _CPU) for m in maps]).numpy()
+        for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
+    ]
+    return np.concatenate(pieces)
+
+
+def _unit_averages(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    averages = [of_map.mean(dim=(1, 2), dtype=torch.float32) for of_map in maps]
+    lengths = [average.norm(dim=1, keepdim=True) for average in averages]
+    units = [
+        average / torch.where(length > 0, length, 1.0)
+        for average, length in zip(averages, lengths, strict=True)
+    ]
+    return torch.hstack(units)[:, None, None]
 
 
 def fit_context_axes(whole: np.ndarray, n_components: int | None) -> Whitening:
@@ -98,25 +119,3 @@ def fit_context_axes(whole: np.ndarray, n_components: int | None) -> Whitening:
         # All images are equal, so that none has a direction from their mean.
         return Whitening(mean, no_axes)
     return Whitening(mean, np.ascontiguousarray(pca.components_[:rank].T, np.float32))
-
-
-def unit_descriptors(
-    fields: Sequence[torch.Tensor], offset: torch.Tensor
-) -> torch.Tensor:
-    """Return X, the whole images as unit vectors.
-
-    Parameters
-    ----------
-    fields : sequence of tensors
-        The fields of the `WhitenedMaps` of N images, on the grid `CONTEXT_GRID`.
-    offset : tensor of shape (K,)
-        The whitened mean.
-
-    Returns
-    -------
-    tensor of shape (N, K)
-        Zeros for an image that is equal to the mean.
-    """
-    cells, lengths, norms = fields
-    scale, offset_scale = cosine_factors(lengths, norms, offset)
-    return cells[:, 0] * scale - offset_scale * offset

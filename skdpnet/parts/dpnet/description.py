@@ -9,7 +9,7 @@ import torch
 
 from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
 from skdpnet.parts.dpnet.parameters import DPNetParameters
-from skdpnet.parts.dpnet.whitened_maps import whiten_batch
+from skdpnet.parts.dpnet.region_descriptors import describe_batch
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.extents import have_parts
 from skdpnet.regions.grid import RegionGrid
@@ -27,6 +27,8 @@ class PartDescriber(DPNetParameters):
     of images; `map_shapes_` has the shapes of the backbone's maps alone.
     """
 
+    _takes_tensors = True
+
     whitenings_: list[Whitening]
     net_: ObjectiveNet
     device_: torch.device
@@ -37,10 +39,10 @@ class PartDescriber(DPNetParameters):
         return self.net_.module_.beta
 
     @in_usual_torch_state
-    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+    def part_responses(self, maps: list) -> list[torch.Tensor]:
         """Compute the cosines of parts and regions; see `PartEstimator`."""
         with torch.inference_mode():
-            return self.net_.module_.responses(self._whitened_tensors(maps))
+            return self.net_.module_.responses(self._described(maps))
 
     @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
@@ -74,16 +76,15 @@ class PartDescriber(DPNetParameters):
         return names
 
     @in_usual_torch_state
-    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
+    def _describe_maps(self, maps: list) -> torch.Tensor:
         model = self.net_.module_
         with torch.inference_mode():
-            maxima = model.maxima(self._whitened_tensors(maps))
-            return model.descriptor(maxima).cpu().numpy()
+            return model.descriptor(model.maxima(self._described(maps)))
 
-    def _whitened_tensors(self, maps: list[np.ndarray]) -> list[list[torch.Tensor]]:
-        """Return the whitened maps of some images in the form of the part model."""
+    def _described(self, maps: list) -> list[torch.Tensor]:
+        """Return the region descriptors of each map of some images."""
         each = self.whitenings_, maps, self.grids_
-        return whiten_batch(*each, self.foreground, torch.device(self.net_.device))
+        return describe_batch(*each, self.foreground, torch.device(self.net_.device))
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -100,7 +101,7 @@ class PartDescriber(DPNetParameters):
         """Whether the estimator was fitted with `context`, which may have changed."""
         return len(self.grids_) > self._n_maps
 
-    def _maps_of_parts(self, maps: list[np.ndarray], in_fit: bool) -> list[np.ndarray]:
+    def _maps_of_parts(self, maps: list, in_fit: bool) -> list:
         of_parts = super()._maps_of_parts(maps, in_fit)
         if self.context if in_fit else self._has_context():
             of_parts.append(whole_images(maps))

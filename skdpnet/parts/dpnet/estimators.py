@@ -188,7 +188,7 @@ class DPNetClassifier(ClassifierMixin, PartLearner):
     def _logits(self, X) -> np.ndarray:
         """Return the logits of all classes, (n, C)."""
         # Not `transform`, whose container is a setting of scikit-learn.
-        return self._describe(self.iter_maps(X)) @ self.coef_.T + self.intercept_
+        return self._describe(self._iter_inputs(X)) @ self.coef_.T + self.intercept_
 
 
 @with_parameters

@@ -284,20 +284,20 @@ def training_descriptors(
     descriptors = (maxima - shift) * scale
     if not model.has_context:
         return descriptors
-    whole = [torch.as_tensor(array).to(device) for array in train.maps[-1]]
+    whole = torch.as_tensor(train.maps[-1]).to(device)
     return np.hstack([descriptors, model.context_columns(whole).cpu().numpy()])
 
 
 def training_maxima(
-    model: PartModel, maps: Sequence[Sequence], device: torch.device
+    model: PartModel, maps: Sequence, device: torch.device
 ) -> np.ndarray:
     """Compute the maxima b of all learned parts on a training set.
 
     Parameters
     ----------
     model : PartModel
-    maps : sequence of sequences of arrays or tensors
-        For each map the fields of a `WhitenedMaps` of n images.
+    maps : sequence of arrays or tensors of shape (n, R, K)
+        The region descriptors of each map.
     device : torch.device
         Device on which they are computed.
 
@@ -306,11 +306,8 @@ def training_maxima(
     float32 ndarray of shape (n, P)
     """
     maxima = []
-    for images in slices_of(len(maps[0][0]), _IMAGES_AT_ONCE):
-        batch = [
-            [torch.as_tensor(array[images]).to(device) for array in fields]
-            for fields in maps
-        ]
+    for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
+        batch = [torch.as_tensor(regions[images]).to(device) for regions in maps]
         with torch.inference_mode():
             maxima.append(model.maxima(batch)[:, : model.n_learned].cpu().numpy())
     return np.concatenate(maxima)

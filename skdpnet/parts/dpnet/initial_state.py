@@ -14,17 +14,16 @@ import scipy
 import sklearn
 import torch
 
-from skdpnet.parts.dpnet.shared_results import SharedResults
-from skdpnet.parts.dpnet.whitened_maps import (
+from skdpnet.parts.dpnet.region_descriptors import (
+    describe_regions,
     foreground_regions,
     region_weights,
-    whiten_maps,
 )
+from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.soft_assign.annealing import anneal_parts
-from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.regions.grid import RegionGrid
-from skdpnet.regions.whitening import WhitenedMaps, Whitening, fit_whitening
+from skdpnet.regions.whitening import Whitening, fit_whitening
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.utils.batching import slices_of
@@ -33,7 +32,7 @@ __all__ = ["InitialState", "can_share", "initial_state"]
 
 # Part of the key in the cache. It must be raised whenever a change of the code leads to
 # another initial state of the same data, or to another number of `SharedResults`.
-_VERSION = 1
+_VERSION = 2
 # The libraries that compute initial states. Another version may round differently, or
 # draw other random numbers, and so give other parts for one seed.
 _LIBRARIES = (np, scipy, sklearn, torch)
@@ -85,8 +84,8 @@ def initial_state(
     device: torch.device,
     *,
     keep: bool,
-) -> tuple[InitialState, list[WhitenedMaps], SharedResults]:
-    """Learn whitenings, whiten the training images, and cluster them into parts.
+) -> tuple[InitialState, list[np.ndarray], SharedResults]:
+    """Learn whitenings, describe the training images, and cluster them into parts.
 
     The result does not depend on the weights of penalties or on other parameters of
     training, so that points of a search that differ only in those share it on each
@@ -114,15 +113,15 @@ def initial_state(
     memory : str, path or None
         Folder that keeps initial states and holds large arrays.
     device : torch.device
-        Device on which maps are whitened.
+        Device on which regions are described.
     keep : bool
         Whether the initial state is read from `memory` and kept there; see `can_share`.
 
     Returns
     -------
     state : InitialState
-    whitened : list of WhitenedMaps
-        The maps of the training images.
+    regions : list of float32 ndarrays of shape (n, R, K)
+        The region descriptors of the training images.
     shared : SharedResults
         For what else fits with this initial state compute alike.
     """
@@ -147,35 +146,29 @@ def initial_state(
             weights = region_weights(maps, grids, foreground, device)
             _set_generator_state(random, arrays[0], arrays[1])
             state = InitialState.from_arrays(arrays[2:])
-            whitened = whiten_maps(
+            regions = describe_regions(
                 state.whitenings, maps, grids, weights, memory, device
             )
-            return state, whitened, SharedResults(store, key)
+            return state, regions, SharedResults(store, key)
 
     whitenings = [
         fit_whitening(feature_map, grid, n_components, random)
         for feature_map, grid in zip(maps, grids, strict=True)
     ]
     weights = region_weights(maps, grids, foreground, device)
-    whitened = whiten_maps(whitenings, maps, grids, weights, memory, device)
+    regions = describe_regions(whitenings, maps, grids, weights, memory, device)
     of_maps = [None] * len(maps) if weights is None else weights
-    each = zip(whitened, whitenings, grids, of_maps, shares, strict=True)
     parts = []
-    for on_map, whitening, grid, of_regions, share in each:
-        regions = foreground_regions(of_regions)
-        clusters = cluster_parts(
-            on_map, whitening, grid, regions, labels, n_classes, share, random
-        )
-        feature_map = WhitenedFeatureMap(whitening, grid, on_map)
+    for on_map, of_regions, share in zip(regions, of_maps, shares, strict=True):
+        allowed = foreground_regions(of_regions)
+        clusters = cluster_parts(on_map, allowed, labels, n_classes, share, random)
         parts.append(
-            anneal_parts(
-                feature_map, clusters, labels, n_classes, annealed_share, memory
-            )
+            anneal_parts(on_map, clusters, labels, n_classes, annealed_share, memory)
         )
     state = InitialState(whitenings, parts)
     if store is not None:
         store.write(key, [*_generator_state(random), *state.to_arrays()])
-    return state, whitened, SharedResults(store, key)
+    return state, regions, SharedResults(store, key)
 
 
 def can_share(random_state) -> bool:

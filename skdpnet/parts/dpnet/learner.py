@@ -14,6 +14,7 @@ from skdpnet.parts.dpnet.fitting import ClassifierFits, training_descriptors
 from skdpnet.parts.dpnet.initial_state import can_share, initial_state
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
+from skdpnet.parts.dpnet.region_descriptors import describe_regions, region_weights
 from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.parts.dpnet.shared_results import SharedResults
 from skdpnet.parts.dpnet.state import (
@@ -22,9 +23,7 @@ from skdpnet.parts.dpnet.state import (
     net_state,
     with_context,
 )
-from skdpnet.parts.dpnet.whitened_maps import region_weights, whiten_maps
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
-from skdpnet.regions.whitening import WhitenedMaps
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.classifier_refit import ClassifierRefit
 from skdpnet.training.dataset import MapDataset
@@ -165,7 +164,8 @@ class PartLearner(PartDescriber):
             maps = self._all_maps(X, reset=False)
             # `device_` is where the model was fitted. The net may be elsewhere now.
             device = torch.device(self.net_.device)
-            train = self._dataset(self._whiten(maps, device), labels, weights, device)
+            regions = self._regions_of(maps, device)
+            train = self._dataset(regions, labels, weights, device)
             self.net_ = set_constant_rate(self.net_, self.lr)
             model, fits = self.net_.module_, self._classifier_fits()
         try:
@@ -218,7 +218,7 @@ class PartLearner(PartDescriber):
                 train_rows, labels, self.validation_fraction, random
             )
         n_classes = len(self.classes_)
-        state, whitened, shared = initial_state(
+        state, regions, shared = initial_state(
             [MapRows(feature_map, train_rows) for feature_map in maps[:n_maps]],
             labels[train_rows],
             n_classes,
@@ -235,15 +235,15 @@ class PartLearner(PartDescriber):
         self.whitenings_, parts = state.whitenings, state.parts
         self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         if self.context:
-            self._add_context(maps[-1][train_rows], whitened, parts)
+            self._add_context(maps[-1][train_rows], regions, parts)
         train = self._dataset(
-            whitened, labels[train_rows], weights[train_rows], self.device_
+            regions, labels[train_rows], weights[train_rows], self.device_
         )
         valid = None
         if valid_rows is not None:
             rows = [MapRows(feature_map, valid_rows) for feature_map in maps]
             valid = self._dataset(
-                self._whiten(rows, self.device_),
+                self._regions_of(rows, self.device_),
                 labels[valid_rows],
                 weights[valid_rows],
                 self.device_,
@@ -252,10 +252,7 @@ class PartLearner(PartDescriber):
         self._running = RunningClassifier(float(weights[train_rows].sum()))
         model = PartModel.from_arrays(
             parts,
-            [whitening.offset for whitening in self.whitenings_],
-            self.grids_,
             n_classes,
-            # Triton fails on a number of NumPy.
             None if self.beta is None else float(self.beta),
             self.dropout,
             self._has_context(),
@@ -264,16 +261,16 @@ class PartLearner(PartDescriber):
         self.net_.initialize()
         return train, training_descriptors(model, train, self.device_), shared
 
-    def _add_context(self, whole, whitened: list, parts: list) -> None:
+    def _add_context(self, whole, regions: list, parts: list) -> None:
         """Add the averages `whole` (n, 1, 1, D) and the context parts to what is there.
 
         These parts are zero until the classifier is set.
         """
         axes = fit_context_axes(whole, self.n_components)
-        maps = whiten_maps([axes], [whole], self.grids_[-1:], None, None, self.device_)
+        described = axes(whole, self.grids_[-1], device=self.device_)
         n_classes = len(self.classes_)
         self.whitenings_.append(axes)
-        whitened.extend(maps)
+        regions.append(described)
         parts.append(np.zeros((n_classes, axes.projection.shape[1]), np.float32))
         self.part_classes_ = np.append(self.part_classes_, np.arange(n_classes))
         self.part_maps_ = np.append(self.part_maps_, np.full(n_classes, self._n_maps))
@@ -286,7 +283,6 @@ class PartLearner(PartDescriber):
         temperature = self.assignment_temperature if self.assignment_weight else None
         model.assignment_temperature = temperature
         model.learning_dtype = learning_dtype(self.precision, self.device_)
-        model.kernels = self.precision != "float32"
         return build_net(
             model,
             self._objective(),
@@ -328,16 +324,16 @@ class PartLearner(PartDescriber):
             n_free=self.whitenings_[-1].projection.shape[1] * self._has_context(),
         )
 
-    def _dataset(self, whitened, labels, weights, device) -> MapDataset:
-        dataset = MapDataset(whitened, labels, weights)
+    def _dataset(self, regions, labels, weights, device) -> MapDataset:
+        dataset = MapDataset(regions, labels, weights)
         # A loader among the user's parameters may start processes, which cannot use
         # tensors on a GPU.
         return dataset if self.net_params else dataset.move_to_gpu(device)
 
-    def _whiten(self, maps, device: torch.device) -> list[WhitenedMaps]:
+    def _regions_of(self, maps, device: torch.device) -> list[np.ndarray]:
         weights = region_weights(maps, self.grids_, self.foreground, device)
         each = self.whitenings_, maps, self.grids_
-        return whiten_maps(*each, weights, self.memory, device)
+        return describe_regions(*each, weights, self.memory, device)
 
     def _train(self, dataset: MapDataset, epochs: int) -> tuple | None:
         """Train the net for some epochs; return the images of the last one, if any.
@@ -389,7 +385,7 @@ class PartLearner(PartDescriber):
         saved = state["net_"]
         self.device_, self._seed = resolve_device(self.device), saved["seed"]
         has_context = self._has_context()
-        model = model_from_state(saved, self.grids_, self.device_, has_context)
+        model = model_from_state(saved, self.device_, has_context)
         shape = model.get_classifier()[0].shape
         self._running = RunningClassifier.from_state(saved.get("running"), *shape)
         self.net_ = self._build_net(model, decay=False, valid=None).initialize()

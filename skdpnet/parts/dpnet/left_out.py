@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from skdpnet.parts.dpnet.model import MapParts, PartModel
-from skdpnet.parts.responses import cosine_factors, part_responses, soft_maximum
+from skdpnet.parts.responses import soft_maximum
 from skdpnet.utils.batching import slices_of
 
 __all__ = ["left_out_descriptors"]
@@ -21,7 +21,7 @@ _LEAST_SHARE = 1e-3
 
 def left_out_descriptors(
     model: PartModel,
-    maps: Sequence[Sequence],
+    maps: Sequence,
     labels: np.ndarray,
     descriptors: np.ndarray,
     device: torch.device,
@@ -39,8 +39,8 @@ def left_out_descriptors(
     ----------
     model : PartModel
         With its first parts; those of a map are sorted by class, equally many of each.
-    maps : sequence of sequences of arrays or tensors
-        For each map the fields of a `WhitenedMaps` of n images.
+    maps : sequence of arrays or tensors of shape (n, R, K)
+        The region descriptors of each map.
     labels : int ndarray of shape (n,)
     descriptors : float32 ndarray of shape (n, P)
         The descriptors of these images. Further columns, those of the context, stay as
@@ -56,13 +56,13 @@ def left_out_descriptors(
     shift, scale = model.shift.cpu().numpy(), model.scale.cpu().numpy()
     n_classes = len(model.classifier.bias)
     first = 0
-    for on_map, fields in zip(model.learned_maps(), maps, strict=False):
+    for on_map, regions in zip(model.learned_maps(), maps, strict=False):
         share = len(on_map.parts) // n_classes
         for label in np.unique(labels) if share else ():
             images = np.flatnonzero(labels == label)
             own = slice(first + label * share, first + (label + 1) * share)
             parts = slice(label * share, (label + 1) * share)
-            maxima = _class_maxima(on_map, parts, fields, images, model.beta, device)
+            maxima = _class_maxima(on_map, parts, regions, images, model.beta, device)
             left_out[images, own] = (maxima - shift[own]) * scale[own]
         first += len(on_map.parts)
     return left_out
@@ -72,32 +72,21 @@ def left_out_descriptors(
 def _class_maxima(
     on_map: MapParts,
     parts: slice,
-    fields: Sequence,
+    regions,
     images: np.ndarray,
     beta: float | None,
     device: torch.device,
 ) -> np.ndarray:
     """Return the maxima (n, P') of the images of a class to the parts of the class."""
-    u, grid, offset = on_map.unit_parts()[parts], on_map.grid, on_map.offset
-    areas = torch.from_numpy(grid.areas).to(u)[:, None]
+    u = on_map.unit_parts()[parts]
     responses, shares, sums = [], [], []
     for batch in slices_of(len(images), _IMAGES_AT_ONCE):
-        cells, lengths, norms = (
-            torch.as_tensor(array[images[batch]]).to(device) for array in fields
-        )
-        scale, offset_scale = (
-            factor[..., None] for factor in cosine_factors(lengths, norms, offset)
-        )
-        cosines = part_responses(cells, lengths, norms, offset, u, grid)
+        descriptors = torch.as_tensor(regions[images[batch]]).to(device)
+        cosines = descriptors @ u.T
         nearest = F.one_hot(cosines.argmax(dim=2), len(u)).to(cosines.dtype)
-        # The regions are never computed: the sums of regions are sums of cells.
-        on_cells = grid.spread(nearest * scale / areas)
-        n_means = (nearest * offset_scale).sum(dim=1)[..., None]
-        image_sums = on_cells.transpose(1, 2) @ cells - n_means * offset
-        pooled = torch.cat(list(grid.pool(cells @ image_sums.transpose(1, 2))), dim=1)
-        means = (image_sums @ offset)[:, None]
+        image_sums = nearest.transpose(1, 2) @ descriptors
         responses.append(cosines)
-        shares.append(pooled * scale - offset_scale * means)
+        shares.append(descriptors @ image_sums.transpose(1, 2))
         sums.append(image_sums)
     image_sums = torch.cat(sums)  # (n, P', K)
     length = image_sums.sum(dim=0).norm(dim=1)

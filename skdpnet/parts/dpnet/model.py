@@ -10,11 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skdpnet.parts.dpnet.context import CONTEXT_SCALE, unit_descriptors
+from skdpnet.parts.dpnet.context import CONTEXT_SCALE
 from skdpnet.parts.dpnet.dropout import SeededDropout
 from skdpnet.parts.maxima import part_maxima
-from skdpnet.parts.responses import part_responses
-from skdpnet.regions.grid import RegionGrid
 
 __all__ = ["MapParts", "PartModel", "PartOutput"]
 
@@ -38,63 +36,19 @@ class MapParts(nn.Module):
     ----------
     parts : tensor of shape (P, K)
         Initial parts U. They are normalised when they are used.
-    grid : RegionGrid
-        The layout of the regions of the map.
-    offset : tensor of shape (K,)
-        The whitened mean of the region descriptors.
 
     Attributes
     ----------
     parts : Parameter of shape (P, K)
     """
 
-    offset: torch.Tensor
-
-    def __init__(self, parts: torch.Tensor, grid: RegionGrid, offset: torch.Tensor):
+    def __init__(self, parts: torch.Tensor):
         super().__init__()
-        self.grid = grid
         self.parts = nn.Parameter(parts.clone())
-        self.register_buffer("offset", offset.clone())
 
     def unit_parts(self) -> torch.Tensor:
         """Return the parts with unit rows, (P, K)."""
         return F.normalize(self.parts, dim=1)
-
-    def responses(
-        self, cells: torch.Tensor, lengths: torch.Tensor, norms: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the responses S of shape (N, R, P); see `part_responses`."""
-        return part_responses(
-            cells, lengths, norms, self.offset, self.unit_parts(), self.grid
-        )
-
-    def maxima(
-        self,
-        cells: torch.Tensor,
-        lengths: torch.Tensor,
-        norms: torch.Tensor,
-        *,
-        beta: float | None,
-        temperature: float | None = None,
-        dtype: torch.dtype | None = None,
-        kernels: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the maxima (N, P) of the responses, and the assignment penalty.
-
-        See `skdpnet.parts.maxima.part_maxima`.
-        """
-        return part_maxima(
-            cells,
-            lengths,
-            norms,
-            self.offset,
-            self.unit_parts(),
-            self.grid,
-            beta=beta,
-            temperature=temperature,
-            dtype=dtype,
-            kernels=kernels,
-        )
 
 
 class PartModel(nn.Module):
@@ -129,8 +83,6 @@ class PartModel(nn.Module):
     learning_dtype : torch.dtype or None
         The dtype of the factors of matrix products in `forward` in training mode; see
         `part_maxima`.
-    kernels : bool
-        Whether Triton kernels may compute the maxima in `forward`; see `part_maxima`.
     """
 
     shift: torch.Tensor
@@ -138,7 +90,6 @@ class PartModel(nn.Module):
     has_context: bool = False
     assignment_temperature: float | None = None
     learning_dtype: torch.dtype | None = None
-    kernels: bool = False
 
     def __init__(
         self,
@@ -171,40 +122,38 @@ class PartModel(nn.Module):
     def from_arrays(
         cls,
         parts: Sequence[np.ndarray],
-        offsets: Sequence[np.ndarray],
-        grids: Sequence[RegionGrid],
         n_classes: int,
         beta: float | None,
         dropout: float,
         has_context: bool = False,
     ) -> PartModel:
-        """Make a model from each map's parts (P', K), offset (K,) and grid."""
-        map_parts = [
-            MapParts(torch.from_numpy(array), grid, torch.from_numpy(offset))
-            for array, offset, grid in zip(parts, offsets, grids, strict=True)
-        ]
+        """Make a model from the parts (P', K) of each map."""
+        map_parts = [MapParts(torch.from_numpy(array)) for array in parts]
         return cls(map_parts, n_classes, beta, dropout, has_context)
 
     def unit_parts(self) -> list[torch.Tensor]:
         """Return the learned parts of each map with unit rows, (P', K)."""
         return [on_map.unit_parts() for on_map in self.learned_maps()]
 
-    def responses(self, maps: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+    def responses(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return the responses of the parts of each map, (N, R, P').
 
         Parameters
         ----------
-        maps : sequence of sequences of tensors
-            For each map the fields of a `WhitenedMaps` of N images.
+        maps : sequence of tensors of shape (N, R, K)
+            The region descriptors of each map.
         """
         each = zip(self.each_map(), maps, strict=True)
-        return [on_map.responses(*fields) for on_map, fields in each]
+        return [regions @ on_map.unit_parts().T for on_map, regions in each]
 
-    def maxima(self, maps: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
+    def maxima(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the maxima b of the responses over the regions, (N, P)."""
         each = zip(self.each_map(), maps, strict=True)
         return torch.cat(
-            [on_map.maxima(*fields, beta=self.beta)[0] for on_map, fields in each],
+            [
+                part_maxima(regions, on_map.unit_parts(), beta=self.beta)[0]
+                for on_map, regions in each
+            ],
             dim=1,
         )
 
@@ -212,27 +161,27 @@ class PartModel(nn.Module):
         """Return the descriptors (N, P), which are the standardised maxima."""
         return (maxima - self.shift) * self.scale
 
-    def forward(self, maps: Sequence[Sequence[torch.Tensor]]) -> PartOutput:
+    def forward(self, maps: Sequence[torch.Tensor]) -> PartOutput:
         """Return the logits of a batch and the assignment penalty.
 
         The penalty is a mean over the regions of all maps.
 
         Parameters
         ----------
-        maps : sequence of sequences of tensors
-            For each map the fields of a `WhitenedMaps` of N images.
+        maps : sequence of tensors of shape (N, R, K)
+            The region descriptors of each map.
         """
         learned = self.learned_maps()
-        n_regions = [on_map.grid.n_regions for on_map in learned]
+        n_regions = [regions.shape[1] for regions in maps[: len(learned)]]
         dtype = self.learning_dtype if self.training else None
-        maxima, assignment = [], maps[0][0].new_zeros(())
-        for on_map, fields, n in zip(learned, maps, n_regions, strict=False):
-            map_maxima, penalty = on_map.maxima(
-                *fields,
+        maxima, assignment = [], maps[0].new_zeros(())
+        for on_map, regions, n in zip(learned, maps, n_regions, strict=False):
+            map_maxima, penalty = part_maxima(
+                regions,
+                on_map.unit_parts(),
                 beta=self.beta,
                 temperature=self.assignment_temperature,
                 dtype=dtype,
-                kernels=self.kernels,
             )
             maxima.append(map_maxima)
             assignment = assignment + penalty * (n / sum(n_regions))
@@ -247,9 +196,9 @@ class PartModel(nn.Module):
             descriptor = torch.cat([descriptor, whole], dim=1)
         return PartOutput(logits, assignment, descriptor)
 
-    def context_columns(self, fields: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return a X, (N, K), from the fields of the last map's `WhitenedMaps`."""
-        return unit_descriptors(fields, self.each_map()[-1].offset) * self.scale[-1]
+    def context_columns(self, whole: torch.Tensor) -> torch.Tensor:
+        """Return a X, (N, K), from the last map's regions (N, 1, K)."""
+        return whole[:, 0] * self.scale[-1]
 
     def each_map(self) -> list[MapParts]:
         """Return `map_parts` as a list of its type."""

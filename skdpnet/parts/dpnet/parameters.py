@@ -149,11 +149,10 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         Arithmetic of the backbone; see `FeatureMaps`. While parts are learned, it is
         also that of the factors of matrix products: bfloat16 for "bfloat16" and for
         "float16", whose range is too small for learning; for "auto" bfloat16 if the
-        device multiplies it natively, so that one seed gives other parts on another
-        kind of processor. "float32" is float32 on every device, so that machines differ
-        by rounding alone. On CUDA, Triton kernels round the factors to
-        float16, unless the precision is "float32" or the assignment penalty has a
-        weight. Descriptors and predictions are computed from the maps in float32.
+        device multiplies it much faster (GPUs of CUDA, processors with AMX), so that
+        one seed gives other parts on another kind of processor. "float32" is float32 on
+        every device, so that machines differ by rounding alone. Descriptors and
+        predictions are computed from the maps in float32.
     num_workers : int >= 0, default=2
         Number of threads that read and decode images for the backbone.
     callbacks : list of skorch callbacks, default=None

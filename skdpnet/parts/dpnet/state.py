@@ -16,7 +16,6 @@ from skdpnet.persistence.checks import (
     check_parts_per_map,
     check_whitenings,
 )
-from skdpnet.regions.grid import RegionGrid
 from skdpnet.training.net import ObjectiveNet
 from skdpnet.utils.validation import Number
 
@@ -39,7 +38,7 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
     Returns
     -------
     dict of str to value
-        ``parts`` and ``offsets``, lists with an array (P', K) and (K,) for each map;
+        ``parts``, a list with an array (P', K) for each map;
         ``weight`` (C, P), ``bias`` (C,), ``shift`` and ``scale`` (P,); the numbers
         ``beta`` and ``dropout``; and ``history``, a list with a dict for each epoch.
     """
@@ -48,7 +47,6 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
         "beta": model.beta,
         "dropout": model.dropout.p,
         "parts": [_array(on_map.parts) for on_map in model.map_parts],
-        "offsets": [_array(on_map.offset) for on_map in model.map_parts],
         "weight": _array(model.classifier.weight),
         "bias": _array(model.classifier.bias),
         "shift": _array(model.shift),
@@ -117,19 +115,10 @@ def check_learned_state(state: dict[str, Any]) -> None:
     check_array("intercept_", state["intercept_"], (n_classes,))
     net = state["net_"]
     _check_numbers(net, state["n_iter_"])
-    for key in ("parts", "offsets"):
-        if not isinstance(net[key], list) or len(net[key]) != len(counts):
-            raise ValueError(f"the net does not have {key} for each map")
-    for parts, offset, whitening, count, depth in zip(
-        *(net["parts"], net["offsets"], state["whitenings_"], counts, depths),
-        strict=True,
-    ):
+    if not isinstance(net["parts"], list) or len(net["parts"]) != len(counts):
+        raise ValueError("the net does not have parts for each map")
+    for parts, count, depth in zip(net["parts"], counts, depths, strict=True):
         check_array("the net's parts", parts, (count, depth))
-        check_array("the net's offset", offset, (depth,))
-        # Responses are cosines only if it is that of the whitening.
-        rounding = 1e-3 * float(np.abs(offset).max()) + 1e-6
-        if not np.allclose(offset, whitening.offset, rtol=0, atol=rounding):
-            raise ValueError("the net's offset is not that of the whitening")
     check_array("the net's weight", net["weight"], (n_classes, n_parts))
     check_array("the net's bias", net["bias"], (n_classes,))
     for key in ("shift", "scale"):
@@ -164,7 +153,6 @@ def _check_numbers(net: dict[str, Any], n_epochs: Any) -> None:
 
 def model_from_state(
     state: dict[str, Any],
-    grids: Sequence[RegionGrid],
     device: torch.device,
     has_context: bool = False,
 ) -> PartModel:
@@ -174,8 +162,6 @@ def model_from_state(
     ----------
     state : dict of str to value
         As from `net_state`, after the checks.
-    grids : sequence of RegionGrid
-        The layout of the regions of each map.
     device : torch.device
         Device that the model is moved to.
     has_context : bool, default=False
@@ -187,8 +173,6 @@ def model_from_state(
     """
     model = PartModel.from_arrays(
         state["parts"],
-        state["offsets"],
-        grids,
         len(state["bias"]),
         state["beta"],
         state["dropout"],

@@ -6,9 +6,8 @@ import os
 
 import numpy as np
 
-from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.parts.soft_assign.sinkhorn import anneal
-from skdpnet.storage.large_arrays import allocate
+from skdpnet.storage.large_arrays import allocate, copy_rows
 
 __all__ = ["BETA_END", "BETA_START", "N_ROUNDS", "anneal_parts"]
 
@@ -20,7 +19,7 @@ _LEAST_LENGTH = 0.5
 
 
 def anneal_parts(
-    feature_map: WhitenedFeatureMap,
+    regions: np.ndarray,
     parts: np.ndarray,
     y: np.ndarray,
     n_classes: int,
@@ -36,8 +35,8 @@ def anneal_parts(
 
     Parameters
     ----------
-    feature_map : WhitenedFeatureMap
-        The whitened map of n images.
+    regions : float32 ndarray of shape (n, R, K)
+        The region descriptors of n images.
     parts : float32 ndarray of shape (P, K)
         Unit rows, class by class, equally many of each.
     y : int ndarray of shape (n,)
@@ -59,13 +58,13 @@ def anneal_parts(
     n_refined = int(np.ceil(share * per_class))
     for label in np.unique(y) if n_refined else ():
         rows = slice(label * per_class, label * per_class + n_refined)
-        regions = feature_map.regions(y == label, folder)
-        regions = _on_images(regions, n_refined, folder)
-        refined[rows], _ = anneal(regions, parts[rows], betas)
+        of_class = copy_rows(regions, np.flatnonzero(y == label), folder)
+        of_class = _longest_regions(of_class, n_refined, folder)
+        refined[rows], _ = anneal(of_class, parts[rows], betas)
     return refined
 
 
-def _on_images(
+def _longest_regions(
     regions: np.ndarray, least: int, folder: str | os.PathLike | None
 ) -> np.ndarray:
     """Keep the longest regions (n, R', K) of each image, of regions (n, R, K).

@@ -14,9 +14,9 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
+from skdpnet.parts.maxima import part_maxima
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
-from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
-from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
+from skdpnet.parts.soft_assign.sinkhorn import PIECE_BYTES, anneal, select_distinct
 from skdpnet.parts.standardisation import standardisation
 from skdpnet.persistence.checks import (
     check_array,
@@ -24,6 +24,9 @@ from skdpnet.persistence.checks import (
     check_whitenings,
 )
 from skdpnet.regions.whitening import fit_whitening
+from skdpnet.storage.large_arrays import copy_rows
+from skdpnet.utils.batching import slices_within
+from skdpnet.utils.host_copies import as_tensor, device_of
 from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number
 
@@ -153,6 +156,7 @@ class SoftAssignParts(PartEstimator):
     True
     """
 
+    _takes_tensors = True
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **PartEstimator._parameter_constraints,
         "n_parts_per_class": [Number(1, whole=True)],
@@ -254,17 +258,14 @@ class SoftAssignParts(PartEstimator):
         return self._standardise(self._learn(X, y))
 
     @in_usual_torch_state
-    def part_responses(self, maps: list[np.ndarray]) -> list[torch.Tensor]:
+    def part_responses(self, maps: list) -> list[torch.Tensor]:
         """Compute the cosines of parts and regions; see `PartEstimator`."""
-        return [
-            feature_map.responses(detectors)
-            for feature_map, detectors in self._whitened_with_parts(maps)
-        ]
+        return [regions @ u.T for regions, u in self._regions_with_parts(maps)]
 
     @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
         """Compute standardised maxima over the regions; see `PartEstimator`."""
-        maxima = [cosines.amax(dim=1).numpy() for cosines in responses]
+        maxima = [cosines.amax(dim=1).cpu().numpy() for cosines in responses]
         return self._standardise(np.hstack(maxima))
 
     @in_usual_torch_state
@@ -277,9 +278,8 @@ class SoftAssignParts(PartEstimator):
         self.whitenings_, parts, maxima, rounds = [], [], [], []
         for feature_map, grid, share in zip(maps, self.grids_, shares, strict=True):
             whitening = fit_whitening(feature_map, grid, self.n_components, random)
-            whitened = whitening(feature_map, grid, self.memory)
             map_parts, map_maxima, n_rounds = self._learn_map(
-                WhitenedFeatureMap(whitening, grid, whitened),
+                whitening(feature_map, grid, folder=self.memory),
                 labels,
                 share,
                 n_candidates * share // self.n_parts_per_class,
@@ -311,7 +311,7 @@ class SoftAssignParts(PartEstimator):
 
     def _learn_map(
         self,
-        feature_map: WhitenedFeatureMap,
+        regions: np.ndarray,
         labels: np.ndarray,
         n_parts: int,
         n_candidates: int,
@@ -328,16 +328,9 @@ class SoftAssignParts(PartEstimator):
         """
         n_classes = len(self.classes_)
         candidates = cluster_parts(
-            feature_map.whitened,
-            feature_map.whitening,
-            feature_map.grid,
-            None,
-            labels,
-            n_classes,
-            n_candidates,
-            random,
+            regions, None, labels, n_classes, n_candidates, random
         )
-        maxima = feature_map.maxima(candidates)
+        maxima = _maxima(regions, candidates)
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
         parts, rounds = [], []
         for label in range(n_classes):
@@ -347,35 +340,38 @@ class SoftAssignParts(PartEstimator):
             merit = responses[in_class].mean(0) - responses[~in_class].mean(0)
             detectors = candidates[numbers]
             chosen = select_distinct(detectors, merit, n_parts, _MAX_COSINE)
-            regions = feature_map.regions(in_class, self.memory)
-            refined, n_rounds = anneal(regions, detectors[chosen], betas)
+            of_class = copy_rows(regions, np.flatnonzero(in_class), self.memory)
+            refined, n_rounds = anneal(of_class, detectors[chosen], betas)
             parts.append(refined)
             rounds.append(n_rounds)
         learned = np.concatenate(parts)
-        return learned, feature_map.maxima(learned), max(rounds)
+        return learned, _maxima(regions, learned), max(rounds)
 
     def _standardise(self, maxima: np.ndarray) -> np.ndarray:
         return (maxima - self.shift_) * self.scale_
 
     @in_usual_torch_state
-    def _describe_maps(self, maps: list[np.ndarray]) -> np.ndarray:
+    def _describe_maps(self, maps: list) -> torch.Tensor:
         maxima = [
-            feature_map.maxima(detectors)
-            for feature_map, detectors in self._whitened_with_parts(maps)
+            part_maxima(regions, detectors, beta=None)[0]
+            for regions, detectors in self._regions_with_parts(maps)
         ]
-        return self._standardise(np.hstack(maxima))
+        device = maxima[0].device
+        shift, scale = as_tensor(self.shift_, device), as_tensor(self.scale_, device)
+        return (torch.hstack(maxima) - shift) * scale
 
-    def _whitened_with_parts(
-        self, maps: list[np.ndarray]
-    ) -> Iterator[tuple[WhitenedFeatureMap, np.ndarray]]:
-        """Yield each map of some images, whitened, and the detectors of its parts."""
+    def _regions_with_parts(
+        self, maps: list
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the regions (n, R, K) of each map of some images, and its detectors."""
         for i, (feature_map, whitening, grid) in enumerate(
             zip(maps, self.whitenings_, self.grids_, strict=True)
         ):
             depth = whitening.projection.shape[1]
             detectors = self.parts_[self.part_maps_ == i, :depth]
-            whitened = whitening(feature_map, grid, self.memory)
-            yield WhitenedFeatureMap(whitening, grid, whitened), detectors
+            device = device_of(feature_map)
+            regions = whitening.tensor(feature_map, grid, device)
+            yield regions, as_tensor(detectors, device)
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
@@ -391,3 +387,12 @@ class SoftAssignParts(PartEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")
+
+
+def _maxima(regions: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Return the maxima (n, P) of the responses of parts over regions (n, R, K)."""
+    out = np.empty((len(regions), len(parts)), np.float32)
+    for images in slices_within(len(regions), 4 * regions[0].size, PIECE_BYTES):
+        some = torch.from_numpy(np.asarray(regions[images]))
+        out[images] = part_maxima(some, torch.from_numpy(parts), beta=None)[0].numpy()
+    return out

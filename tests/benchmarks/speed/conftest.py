@@ -34,7 +34,5 @@ def inputs(small) -> Inputs:
 
 
 def as_tensors(inputs: Inputs) -> list[torch.Tensor]:
-    """Whitened cells, both norms, offset and parts, as `part_responses` takes them."""
-    whitening = inputs.whitening
-    arrays = [*inputs.whitened, whitening.offset, inputs.parts]
-    return [torch.from_numpy(array) for array in arrays]
+    """Region descriptors and parts, as `part_maxima` takes them."""
+    return [torch.from_numpy(array) for array in (inputs.regions, inputs.parts)]

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed import counts, plain, sizes
-from skdpnet.parts.responses import part_responses, soft_maximum
+from benchmarks.speed import counts, map_stages, plain, sizes
+from skdpnet.parts.maxima import part_maxima
+from skdpnet.parts.responses import soft_maximum
 from tests.benchmarks.speed.conftest import as_tensors
 
 
@@ -18,14 +19,25 @@ def flops(function) -> int:
     return counter.get_total_flops()
 
 
+def cells_of_regions(size) -> int:
+    """Count the cells of all regions of a map, cell by cell."""
+    return sum(
+        1
+        for top, left, bottom, right in size.grid.cells
+        for _ in range(top, bottom)
+        for _ in range(left, right)
+    )
+
+
 def test_pooling_additions_by_hand():
     # Windows of 2×2 on 3×3: 3 rows of 2 pairs, then 2 pairs of rows of 2.
     size = sizes.Size(1, 3, 3, 1, None, 1, 2, (0.6,))
     assert size.grid.windows == ((2, 2),)
     assert counts.pooling_additions(size) == 3 * 2 + 2 * 2
     # Windows of one cell cost nothing; 2: 7·6 + 6·6, 3: 7·5 + 5·5.
-    flowers = sizes.SIZES["flowers"]
-    assert counts.pooling_additions(flowers) == 78 + 60
+    three = sizes.Size(1, 7, 7, 1, None, 1, 2, sizes.THREE_SCALES)
+    assert three.grid.windows == ((1, 1), (2, 2), (3, 3))
+    assert counts.pooling_additions(three) == 78 + 60
 
 
 def test_pooling_takes_no_fewer_additions_than_counted(small):
@@ -43,13 +55,11 @@ def test_pooling_takes_no_fewer_additions_than_counted(small):
     with Additions() as mode:
         list(small.grid.sums(torch.ones(1, small.cells, 1)))
     least = counts.pooling_additions(small)
-    naive = int((small.grid.areas - 1).sum())
-    assert least <= mode.n < naive
+    assert least <= mode.n < cells_of_regions(small) - small.regions
 
 
 def test_products_of_responses_are_those_of_pytorch(small, inputs):
-    arrays = as_tensors(inputs)
-    counted = flops(lambda: part_responses(*arrays, small.grid))
+    counted = flops(lambda: part_maxima(*as_tensors(inputs), beta=None))
     assert counts.responses(small, None).products == counted
     assert counts.explanation(small).products == counted
 
@@ -61,18 +71,11 @@ def test_products_of_whitening_are_those_of_pytorch(small, inputs):
     assert counts.whitening(unwhitened).products == 0
 
 
-def test_products_of_a_soft_training_step_are_those_of_autograd(small, inputs):
-    *arrays, parts = as_tensors(inputs)
-    parts.requires_grad_()
-    classifier = nn.Linear(small.parts, small.classes).requires_grad_(False)
-    labels = torch.from_numpy(inputs.labels)
-
-    def step():
-        responses = part_responses(*arrays, parts, small.grid)
-        logits = classifier(soft_maximum(responses, 40.0))
-        nn.functional.cross_entropy(logits, labels).backward()
-
-    assert counts.training(small, 40.0).products == flops(step)
+@pytest.mark.parametrize("beta", [None, 40.0])
+def test_products_of_a_training_step_are_those_of_the_package(small, beta):
+    step = map_stages.prepare_training(small, {"beta": beta}, torch.device("cpu"))
+    way = step.ways["parts"]
+    assert way.work.products == flops(way.run)
 
 
 def test_products_as_defined_are_those_of_autograd_over_regions(small):
@@ -89,22 +92,39 @@ def test_products_as_defined_are_those_of_autograd_over_regions(small):
 
 
 def test_bytes_and_the_rest_by_hand():
-    # One image of 2×2 cells and one channel, one part, all four regions of one cell.
+    # One image of 2×2 cells, 3 channels, whitened to one, one part, two classes; all
+    # four regions of one cell.
     tiny = sizes.Size(1, 2, 2, 3, 1, 1, 2, (0.1,))
     soft, hard = counts.responses(tiny, 40.0), counts.responses(tiny, None)
-    # Cells, two norms a region, the part, the maximum: 4 + 8 + 1 + 1 numbers.
-    assert soft.bytes == hard.bytes == 4 * 14
+    # Four regions, the part, the maximum.
+    assert soft.bytes == hard.bytes == 4 * 6
     assert (soft.exponentials, hard.exponentials) == (4, 0)
-    assert hard.additions == 3 * 4
+    assert soft.additions == hard.additions == 4
     assert hard.products == 2 * 4
-    # Maps, projection, cells, two norms.
-    assert counts.whitening(tiny).bytes == 4 * (12 + 3 + 4 + 8)
+    whitening = counts.whitening(tiny)
+    # Maps, projection, regions.
+    assert whitening.bytes == 4 * (12 + 3 + 4)
+    # Two for the norm and a division of 12 numbers; the same and a difference of 4.
+    assert whitening.additions == 3 * 12 + 4 * 4
+    unwhitened = counts.whitening(tiny.replace(components=None))
+    assert (unwhitened.bytes, unwhitened.additions) == (4 * (12 + 12), 3 * 12)
     # All responses, and two numbers a part.
-    assert counts.explanation(tiny).bytes == 4 * (4 + 8 + 1 + 4 + 2)
-    # Both products of the responses; two of one number with two logits.
-    assert counts.training(tiny, 40.0).products == 2 * 8 + 2 * 4
-    # Through hard maxima no product goes back.
-    assert counts.training(tiny, None).products == 8 + 2 * 4
+    assert counts.explanation(tiny).bytes == 4 * (4 + 1 + 4 + 2)
+    soft, hard = counts.training(tiny, 40.0), counts.training(tiny, None)
+    # Adam's steps on one number move seven.
+    assert soft.bytes == 4 * (6 + 6 + 7)
+    assert hard.bytes == 4 * (6 + 7)
+    # Responses twice and their gradients; one region times a weight; Adam.
+    assert soft.additions == 3 * 4 + 12
+    assert hard.additions == 4 + 2 + 12
+    assert soft.exponentials == 2 * 4
+    # Regions that overlap are averaged one by one: 4·1 + 1·4 cells of 3 channels.
+    larger = tiny.replace(scales=(0.1, 1.0), components=None)
+    assert counts.plain_regions(larger).additions == 3 * 8 + 3 * 5 * 3
+    assert cells_of_regions(larger) == 8
+    # Responses are written and read, and their gradients, too.
+    assert counts.plain_maxima(tiny, None).bytes == 4 * (6 + 2 * 4)
+    assert counts.plain_learning(tiny).bytes == 4 * (2 * 4 + 5 + 7)
 
 
 @pytest.mark.parametrize("components", [8, None])
@@ -115,16 +135,23 @@ def test_products_of_the_plain_way_are_those_of_pytorch(small, components):
     boxes = plain.boxes_of(size.grid, size.images, maps.device)
     whitening = plain.whitening_of(inputs.whitening, components, maps.device)
     regions = plain.describe(maps, boxes, whitening)
-    net = plain.PlainNet(torch.from_numpy(inputs.parts), size.classes, 40.0)
-    optimizer = torch.optim.Adam(net.parameters())
     labels = torch.from_numpy(inputs.labels)
+
+    def step(maxima) -> int:
+        parts = torch.from_numpy(inputs.parts)
+        net = plain.PlainNet(parts, size.classes, 40.0, maxima)
+        optimizer = torch.optim.Adam(net.parameters())
+        return flops(lambda: plain.step(net, optimizer, regions, labels))
 
     counted = flops(lambda: plain.describe(maps, boxes, whitening))
     assert counts.plain_regions(size).products == counted
     forward = counts.plain_maxima(size, 40.0)
-    assert forward.products == flops(lambda: plain.maxima(regions, net.parts, 40.0))
-    counted = flops(lambda: plain.step(net, optimizer, regions, labels))
-    assert (forward + counts.plain_learning(size)).products == counted
+    parts = torch.from_numpy(inputs.parts)
+    assert forward.products == flops(lambda: plain.maxima(regions, parts, 40.0))
+    whole_step = forward + counts.plain_learning(size)
+    assert whole_step.products == step(plain.maxima)
+    in_pieces = counts.checkpointed_training(size, 40.0)
+    assert in_pieces.products == step(plain.checkpointed_maxima)
 
 
 def test_products_and_bytes_of_a_network_by_hand():

@@ -20,20 +20,40 @@ def test_the_plain_ways_compute_what_the_package_does(small, components, beta):
     expected = in_float64(inputs, size, beta)
 
     maps = torch.from_numpy(inputs.maps).permute(0, 3, 1, 2).contiguous()
-    cells, lengths, norms, offset, parts = as_tensors(inputs)
+    described, parts = as_tensors(inputs)
     boxes = plain.boxes_of(size.grid, size.images, maps.device)
     whitening = plain.whitening_of(inputs.whitening, components, maps.device)
     results = {
         "plain": plain.maxima(plain.describe(maps, boxes, whitening), parts, beta),
-        "plain from cells": plain.maxima(
-            plain.average(cells, lengths, offset, size.grid), parts, beta
-        ),
-        "package": part_maxima(
-            cells, lengths, norms, offset, parts, size.grid, beta=beta
-        )[0],
-    }  # fmt: skip
+        "plain from regions": plain.maxima(described, parts, beta),
+        "checkpointed": plain.checkpointed_maxima(described, parts, beta),
+        "package": part_maxima(described, parts, beta=beta)[0],
+    }
     for name, maxima in results.items():
         np.testing.assert_allclose(maxima.numpy(), expected, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("beta", [None, 40.0])
+def test_checkpoints_keep_no_responses_and_give_the_same_gradient(
+    small, inputs, beta, monkeypatch
+):
+    two_images = 4 * 2 * small.regions * small.parts
+    monkeypatch.setitem(plain._PIECE_BYTES, "cpu", two_images)
+    regions, parts = as_tensors(inputs)
+    gradients, kept = [], []
+    for maxima in (plain.maxima, plain.checkpointed_maxima):
+        learned = parts.clone().requires_grad_()
+        shapes: list[torch.Size] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, shapes=shapes: shapes.append(tensor.shape) or tensor,
+            lambda tensor: tensor,
+        ):
+            out = maxima(regions, learned, beta)
+        out.square().sum().backward()
+        gradients.append(learned.grad)
+        kept.append([shape[-2:] == (small.regions, small.parts) for shape in shapes])
+    torch.testing.assert_close(*gradients)
+    assert any(kept[0]) and not any(kept[1])
 
 
 def in_float64(inputs, size, beta) -> np.ndarray:

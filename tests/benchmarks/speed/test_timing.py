@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed import timing
+from benchmarks.speed import measurement, timing
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -29,6 +29,16 @@ def test_ways_take_turns_and_ratios_are_of_rounds(monkeypatch):
     # Not the ratio of the medians, which is 2.
     assert timing.median_ratio([1.0, 4.0, 6.0], [1.0, 2.0, 2.0]) == 2.0
     assert timing.median_ratio([1.0, 4.0, 9.0], [2.0, 1.0, 3.0]) == 3.0
+
+
+def test_a_new_process_has_the_threads_of_this_one():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        described = measurement.describe_machine("cpu")
+    finally:
+        torch.set_num_threads(before)
+    assert described["torch_threads"] == before + 1
 
 
 @linux

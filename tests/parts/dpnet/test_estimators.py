@@ -61,7 +61,7 @@ def test_attributes_have_the_documented_shapes_and_meaning(train, model):
     np.testing.assert_array_equal(model.predict(X), model.classes_[logits.argmax(1)])
     (whitening,), (grid,) = model.whitenings_, model.grids_
     with torch.no_grad():
-        maps = [whitening.tensors(X, grid, torch.device("cpu"))]
+        maps = [whitening.tensor(X, grid, torch.device("cpu"))]
         logits_of_the_net = model.net_.module_(maps).logits
     np.testing.assert_allclose(logits_of_the_net, logits, atol=1e-4)
 

@@ -18,6 +18,7 @@ from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions import RegionGrid
+from skdpnet.regions.whitening import Whitening
 from skdpnet.training.calibration import logit_factor
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.linear_fits import ClassifierPenalty, fit_svm
@@ -32,9 +33,7 @@ LABELS = np.arange(10) % 3
 @pytest.fixture
 def part_model():
     parts = np.random.default_rng(0).normal(size=(6, 7)).astype(np.float32)
-    model = PartModel.from_arrays(
-        [parts], [np.zeros(7, np.float32)], [GRID], 3, 20.0, 0
-    )
+    model = PartModel.from_arrays([parts], 3, 20.0, 0)
     torch.manual_seed(0)
     torch.nn.init.normal_(model.classifier.weight)
     return model.eval()
@@ -42,10 +41,10 @@ def part_model():
 
 @pytest.fixture
 def maps():
-    """Ten maps as `WhitenedMaps` describes them, with a mean of zero."""
-    cells = np.random.default_rng(1).normal(size=(10, 20, 7)).astype(np.float32)
-    lengths = GRID.norms(torch.from_numpy(cells)).numpy()
-    return [[cells, lengths, lengths]]
+    """The region descriptors of ten images."""
+    regions = np.random.default_rng(1).normal(size=(10, 30, 7))
+    regions /= np.linalg.norm(regions, axis=2, keepdims=True)
+    return [regions.astype(np.float32)]
 
 
 @pytest.fixture
@@ -57,8 +56,8 @@ def test_maxima_are_those_of_the_responses(part_model, maps, monkeypatch):
     monkeypatch.setattr(fitting, "_IMAGES_AT_ONCE", 3)
     maxima = training_maxima(part_model, maps, CPU)
     with torch.no_grad():
-        tensors = [[torch.from_numpy(array) for array in maps[0]]]
-        expected = soft_maximum(part_model.responses(tensors)[0], 20.0)
+        responses = part_model.responses([torch.from_numpy(maps[0])])[0]
+        expected = soft_maximum(responses, 20.0)
     np.testing.assert_allclose(maxima, expected.numpy(), atol=1e-5)
 
 
@@ -148,10 +147,11 @@ def _spread(scores, weights):
 def test_the_spread_is_that_of_the_best_factor_of_scores_of_new_images(part_model):
     n = 60
     labels = np.arange(n) % 3
-    cells = np.random.default_rng(4).normal(size=(n, 20, 7)).astype(np.float32)
-    cells += 0.3 * np.eye(3, 7, dtype=np.float32)[labels][:, None]
-    lengths = GRID.norms(torch.from_numpy(cells)).numpy()
-    dataset = MapDataset([[cells, lengths, lengths]], labels, np.linspace(0.5, 1.5, n))
+    cells = np.random.default_rng(4).normal(size=(n, 4, 5, 7)).astype(np.float32)
+    cells += 0.3 * np.eye(3, 7, dtype=np.float32)[labels][:, None, None]
+    plain = Whitening(np.zeros(7, np.float32), np.eye(7, dtype=np.float32))
+    regions = plain(cells, GRID)
+    dataset = MapDataset([regions], labels, np.linspace(0.5, 1.5, n))
     w = dataset.weights
     descriptors = training_descriptors(part_model, dataset, CPU)
     left_out = left_out_descriptors(part_model, dataset.maps, labels, descriptors, CPU)

@@ -21,10 +21,9 @@ BOTH = pytest.mark.parametrize("cls", [DPNetClassifier, DPNetTransformer])
 
 
 @pytest.mark.parametrize("beta", [np.float32(40), np.float16(40), 40])
-def test_kernels_get_beta_as_a_number_of_python(beta, tmp_path):
+def test_a_beta_of_numpy_is_the_number_of_python(beta, tmp_path):
     X, y, _ = part_maps(90)
     model = quick(DPNetClassifier, max_epochs=1, beta=beta).fit(X, y)
-    # Triton fails on a number of NumPy.
     assert type(model.net_.module_.beta) is float
     model.save(tmp_path / "model")
     loaded = skdpnet.load(tmp_path / "model", device="cpu")

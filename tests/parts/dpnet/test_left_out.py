@@ -20,19 +20,18 @@ def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-def region_vectors(cells, grid=GRID):
+def region_vectors(cells):
     """Unit descriptors (n, R, K) of the regions of maps (n, 9, K) without a mean."""
     maps = cells.reshape(len(cells), 3, 3, -1)
     means = [
         maps[:, top:bottom, left:right].mean(axis=(1, 2))
-        for top, left, bottom, right in grid.cells
+        for top, left, bottom, right in GRID.cells
     ]
     return unit(np.stack(means, axis=1))
 
 
-def fields_of(cells):
-    lengths = GRID.norms(torch.from_numpy(cells)).numpy()
-    return [cells, lengths, lengths]
+def regions_of(cells):
+    return region_vectors(cells.astype(np.float64)).astype(np.float32)
 
 
 def clusters(regions, n_parts, seed):
@@ -53,15 +52,9 @@ def maximum(responses, beta):
     return np.log(np.exp(beta * responses).mean(axis=0)) / beta
 
 
-def model_of(parts, grids, beta=BETA):
-    model = PartModel.from_arrays(
-        [p.astype(np.float32) for p in parts],
-        [np.zeros(p.shape[1], np.float32) for p in parts],
-        grids,
-        C,
-        beta,
-        0.0,
-    )
+def model_of(parts, beta=BETA):
+    arrays = [p.astype(np.float32) for p in parts]
+    model = PartModel.from_arrays(arrays, C, beta, 0.0)
     n_parts = sum(map(len, parts))
     random = np.random.default_rng(9)
     shift, scale = random.uniform(0.2, 0.8, n_parts), random.uniform(0.5, 2, n_parts)
@@ -74,8 +67,8 @@ def model_of(parts, grids, beta=BETA):
 
 def naive_descriptors(model, maps):
     with torch.no_grad():
-        tensors = [[torch.from_numpy(a) for a in fields] for fields in maps]
-        return model.descriptor(model.maxima(tensors)).numpy()
+        regions = [torch.from_numpy(array) for array in maps]
+        return model.descriptor(model.maxima(regions)).numpy()
 
 
 def made_map(seed, labels, n_parts, dimensions=K):
@@ -110,8 +103,8 @@ def test_centres_are_those_of_the_other_images(beta, at_once, monkeypatch):
     labels = np.array([0, 1, 1, 0, 0, 1, 0, 0, 1, 1, 1])
     cells, regions, each = made_map(0, labels, 3)
     parts = np.concatenate([u for u, _ in each])
-    model, shift, scale = model_of([parts], [GRID], beta)
-    maps = [fields_of(cells)]
+    model, shift, scale = model_of([parts], beta)
+    maps = [regions_of(cells)]
     naive = naive_descriptors(model, maps)
     before = naive.copy()
     found = left_out_descriptors(model, maps, labels, naive, CPU)
@@ -132,8 +125,8 @@ def test_each_map_has_its_own_clusters():
     labels = np.arange(10) % C
     made = [made_map(1, labels, 2), made_map(2, labels, 3, dimensions=8)]
     parts = [np.concatenate([u for u, _ in each]) for _, _, each in made]
-    model, shift, scale = model_of(parts, [GRID, GRID])
-    maps = [fields_of(cells) for cells, _, _ in made]
+    model, shift, scale = model_of(parts)
+    maps = [regions_of(cells) for cells, _, _ in made]
     naive = naive_descriptors(model, maps)
     found = left_out_descriptors(model, maps, labels, naive, CPU)
     first = 0
@@ -154,8 +147,8 @@ def test_a_cluster_of_a_single_image_responds_with_0_to_it():
     labels = np.array([0, 0, 1, 1])
     cells[np.arange(4), :, np.arange(4)] = 1
     parts = np.eye(K)[:4]
-    model, shift, scale = model_of([parts], [GRID])
-    maps = [fields_of(cells)]
+    model, shift, scale = model_of([parts])
+    maps = [regions_of(cells)]
     naive = naive_descriptors(model, maps)
     found = left_out_descriptors(model, maps, labels, naive, CPU)
     own = np.arange(4)
@@ -174,8 +167,8 @@ def test_a_part_without_regions_stays_as_it_is():
     # All cosines with the centre are positive. The last two parts are of a class
     # without images.
     parts = np.stack([centre, -centre, *np.eye(K)[:2]])
-    model, _, _ = model_of([parts], [GRID])
-    maps = [fields_of(cells)]
+    model, _, _ = model_of([parts])
+    maps = [regions_of(cells)]
     naive = naive_descriptors(model, maps)
     found = left_out_descriptors(model, maps, labels, naive, CPU)
     np.testing.assert_allclose(found[:, 1], naive[:, 1], atol=1e-5)
@@ -187,11 +180,11 @@ def test_a_map_without_parts_of_its_own_is_passed_over():
     labels = np.arange(8) % C
     cells, _, each = made_map(4, labels, 2)
     parts = [np.zeros((0, K)), np.concatenate([u for u, _ in each])]
-    model, _, _ = model_of(parts, [GRID, GRID])
-    alone, shift, scale = model_of(parts[1:], [GRID])
-    naive = naive_descriptors(alone, [fields_of(cells)])
-    found = left_out_descriptors(model, [fields_of(cells)] * 2, labels, naive, CPU)
-    expected = left_out_descriptors(alone, [fields_of(cells)], labels, naive, CPU)
+    model, _, _ = model_of(parts)
+    alone, shift, scale = model_of(parts[1:])
+    naive = naive_descriptors(alone, [regions_of(cells)])
+    found = left_out_descriptors(model, [regions_of(cells)] * 2, labels, naive, CPU)
+    expected = left_out_descriptors(alone, [regions_of(cells)], labels, naive, CPU)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -208,10 +201,10 @@ def test_left_out_descriptors_are_like_those_of_new_images(seed):
     cells, new_cells = draw(), draw()
     regions = region_vectors(cells.astype(np.float64))
     each = [clusters(regions[labels == c], 4, seed) for c in range(C)]
-    model, _, _ = model_of([np.concatenate([u for u, _ in each])], [GRID])
-    naive = naive_descriptors(model, [fields_of(cells)])
-    new = naive_descriptors(model, [fields_of(new_cells)])
-    found = left_out_descriptors(model, [fields_of(cells)], labels, naive, CPU)
+    model, _, _ = model_of([np.concatenate([u for u, _ in each])])
+    naive = naive_descriptors(model, [regions_of(cells)])
+    new = naive_descriptors(model, [regions_of(new_cells)])
+    found = left_out_descriptors(model, [regions_of(cells)], labels, naive, CPU)
     own = np.repeat(np.eye(C, dtype=bool)[labels], 4, axis=1)
     # Means over the images of a class, of responses to the parts of the class.
     n_naive, n_new, n_found = (d[own].mean() for d in (naive, new, found))

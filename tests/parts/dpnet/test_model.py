@@ -6,17 +6,13 @@ import torch
 
 from skdpnet.parts.dpnet.model import MapParts, PartModel
 from skdpnet.parts.responses import soft_maximum
-from skdpnet.regions import RegionGrid
-
-GRID = RegionGrid.from_scales(4, 5, (0.25, 0.5, 1.0))
 
 
 @pytest.fixture
 def inputs():
-    """Maps as `WhitenedMaps` describes them, with a mean of zero."""
-    cells = torch.tensor(np.random.default_rng(0).normal(size=(3, 20, 6)))
-    lengths = GRID.norms(cells)
-    return [(cells, lengths, lengths)]
+    """The region descriptors of three images."""
+    regions = torch.tensor(np.random.default_rng(0).normal(size=(3, 30, 6)))
+    return [torch.nn.functional.normalize(regions, dim=2)]
 
 
 @pytest.fixture
@@ -25,7 +21,7 @@ def parts():
 
 
 def _model(parts):
-    map_parts = MapParts(torch.tensor(parts), GRID, torch.zeros(6))
+    map_parts = MapParts(torch.tensor(parts))
     model = PartModel([map_parts], 3, 20.0, dropout=0.5)
     torch.nn.init.normal_(model.classifier.weight)
     return model.double().eval()

@@ -8,7 +8,6 @@ import torch
 
 from skdpnet.parts.dpnet.model import MapParts, PartModel, PartOutput
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
-from skdpnet.regions import RegionGrid
 from tests.training.test_net import CountCalls
 
 N, C, P = 5, 3, 6
@@ -20,11 +19,7 @@ NO_WEIGHTS = dict.fromkeys(PENALTIES, 0.0)
 def model():
     """Two parts of each class: one on each of two maps."""
     random = np.random.default_rng(0)
-    grid = RegionGrid.from_scales(3, 3, (0.3, 0.6))
-    map_parts = [
-        MapParts(torch.tensor(random.normal(size=(3, k))), grid, torch.zeros(k))
-        for k in (4, 5)
-    ]
+    map_parts = [MapParts(torch.tensor(random.normal(size=(3, k)))) for k in (4, 5)]
     model = PartModel(map_parts, C, beta=10.0, dropout=0.0).double()
     torch.manual_seed(0)
     torch.nn.init.normal_(model.classifier.weight)

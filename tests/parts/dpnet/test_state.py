@@ -21,9 +21,9 @@ def test_the_model_of_a_state_computes_the_same(fitted):
     estimator, X = fitted
     device = torch.device("cpu")
     state = net_state(estimator.net_)
-    model = model_from_state(state, estimator.grids_, device).eval()
+    model = model_from_state(state, device).eval()
     maps = [
-        whitening.tensors(X[name], grid, device)
+        whitening.tensor(X[name], grid, device)
         for whitening, name, grid in zip(
             estimator.whitenings_, X.dtype.names, estimator.grids_, strict=True
         )
@@ -63,13 +63,6 @@ def test_the_history_is_plain_values_of_each_epoch(fitted):
             "the net's parts has shape",
         ),
         ("parts", 3, "the net does not have parts for each map"),
-        ("offsets", [np.ones(13, np.float32)] * 2, "the net's offset has shape"),
-        (
-            "offsets",
-            [np.ones(14, np.float32), np.ones(17, np.float32)],
-            "the net's offset is not that of the whitening",
-        ),
-        ("offsets", [np.ones(14, np.float32)], "does not have offsets for each map"),
         ("beta", -5.0, "the net's beta must be a number above 0"),
         ("beta", 1e39, "the net's beta must be a number above 0"),
         ("beta", float("nan"), "the net's beta must be"),

@@ -13,10 +13,9 @@ from skdpnet.parts.soft_assign.annealing import (
     BETA_END,
     BETA_START,
     N_ROUNDS,
-    _on_images,
+    _longest_regions,
     anneal_parts,
 )
-from skdpnet.parts.soft_assign.feature_map import WhitenedFeatureMap
 from skdpnet.parts.soft_assign.sinkhorn import anneal
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import fit_whitening
@@ -39,8 +38,7 @@ def objects():
 
 def annealed(maps, y, parts, share, n_classes=2):
     whitening = fit_whitening(maps, GRID, None, np.random.RandomState(0))
-    feature_map = WhitenedFeatureMap(whitening, GRID, whitening(maps, GRID))
-    return anneal_parts(feature_map, parts, y, n_classes, share, None)
+    return anneal_parts(whitening(maps, GRID), parts, y, n_classes, share, None)
 
 
 def first_guesses():
@@ -79,16 +77,6 @@ def test_annealed_parts_of_an_estimator_are_found_in_one_region_an_image(objects
     assert model.parts_.max(axis=1).min() > 0.95
 
 
-class Given:
-    """Regions of images that are given, where a map's would be computed."""
-
-    def __init__(self, regions):
-        self.given = regions.astype(np.float32)
-
-    def regions(self, chosen, folder):
-        return self.given[chosen]
-
-
 def annealed_by_hand(regions, y, parts):
     """Refine three parts of each of two classes on all of these regions."""
     betas = np.geomspace(BETA_START, BETA_END, N_ROUNDS)
@@ -111,7 +99,7 @@ def test_regions_shorter_than_half_have_no_influence(objects):
     expected = annealed_by_hand(
         np.take_along_axis(regions, long_ones[:, :, None], axis=1), y, parts
     )
-    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    found = anneal_parts(regions.astype(np.float32), parts, y, 2, 1.0, None)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     # With the others, the parts would have become something else.
     others = annealed_by_hand(regions, y, parts)
@@ -119,7 +107,7 @@ def test_regions_shorter_than_half_have_no_influence(objects):
     # A little longer, and they count.
     lengths[lengths < 1] = 0.51
     regions = lengths[:, :, None] * units
-    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    found = anneal_parts(regions.astype(np.float32), parts, y, 2, 1.0, None)
     expected = annealed_by_hand(regions, y, parts)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -131,7 +119,7 @@ def test_each_part_has_a_region_however_short_all_are(objects):
     lengths = np.full(9, 0.4)
     lengths[[1, 4, 6]] = 0.45
     regions = lengths[:, None] * units
-    found = anneal_parts(Given(regions), parts, y, 2, 1.0, None)
+    found = anneal_parts(regions.astype(np.float32), parts, y, 2, 1.0, None)
     expected = annealed_by_hand(regions[:, [1, 4, 6]], y, parts)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -143,7 +131,7 @@ def test_leaving_out_regions_takes_memory_for_those_that_are_kept(n_short):
     regions = regions.reshape(50, 100, 64)
     regions[:, :n_short] *= 0.4
     tracemalloc.start()
-    kept = _on_images(regions, 3, None)
+    kept = _longest_regions(regions, 3, None)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     np.testing.assert_array_equal(

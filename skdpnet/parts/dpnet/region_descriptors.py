@@ -1,4 +1,4 @@
-"""Whitened feature maps whose background responds less than their foreground."""
+"""Region descriptors whose background responds less than their foreground."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import torch
 
 from skdpnet.regions.foreground import foreground_weights
 from skdpnet.regions.grid import RegionGrid
-from skdpnet.regions.whitening import WhitenedMaps, Whitening
+from skdpnet.regions.whitening import Whitening
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.utils.batching import slices_of
+from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["foreground_regions", "region_weights", "whiten_batch", "whiten_maps"]
+__all__ = [
+    "describe_batch",
+    "describe_regions",
+    "foreground_regions",
+    "region_weights",
+]
 
 _IMAGES_AT_ONCE = 64
-# Weights are at least this, so that norms stay finite.
-_LEAST_WEIGHT = 1e-3
 # Regions of at least this weight are clustered: those whose energy is at least 0.7 of
 # the threshold.
 _CLUSTERED_WEIGHT = 0.5
@@ -26,15 +30,15 @@ _CLUSTERED_WEIGHT = 0.5
 Maps = Sequence[np.ndarray | MapRows]
 
 
-def whiten_maps(
+def describe_regions(
     whitenings: Sequence[Whitening],
     maps: Maps,
     grids: Sequence[RegionGrid],
     weights: Sequence[np.ndarray] | None,
     folder: str | os.PathLike | None,
     device: torch.device,
-) -> list[WhitenedMaps]:
-    """Whiten each feature map of some images.
+) -> list[np.ndarray]:
+    """Describe the regions of each feature map of some images.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ def whiten_maps(
     grids : sequence of RegionGrid
     weights : sequence of ndarray of shape (n, R), or None
         As from `region_weights`. The responses of a region are multiplied by its
-        weight. None: they are cosines.
+        weight, as its descriptor is. None: they are cosines.
     folder : str, path or None
         Folder that holds large arrays.
     device : torch.device
@@ -51,53 +55,47 @@ def whiten_maps(
 
     Returns
     -------
-    list of WhitenedMaps
-        The norms of regions are divided by their weights, so that responses, which are
-        divided by the norms, are multiplied by them.
+    list of float32 ndarrays of shape (n, R, K)
     """
-    each = zip(whitenings, maps, grids, strict=True)
-    whitened = [
-        whitening(feature_map, grid, folder, device)
-        for whitening, feature_map, grid in each
+    of_maps = [None] * len(maps) if weights is None else weights
+    each = zip(whitenings, maps, grids, of_maps, strict=True)
+    return [
+        whitening(feature_map, grid, of_regions, folder, device)
+        for whitening, feature_map, grid, of_regions in each
     ]
-    if weights is not None:
-        for on_map, of_regions in zip(whitened, weights, strict=True):
-            np.divide(on_map.norms, of_regions, out=on_map.norms)
-    return whitened
 
 
-def whiten_batch(
+def describe_batch(
     whitenings: Sequence[Whitening],
-    maps: Sequence[np.ndarray],
+    maps: Sequence[np.ndarray | torch.Tensor],
     grids: Sequence[RegionGrid],
     foreground: float | str | None,
     device: torch.device,
-) -> list[list[torch.Tensor]]:
-    """Whiten the maps of a few images as `whiten_maps` does, on a device.
+) -> list[torch.Tensor]:
+    """Describe the regions of a few images as `describe_regions` does, on a device.
 
     Parameters
     ----------
     whitenings, maps, grids, device
-        As in `whiten_maps`.
+        As in `describe_regions`.
     foreground : float, str or None
         As in `region_weights`.
 
     Returns
     -------
-    list of lists of tensors
-        For each map the fields of its `WhitenedMaps`.
+    list of tensors of shape (n, R, K)
     """
     each = zip(whitenings, maps, grids, strict=True)
-    whitened = [
-        whitening.tensors(feature_map, grid, device)
+    described = [
+        whitening.tensor(feature_map, grid, device)
         for whitening, feature_map, grid in each
     ]
     if foreground is None:
-        return whitened
+        return described
     weights = _weights(maps, grids, foreground, device)
     return [
-        [cells, lengths, norms / of_regions]
-        for (cells, lengths, norms), of_regions in zip(whitened, weights, strict=True)
+        descriptors.mul_(of_regions[..., None])
+        for descriptors, of_regions in zip(described, weights, strict=True)
     ]
 
 
@@ -154,28 +152,24 @@ def foreground_regions(weights: np.ndarray | None) -> np.ndarray | None:
 
 
 def _weights(
-    maps: Sequence[np.ndarray],
+    maps: Sequence[np.ndarray | torch.Tensor],
     grids: Sequence[RegionGrid],
     foreground: float | str,
     device: torch.device,
 ) -> list[torch.Tensor]:
     """Return the weights (N, R) of the regions of each map."""
     with_cells = [
-        feature_map for feature_map in maps if feature_map.shape[1:3] != (1, 1)
+        feature_map for feature_map in maps if tuple(feature_map.shape[1:3]) != (1, 1)
     ]
     if not with_cells:
         return [
             torch.ones(len(maps[0]), grid.n_regions, dtype=torch.float32, device=device)
             for grid in grids
         ]
-    coarsest = min(with_cells, key=lambda feature_map: np.prod(feature_map.shape[1:3]))
-    # torch warns of read-only memory, so it is copied first.
-    energetic = torch.from_numpy(np.require(coarsest, None, "W")).to(device)
-    weights = foreground_weights(energetic, grids, foreground)
+    coarsest = min(with_cells, key=lambda of_map: of_map.shape[1] * of_map.shape[2])
+    weights = foreground_weights(as_tensor(coarsest, device), grids, foreground)
     return [
         # A region that is the whole image is no part of its foreground or background.
         torch.ones_like(of_regions) if grid.n_regions == 1 else of_regions
-        for grid, of_regions in zip(
-            grids, (w.clamp(min=_LEAST_WEIGHT) for w in weights), strict=True
-        )
+        for grid, of_regions in zip(grids, weights, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Whitened maps whose background responds less."""
+"""Region descriptors whose background responds less."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from skdpnet import DPNetClassifier
-from skdpnet.parts.dpnet.whitened_maps import (
+from skdpnet.parts.dpnet.region_descriptors import (
+    describe_batch,
+    describe_regions,
     foreground_regions,
     region_weights,
-    whiten_batch,
-    whiten_maps,
 )
-from skdpnet.parts.responses import part_responses
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.foreground import foreground_weights
 from skdpnet.regions.whitening import fit_whitening
@@ -40,34 +39,28 @@ def whitenings(maps):
     return [fit_whitening(feature_map, grid, 5, random) for feature_map, grid in each]
 
 
-def responses(whitened, whitening, grid):
-    parts = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
-    parts = torch.from_numpy(parts.astype(np.float32))
-    offset = torch.from_numpy(whitening.offset)
-    fields = (torch.as_tensor(field) for field in whitened)
-    return part_responses(*fields, offset, parts, grid).numpy()
-
-
-def test_responses_are_multiplied_by_the_weights_of_the_last_map(maps, whitenings):
-    plain = whiten_maps(whitenings, maps, GRIDS, None, None, CPU)
+def test_descriptors_are_multiplied_by_the_weights_of_the_coarsest_map(
+    maps, whitenings
+):
+    plain = describe_regions(whitenings, maps, GRIDS, None, None, CPU)
     by_threshold = region_weights(maps, GRIDS, THRESHOLD, CPU)
-    weighted = whiten_maps(whitenings, maps, GRIDS, by_threshold, None, CPU)
+    weighted = describe_regions(whitenings, maps, GRIDS, by_threshold, None, CPU)
     weights = foreground_weights(torch.from_numpy(maps[1]), GRIDS, THRESHOLD)
-    for i, grid in enumerate(GRIDS):
-        factors = np.maximum(weights[i].numpy(), 1e-3)[..., None]
-        expected = factors * responses(plain[i], whitenings[i], grid)
-        found = responses(weighted[i], whitenings[i], grid)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for found, unweighted, of_regions in zip(weighted, plain, weights, strict=True):
+        lengths = np.linalg.norm(unweighted, axis=2)
+        np.testing.assert_allclose(lengths, 1, rtol=1e-5)
+        expected = of_regions.numpy()[..., None] * unweighted
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_batch_is_whitened_like_all_images(maps, whitenings):
-    weights = region_weights(maps, GRIDS, THRESHOLD, CPU)
-    together = whiten_maps(whitenings, maps, GRIDS, weights, None, CPU)
+@pytest.mark.parametrize("foreground", [None, THRESHOLD, "otsu"])
+def test_a_batch_is_described_like_all_images(maps, whitenings, foreground):
+    weights = region_weights(maps, GRIDS, foreground, CPU)
+    together = describe_regions(whitenings, maps, GRIDS, weights, None, CPU)
     some = [feature_map[60:] for feature_map in maps]
-    batch = whiten_batch(whitenings, some, GRIDS, THRESHOLD, CPU)
-    for fields, expected in zip(batch, together, strict=True):
-        for tensor, array in zip(fields, expected, strict=True):
-            np.testing.assert_allclose(tensor.numpy(), array[60:], rtol=1e-5)
+    batch = describe_batch(whitenings, some, GRIDS, foreground, CPU)
+    for tensor, array in zip(batch, together, strict=True):
+        np.testing.assert_allclose(tensor.numpy(), array[60:], rtol=1e-5, atol=1e-6)
 
 
 def test_regions_of_half_the_response_and_more_are_clustered(maps):
