@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # The environment of the lowest versions that pyproject.toml allows.
 LOWEST = $(VENV)-lowest
+# The device of tests that do not choose one: `make test DEVICE=cuda`.
+DEVICE ?= cpu
 
 .PHONY: demo test test-lowest lint clean
 
@@ -12,7 +14,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m skdpnet demo
 
 test: $(VENV)/installed-tests
-	$(BIN)/python -m pytest
+	DEVICE=$(DEVICE) $(BIN)/python -m pytest
 
 test-lowest: $(LOWEST)/installed-tests
 	$(LOWEST)/bin/uv pip list --python $(LOWEST)/bin/python

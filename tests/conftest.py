@@ -8,6 +8,9 @@ from pathlib import Path
 
 # Before torch and NumPy start their pools: many small tests on few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# "auto" is then the CPU, and figures are those of a CPU, where a GPU is at hand too.
+if os.environ.get("DEVICE", "cpu") == "cpu":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy as np
 import pytest

@@ -170,8 +170,11 @@ def in_fresh_process(function: Callable, *arguments) -> Any:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if _ROOT not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, *paths]))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([function.__module__])
+    # CUDA cannot be used in a forked process whose parent has initialised it.
+    start = "spawn" if torch.cuda.is_available() else "forkserver"
+    context = multiprocessing.get_context(start)
+    if start == "forkserver":
+        context.set_forkserver_preload([function.__module__])
     limit = int(_MEMORY_SHARE * psutil.virtual_memory().available)
     n_threads = torch.get_num_threads()
     try:

@@ -197,8 +197,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
             If the weights of the backbone are missing and cannot be downloaded.
         """
         check_parameters(self)
-        images = as_images(X).for_fit().checked()
-        (maps,) = self._iter_checked(images.take([0]), to_host=True)
+        first = as_images(X).for_fit().checked().take([0])
+        (maps,) = self._iter_checked(first, to_host=True)
         self.map_shapes_ = tuple(tuple(of_map.shape[1:]) for of_map in maps)
         return self
 
@@ -312,9 +312,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         X : images
             As in `fit`.
         to_host : bool, default=False
-            Whether the maps are on the CPU. If not, they are on the network's device:
-            those that are computed there do not leave it, and those that are read from
-            `memory` are copied to it.
+            Whether the maps are on the CPU. If not, they are on the network's device,
+            which those that are computed there do not leave.
 
         Returns
         -------
@@ -383,8 +382,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         to_host: bool,
     ) -> Iterator[list[torch.Tensor]]:
         """Iterate over the maps, under a progress bar."""
-        title, is_quiet = f"{name} maps", not self.verbose
-        bar = tqdm(total=n_images, desc=title, unit="image", disable=is_quiet)
+        options = {"desc": f"{name} maps", "unit": "image"}
+        bar = tqdm(total=n_images, disable=not self.verbose, **options)
         with extractor, bar:
             for batch in extractor.maps(store, to_host=to_host):
                 bar.update(len(batch[0]))

@@ -79,6 +79,24 @@ def test_maps_lie_in_the_corner_of_a_canvas_of_zeros(images, memory, tmp_path):
         np.testing.assert_array_equal(extractor.transform(images[::-1]), maps[::-1])
 
 
+@pytest.mark.parametrize("memory", [None, "maps"])
+@pytest.mark.parametrize("framing", ["aspect", "crop"])
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_tensors_are_those_of_the_arrays(images, memory, framing, batch_size, tmp_path):
+    folder = None if memory is None else tmp_path / memory
+    extractor = FeatureMaps(
+        image_size=64, framing=framing, strides=(16, 32), batch_size=batch_size
+    )
+    expected = list(extractor.iter_maps(images))
+    found = list(extractor.set_params(memory=folder).iter_tensors(images))
+    assert len(found) == len(expected)
+    for tensors, arrays in zip(found, expected, strict=True):
+        for tensor, array in zip(tensors, arrays, strict=True):
+            assert isinstance(tensor, torch.Tensor)
+            # A batch of another size may be rounded otherwise.
+            np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-2, atol=1e-2)
+
+
 def test_the_cache_holds_no_canvas_and_each_image_once(images, n_computed, tmp_path):
     extractor = FeatureMaps(Pooled(), memory=tmp_path / "maps", **SETTINGS)
     extractor.transform(images)

@@ -13,7 +13,13 @@ import psutil
 import pytest
 
 from skdpnet.storage import large_arrays
-from skdpnet.storage.large_arrays import MapRows, allocate, free_memory, group_rooms
+from skdpnet.storage.large_arrays import (
+    MapRows,
+    allocate,
+    copy_rows,
+    free_memory,
+    group_rooms,
+)
 
 GB = 2**30
 
@@ -108,6 +114,19 @@ def test_arrays_too_large_for_memory_are_mapped_from_a_file(monkeypatch, tmp_pat
     assert is_mapped(allocate((10, 3), np.float32, tmp_path))
     monkeypatch.setattr(large_arrays, "free_memory", lambda: 4 * 120)
     assert not is_mapped(allocate((10, 3), np.float32, tmp_path))
+
+
+def test_rows_are_copied_to_a_file_if_they_are_large(monkeypatch, tmp_path):
+    array = np.random.default_rng(0).normal(size=(300, 3, 2)).astype(np.float32)
+    rows = np.random.default_rng(1).permutation(300)[:150]
+    for free, is_large in ((10**9, False), (100, True)):
+        monkeypatch.setattr(large_arrays, "free_memory", lambda free=free: free)
+        copied = copy_rows(array, rows, tmp_path)
+        assert is_mapped(copied) is is_large
+        assert copied.dtype == np.float32
+        np.testing.assert_array_equal(copied, array[rows])
+        copied[:] = 0
+    assert array.all()
 
 
 def test_the_file_has_no_name_to_be_left_behind(monkeypatch, tmp_path):
