@@ -262,7 +262,8 @@ class Images(CarriesPillowSettings):
         Returns
         -------
         pixels : ndarray of shape (H, W, 3), uint8
-            Files are decoded by `skdpnet.images.preprocessing.input_pixels`.
+            Files are decoded by `skdpnet.images.preprocessing.input_pixels`. An array
+            of 8-bit RGB pixels that already is the input is returned itself.
         key : str
             As returned by :meth:`content_key`; empty if `keyed` is False.
 
@@ -277,6 +278,11 @@ class Images(CarriesPillowSettings):
                 with image_in(io.BytesIO(content)) as image:
                     pixels = input_pixels(image, framing)
                 return pixels, digest_of_file(content) if keyed else ""
+            if not keyed and not isinstance(item, Image.Image):
+                array = checked_array(item)
+                is_rgb = array.dtype == np.uint8 and array.shape[2:] == (3,)
+                if is_rgb and framing.keeps(array.shape[1], array.shape[0]):
+                    return array, ""
         image = self.load(i)
         key = digest_of_pixels(image) if keyed else ""
         return preprocess(image, framing), key

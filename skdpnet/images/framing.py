@@ -145,6 +145,12 @@ class Framing:
         size = (length, side) if width > height else (side, length)
         return View(box, size, (0, 0), size, (self.canvas_side,) * 2)
 
+    def keeps(self, width: int, height: int) -> bool:
+        """Return whether images of this size are the network's input as they are."""
+        view = self.view(width, height)
+        whole = (0, 0, width, height)
+        return view.box == whole and view.size == view.input_size == (width, height)
+
 
 def chosen_framing(
     name: str, image_size: int, mean: Sequence[float], *, any_shape: bool

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 from skdpnet.exceptions import ImageError
 from skdpnet.images.collection import as_images
-from skdpnet.images.framing import Framing
+from skdpnet.images.framing import FRAMINGS, Framing
 from skdpnet.images.geometry import preprocess
 
 RGB = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
@@ -68,6 +68,27 @@ def test_every_kind_of_item_gives_the_same_image(tmp_path):
 def test_bfloat16_tensor_has_few_digits():
     chw = torch.from_numpy(RGB.transpose(2, 0, 1) / 255).bfloat16()
     assert np.abs(loaded(chw).astype(int) - RGB).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["array", "view", "tensor", "grey"])
+@pytest.mark.parametrize("name", FRAMINGS)
+@pytest.mark.parametrize("size", [(64, 64), (96, 64), (64, 96), (64, 48)])
+def test_the_input_of_arrays_is_that_of_their_images(kind, name, size):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (size[1], 2 * size[0], 3), dtype=np.uint8)[:, ::2]
+    item = {
+        "array": np.ascontiguousarray(pixels),
+        "view": pixels,
+        "tensor": torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
+        "grey": np.ascontiguousarray(pixels[..., 0]),
+    }[kind]
+    framing, images = Framing(64, name), as_images([item])
+    expected = preprocess(images.load(0), framing)
+    found, _ = images.network_input(0, framing)
+    np.testing.assert_array_equal(found, expected)
+    keyed, key = images.network_input(0, framing, keyed=True)
+    np.testing.assert_array_equal(keyed, expected)
+    assert key == images.content_key(0)
 
 
 def test_loaded_image_is_a_copy():
