@@ -171,6 +171,8 @@ def ray(tmp_path_factory):
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         # Ray replaces print and changes the pool, and does not undo it.
         patch.setattr(builtins, "print", print)
+        # The tests hide all GPUs, and ray would refuse its own.
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         ray.init(num_cpus=N_WORKERS, num_gpus=N_WORKERS, include_dashboard=False)
         register_ray()
         yield
