@@ -98,7 +98,7 @@ class Whitening:
         out = allocate(shape, np.float32, folder)
         for images, descriptors in self._pieces(maps, grid, device):
             if weights is not None:
-                descriptors *= torch.from_numpy(weights[images, :, None]).to(device)
+                descriptors *= as_tensor(weights[images, :, None], device)
             out[images] = descriptors.cpu().numpy()
         return out
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from skdpnet.utils.host_copies import as_tensor
+
 __all__ = ["MapDataset"]
 
 # Maps that would take more than this share of a GPU's free memory stay on the CPU.
@@ -59,7 +61,7 @@ class MapDataset(Dataset):
         return self
 
     def _move_maps(self, device: torch.device) -> None:
-        self.maps = [torch.as_tensor(regions).to(device) for regions in self.maps]
+        self.maps = [as_tensor(regions, device) for regions in self.maps]
 
     def __len__(self) -> int:
         return len(self.labels)

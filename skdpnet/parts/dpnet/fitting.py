@@ -27,6 +27,7 @@ from skdpnet.training.linear_fits import (
 )
 from skdpnet.training.running_fit import RunningLeastSquares
 from skdpnet.utils.batching import slices_of
+from skdpnet.utils.host_copies import as_tensor
 
 __all__ = ["ClassifierFits", "training_descriptors", "training_maxima"]
 
@@ -284,7 +285,7 @@ def training_descriptors(
     descriptors = (maxima - shift) * scale
     if not model.has_context:
         return descriptors
-    whole = torch.as_tensor(train.maps[-1]).to(device)
+    whole = as_tensor(train.maps[-1], device)
     return np.hstack([descriptors, model.context_columns(whole).cpu().numpy()])
 
 
@@ -307,7 +308,7 @@ def training_maxima(
     """
     maxima = []
     for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE):
-        batch = [torch.as_tensor(regions[images]).to(device) for regions in maps]
+        batch = [as_tensor(regions[images], device) for regions in maps]
         with torch.inference_mode():
             maxima.append(model.maxima(batch)[:, : model.n_learned].cpu().numpy())
     return np.concatenate(maxima)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from skdpnet.parts.dpnet.model import MapParts, PartModel
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.utils.batching import slices_of
+from skdpnet.utils.host_copies import as_tensor
 
 __all__ = ["left_out_descriptors"]
 
@@ -81,7 +82,7 @@ def _class_maxima(
     u = on_map.unit_parts()[parts]
     responses, shares, sums = [], [], []
     for batch in slices_of(len(images), _IMAGES_AT_ONCE):
-        descriptors = torch.as_tensor(regions[images[batch]]).to(device)
+        descriptors = as_tensor(regions[images[batch]], device)
         cosines = descriptors @ u.T
         nearest = F.one_hot(cosines.argmax(dim=2), len(u)).to(cosines.dtype)
         image_sums = nearest.transpose(1, 2) @ descriptors

@@ -391,8 +391,8 @@ class SoftAssignParts(PartEstimator):
 
 def _maxima(regions: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Return the maxima (n, P) of the responses of parts over regions (n, R, K)."""
-    out = np.empty((len(regions), len(parts)), np.float32)
+    cpu, out = torch.device("cpu"), np.empty((len(regions), len(parts)), np.float32)
     for images in slices_within(len(regions), 4 * regions[0].size, PIECE_BYTES):
-        some = torch.from_numpy(np.asarray(regions[images]))
-        out[images] = part_maxima(some, torch.from_numpy(parts), beta=None)[0].numpy()
+        some, detectors = as_tensor(regions[images], cpu), as_tensor(parts, cpu)
+        out[images] = part_maxima(some, detectors, beta=None)[0].numpy()
     return out
