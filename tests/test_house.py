@@ -19,7 +19,16 @@ MOST_LINES = 400
 ORDER = [
     *("exceptions", "utils", "storage", "images", "regions", "losses"),
     *("backbones", "features", "persistence", "base", "training", "explanations"),
-    *("encodings", "parts", "metrics", "display", "reporting", "datasets", "cli"),
+    *(
+        "encodings",
+        "parts",
+        "prototypes",
+        "metrics",
+        "display",
+        "reporting",
+        "datasets",
+        "cli",
+    ),
 ]
 # The rooms that alone may import a library.
 ALONE = {

@@ -1,5 +1,17 @@
-"""Penalties on parts and on classifiers, as functions of tensors."""
+"""Penalties on parts, prototypes and classifiers, as functions of tensors."""
 
 from skdpnet.losses.part_losses import assignment, orthogonality, specificity
+from skdpnet.losses.prototype_losses import (
+    cluster_cost,
+    off_class_weights,
+    separation_cost,
+)
 
-__all__ = ["assignment", "orthogonality", "specificity"]
+__all__ = [
+    "assignment",
+    "cluster_cost",
+    "off_class_weights",
+    "orthogonality",
+    "separation_cost",
+    "specificity",
+]

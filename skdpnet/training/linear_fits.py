@@ -51,6 +51,7 @@ def fit_logistic(
     start: Classifier | None = None,
     positive: bool = False,
     n_free: int = 0,
+    fit_intercept: bool = True,
 ) -> Classifier:
     """Minimise cross-entropy + ridge·‖V‖² + penalty(V).
 
@@ -78,6 +79,8 @@ def fit_logistic(
         Whether all weights are at least 0.
     n_free : int, default=0
         Number of the last columns of V that may be negative nevertheless.
+    fit_intercept : bool, default=True
+        Whether there are intercepts; if not, they stay those of `start`.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def fit_logistic(
         of_images = np.log(sums[:, 0]) - np.einsum("nc,nc->n", targets, below)
         return of_images, p - targets
 
-    mean_loss = _mean_loss(entropies, descriptor, weights)
+    mean_loss = _mean_loss(entropies, descriptor, weights, fit_intercept)
     shape = n_classes, descriptor.shape[1]
     return minimise(
         mean_loss, shape, ridge, penalty, start, positive, n_free, _TRAINING_TOLERANCE
@@ -143,6 +146,7 @@ def _mean_loss(
     losses: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     descriptor: np.ndarray,
     weights: np.ndarray,
+    fit_intercept: bool = True,
 ) -> LossFunction:
     """Return the weighted mean of losses as a function of V and the intercepts.
 
@@ -157,7 +161,8 @@ def _mean_loss(
     def mean_loss(coef: np.ndarray, intercept: np.ndarray):
         of_images, slopes = losses(b @ coef.T + intercept)
         slopes *= w[:, None]
-        return float(w @ of_images), slopes.T @ b, slopes.sum(axis=0)
+        on_intercept = slopes.sum(axis=0) if fit_intercept else np.zeros_like(intercept)
+        return float(w @ of_images), slopes.T @ b, on_intercept
 
     return mean_loss
 

@@ -1,0 +1,1 @@
+"""Prototype networks as heads on the feature maps of a frozen network."""
