@@ -6,7 +6,8 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures SoftAssignParts VLAD
+        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures ProtoPNetClassifier
+        SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__
@@ -15,10 +16,13 @@ PUBLIC = {
     "skdpnet.datasets": "load_image_folder make_part_images",
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
-        PartGalleryDisplay ParticipationDisplay
+        PartGalleryDisplay ParticipationDisplay PrototypeDisplay
     """,
     "skdpnet.images": "ImageError",
-    "skdpnet.losses": "assignment orthogonality specificity",
+    "skdpnet.losses": """
+        assignment cluster_cost off_class_weights orthogonality separation_cost
+        specificity
+    """,
     "skdpnet.metrics": """
         Redundancy ResponseDrop add_noise area_under consistency deletion_curve
         insertion_curve mask_pixels part_hits part_purity parts_for_evidence

@@ -11,6 +11,7 @@ from skdpnet.display._explanation import ExplanationDisplay
 from skdpnet.display._heat_map import HeatMapDisplay
 from skdpnet.display._part_gallery import PartGalleryDisplay
 from skdpnet.display._participation import ParticipationDisplay
+from skdpnet.display._prototypes import PrototypeDisplay
 
 __all__ = [
     "BestRegionsDisplay",
@@ -19,4 +20,5 @@ __all__ = [
     "HeatMapDisplay",
     "PartGalleryDisplay",
     "ParticipationDisplay",
+    "PrototypeDisplay",
 ]

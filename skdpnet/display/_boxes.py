@@ -10,7 +10,7 @@ import numpy as np
 from skdpnet.display._text import shorten, signed
 from skdpnet.utils.colours import part_colours
 
-__all__ = ["badge_places", "badges", "draw_boxes", "part_legend"]
+__all__ = ["badge_places", "badges", "draw_box", "draw_boxes", "part_legend"]
 
 # Least distance of the centres of two numbers, as a share of the image's longer side.
 _DISTANCE = 0.09
@@ -27,30 +27,47 @@ def draw_boxes(axes, boxes: np.ndarray) -> None:
     boxes : ndarray of shape (n, 4)
         (left, top, right, bottom) in pixels.
     """
-    from matplotlib.patches import Rectangle
-
     same = (boxes[:, None] == boxes[None]).all(axis=-1)
     for rank in reversed(range(len(boxes))):
-        left, top, right, bottom = boxes[rank]
         sharers = np.flatnonzero(same[rank])
         turn, dash = int(np.searchsorted(sharers, rank)), 3.0
         dashed: Any = (turn * dash, (dash, (len(sharers) - 1) * dash))
         colour = part_colours(len(boxes))[rank]
-        lines = [(2.2, colour, dashed if len(sharers) > 1 else "-")]
-        if rank == sharers[-1]:
-            lines.insert(0, (4.2, "black", "-"))
-        for width, colour, style in lines:
-            axes.add_patch(
-                Rectangle(
-                    (left, top),
-                    right - left,
-                    bottom - top,
-                    fill=False,
-                    linewidth=width,
-                    linestyle=style,
-                    edgecolor=colour,
-                )
+        style = dashed if len(sharers) > 1 else "-"
+        _draw_frame(axes, boxes[rank], colour, style, rank == sharers[-1])
+
+
+def draw_box(axes, box: np.ndarray, colour: str) -> None:
+    """Draw the frame of one box.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    box : ndarray of shape (4,)
+        (left, top, right, bottom) in pixels.
+    colour : str
+    """
+    _draw_frame(axes, box, colour, "-", True)
+
+
+def _draw_frame(axes, box: np.ndarray, colour: str, style: Any, edged: bool) -> None:
+    """Draw a frame, on a wider black one if it is `edged`."""
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = box
+    lines = [(4.2, "black", "-")] if edged else []
+    for width, line_colour, line_style in [*lines, (2.2, colour, style)]:
+        axes.add_patch(
+            Rectangle(
+                (left, top),
+                right - left,
+                bottom - top,
+                fill=False,
+                linewidth=width,
+                linestyle=line_style,
+                edgecolor=line_colour,
             )
+        )
 
 
 def badge_places(

@@ -9,13 +9,17 @@ import numpy as np
 __all__ = ["classes_and_maps", "share_parts", "stack_parts"]
 
 
-def share_parts(n_parts_per_class: int, n_maps: int) -> list[int]:
+def share_parts(
+    n_parts_per_class: int, n_maps: int, name: str = "n_parts_per_class"
+) -> list[int]:
     """Share the parts of a class out among the feature maps.
 
     Parameters
     ----------
     n_parts_per_class : int
     n_maps : int
+    name : str, default="n_parts_per_class"
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -29,8 +33,8 @@ def share_parts(n_parts_per_class: int, n_maps: int) -> list[int]:
     """
     if n_parts_per_class < n_maps:
         raise ValueError(
-            f"n_parts_per_class={n_parts_per_class} leaves some of the {n_maps} "
-            "feature maps without parts: raise it, or name fewer strides."
+            f"{name}={n_parts_per_class} leaves some of the {n_maps} feature maps "
+            "without parts: raise it, or name fewer strides."
         )
     shares = [n_parts_per_class // n_maps] * n_maps
     shares[-1] += n_parts_per_class % n_maps

@@ -219,7 +219,9 @@ class ProtoPNetClassifier(PrototypeClassifier):
     ) -> tuple[Projection, np.ndarray]:
         """Learn prototypes and project them; return which are a class's own, (C, P)."""
         n_classes = len(self.classes_)
-        shares = share_parts(self.n_prototypes_per_class, len(regions))
+        shares = share_parts(
+            self.n_prototypes_per_class, len(regions), "n_prototypes_per_class"
+        )
         initial = [
             cluster_parts(of_map, None, labels, n_classes, share, random)
             for of_map, share in zip(regions, shares, strict=True)
