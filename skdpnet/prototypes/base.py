@@ -18,6 +18,7 @@ from skdpnet.explanations.localisation import boxes_in_pixels, images_of
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.layout import stack_parts
 from skdpnet.persistence.checks import check_array, check_whitenings
+from skdpnet.prototypes.add_on import apply_add_on, fold_add_on
 from skdpnet.prototypes.projection import Projection
 from skdpnet.prototypes.similarity import (
     log_similarity,
@@ -61,6 +62,7 @@ class PrototypeClassifier(PartClassifier):
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **PartClassifier._parameter_constraints,
         "n_components": [Number(1, whole=True), None],
+        "add_on_size": [Number(1, whole=True), None],
         "max_epochs": [Number(0, whole=True)],
         "lr": [Number(0, above=True)],
         "batch_size": [Number(1, whole=True)],
@@ -85,6 +87,7 @@ class PrototypeClassifier(PartClassifier):
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.3,),
         n_components: int | None = 256,
+        add_on_size: int | None = 64,
         max_epochs: int = 10,
         lr: float = 0.003,
         batch_size: int = 64,
@@ -109,6 +112,7 @@ class PrototypeClassifier(PartClassifier):
         )
         self.region_scales = region_scales
         self.n_components = n_components
+        self.add_on_size = add_on_size
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -189,7 +193,22 @@ class PrototypeClassifier(PartClassifier):
         found = learned.images >= 0
         images = np.where(found, rows[learned.images], -1)
         boxes = self._boxes_of_sources(X, images, learned.regions)
-        self.prototype_sources_ = source_table(regions, learned, images, boxes)
+        self.prototype_sources_ = source_table(images, learned.regions, boxes)
+
+    def _fold_add_on(
+        self, layers: list[np.ndarray] | None, regions: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Make learned add-on layers part of `whitenings_`.
+
+        Returns
+        -------
+        list of float32 ndarrays of shape (n, R, L)
+            The regions as the layers describe them.
+        """
+        if layers is not None:
+            each = zip(self.whitenings_, layers, strict=True)
+            self.whitenings_ = [fold_add_on(*pair) for pair in each]
+        return apply_add_on(layers, regions, self.device_, self.memory)
 
     def _boxes_of_sources(
         self, X, images: np.ndarray, regions: np.ndarray

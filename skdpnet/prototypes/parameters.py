@@ -24,7 +24,11 @@ _PARAMETERS = {
         shorter side on the feature map. In the paper a region is a cell of the map.
     n_components : int or None, default=256
         Number of dimensions that region descriptors have after PCA whitening. None:
-        they are not whitened.""",
+        they are not whitened.
+    add_on_size : int or None, default=64
+        Number of dimensions L of the linear layer that is learned together with the
+        prototypes, behind the whitening. It starts as the first L dimensions; after
+        training it is part of `whitenings_`. None: there is no such layer.""",
     "training": """class_weight : dict or "balanced", default=None
         Weights of the classes, by which sample weights are multiplied.
     memory, device, precision, num_workers, verbose
@@ -39,8 +43,8 @@ _PARAMETERS = {
         Where each prototype comes from, as columns of a table: "image", the number of
         the training image in X; "region", the number of the region in the grid of its
         map; "left", "top", "right" and "bottom", its box in pixels of the stored image
-        (shares of the map's sides for precomputed maps); "distance", what separates
-        the prototype from that region. Of a prototype without a source all are −1.
+        (shares of the map's sides for precomputed maps). Of a prototype without a
+        source all are −1.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
         The class of each prototype, as an index into `classes_`, or −1 if classes
         share it; and the number of its feature map.
@@ -51,7 +55,8 @@ _PARAMETERS = {
     n_iter_ : int
         Number of epochs.
     whitenings_ : list of Whitening
-        For each map, the projection of region descriptors from D dimensions to K.
+        For each map, the projection of region descriptors from D dimensions to K, with
+        the learned layer.
     grids_ : list of RegionGrid
         The layout of the regions of each map.
     map_shapes_ : tuple of tuples

@@ -15,6 +15,7 @@ from skdpnet import losses
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts
+from skdpnet.prototypes.add_on import apply_add_on, initial_add_on
 from skdpnet.prototypes.base import PrototypeClassifier
 from skdpnet.prototypes.last_layer import fit_last_layer, initial_last_layer
 from skdpnet.prototypes.model import PrototypeModel
@@ -93,8 +94,9 @@ class ProtoPNetClassifier(PrototypeClassifier):
     -----
     What differs from the paper, because the network is frozen:
 
-    - The paper adds two layers of 1×1 convolutions and a sigmoid to the network. Here
-      the PCA whitening of regions, of unit length, is in their place. Distances are
+    - The paper adds two layers of 1×1 convolutions and a sigmoid to the network. Here a
+      fixed layer, the PCA whitening of regions, and a learned linear one
+      (`add_on_size`) are in their place, and regions have unit length. Distances are
       then in [0, 4], and W sees similarities of the same range whatever the network.
     - The initial prototypes are centres of clusters of the regions of their class
       instead of random numbers; with `max_epochs` 0 they are projected as they are.
@@ -148,6 +150,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.3,),
         n_components: int | None = 256,
+        add_on_size: int | None = 64,
         n_prototypes_per_class: int = 10,
         epsilon: float = 1e-4,
         cluster_weight: float = 0.8,
@@ -173,6 +176,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
             framing=framing,
             region_scales=region_scales,
             n_components=n_components,
+            add_on_size=add_on_size,
             max_epochs=max_epochs,
             lr=lr,
             batch_size=batch_size,
@@ -199,7 +203,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
         weights: np.ndarray,
         random: np.random.RandomState,
     ) -> Projection:
-        learned, own = self._learn_prototypes(regions, labels, weights, random)
+        regions, learned, own = self._learn_prototypes(regions, labels, weights, random)
         distances = leave_sources_out(
             nearest_distances(regions, learned.prototypes, self.device_), learned.images
         )
@@ -216,19 +220,33 @@ class ProtoPNetClassifier(PrototypeClassifier):
         labels: np.ndarray,
         weights: np.ndarray,
         random: np.random.RandomState,
-    ) -> tuple[Projection, np.ndarray]:
-        """Learn prototypes and project them; return which are a class's own, (C, P)."""
+    ) -> tuple[list[np.ndarray], Projection, np.ndarray]:
+        """Learn prototypes and project them.
+
+        Returns
+        -------
+        regions : list of float32 ndarrays of shape (n, R, L)
+            The regions behind the add-on layer.
+        learned : Projection
+        own : bool ndarray of shape (C, P)
+            Which prototypes are a class's own.
+        """
         n_classes = len(self.classes_)
         shares = share_parts(
             self.n_prototypes_per_class, len(regions), "n_prototypes_per_class"
         )
+        layers = initial_add_on(regions, self.add_on_size)
         initial = [
             cluster_parts(of_map, None, labels, n_classes, share, random)
-            for of_map, share in zip(regions, shares, strict=True)
+            for of_map, share in zip(
+                apply_add_on(layers, regions, self.device_, self.memory),
+                shares,
+                strict=True,
+            )
         ]
         self.part_classes_, self.part_maps_ = classes_and_maps(shares, n_classes)
         own = self.part_classes_ == np.arange(n_classes)[:, None]
-        model = PrototypeModel(initial)
+        model = PrototypeModel(initial, layers)
         objective = ProtoPNetObjective(
             own,
             initial_last_layer(own, OFF_CLASS),
@@ -237,7 +255,9 @@ class ProtoPNetClassifier(PrototypeClassifier):
             self.separation_weight,
         )
         self._train(model, objective, regions, labels, weights, random)
-        return project(regions, model.arrays(), labels, own, self.device_), own
+        regions = self._fold_add_on(model.layer_arrays(), regions)
+        learned = project(regions, model.arrays(), labels, own, self.device_)
+        return regions, learned, own
 
     def _keep(self, learned: Projection, kept: np.ndarray) -> Projection:
         """Leave out all prototypes but those that are `kept`, a mask (P,)."""
