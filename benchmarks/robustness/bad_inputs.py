@@ -21,6 +21,7 @@ import torch
 from benchmarks.environment import environment
 from benchmarks.robustness.bad_file_cases import file_cases, prepare
 from benchmarks.robustness.bad_image_cases import Case, image_cases
+from benchmarks.robustness.bad_prototype_cases import prototype_cases
 
 __all__ = ["cases_in_a_folder", "cell", "outcome", "page"]
 
@@ -61,7 +62,7 @@ def cases_in_a_folder() -> Iterator[list[Case]]:
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         prepare()
-        yield [*image_cases(), *file_cases()]
+        yield [*image_cases(), *file_cases(), *prototype_cases()]
 
 
 def outcome(case: Case) -> tuple[str, str]:
