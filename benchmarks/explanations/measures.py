@@ -37,7 +37,7 @@ from skdpnet.regions import RegionGrid
 
 __all__ = [
     "Measurement", "agreement", "curve_areas", "measure", "on_object", "pointing",
-    "stability",
+    "response_drop", "stability",
 ]  # fmt: skip
 
 # Sides of the boxes as in the papers, in fractions of the network's image size.
@@ -91,7 +91,7 @@ def measure(
         if data.truths is not None:
             measures |= agreement(model, data, random)
             measures["stability"] = stability(model, data, rows, inputs, random)
-        measures["response drop"] = _response_drop(model, inputs, sampled, random)
+        measures["response drop"] = response_drop(model, inputs, sampled, random)
         measures |= numbers_of_parts(model, explained.descriptors, random)
         measures |= evidence(
             model, explained.descriptors[correct], scores[correct].argmax(axis=1)
@@ -219,7 +219,8 @@ def _active_parts(model: PartModel, X, y: np.ndarray) -> NDArray[np.bool_]:
     shared = parts.part_classes_ < 0
     active = y[:, None] == parts.classes_[np.where(shared, 0, parts.part_classes_)]
     if shared.any():
-        active[:, shared] = parts.transform(X)[:, shared] > 0
+        responses = parts.transform(X)[:, shared]
+        active[:, shared] = responses > responses.mean(axis=0)
     return active[:, model.placed_parts]
 
 
@@ -360,10 +361,28 @@ def _areas(
     }
 
 
-def _response_drop(
-    model: PartModel, inputs, explained: ModelExplanations, random
+def response_drop(
+    model: PartModel,
+    inputs: Sequence[NDArray[np.uint8]],
+    explained: ModelExplanations,
+    random: np.random.RandomState,
 ) -> Measurement:
-    """Share of the top part's response that is lost when its region is covered."""
+    """Compute the share of the top part's response that its region gives.
+
+    Parameters
+    ----------
+    model : PartModel
+    inputs : sequence of n uint8 ndarrays of shape (H, W, 3)
+    explained : ModelExplanations
+        The explanations of `inputs`.
+    random : RandomState
+        It draws the regions by chance.
+
+    Returns
+    -------
+    Measurement
+        What is lost where the region is covered.
+    """
     rows = np.flatnonzero(explained.top_parts >= 0)
     drop = metrics.response_drop(
         model.transformer,

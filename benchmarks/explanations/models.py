@@ -28,7 +28,7 @@ from benchmarks.explanations.image_sets import ImageSet, network_inputs
 from skdpnet import FeatureMaps, GlobalFeatures, explain_each
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.explanations.explanation import Explanation
-from skdpnet.explanations.readout import find_parts, linear_readout
+from skdpnet.explanations.readout import read_model
 from skdpnet.regions import RegionGrid
 from skdpnet.utils.devices import resolve_device
 
@@ -134,13 +134,15 @@ class PartModel:
 
     Parameters
     ----------
-    estimator : DPNetClassifier, or Pipeline of parts and a linear classifier
+    estimator : part classifier, or Pipeline of parts and a classifier
+        As `skdpnet.explain` takes it.
 
     Attributes
     ----------
     transformer : fitted estimator
         It computes the descriptors of images.
-    readout : LinearReadout
+    readout : Readout
+        A `LinearReadout` where the decision is linear.
     placed_parts : int ndarray
         Numbers of the parts that are found in a place. The others have the whole image
         as their only region.
@@ -148,8 +150,7 @@ class PartModel:
 
     def __init__(self, estimator):
         self.estimator = estimator
-        self.transformer, _ = find_parts(estimator)
-        self.readout = linear_readout(estimator)
+        self.transformer, self.readout = read_model(estimator)
         self.placed_parts = np.flatnonzero(have_place(self.transformer))
 
     @property
@@ -168,8 +169,7 @@ class PartModel:
         -------
         ndarray of shape (n, C)
         """
-        descriptors = self.transformer.transform(X)
-        return descriptors @ self.readout.coef.T + self.readout.intercept
+        return self.readout.scores(self.transformer.transform(X).astype(np.float64))
 
     def explain(self, X: np.ndarray) -> ModelExplanations:
         """Explain the predicted class of each image.
