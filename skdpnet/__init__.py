@@ -13,6 +13,7 @@ ESTIMATORS = {
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
     "GlobalFeatures": "skdpnet.encodings.global_average",
+    "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",

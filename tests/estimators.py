@@ -11,6 +11,7 @@ import skdpnet
 ARGUMENTS: dict[str, dict] = {
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
+    "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},

@@ -6,8 +6,8 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures ProtoPNetClassifier
-        SoftAssignParts VLAD
+        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures PIPNetClassifier
+        ProtoPNetClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__
@@ -20,7 +20,8 @@ PUBLIC = {
     """,
     "skdpnet.images": "ImageError",
     "skdpnet.losses": """
-        assignment cluster_cost off_class_weights orthogonality separation_cost
+        alignment assignment cluster_cost off_class_weights orthogonality presence
+        separation_cost
         specificity
     """,
     "skdpnet.metrics": """

@@ -12,8 +12,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdpnet.base.part_classifier import PartClassifier
-from skdpnet.explanations.contributions import explain
-from skdpnet.explanations.explanation import Explanation
+from skdpnet.explanations.explain_mixin import ExplainMixin
 from skdpnet.explanations.localisation import boxes_in_pixels, images_of
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.layout import stack_parts
@@ -45,7 +44,7 @@ _LARGEST_SEED = np.iinfo(np.int32).max
 _SIMILARITY_BYTES = 128 * 2**20
 
 
-class PrototypeClassifier(PartClassifier):
+class PrototypeClassifier(ExplainMixin, PartClassifier):
     """Base of the classifiers that compare regions with prototypes.
 
     A prototype is a part. Its response to a region is a similarity, and the descriptor
@@ -187,7 +186,8 @@ class PrototypeClassifier(PartClassifier):
         random = check_random_state(self.random_state)
         self.device_ = resolve_device(self.device)
         rows = np.flatnonzero(weights > 0)
-        regions = self._fit_regions([MapRows(array, rows) for array in maps], random)
+        maps_of_rows = [MapRows(array, rows) for array in maps]
+        regions = self._fit_regions(X, rows, maps_of_rows, random)
         learned = self._learn(regions, labels[rows], weights[rows], random)
         self.prototypes_ = stack_parts(learned.prototypes)
         found = learned.images >= 0
@@ -227,9 +227,13 @@ class PrototypeClassifier(PartClassifier):
         return boxes
 
     def _fit_regions(
-        self, maps: Sequence[MapRows], random: np.random.RandomState
+        self,
+        X,
+        rows: np.ndarray,
+        maps: Sequence[MapRows],
+        random: np.random.RandomState,
     ) -> list[np.ndarray]:
-        """Learn the whitening of each map, and describe the regions by it."""
+        """Learn the whitening of the maps of rows of X, and describe regions by it."""
         self.whitenings_ = [
             fit_whitening(of_map, grid, self.n_components, random)
             for of_map, grid in zip(maps, self.grids_, strict=True)
@@ -355,29 +359,6 @@ class PrototypeClassifier(PartClassifier):
         """Return the region descriptors (n, R, K) of a map of some images."""
         whitening, grid = self.whitenings_[map_number], self.grids_[map_number]
         return whitening.tensor(feature_map, grid, device_of(feature_map))
-
-    def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
-        """Explain the score of an image for a class; see `skdpnet.explain`.
-
-        Parameters
-        ----------
-        image : image, or array for ``backbone="precomputed"``
-        class_ : label, default=None
-            The class whose score is explained. None: the predicted class.
-        apply_exif : bool, default=False
-            Whether boxes are in pixels of the image with its EXIF orientation applied,
-            as viewers show it, or of the image as it is stored.
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
-            As `skdpnet.explain`.
-        """
-        return explain(self, image, class_, apply_exif=apply_exif)
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)

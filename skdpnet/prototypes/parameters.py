@@ -24,8 +24,8 @@ _PARAMETERS = {
         shorter side on the feature map. In the paper a region is a cell of the map.
     n_components : int or None, default=256
         Number of dimensions that region descriptors have after PCA whitening. None:
-        they are not whitened.
-    add_on_size : int or None, default=64
+        they are not whitened.""",
+    "add_on": """add_on_size : int or None, default=64
         Number of dimensions L of the linear layer that is learned together with the
         prototypes, behind the whitening. It starts as the first L dimensions; after
         training it is part of `whitenings_`. None: there is no such layer.""",
@@ -67,7 +67,7 @@ _PARAMETERS = {
 
 
 def with_shared_parameters(cls: T) -> T:
-    """Fill ``{maps}``, ``{training}`` and ``{attributes}`` in a class's docstring.
+    """Fill ``{maps}``, ``{add_on}``, ``{training}`` and ``{attributes}`` in a docstring.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def with_shared_parameters(cls: T) -> T:
     type
         The class.
     """
-    for name, text in _PARAMETERS.items():
+    few = _PARAMETERS["maps"].replace("default=256", "default=64")
+    for name, text in {**_PARAMETERS, "maps_of_64": few}.items():
         # Python without docstrings (-OO) has none to fill.
         cls.__doc__ = cls.__doc__ and cls.__doc__.replace(f"{{{name}}}", text)
     return cls

@@ -50,6 +50,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
     Parameters
     ----------
     {maps}
+    {add_on}
     n_prototypes_per_class : int, default=10
         Number of prototypes of each class on all maps together, which have equal
         shares; the last, coarsest map also has the remainder.

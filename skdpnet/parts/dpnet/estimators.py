@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from skdpnet.base.part_classifier import PartClassifier
-from skdpnet.explanations.contributions import explain
-from skdpnet.explanations.explanation import Explanation
+from skdpnet.explanations.explain_mixin import ExplainMixin
 from skdpnet.parts.dpnet.learner import PartLearner
 from skdpnet.parts.dpnet.parameters import with_parameters
 
@@ -12,7 +11,7 @@ __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
 
 @with_parameters
-class DPNetClassifier(PartClassifier, PartLearner):
+class DPNetClassifier(ExplainMixin, PartClassifier, PartLearner):
     """Classify images by learned parts.
 
     A frozen network describes the regions of an image. The descriptor of the image is
@@ -52,33 +51,6 @@ class DPNetClassifier(PartClassifier, PartLearner):
     >>> model.parts_.shape, model.coef_.shape
     ((39, 4), (3, 39))
     """
-
-    def explain(self, image, class_=None, *, apply_exif: bool = False) -> Explanation:
-        """Explain the score of an image for a class; see `skdpnet.explain`.
-
-        Parameters
-        ----------
-        image : image, or array for ``backbone="precomputed"``
-        class_ : label, default=None
-            The class whose score is explained. None: the predicted class.
-        apply_exif : bool, default=False
-            Whether boxes are in pixels of the image with its EXIF orientation applied,
-            as viewers show it, or of the image as it is stored.
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
-            As `skdpnet.explain`.
-
-        See Also
-        --------
-        skdpnet.explain_each : Explain many images.
-        """
-        return explain(self, image, class_, apply_exif=apply_exif)
 
 
 @with_parameters
