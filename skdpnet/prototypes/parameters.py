@@ -67,7 +67,7 @@ _PARAMETERS = {
 
 
 def with_shared_parameters(cls: T) -> T:
-    """Fill ``{maps}``, ``{add_on}``, ``{training}`` and ``{attributes}`` in a docstring.
+    """Fill the names in braces in a class's docstring, ``{maps}`` and others.
 
     Parameters
     ----------
