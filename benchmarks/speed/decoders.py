@@ -5,8 +5,8 @@
 The package decodes by Pillow, which the format lets decode large images at a half, a
 quarter or an eighth of their size, and resizes each image by torch. The others: Pillow
 for both (earlier versions), one resize for all images of a batch, and torchvision's
-decoder, which decodes every image at its full size; alone, and after Pillow has read the
-header, as it must to know the orientation and to refuse what is too large. Prints a
+decoder, which decodes every image at its full size; alone, and after Pillow has read
+the header, as it must to know the orientation and refuse what is too large. Prints a
 Markdown table and writes JSON.
 """
 
