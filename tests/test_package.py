@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,30 @@ def test_importing_the_package_imports_nothing_heavy():
         "sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "first", "expected"),
+    [
+        ({}, "", "passive"),
+        # What the user says, and torch that has read the variables already.
+        ({"OMP_WAIT_POLICY": "active"}, "", "active"),
+        ({"GOMP_SPINCOUNT": "1000"}, "", "None"),
+        ({}, "import torch; ", "None"),
+    ],
+)
+def test_threads_wait_without_spinning(variables, first, expected):
+    script = f"{first}import os, skdpnet; print(os.environ.get('OMP_WAIT_POLICY'))"
+    waiting = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    others = {key: value for key, value in os.environ.items() if key not in waiting}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**others, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(skdpnet.__all__) - {"__version__"}))

@@ -151,12 +151,12 @@ def main(arguments: list[str] | None = None) -> None:
         The command line, by default that of this process.
     """
     parser = _parser()
-    args = parser.parse_args(arguments)
+    args = _with_defaults(parser.parse_args(arguments))
     _check(parser, args)
     if args.table:
         print(markdown(read_result(args.output)))
         return
-    if args.quick and args.output.resolve() == parser.get_default("output"):
+    if args.quick and args.output.parent == RESULTS.resolve():
         parser.error("--quick would replace real measurements: name another --output")
     command = shlex.join(["python", "-m", "benchmarks.speed", *_command_words(args)])
     result = start_result(args.output, describe_machine(args.device), command)
@@ -226,6 +226,19 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f"there is no folder {args.data}")
 
 
+def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
+    """Set what depends on the device, where the command line does not say it."""
+    kind = args.device.partition(":")[0]
+    if args.precisions is None:
+        half = "bfloat16" if kind == "cpu" else "float16"
+        args.precisions = ["float32", half]
+    if args.output is None:
+        name = "speed.json" if kind == "cpu" else f"speed_{kind}.json"
+        args.output = RESULTS / name
+    args.output = args.output.resolve()
+    return args
+
+
 def _components(text: str) -> int | None:
     return None if text == "None" else int(text)
 
@@ -252,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precisions",
         nargs="+",
         choices=("float32", "bfloat16", "float16"),
-        default=["float32", "bfloat16"],
+        help="default: float32, and bfloat16 on a CPU, float16 on a GPU",
     )
     add("--batch", type=int, metavar="N", help="images per batch (default: 64)")
     add("--images", type=int, default=128, metavar="N",
@@ -264,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--again", action="store_true", help="repeat earlier measurements")
     add("--quick", action="store_true", help="tiny sizes, to test the benchmark")
     add("--memory", type=Path, metavar="DIR", help="folder that keeps the feature maps")
-    add("--output", type=Path, default=RESULTS / "speed.json")
+    add("--output", type=Path, help="default: results/speed.json, or speed_cuda.json")
     add("--table", action="store_true", help="only print the tables of --output")
     return parser
 

@@ -29,7 +29,7 @@ from benchmarks.records import RESULTS
 from benchmarks.speed.machine import describe
 from skdpnet import DPNetTransformer, FeatureMaps
 
-__all__ = ["main"]
+__all__ = ["main", "write_files"]
 
 _CPU = torch.device("cpu")
 _SIDE = 288
@@ -76,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         inputs: dict[str, Sequence] = {"arrays": arrays}
-        for side in (_SIDE, 2000):
-            inputs[f"JPEG files, {side} px"] = _files(Path(folder), side, args.images)
+        for side in (_SIDE, 500, 2000):
+            files = write_files(Path(folder), side, args.images)
+            inputs[f"JPEG files, {side} px"] = files
         runs: dict[str, Callable[[], object]] = {}
         for name, X in inputs.items():
             runs[f"{name}: to the network"] = lambda X=X: sum(
@@ -106,8 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"| {row['what']} | {args.images / seconds:,.0f} | {milliseconds:.2f} |")
 
 
-def _files(folder: Path, side: int, n: int) -> list[str]:
-    """Write n JPEG files of crops of photographs."""
+def write_files(folder: Path, side: int, n: int) -> list[str]:
+    """Write JPEG files of crops of photographs.
+
+    Parameters
+    ----------
+    folder : Path
+    side : int
+        Side of the square images, in pixels.
+    n : int
+        Number of files.
+
+    Returns
+    -------
+    list of str
+        Their paths.
+    """
     photographs = [
         Image.fromarray(getattr(skimage.data, name)()) for name in ("coffee", "chelsea")
     ]

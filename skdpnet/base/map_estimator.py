@@ -95,7 +95,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
     ):
         self.backbone = backbone

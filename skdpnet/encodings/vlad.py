@@ -166,7 +166,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ):

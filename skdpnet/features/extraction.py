@@ -28,6 +28,7 @@ from skdpnet.images.collection import Images
 from skdpnet.images.framing import Framing
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.utils.batching import slices_of
+from skdpnet.utils.cores import decoding_threads
 
 __all__ = ["Extractor"]
 
@@ -64,8 +65,8 @@ class Extractor:
         Dtype of the maps.
     batch_size : int
         Number of images that are decoded and pass through the network together.
-    n_workers : int
-        Number of threads that decode images. 0: the calling thread decodes them.
+    num_workers : int or "auto"
+        As in `skdpnet.utils.cores.decoding_threads`.
     """
 
     def __init__(
@@ -77,14 +78,15 @@ class Extractor:
         compute_dtype: torch.dtype,
         map_dtype: torch.dtype,
         batch_size: int,
-        n_workers: int,
+        num_workers: int | str,
     ):
         self._images, self._backbone, self._device = images, backbone, device
         self._framing = framing
         self._compute_dtype, self._map_dtype = compute_dtype, map_dtype
         self._batch_size = batch_size
         self._n_ahead = 0 if device.type == "cpu" else _BATCHES_AHEAD
-        self._pool = ThreadPoolExecutor(n_workers) if n_workers else None
+        n_threads = decoding_threads(num_workers)
+        self._pool = ThreadPoolExecutor(n_threads) if n_threads else None
         # Of images that cannot be decoded. All are found before they are told.
         self._errors: list[ImageError] = []
 

@@ -19,13 +19,7 @@ from skdpnet.features.extraction import Extractor
 from skdpnet.features.map_arrays import array_type, separate
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
-from skdpnet.images.framing import (
-    AUTO,
-    FRAMINGS,
-    USUAL_SIZE,
-    Framing,
-    chosen_framing,
-)
+from skdpnet.images.framing import AUTO, FRAMINGS, USUAL_SIZE, Framing, chosen_framing
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
@@ -48,7 +42,7 @@ EXTRACTION_CONSTRAINTS: dict[str, list] = {
     "image_size": [Number(8, whole=True), None],
     "framing": [OneOf((AUTO, *FRAMINGS))],
     "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
-    "num_workers": [Number(0, whole=True)],
+    "num_workers": [Number(0, whole=True), OneOf(("auto",))],
 }
 
 OnNetwork = Callable[[Backbone, Framing, torch.device, torch.dtype], None]
@@ -101,9 +95,10 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         devices. "bfloat16" takes 0.5 to 0.7 of the time on CPUs that have it
         (AVX512-BF16, AMX), and changes maps by about 4 % of their norm. Maps are
         float32 for ``precision="float32"`` and float16 otherwise.
-    num_workers : int, default=2
+    num_workers : int or "auto", default="auto"
         Number of threads that read and decode images, on a GPU ahead of the network.
-        0: images are decoded in the calling thread.
+        "auto": the cores that the process may use (a worker process of joblib: its
+        share), at most 32. 0: the calling thread decodes.
     memory : str or path, default=None
         Folder that keeps the maps by the content of the images, so that no image passes
         through the same network twice. For each call a module also computes the maps
@@ -154,7 +149,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         batch_size: int = 32,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         memory: str | os.PathLike | None = None,
         verbose: int = 0,
     ):
@@ -369,8 +364,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         return self._framing_for(self._load_backbone())
 
     def _framing_for(self, backbone: Backbone) -> Framing:
-        of_backbone = backbone.image_size, backbone.mean
-        return chosen_framing(self.framing, *of_backbone, any_shape=backbone.any_shape)
+        size, mean = backbone.image_size, backbone.mean
+        return chosen_framing(self.framing, size, mean, any_shape=backbone.any_shape)
 
     @in_usual_torch_state
     def _run(

@@ -28,7 +28,7 @@ __all__ = ["open_map_store", "probe_image", "probe_of"]
 # Part of the key in the cache. It must change whenever the preprocessing of images
 # changes, or the way in which networks are modified for speed
 # (`skdpnet.backbones.batchnorm_folding`).
-_PREPROCESSING = "centre square, bicubic, drafts, batch norms folded, 3"
+_PREPROCESSING = "centre square, bicubic of torch, drafts, batch norms folded, 4"
 
 # Largest difference of two probes of the same network, relative to their norm. Numbers
 # of threads and kinds of processor change float32 maps by about 1e-6. Rounding to the

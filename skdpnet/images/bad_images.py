@@ -17,6 +17,7 @@ from skdpnet.images.files import image_in, open_image
 from skdpnet.images.framing import Framing
 from skdpnet.images.opened import content_of_opened, is_undecoded
 from skdpnet.images.value_range import ValueRanges, is_wide
+from skdpnet.utils.cores import AUTO_WORKERS, decoding_threads
 
 if TYPE_CHECKING:
     from skdpnet.images.collection import Images
@@ -54,14 +55,14 @@ def header_errors(
     return errors
 
 
-def decoding_errors(images: Images, n_workers: int = 2) -> list[ImageError]:
+def decoding_errors(images: Images, n_threads: int | None = None) -> list[ImageError]:
     """Decode every image, and return the errors.
 
     Parameters
     ----------
     images : Images
-    n_workers : int, default=2
-        Number of threads.
+    n_threads : int, default=None
+        Number of threads; None: as many as ``num_workers="auto"`` stands for.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def decoding_errors(images: Images, n_workers: int = 2) -> list[ImageError]:
             return error
         return None
 
-    with ThreadPoolExecutor(n_workers) as pool:
+    with ThreadPoolExecutor(n_threads or decoding_threads(AUTO_WORKERS)) as pool:
         found = pool.map(decode, range(len(images)))
         return [error for error in found if error is not None]
 

@@ -10,6 +10,7 @@ import numpy as np
 from skdpnet.exceptions import ImageError
 from skdpnet.images.bad_images import decoding_errors
 from skdpnet.images.collection import as_images
+from skdpnet.utils.cores import AUTO_WORKERS, decoding_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,7 @@ _ERRORS = ("raise", "skip")
 
 
 def check_images(
-    X: Any, *, errors: str = "raise", num_workers: int = 2
+    X: Any, *, errors: str = "raise", num_workers: int | str = "auto"
 ) -> NDArray[np.intp]:
     """Find the images that can be used, by decoding all of them.
 
@@ -35,8 +36,9 @@ def check_images(
     errors : {"raise", "skip"}, default="raise"
         "raise": bad images are an error. "skip": they are left out of the result, and
         a warning names all of them.
-    num_workers : int, default=2
-        Number of threads that read and decode images.
+    num_workers : int or "auto", default="auto"
+        Number of threads that read and decode images. "auto": the cores that the
+        process may use, at most 32.
 
     Returns
     -------
@@ -75,12 +77,14 @@ def check_images(
     """
     if errors not in _ERRORS:
         raise ValueError(f'errors must be "raise" or "skip", got {errors!r}.')
-    if not isinstance(num_workers, (int, np.integer)) or num_workers < 1:
+    is_number = isinstance(num_workers, (int, np.integer)) and num_workers >= 1
+    if not is_number and num_workers != AUTO_WORKERS:
         raise ValueError(
-            f"num_workers must be a whole number of at least 1, got {num_workers!r}."
+            "num_workers must be a whole number of at least 1, or "
+            f"{AUTO_WORKERS!r}, got {num_workers!r}."
         )
     images = as_images(X)
-    found = decoding_errors(images, int(num_workers))
+    found = decoding_errors(images, decoding_threads(num_workers))
     if found:
         error = ImageError.of_all(found, len(images))
         if errors == "raise" or len(found) == len(images):

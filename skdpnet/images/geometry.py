@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from skdpnet.images.framing import Framing, View
+from skdpnet.images.resizing import resized
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -39,17 +40,18 @@ def preprocess(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
     if image.mode != "RGB":
         raise ValueError(f"expected an RGB image, got mode {image.mode!r}")
     view = framing.view(*image.size)
-    seen = image.resize(view.size, Image.Resampling.BICUBIC, box=view.box)
-    return on_input(seen, view, framing)
+    return on_input(resized(image, view.size, view.box), view, framing)
 
 
-def on_input(seen: Image.Image, view: View, framing: Framing) -> NDArray[np.uint8]:
+def on_input(
+    seen: NDArray[np.uint8], view: View, framing: Framing
+) -> NDArray[np.uint8]:
     """Lay what is seen of an image on the network's input.
 
     Parameters
     ----------
-    seen : PIL.Image.Image
-        Upright, RGB, of the view's size.
+    seen : ndarray of shape (height, width, 3), uint8
+        Upright, of the view's size.
     view : View
     framing : Framing
         Its `fill` is the colour of the rest.
@@ -58,12 +60,13 @@ def on_input(seen: Image.Image, view: View, framing: Framing) -> NDArray[np.uint
     -------
     ndarray of shape (H, W, 3), uint8
     """
-    if view.input_size != view.size:
-        background = Image.new("RGB", view.input_size, framing.fill)
-        background.paste(seen, view.offset)
-        seen = background
-    # np.array rather than np.asarray: torch warns about arrays it cannot write.
-    return np.array(seen)
+    if view.input_size == view.size:
+        return seen
+    width, height = view.input_size
+    canvas = np.full((height, width, 3), framing.fill, dtype=np.uint8)
+    left, top = view.offset
+    canvas[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    return canvas
 
 
 @dataclass(frozen=True)

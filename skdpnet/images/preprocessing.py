@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from skdpnet.images.conversion import (
@@ -15,9 +16,9 @@ from skdpnet.images.conversion import (
 )
 from skdpnet.images.framing import Framing, View
 from skdpnet.images.geometry import on_input, preprocess
+from skdpnet.images.resizing import resized
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["input_pixels"]
@@ -81,8 +82,10 @@ def input_pixels(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
             return preprocess(turned(stored, orientation), framing)
         view, box = reduced
         size = view.size if orientation < 5 else view.size[::-1]
-        small = stored.resize(size, Image.Resampling.BICUBIC, box=tuple(box))
-        return on_input(turned(small, orientation), view, framing)
+        small = resized(stored, size, box)
+        if orientation != 1:
+            small = np.array(turned(Image.fromarray(small), orientation))
+        return on_input(small, view, framing)
 
 
 def _reduction(view: View) -> int:

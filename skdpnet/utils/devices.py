@@ -16,6 +16,9 @@ import torch
 
 __all__ = ["extraction_dtype", "learning_dtype", "on_cpu", "resolve_device"]
 
+# What torch raises of names that it does not know, and of devices that are missing.
+_NO_DEVICE = (RuntimeError, AssertionError, TypeError, ImportError)
+
 
 def resolve_device(device: str | torch.device) -> torch.device:
     """Return the torch device with a name.
@@ -44,11 +47,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except _NO_DEVICE as error:
+        if isinstance(error, NotImplementedError):
+            # torch then lists all of its backends.
+            reason = "this build of torch does not compute there"
+        else:
+            reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
+            f"device={device!r} cannot be used here: {reason}. "
             'device="auto" takes a GPU where there is one and the CPU otherwise.'
         ) from error
+    if resolved.type == "meta":
+        raise ValueError(
+            f"device={device!r} cannot be used: its tensors have no values."
+        )
     if resolved.type == "cuda" and resolved.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return resolved

@@ -85,6 +85,7 @@ def test_check_images_needs_a_good_one(mixed):
     [
         ([RGB], {"errors": "ignore"}, 'errors must be "raise" or "skip"'),
         ([RGB], {"num_workers": 0}, "num_workers must be"),
+        ([RGB], {"num_workers": "all"}, "num_workers must be .* or 'auto', got 'all'"),
         ([], {}, "X is empty"),
     ],
 )

@@ -107,6 +107,39 @@ def test_a_model_of_a_missing_device_is_on_the_cpu(device, again):
         )
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    "estimator",
+    # Averages of given maps are computed on the CPU, whatever the device is.
+    [each for each in all_estimators() if not isinstance(each, GlobalFeatures)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_a_model_that_names_a_missing_device_loads_and_is_told_to_choose(estimator):
+    method = "decision_function" if hasattr(estimator, "predict") else "transform"
+    expected = getattr(estimator.fit(X, Y), method)(X)
+    loaded = pickle.loads(pickle.dumps(estimator.set_params(device="cuda")))
+    assert loaded.device == "cuda", "parameters stay what the user set"
+    with pytest.raises(ValueError, match=r"device='cuda' cannot.*device=\"auto\""):
+        getattr(loaded, method)(X)
+    loaded.set_params(device="auto")
+    np.testing.assert_array_equal(getattr(loaded, method)(X), expected)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_device_is_chosen_where_the_pickle_is_loaded(monkeypatch, number):
+    content = pickle.dumps(FeatureMaps(nn.Identity(), image_size=32))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: number)
+    devices = []
+    monkeypatch.setattr(
+        "skdpnet.features.feature_maps.load_backbone",
+        lambda name, size, device, strides: devices.append(device) or 1 / 0,
+    )
+    with pytest.raises(ZeroDivisionError):
+        pickle.loads(content).fit_transform(np.zeros((1, 32, 32, 3), np.uint8))
+    assert devices == [torch.device("cuda", number)]
+
+
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
 )

@@ -44,6 +44,8 @@ def test_a_kept_model_computes_what_it_computed_before(file):
     assert type(model).__name__ == name
     # The only framing that there was.
     assert model.framing == "crop"
+    # The default of then, which is a number.
+    assert model.num_workers == 2
     assert model.notes_ == {"labels": kind}
     outputs = outputs_of(model, expected[f"{kind}/maps"])
     prefix = f"{kind}/{name}/"

@@ -35,6 +35,24 @@ def test_unknown_and_missing_devices_are_refused(device):
         resolve_device(device)
 
 
+@pytest.mark.parametrize("device", ["mps", "xpu", "hpu", "xla", "vulkan"])
+def test_a_backend_that_torch_lacks_is_refused_in_a_sentence(device):
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError):
+        with pytest.raises(ValueError, match=f"device='{device}' cannot") as refused:
+            resolve_device(device)
+        assert len(str(refused.value)) < 300
+        assert 'device="auto" takes' in str(refused.value)
+    else:
+        assert resolve_device(device).type == device
+
+
+def test_a_device_without_values_is_refused():
+    with pytest.raises(ValueError, match="device='meta' cannot be used.*no values"):
+        resolve_device("meta")
+
+
 def test_the_backbone_computes_in_float16_on_cuda_by_default():
     assert extraction_dtype("auto", CUDA) == torch.float16
     assert extraction_dtype("auto", CPU) == torch.float32

@@ -153,8 +153,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         one seed gives other parts on another kind of processor. "float32" is float32 on
         every device, so that machines differ by rounding alone. Descriptors and
         predictions are computed from the maps in float32.
-    num_workers : int >= 0, default=2
-        Number of threads that read and decode images for the backbone.
+    num_workers : int >= 0 or "auto", default="auto"
+        Number of threads that read and decode images for the backbone; "auto": the
+        cores that the process may use.
     callbacks : list of skorch callbacks, default=None
         Callbacks that training calls after its built-in ones. As in skorch, a callback
         ends training by a KeyboardInterrupt; other exceptions leave the fit unchanged.
@@ -270,7 +271,7 @@ class DPNetParameters(PartEstimator):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         callbacks: Sequence | None = None,
         net_params: dict | None = None,
         verbose: int = 0,

@@ -13,10 +13,11 @@ def test_one_command(tmp_path, capsys):
     rows = json.loads(output.read_text(encoding="utf-8"))["rows"]
     assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2
     names = [row["what"] for row in rows]
+    files = [f"JPEG files, {side} px" for side in (288, 500, 2000)]
     assert names == [
         *(
             f"{kind}: {what}"
-            for kind in ("arrays", "JPEG files, 288 px", "JPEG files, 2000 px")
+            for kind in ("arrays", *files)
             for what in ("to the network", "transform")
         ),
         "given maps: transform",

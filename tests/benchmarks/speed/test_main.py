@@ -71,6 +71,25 @@ def test_every_way_on_maps_runs_and_is_set_against_its_floor(command, stage):
             assert row["notes"]["largest_difference"].keys() == row["ways"].keys()
 
 
+@pytest.mark.parametrize(
+    ("device", "precisions", "name"),
+    [
+        ("cpu", ["float32", "bfloat16"], "speed.json"),
+        ("cuda", ["float32", "float16"], "speed_cuda.json"),
+        ("cuda:1", ["float32", "float16"], "speed_cuda.json"),
+    ],
+)
+def test_devices_have_their_own_precisions_and_results(device, precisions, name):
+    parser = speed._parser()
+    args = speed._with_defaults(parser.parse_args(["--device", device]))
+    assert args.precisions == precisions
+    assert args.output.name == name
+    chosen = ["--device", device, "--precisions", "float16", "--output", "mine.json"]
+    args = speed._with_defaults(parser.parse_args(chosen))
+    assert args.precisions == ["float16"]
+    assert args.output.name == "mine.json"
+
+
 def test_images_are_read_and_described_in_every_way(command, class_folders):
     text, result, _ = command(
         "--stages", "reading", "backbone", "--data", str(class_folders),

@@ -1,0 +1,71 @@
+"""Bicubic resizing of images, by the processor's vector units where it has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["resized"]
+
+# So much larger are scales, so that rounding does not cost the last row or column.
+_BEYOND_ROUNDING = 1 + 1e-9
+
+
+def resized(
+    image: Image.Image, size: tuple[int, int], box: Iterable[float]
+) -> NDArray[np.uint8]:
+    """Resize a box of an image by bicubic interpolation with antialiasing.
+
+    torch computes what Pillow does, in a quarter of the time, with weights of 16 bits.
+    Values differ from Pillow's by at most 1, where an image is enlarged by at most 2;
+    along the edges of a box inside the image by more, because Pillow's filter reaches
+    beyond them.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        RGB.
+    size : (int, int)
+        Width and height of the result, in pixels.
+    box : iterable of 4 floats
+        Left, top, right and bottom in pixels of `image`. Fractions of pixels are for
+        boxes that are larger than the result.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+        The pixels of the box as they are, if it has this size already.
+    """
+    left, top, right, bottom = map(float, box)
+    if left % 1 or top % 1:
+        # torch's pixels begin at whole numbers.
+        around = left, top, right, bottom
+        return np.array(image.resize(size, Image.Resampling.BICUBIC, around))
+    covered = int(left), int(top), math.ceil(right), math.ceil(bottom)
+    if covered != (0, 0, *image.size):
+        image = image.crop(covered)
+    # np.array rather than np.asarray: torch warns about arrays it cannot write.
+    pixels = np.array(image)
+    across, down = right - left, bottom - top
+    if (across, down) == size:
+        return pixels
+    how: dict = {"size": size[::-1]}
+    if (across, down) != image.size:
+        # The box has a part of the last row or column, of which the scale tells.
+        scales = size[1] / down, size[0] / across
+        how = {"scale_factor": [scale * _BEYOND_ROUNDING for scale in scales]}
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels).permute(2, 0, 1)[None],
+        **how,
+        mode="bicubic",
+        antialias=True,
+    )
+    return small[0].permute(1, 2, 0).numpy()
