@@ -94,7 +94,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state=None,
     ):

@@ -165,7 +165,7 @@ class PIPNetClassifier(PrototypeClassifier):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state=None,
     ):

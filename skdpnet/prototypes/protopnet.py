@@ -166,7 +166,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state=None,
     ):
