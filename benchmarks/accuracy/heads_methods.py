@@ -111,9 +111,9 @@ def _of_windows(name: str, values: tuple) -> tuple[dict[str, Any], ...]:
 
 
 def _trained(kind: type) -> tuple[dict[str, Any], ...]:
-    """Return both windows with the usual number of epochs, and three times as many."""
+    """Return both windows with the usual number of epochs, and twice as many."""
     epochs = kind().max_epochs
-    return _of_windows("max_epochs", (epochs, 3 * epochs))
+    return _of_windows("max_epochs", (epochs, 2 * epochs))
 
 
 _SVMS = tuple({"C": C} for C in _C)

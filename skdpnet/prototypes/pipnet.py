@@ -31,6 +31,7 @@ __all__ = ["PIPNetClassifier"]
 # Weights of alignment, presence and class loss in the second stage, as in the paper; in
 # the first they are 1, which the alignment grows to, 5 and 0.
 _FIRST, _SECOND = (1.0, 5.0, 0.0), (5.0, 2.0, 2.0)
+_PER_CLASS = 10
 _PIECE_BYTES = 64 * 2**20
 
 
@@ -57,9 +58,10 @@ class PIPNetClassifier(PrototypeClassifier):
     Parameters
     ----------
     {maps_of_64}
-    n_prototypes : int, default=200
+    n_prototypes : int or None, default=None
         Number of prototypes on all maps together, which have equal shares; the last,
-        coarsest map also has the remainder. All classes share them.
+        coarsest map also has the remainder. All classes share them. None: ten times the
+        number of classes.
     temperature : float > 0, default=0.1
         Temperature of the softmax that training starts from. Each map learns its own.
     presence_threshold : float in [0, 1), default=0.1
@@ -131,7 +133,7 @@ class PIPNetClassifier(PrototypeClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **PrototypeClassifier._parameter_constraints,
-        "n_prototypes": [Number(1, whole=True)],
+        "n_prototypes": [Number(1, whole=True), None],
         "temperature": [Number(0, above=True)],
         "presence_threshold": [Number(0, below=1)],
         "sparsity_weight": [Number(0)],
@@ -153,7 +155,7 @@ class PIPNetClassifier(PrototypeClassifier):
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.3,),
         n_components: int | None = 64,
-        n_prototypes: int = 200,
+        n_prototypes: int | None = None,
         temperature: float = 0.1,
         presence_threshold: float = 0.1,
         sparsity_weight: float = 1e-3,
@@ -250,7 +252,8 @@ class PIPNetClassifier(PrototypeClassifier):
     ) -> Projection:
         n_maps, n_classes = len(self.grids_), len(self.classes_)
         own_view = regions[:n_maps]
-        counts = share_parts(self.n_prototypes, n_maps, "n_prototypes")
+        n_prototypes = self.n_prototypes or _PER_CLASS * n_classes
+        counts = share_parts(n_prototypes, n_maps, "n_prototypes")
         together = np.zeros(len(labels), np.int64)
         initial = [
             cluster_parts(of_map, None, together, 1, count, random)
