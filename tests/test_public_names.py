@@ -7,7 +7,7 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures ProtoPNetClassifier
-        SoftAssignParts VLAD
+        ProtoPShareClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__
