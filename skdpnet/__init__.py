@@ -14,6 +14,7 @@ ESTIMATORS = {
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
     "GlobalFeatures": "skdpnet.encodings.global_average",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
+    "ProtoPoolClassifier": "skdpnet.prototypes.protopool",
     "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",

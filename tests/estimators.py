@@ -12,6 +12,7 @@ ARGUMENTS: dict[str, dict] = {
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
+    "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},
     "ProtoPShareClassifier": {"n_prototypes_per_class": 4},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},

@@ -7,7 +7,7 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures ProtoPNetClassifier
-        ProtoPShareClassifier SoftAssignParts VLAD
+        ProtoPoolClassifier ProtoPShareClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__
@@ -21,7 +21,7 @@ PUBLIC = {
     "skdpnet.images": "ImageError",
     "skdpnet.losses": """
         assignment cluster_cost off_class_weights orthogonality separation_cost
-        specificity
+        slot_orthogonality specificity
     """,
     "skdpnet.metrics": """
         Redundancy ResponseDrop add_noise area_under consistency deletion_curve

@@ -6,6 +6,7 @@ from skdpnet.losses.prototype_losses import (
     off_class_weights,
     separation_cost,
 )
+from skdpnet.losses.slot_losses import slot_orthogonality
 
 __all__ = [
     "assignment",
@@ -13,5 +14,6 @@ __all__ = [
     "off_class_weights",
     "orthogonality",
     "separation_cost",
+    "slot_orthogonality",
     "specificity",
 ]
