@@ -24,6 +24,8 @@ ESTIMATORS = {
     "GlobalFeatures": "skdpnet.encodings.global_average",
     "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
+    "ProtoPoolClassifier": "skdpnet.prototypes.protopool",
+    "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",
 }

@@ -13,6 +13,8 @@ ARGUMENTS: dict[str, dict] = {
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
     "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
+    "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},
+    "ProtoPShareClassifier": {"n_prototypes_per_class": 4},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},
 }

@@ -7,7 +7,8 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures PIPNetClassifier
-        ProtoPNetClassifier SoftAssignParts VLAD
+        ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier SoftAssignParts
+        VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__
@@ -21,8 +22,7 @@ PUBLIC = {
     "skdpnet.images": "ImageError",
     "skdpnet.losses": """
         alignment assignment cluster_cost off_class_weights orthogonality presence
-        separation_cost
-        specificity
+        separation_cost slot_orthogonality specificity
     """,
     "skdpnet.metrics": """
         Redundancy ResponseDrop add_noise area_under consistency deletion_curve

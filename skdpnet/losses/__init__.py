@@ -7,6 +7,7 @@ from skdpnet.losses.prototype_losses import (
     off_class_weights,
     separation_cost,
 )
+from skdpnet.losses.slot_losses import slot_orthogonality
 
 __all__ = [
     "alignment",
@@ -16,5 +17,6 @@ __all__ = [
     "orthogonality",
     "presence",
     "separation_cost",
+    "slot_orthogonality",
     "specificity",
 ]

@@ -190,8 +190,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         regions = self._fit_regions(X, rows, maps_of_rows, random)
         learned = self._learn(regions, labels[rows], weights[rows], random)
         self.prototypes_ = stack_parts(learned.prototypes)
-        found = learned.images >= 0
-        images = np.where(found, rows[learned.images], -1)
+        images = np.where(learned.images >= 0, rows[learned.images], -1)
         boxes = self._boxes_of_sources(X, images, learned.regions)
         self.prototype_sources_ = source_table(images, learned.regions, boxes)
 
@@ -301,13 +300,15 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         They are above 0, and 0 in regions that lie beside an image.
         """
         with torch.inference_mode():
-            responses = []
-            for i, feature_map in enumerate(maps):
-                regions = self._described(feature_map, i)
-                similarities = self._similarities(regions, i)
-                similarities.masked_fill_(outside_images(regions), 0.0)
-                responses.append(similarities)
-            return responses
+            described = [self._described(of_map, i) for i, of_map in enumerate(maps)]
+            return self._responses_to(described)
+
+    def _responses_to(self, regions: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the similarities (n, R, P') of the regions (n, R, K) of each map."""
+        return [
+            self._similarities(of_map, i).masked_fill_(outside_images(of_map), 0.0)
+            for i, of_map in enumerate(regions)
+        ]
 
     @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:

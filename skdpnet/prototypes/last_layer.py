@@ -36,6 +36,7 @@ def fit_last_layer(
     off_class: float,
     off_class_weight: float,
     ridge: float,
+    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fit the last layer on fixed prototypes.
 
@@ -58,6 +59,8 @@ def fit_last_layer(
         As in `initial_last_layer`, from which the search starts.
     off_class_weight : float >= 0
     ridge : float > 0
+    start : float ndarray of shape (C, P), default=None
+        Another W that the search starts from.
 
     Returns
     -------
@@ -65,6 +68,7 @@ def fit_last_layer(
         W.
     """
     n_classes = len(own)
+    first = initial_last_layer(own, off_class) if start is None else start
     mask = torch.from_numpy(own)
     penalty = ClassifierPenalty(
         lambda V: off_class_weight * off_class_weights(V, mask), sparse=True
@@ -76,7 +80,7 @@ def fit_last_layer(
         n_classes,
         ridge,
         penalty if off_class_weight else None,
-        start=(initial_last_layer(own, off_class), np.zeros(n_classes)),
+        start=(first, np.zeros(n_classes)),
         fit_intercept=False,
     )
     return coef

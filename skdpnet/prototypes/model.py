@@ -13,7 +13,7 @@ from skdpnet.parts.maxima import part_maxima
 from skdpnet.prototypes.similarity import distances_of_cosines
 from skdpnet.utils.batching import slices_within
 
-__all__ = ["PrototypeModel"]
+__all__ = ["PrototypeModel", "nearest_of"]
 
 # Bytes of the cosines that are in memory at once.
 _PIECE_BYTES = 64 * 2**20
@@ -69,9 +69,24 @@ class PrototypeModel(nn.Module):
         maps : sequence of tensors of shape (N, R, K)
             The region descriptors of each map: of unit length, or zero.
         """
-        each = zip(self.regions(maps), self.unit_prototypes(), strict=True)
-        cosines = [_largest_cosines(regions, points) for regions, points in each]
-        return distances_of_cosines(torch.cat(cosines, dim=1))
+        return nearest_of(self.regions(maps), self.unit_prototypes())
+
+
+def nearest_of(
+    regions: Sequence[torch.Tensor], prototypes: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Return the squared distances of prototypes to the nearest regions, (N, P).
+
+    Parameters
+    ----------
+    regions : sequence of tensors of shape (N, R, L)
+        Of unit length, or zero.
+    prototypes : sequence of tensors of shape (P', L)
+        Of unit length.
+    """
+    each = zip(regions, prototypes, strict=True)
+    cosines = [_largest_cosines(of_map, on_map) for of_map, on_map in each]
+    return distances_of_cosines(torch.cat(cosines, dim=1))
 
 
 def _parameters(arrays: Sequence[np.ndarray]) -> nn.ParameterList:

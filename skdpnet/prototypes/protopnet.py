@@ -204,6 +204,21 @@ class ProtoPNetClassifier(PrototypeClassifier):
         weights: np.ndarray,
         random: np.random.RandomState,
     ) -> Projection:
+        learned, distances, own = self._learn_kept(regions, labels, weights, random)
+        self._fit_last_layer(distances, labels, weights, own)
+        return learned
+
+    def _learn_kept(
+        self,
+        regions: list[np.ndarray],
+        labels: np.ndarray,
+        weights: np.ndarray,
+        random: np.random.RandomState,
+    ) -> tuple[Projection, np.ndarray, np.ndarray]:
+        """Learn, project and prune; return prototypes, distances (n, P), `own` (C, P).
+
+        The distances are without the sources.
+        """
         regions, learned, own = self._learn_prototypes(regions, labels, weights, random)
         distances = leave_sources_out(
             nearest_distances(regions, learned.prototypes, self.device_), learned.images
@@ -212,8 +227,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
             kept = keep_prototypes(distances, labels, own)
             learned, own = self._keep(learned, kept), own[:, kept]
             distances = distances[:, kept]
-        self._fit_last_layer(distances, labels, weights, own)
-        return learned
+        return learned, distances, own
 
     def _learn_prototypes(
         self,
@@ -276,6 +290,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
         labels: np.ndarray,
         weights: np.ndarray,
         own: np.ndarray,
+        start: np.ndarray | None = None,
     ) -> None:
         """Set `coef_` and `intercept_` from distances without the sources."""
         similarities = log_similarity(torch.from_numpy(distances), self.epsilon).numpy()
@@ -287,6 +302,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
             OFF_CLASS,
             self.off_class_weight,
             self.ridge,
+            start,
         )
         self.intercept_ = np.zeros(len(self.classes_), np.float32)
 
