@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from skdpnet import losses
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import classes_and_maps, share_parts
@@ -21,10 +18,11 @@ from skdpnet.prototypes.last_layer import fit_last_layer, initial_last_layer
 from skdpnet.prototypes.model import PrototypeModel
 from skdpnet.prototypes.parameters import with_shared_parameters
 from skdpnet.prototypes.projection import Projection, leave_sources_out, project
+from skdpnet.prototypes.protopnet_objective import ProtoPNetObjective
 from skdpnet.prototypes.similarity import log_similarity, nearest_distances
 from skdpnet.utils.validation import Number, TrueOrFalse
 
-__all__ = ["OFF_CLASS", "ProtoPNetClassifier", "ProtoPNetObjective", "keep_prototypes"]
+__all__ = ["OFF_CLASS", "ProtoPNetClassifier", "keep_prototypes"]
 
 # The weight of the prototypes of other classes in the last layer, before it is fitted.
 OFF_CLASS = -0.5
@@ -339,63 +337,3 @@ def keep_prototypes(
     of_class = own[labels[order], np.arange(distances.shape[1])]
     kept = of_class.sum(axis=0) >= n_of_class
     return kept if kept.any() else np.ones_like(kept)
-
-
-@dataclass
-class ProtoPNetObjective:
-    """Cross-entropy, and the cluster and separation costs.
-
-    Parameters
-    ----------
-    own : bool ndarray of shape (C, P)
-        Which prototypes are a class's own.
-    last_layer : float32 ndarray of shape (C, P)
-        W, which is fixed.
-    epsilon, cluster_weight, separation_weight : float
-        As in `ProtoPNetClassifier`.
-    """
-
-    own: np.ndarray
-    last_layer: np.ndarray
-    epsilon: float
-    cluster_weight: float
-    separation_weight: float
-
-    @property
-    def term_names(self) -> list[str]:
-        """Names of the terms of the loss."""
-        return ["cross_entropy", "cluster", "separation"]
-
-    def terms(
-        self,
-        module: Any,
-        output: torch.Tensor,
-        labels: torch.Tensor,
-        weights: torch.Tensor,
-    ) -> dict[str, torch.Tensor]:
-        """Return the weighted terms by name; the loss is their sum.
-
-        Parameters
-        ----------
-        module : PrototypeModel
-        output : tensor of shape (N, P)
-            The squared distances of a batch.
-        labels : int tensor of shape (N,)
-        weights : tensor of shape (N,)
-            Weights of the images.
-
-        Returns
-        -------
-        dict of str to scalar tensor
-        """
-        own = torch.from_numpy(self.own).to(output.device)
-        W = torch.from_numpy(self.last_layer).to(output.device)
-        logits = log_similarity(output, self.epsilon) @ W.T
-        entropies = F.cross_entropy(logits, labels, reduction="none")
-        cluster = losses.cluster_cost(output, labels, own, weights)
-        separation = losses.separation_cost(output, labels, own, weights)
-        return {
-            "cross_entropy": (weights * entropies).mean(),
-            "cluster": self.cluster_weight * cluster,
-            "separation": -self.separation_weight * separation,
-        }

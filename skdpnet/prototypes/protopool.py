@@ -60,6 +60,7 @@ class ProtoPoolClassifier(PrototypeClassifier):
     Parameters
     ----------
     {maps}
+    {add_on}
     n_prototypes : int, default=200
         Number of prototypes in the pool, on all maps together, which have equal shares;
         the last, coarsest map also has the remainder. Those in no slot are left out
@@ -204,7 +205,7 @@ class ProtoPoolClassifier(PrototypeClassifier):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state=None,
     ):

@@ -38,6 +38,7 @@ class ProtoPShareClassifier(ProtoPNetClassifier):
     Parameters
     ----------
     {maps}
+    {add_on}
     n_prototypes_per_class : int, default=10
         Number of prototypes of each class before any are merged, on all maps together,
         which have equal shares; the last, coarsest map also has the remainder.
@@ -150,7 +151,7 @@ class ProtoPShareClassifier(ProtoPNetClassifier):
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 2,
+        num_workers: int | str = "auto",
         verbose: int = 0,
         random_state=None,
     ):
