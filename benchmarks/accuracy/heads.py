@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 maps,
                 **{name: key[name] for name in ("seed", "n_per_class")},
                 n_perturbed=args.perturbed,
-                n_steps=args.steps,
+                n_steps=args.steps if key["seed"] == args.seeds[0] else 0,
             )
             tuning = {"tuning": chosen[key["method"]], "environment": environment()}
             append_line(path, {**key, **line, **tuning})
@@ -159,7 +159,8 @@ def measure(
     seed : int
     n_per_class : int or None
     n_perturbed, n_steps : int
-        Parameters of `heads_measures.meaning`.
+        Parameters of `heads_measures.meaning`. It measures models with the usual number
+        of parts.
 
     Returns
     -------
@@ -178,7 +179,7 @@ def measure(
     }
     if head.has_parts:
         line |= parts_of_decisions(model, data)
-        if data.truths is not None:
+        if data.truths is not None and n_per_class in (None, N_PER_CLASS):
             line |= meaning(model, data, seed, n_perturbed, n_steps)
     return line
 
@@ -200,8 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
     add("--curve", nargs="*", type=int, default=[5, 20], metavar="N",
         help="numbers of parts of a class besides 10, with the first seed")  # fmt: skip
-    add("--perturbed", type=int, default=40, metavar="N")
-    add("--steps", type=int, default=10, metavar="N")
+    add("--perturbed", type=int, default=24, metavar="N")
+    add("--steps", type=int, default=6, metavar="N")
     add("--memory", required=True, type=Path, metavar="DIR", help="the cache of maps")
     add("--output", type=Path, default=RESULTS, metavar="DIR")
     return parser

@@ -103,7 +103,7 @@ def meaning(
     n_perturbed : int
         Number of test images that are perturbed.
     n_steps : int
-        Steps of deletion.
+        Steps of deletion; 0: it is not measured.
 
     Returns
     -------
@@ -121,8 +121,10 @@ def meaning(
         "stability": stability(fitted, data, rows, inputs, random),
         "pointing": on_object(fitted, explained, data, random),
         "box": response_drop(fitted, inputs, sampled, random),
-        "deletion": curve_areas(fitted, inputs, sampled, n_steps)["deletion"],
     }
+    if n_steps:
+        areas = curve_areas(fitted, inputs, sampled, n_steps)
+        found["deletion"] = areas["deletion"]
     return {name: [float(value) for value in pair] for name, pair in found.items()}
 
 

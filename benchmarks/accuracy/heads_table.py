@@ -119,7 +119,7 @@ def meaning_table(lines: list[dict]) -> str:
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     chance = [line for line in lines if "purity" in line]
     cells = [
-        _mean([line[name][1] for line in chance]) if name in chance[0] else "–"
+        _mean([line[name][1] for line in chance if name in line])
         for name in (
             *["-"] * 6,
             *("purity", "consistency", "stability", "pointing", "deletion", "box", "-"),
