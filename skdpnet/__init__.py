@@ -26,6 +26,7 @@ ESTIMATORS = {
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",
     "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
+    "ProtoTreeClassifier": "skdpnet.prototypes.prototree",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",
 }

@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, dict] = {
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
     "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},
     "ProtoPShareClassifier": {"n_prototypes_per_class": 4},
+    "ProtoTreeClassifier": {"max_epochs": 5},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},
 }

@@ -7,8 +7,8 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures PIPNetClassifier
-        ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier SoftAssignParts
-        VLAD
+        ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
+        ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
         load metrics part_galleries part_gallery report __version__

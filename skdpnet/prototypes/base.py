@@ -252,6 +252,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         weights: np.ndarray,
         random: np.random.RandomState,
         max_epochs: int | None = None,
+        callbacks: Sequence | None = None,
     ) -> None:
         """Train a module on the regions of the training images.
 
@@ -266,6 +267,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
             As in `_learn`.
         max_epochs : int, default=None
             None: the parameter `max_epochs`.
+        callbacks : list of skorch callbacks, default=None
         """
         epochs = self.max_epochs if max_epochs is None else max_epochs
         self.history_ = getattr(self, "history_", [])
@@ -279,7 +281,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
                 decay=True,
                 valid=None,
                 n_iter_no_change=1,
-                callbacks=None,
+                callbacks=callbacks,
                 net_params=None,
                 device=self.device_,
                 verbose=self.verbose,

@@ -130,7 +130,9 @@ def nearest_distances(
         out = np.empty((len(of_map), len(on_map)), np.float32)
         points = as_tensor(on_map, device)
         with torch.inference_mode():
-            for images in slices_within(len(of_map), 4 * of_map[0].size, _PIECE_BYTES):
+            # A map may have no prototypes.
+            n_images = len(of_map) if len(on_map) else 0
+            for images in slices_within(n_images, 4 * of_map[0].size, _PIECE_BYTES):
                 some = as_tensor(of_map[images], device)
                 cosines, _ = part_maxima(some, points, beta=None)
                 out[images] = distances_of_cosines(cosines).cpu().numpy()
