@@ -18,6 +18,7 @@ PUBLIC = {
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
         PartGalleryDisplay ParticipationDisplay PrototypeDisplay
+        PrototypeTreeDisplay
     """,
     "skdpnet.images": "ImageError",
     "skdpnet.losses": """

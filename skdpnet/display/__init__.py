@@ -11,6 +11,7 @@ from skdpnet.display._explanation import ExplanationDisplay
 from skdpnet.display._heat_map import HeatMapDisplay
 from skdpnet.display._part_gallery import PartGalleryDisplay
 from skdpnet.display._participation import ParticipationDisplay
+from skdpnet.display._prototype_tree import PrototypeTreeDisplay
 from skdpnet.display._prototypes import PrototypeDisplay
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "PartGalleryDisplay",
     "ParticipationDisplay",
     "PrototypeDisplay",
+    "PrototypeTreeDisplay",
 ]

@@ -104,6 +104,7 @@ class ProtoTreeClassifier(TreeDecision):
     See Also
     --------
     ProtoPNetClassifier : Similarities are added up instead.
+    skdpnet.display.PrototypeTreeDisplay : Draws the tree, or the path of an image.
     skdpnet.explain : What each node adds to the probability of a class.
 
     Notes

@@ -35,11 +35,14 @@ def described(model, X):
 
 
 def several_maps(n=60):
-    X, y, _ = planted_maps(n)
+    """Four classes: the fine map tells ants from bees, the coarse one each in two."""
+    X, y, _ = planted_maps(n, n_classes=2)
     both = np.empty(n, [("fine", X.dtype, X.shape[1:]), ("coarse", "f4", (2, 2, 7))])
     both["fine"] = X
     both["coarse"] = np.random.default_rng(0).standard_normal((n, 2, 2, 7))
-    return both, y
+    big = np.arange(n) % 4 > 1
+    both["coarse"][big, 1, 0, 3] += 12
+    return both, np.char.add(np.where(big, "big ", "small "), y)
 
 
 def scores_by_hand(model, s):
@@ -148,7 +151,8 @@ def test_the_strongest_prototype_points_at_the_planted_cell(fitted):
         present = [p for p in why.top_parts() if right[i, p]]
         if present:
             hits.append(regions[i, present[0]] == where[i])
-    assert len(hits) > 30 and np.mean(hits) > 0.95
+    # The class that is told by the absence of the others has no prototype to show.
+    assert len(hits) > 30 and np.mean(hits) > 0.8
 
 
 def test_the_path_of_an_image(fitted):
@@ -215,7 +219,7 @@ def test_nodes_are_spread_over_several_maps(tmp_path):
     assert model.score(X, y) > 0.9
     # With a single node, one of the maps has no prototype.
     model = classifier(depth=1).fit(X, y)
-    assert model.part_maps_.tolist() == [0]
+    assert len(model.part_maps_) == 1
     assert model.transform(X).shape == (60, 1)
     assert best_regions(model, X).boxes.shape == (60, 1, 4)
     model.save(tmp_path / "tree.safetensors")
@@ -320,9 +324,12 @@ def test_on_made_birds_the_strongest_prototype_points_at_a_telling_part():
     )
     model = ProtoTreeClassifier(image_size=160, framing="crop", random_state=0)
     model.fit(train.images, train.target)
-    boxes = [why.boxes[why.top_parts(1)[0]] for why in explain_each(model, test.images)]
+    boxes = []
+    for why in explain_each(model, test.images):
+        # What speaks for a class by its absence is nowhere in the image.
+        present = [p for p in why.top_parts() if why.descriptor[p] > 0.5]
+        boxes.append(why.boxes[present[0]] if present else [-1.0] * 4)
     hits = metrics.pointing_game(boxes, test.discriminative_boxes)
     drawn = metrics.random_regions(model.grids_, 60, 1, random_state=0)[:, 0] * 160
     chance = metrics.pointing_game(drawn, test.discriminative_boxes)
-    print("hits", hits.mean(), "chance", chance.mean())
     assert hits.mean() > 0.6 > 2 * chance.mean()
