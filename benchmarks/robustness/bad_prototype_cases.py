@@ -45,7 +45,7 @@ def _cases(name: str, images: np.ndarray, labels: np.ndarray) -> Iterator[Case]:
         ("max_epochs", -1),
         ("lr", float("nan")),
         ("n_components", 0),
-        ("add_on_size", 1.5),
+        ("batch_size", 1.5),
         ("region_scales", (2.0,)),
         ("device", "cuda:99"),
     ):

@@ -200,7 +200,7 @@ class ExplanationDisplay:
         axes.margins(x=0.18)
         axes.axvline(0, color="0.3", linewidth=0.8)
         axes.tick_params(axis="x", labelsize=8)
-        axes.set_xlabel("contribution to the score (logit)", fontsize=9)
+        axes.set_xlabel("contribution to the score", fontsize=9)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         (score,) = signed(self.explanation.score)

@@ -43,6 +43,11 @@ def resized(
     -------
     ndarray of shape (height, width, 3), uint8
         The pixels of the box as they are, if it has this size already.
+
+    Raises
+    ------
+    MemoryError
+        If the result does not fit in memory.
     """
     left, top, right, bottom = map(float, box)
     if left % 1 or top % 1:
@@ -62,10 +67,18 @@ def resized(
         # The box has a part of the last row or column, of which the scale tells.
         scales = size[1] / down, size[0] / across
         how = {"scale_factor": [scale * _BEYOND_ROUNDING for scale in scales]}
-    small = torch.nn.functional.interpolate(
-        torch.from_numpy(pixels).permute(2, 0, 1)[None],
-        **how,
-        mode="bicubic",
-        antialias=True,
-    )
+    try:
+        small = torch.nn.functional.interpolate(
+            torch.from_numpy(pixels).permute(2, 0, 1)[None],
+            **how,
+            mode="bicubic",
+            antialias=True,
+        )
+    except RuntimeError as error:
+        if "allocate" not in str(error):
+            raise
+        raise MemoryError(
+            f"an image of {size[0]}×{size[1]} pixels does not fit in memory: choose a "
+            "smaller image_size."
+        ) from None
     return small[0].permute(1, 2, 0).numpy()

@@ -75,3 +75,8 @@ def test_nothing_is_done_to_an_image_of_the_size():
     for box in ((0, 0, WIDTH, HEIGHT), (10, 20, 110, 90)):
         same = resized(PHOTOGRAPH, (box[2] - box[0], box[3] - box[1]), box)
         np.testing.assert_array_equal(same, np.asarray(PHOTOGRAPH.crop(box)))
+
+
+def test_a_size_beyond_the_memory_is_told():
+    with pytest.raises(MemoryError, match="1000000000×1000000000 pixels.*image_size"):
+        resized(PHOTOGRAPH, (10**9, 10**9), (0, 0, WIDTH, HEIGHT))
