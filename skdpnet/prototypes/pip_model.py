@@ -56,7 +56,9 @@ class PIPNetModel(nn.Module):
         start = np.full(len(prototypes), np.log(temperature), np.float32)
         self.log_temperatures = nn.Parameter(torch.from_numpy(start))
         n_prototypes = sum(map(len, prototypes))
-        self.weight = nn.Parameter(torch.zeros(n_classes, n_prototypes))
+        self.weight = nn.Parameter(
+            torch.zeros(n_classes, n_prototypes, dtype=torch.float32)
+        )
         self.n_steps, self.step = 1, 0
 
     def unit_prototypes(self) -> list[torch.Tensor]:

@@ -49,7 +49,10 @@ class TreeModel(nn.Module):
             [nn.Parameter(torch.from_numpy(on_map.copy())) for on_map in prototypes]
         )
         self.layers = nn.ParameterList(
-            [nn.Parameter(torch.eye(on_map.shape[1])) for on_map in prototypes]
+            [
+                nn.Parameter(torch.eye(on_map.shape[1], dtype=torch.float32))
+                for on_map in prototypes
+            ]
         )
         self.log_scales = nn.Parameter(torch.from_numpy(np.log(scales)))
         self.thresholds = nn.Parameter(torch.from_numpy(thresholds.copy()))
@@ -99,7 +102,7 @@ class TreeModel(nn.Module):
             for on_map, layer in zip(self.prototypes, self.layers, strict=True):
                 on_map.copy_(F.normalize(on_map @ layer, dim=1))
                 matrices.append(layer.cpu().numpy().copy())
-                layer.copy_(torch.eye(len(layer)))
+                layer.copy_(torch.eye(len(layer), dtype=layer.dtype))
         return matrices
 
     def arrays(self) -> list[np.ndarray]:
