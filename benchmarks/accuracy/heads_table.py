@@ -97,7 +97,7 @@ def meaning_table(lines: list[dict]) -> str:
     columns = {
         "accuracy, %": lambda run: 100 * run["accuracy"],
         "calibration error": lambda run: run.get("calibration_error"),
-        "fit, s": lambda run: run["fit_seconds"],
+        "fit, CPU s": lambda run: run["fit_cpu_seconds"],
         "parts": lambda run: run.get("parts"),
         "with a weight": lambda run: run.get("weighted"),
         "in a decision": lambda run: run.get("in_decision"),
@@ -166,7 +166,7 @@ def curve_table(sets: dict[str, list[dict]]) -> str:
 
 
 def draw(lines: list[dict], path: Path) -> None:
-    """Draw accuracy against purity, with the seconds of a fit as the area, as a PNG.
+    """Draw accuracy against purity, with processor seconds as the area, as a PNG.
 
     Parameters
     ----------
@@ -180,10 +180,15 @@ def draw(lines: list[dict], path: Path) -> None:
     axes = figure.add_subplot()
     named = [(name, _usual(lines, name)) for name in HEADS]
     with_parts = [(name, runs) for name, runs in named if runs and "purity" in runs[0]]
-    for i, (name, runs) in enumerate(with_parts):
-        purity = statistics.mean(run["purity"][0] for run in runs)
-        accuracy = 100 * statistics.mean(run["accuracy"] for run in runs)
-        seconds = statistics.mean(run["fit_seconds"] for run in runs)
+    points = [
+        (statistics.mean(run["purity"][0] for run in runs), _accuracy(runs))
+        for _, runs in with_parts
+    ]
+    widest = max(purity for purity, _ in points)
+    for i, ((name, runs), (purity, accuracy)) in enumerate(
+        zip(with_parts, points, strict=True)
+    ):
+        seconds = statistics.mean(run["fit_cpu_seconds"] for run in runs)
         colour = _COLOURS[i % len(_COLOURS)]
         axes.scatter(
             purity,
@@ -194,25 +199,38 @@ def draw(lines: list[dict], path: Path) -> None:
             alpha=0.8,
             zorder=3,
         )
+        on_left = purity > 0.75 * widest
+        # The lower one of two that are near has its name below.
+        below = any(
+            abs(purity - x) < 0.05 and 0 < y - accuracy < 1.0 for x, y in points
+        )
         axes.annotate(
             f"{name}, {seconds:.0f} s",
             (purity, accuracy),
-            (9, 9),
+            (-10 if on_left else 10, -14 if below else 6),
             textcoords="offset points",
+            ha="right" if on_left else "left",
             fontsize=9,
         )
+    chance = statistics.mean(line["purity"][1] for line in lines if "purity" in line)
+    axes.axvline(chance, color="0.4", linestyle=":", linewidth=1)
+    axes.annotate("purity by chance", (chance, 0.02), (3, 0), rotation=90,
+                  xycoords=("data", "axes fraction"), textcoords="offset points",
+                  fontsize=9, color="0.3")  # fmt: skip
     best = max(
         (_accuracy(runs), name)
         for name, runs in named
         if runs and not HEADS[name].has_parts
     )
     axes.axhline(best[0], color="0.4", linestyle="--", linewidth=1)
-    axes.annotate(best[1], (0.01, best[0]), (0, 4), xycoords=("axes fraction", "data"),
+    axes.annotate(best[1], (0.3, best[0]), (0, 4), xycoords=("axes fraction", "data"),
                   textcoords="offset points", fontsize=9, color="0.3")  # fmt: skip
     axes.set_xlabel("purity of the parts: share of their regions with one bird part")
     axes.set_ylabel("accuracy on test images, %")
     axes.margins(x=0.18, y=0.12)
-    axes.set_title("Area: seconds of a fit from cached maps", fontsize=10)
+    axes.set_title(
+        "Area and number: processor seconds of a fit from cached maps", fontsize=10
+    )
     figure.savefig(path, dpi=150)
 
 
