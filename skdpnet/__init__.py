@@ -9,10 +9,11 @@ from importlib.metadata import version
 
 __version__ = version("skdpnet")
 
-# OpenMP reads it when torch is loaded. Threads that wait for one another by looking again
-# and again keep the cores from those that they wait for where other processes are busy:
-# maps took thirty times as long beside one. After 1,000 rounds they sleep; sleeping at
-# once would cost more where nothing else runs (docs/speed.md). Results do not change.
+# OpenMP reads it when torch is loaded. Threads that wait for one another by looking
+# again and again keep the cores from those that they wait for where other processes are
+# busy: maps took thirty times as long beside one. After 1,000 rounds they sleep;
+# sleeping at once would cost more where nothing else runs (docs/speed.md). Results do
+# not change.
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 if "torch" not in sys.modules and not any(name in os.environ for name in _WAITING):
     os.environ["GOMP_SPINCOUNT"] = "1000"
