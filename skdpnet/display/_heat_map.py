@@ -252,6 +252,6 @@ def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
         scale, ax=axes, shrink=0.85, pad=0.02, anchor=(0, 1), panchor=False
     )
     rows, columns = heat.shape
-    bar.set_label(f"logit per cell of {rows} × {columns}, smoothed", fontsize=9)
+    bar.set_label(f"score per cell of {rows} × {columns}, smoothed", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     return unseen
