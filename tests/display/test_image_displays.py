@@ -153,7 +153,7 @@ def test_colours_say_the_sign_and_the_bar_their_amount(fitted_pipeline):
     (bar,) = [axes for axes in display.figure_.axes if axes is not display.ax_]
     largest = np.abs(display.heat).max()
     np.testing.assert_allclose(bar.get_ylim(), (-largest, largest))
-    assert "logit" in bar.get_ylabel()
+    assert "score" in bar.get_ylabel()
 
 
 def test_the_image_below_the_heat_is_its_own_grey(fitted_pipeline):
