@@ -28,8 +28,10 @@ def make_folder(folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             return
         except (FileNotFoundError, FileExistsError):
-            # It is said to exist even if it is removed before that is looked at.
-            if attempt == _ATTEMPTS or os.path.lexists(folder):
+            # It is said to exist even if it is removed before that is looked at, and a
+            # folder above it may be removed while another process makes it.
+            is_other = os.path.lexists(folder) and not folder.is_dir()
+            if attempt == _ATTEMPTS or is_other:
                 raise
 
 
