@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 __all__ = ["list_folder", "make_folder"]
 
 # How often a folder is made that other processes remove.
-_ATTEMPTS = 10
+_ATTEMPTS = 100
+# Seconds between the first two of them; the pauses grow.
+_PAUSE = 1e-4
 
 
 def make_folder(folder: Path) -> None:
@@ -33,6 +36,8 @@ def make_folder(folder: Path) -> None:
             is_other = os.path.lexists(folder) and not folder.is_dir()
             if attempt == _ATTEMPTS or is_other:
                 raise
+            # Processes that remove folders as fast as others make them take turns.
+            time.sleep(_PAUSE * attempt)
 
 
 def list_folder(folder: Path) -> list[Path]:
