@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
         except (FileNotFoundError, FileExistsError):
             # It is said to exist even if it is removed before that is looked at, and a
             # folder above it may be removed while another process makes it.
-            is_other = os.path.lexists(folder) and not folder.is_dir()
+            is_other = folder.is_file() or folder.is_symlink()
             if attempt == _ATTEMPTS or is_other:
                 raise
             # Processes that remove folders as fast as others make them take turns.
