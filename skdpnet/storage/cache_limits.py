@@ -33,6 +33,8 @@ from skdpnet.storage.temporary_files import is_from_another_day, remove_abandone
 __all__ = ["clear_memory"]
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+# Where there was nothing to remove, empty folders stay that are as new as this.
+_NEW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def clear_memory(
     remove_abandoned(cache / SCRATCH)
     entries, remains = _find(cache)
     n_removed = _remove([*remains, *_chosen(entries, most_bytes, oldest)])
-    _remove_empty_folders(cache)
+    # Another process may be about to write into folders that were empty before.
+    _remove_empty_folders(cache, _NEW_SECONDS if n_removed == 0 else 0.0)
     return n_removed
 
 
@@ -226,24 +229,36 @@ def _remove(entries: Iterable[_Entry]) -> int:
     return n_bytes
 
 
-def _remove_empty_folders(cache: Path) -> None:
-    """Remove the folders of a cache that hold no entries, and the locks of stores."""
+def _remove_empty_folders(cache: Path, least_age: float) -> None:
+    """Remove folders of a cache that hold no entries, and the locks of stores.
+
+    Parameters
+    ----------
+    cache : Path
+    least_age : float
+        Folders that were changed within so many seconds stay.
+    """
     for store in list_folder(cache):
+        locks = list_folder(store / LOCKS)
+        if locks:
+            # It was in use, and is not one that a process has just made.
+            least_age = 0.0
         folders = [path for path in list_folder(store) if path.name != LOCKS]
-        are_gone = [_remove_folder(folder) for folder in folders]
+        are_gone = [_remove_folder(folder, least_age) for folder in folders]
         # A store that has entries keeps its locks.
         if all(are_gone):
-            for path in list_folder(store / LOCKS):
+            for path in locks:
                 _remove_lock(path)
-            _remove_folder(store / LOCKS)
-            _remove_folder(store)
-    _remove_folder(cache)
+            _remove_folder(store / LOCKS, least_age)
+            _remove_folder(store, least_age)
+    _remove_folder(cache, 0.0)
 
 
-def _remove_folder(folder: Path) -> bool:
-    """Remove a folder if it is empty; return whether it is gone."""
+def _remove_folder(folder: Path, least_age: float) -> bool:
+    """Remove a folder if it is empty and old enough; return whether it is gone."""
     with contextlib.suppress(OSError):
-        folder.rmdir()
+        if least_age == 0 or time.time() - folder.stat().st_mtime > least_age:
+            folder.rmdir()
     return not folder.exists()
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 __all__ = ["list_folder", "make_folder"]
 
 # How often a folder is made that other processes remove.
-_ATTEMPTS = 100
-# Seconds between the first two of them; the pauses grow.
-_PAUSE = 1e-4
+_ATTEMPTS = 1000
 
 
 def make_folder(folder: Path) -> None:
@@ -36,8 +33,6 @@ def make_folder(folder: Path) -> None:
             is_other = folder.is_file() or folder.is_symlink()
             if attempt == _ATTEMPTS or is_other:
                 raise
-            # Processes that remove folders as fast as others make them take turns.
-            time.sleep(_PAUSE * attempt)
 
 
 def list_folder(folder: Path) -> list[Path]:
