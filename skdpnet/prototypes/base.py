@@ -251,7 +251,6 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         labels: np.ndarray,
         weights: np.ndarray,
         random: np.random.RandomState,
-        max_epochs: int | None = None,
         callbacks: Sequence | None = None,
     ) -> None:
         """Train a module on the regions of the training images.
@@ -265,17 +264,14 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         objective : TermsObjective
         regions, labels, weights, random
             As in `_learn`.
-        max_epochs : int, default=None
-            None: the parameter `max_epochs`.
         callbacks : list of skorch callbacks, default=None
         """
-        epochs = self.max_epochs if max_epochs is None else max_epochs
         self.history_ = getattr(self, "history_", [])
-        if epochs:
+        if self.max_epochs:
             net = build_net(
                 module.to(self.device_),
                 objective,
-                max_epochs=epochs,
+                max_epochs=self.max_epochs,
                 lr=self.lr,
                 batch_size=self.batch_size,
                 decay=True,

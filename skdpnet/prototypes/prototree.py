@@ -18,9 +18,8 @@ from skdpnet.prototypes.projection import Projection, leave_sources_out, project
 from skdpnet.prototypes.similarity import nearest_distances
 from skdpnet.prototypes.soft_tree import complete_tree, leaves_below, prune_tree
 from skdpnet.prototypes.tree_decision import TreeDecision
-from skdpnet.prototypes.tree_model import TreeModel, TreeObjective, multiply_regions
+from skdpnet.prototypes.tree_model import TreeModel, TreeObjective
 from skdpnet.prototypes.tree_start import choose_splits
-from skdpnet.regions.whitening import Whitening
 from skdpnet.training.output_update import OutputUpdate
 from skdpnet.utils.validation import Number, OneOf
 
@@ -294,12 +293,7 @@ class ProtoTreeClassifier(TreeDecision):
             random,
             callbacks=[OutputUpdate(tree.update)],
         )
-        layers = model.take_layers()
-        multiply_regions(regions, layers)
-        self.whitenings_ = [
-            Whitening(whitening.mean, whitening.projection @ layer)
-            for whitening, layer in zip(self.whitenings_, layers, strict=True)
-        ]
+        regions[:] = self._fold_add_on(model.take_layers(), regions)
         distances = nearest_distances(regions, model.arrays(), self.device_)
         if sources is not None:
             distances = leave_sources_out(distances, sources)

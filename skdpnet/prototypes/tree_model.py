@@ -14,11 +14,8 @@ from torch import nn
 from skdpnet.prototypes.projection import Projection
 from skdpnet.prototypes.similarity import distances_of_cosines
 from skdpnet.prototypes.soft_tree import path_log_probabilities, update_leaves
-from skdpnet.utils.batching import slices_within
 
-__all__ = ["TreeModel", "TreeObjective", "multiply_regions"]
-
-_PIECE_BYTES = 64 * 2**20
+__all__ = ["TreeModel", "TreeObjective"]
 
 
 class TreeModel(nn.Module):
@@ -93,7 +90,7 @@ class TreeModel(nn.Module):
         self.sources = self.sources[numbers]
 
     def take_layers(self) -> list[np.ndarray]:
-        """Return the matrices A, transposed, (K, K), and make them the identity.
+        """Return the matrices A, (K, K), and make them the identity.
 
         The prototypes become ``A u``, of unit length.
         """
@@ -101,7 +98,7 @@ class TreeModel(nn.Module):
         with torch.no_grad():
             for on_map, layer in zip(self.prototypes, self.layers, strict=True):
                 on_map.copy_(F.normalize(on_map @ layer, dim=1))
-                matrices.append(layer.cpu().numpy().copy())
+                matrices.append(layer.cpu().numpy().T.copy())
                 layer.copy_(torch.eye(len(layer), dtype=layer.dtype))
         return matrices
 
@@ -152,24 +149,6 @@ def _nearest(
     rows = torch.arange(len(regions), device=regions.device)[:, None]
     chosen = F.normalize(regions[rows, nearest] @ layer, dim=2)
     return distances_of_cosines((chosen * points).sum(dim=2))
-
-
-def multiply_regions(
-    regions: Sequence[np.ndarray], matrices: Sequence[np.ndarray]
-) -> None:
-    """Replace region descriptors by their products with matrices, of unit length.
-
-    Parameters
-    ----------
-    regions : sequence of float32 ndarrays of shape (n, R, K)
-        The region descriptors of each map, which are changed. What is zero stays so.
-    matrices : sequence of float32 ndarrays of shape (K, K)
-    """
-    for of_map, matrix in zip(regions, matrices, strict=True):
-        layer = torch.from_numpy(matrix)
-        for images in slices_within(len(of_map), of_map[0].nbytes, _PIECE_BYTES):
-            some = torch.from_numpy(of_map[images])
-            of_map[images] = F.normalize(some @ layer, dim=2).numpy()
 
 
 @dataclass
