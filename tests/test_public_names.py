@@ -18,7 +18,7 @@ PUBLIC = {
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
         PartGalleryDisplay ParticipationDisplay PrototypeDisplay
-        PrototypeTreeDisplay
+        PrototypeSlotsDisplay PrototypeTreeDisplay
     """,
     "skdpnet.images": "ImageError",
     "skdpnet.losses": """

@@ -16,16 +16,19 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import make_pipeline
 
-from benchmarks.accuracy.methods import choose_svm, methods
+from benchmarks.accuracy.heads_methods import HEADS
+from benchmarks.accuracy.methods import Method, choose_svm, methods
 from benchmarks.accuracy.recipe import make_experiment
 from benchmarks.accuracy.suites import REGION_SETTINGS, read_changes
 from benchmarks.accuracy.table import spread
-from benchmarks.data.extraction import extractors
+from benchmarks.data.extraction import FRAMING, PARTS, extractors
 from benchmarks.environment import environment
 from benchmarks.explanations.image_sets import FIRST_SEED
 from benchmarks.records import RESULTS
 from skdpnet import datasets, explain_each, metrics
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.learner import PartLearner
+from skdpnet.prototypes.base import PrototypeClassifier
 from skdpnet.regions import RegionGrid
 
 
@@ -68,6 +71,16 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
     )
 
 
+def _prototype_networks(seed: int) -> dict[str, Method]:
+    """Return the prototype networks with their default settings."""
+    given = {"backbone": "precomputed", "framing": FRAMING, "random_state": seed}
+    return {
+        name: Method(head.kind(**given), PARTS)
+        for name, head in HEADS.items()
+        if isinstance(head.kind, type) and issubclass(head.kind, PrototypeClassifier)
+    }
+
+
 def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]:
     """Measure all methods on the training and test images of a seed.
 
@@ -102,7 +115,7 @@ def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]
         maps[kind] = extractor.fit_transform(train.images)
         test_maps[kind] = extractor.transform(test.images)
     rows = []
-    for name, (method, kind) in methods(seed).items():
+    for name, (method, kind) in (methods(seed) | _prototype_networks(seed)).items():
         params = method.get_params().keys() & changes.keys()
         if not isinstance(method, PartLearner):
             params &= REGION_SETTINGS
@@ -113,7 +126,7 @@ def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]
         model.fit(maps[kind], train.target)
         accuracy = float(model.score(test_maps[kind], test.target))
         row = {"method": name, "seed": seed, "accuracy": accuracy}
-        if hasattr(method, "parts_"):
+        if isinstance(method, PartEstimator):
             row["pointing"], row["pointing_random"] = pointing(
                 explain_each(model, test_maps[kind]), method.grids_, test
             )

@@ -11,6 +11,7 @@ from skdpnet.display._explanation import ExplanationDisplay
 from skdpnet.display._heat_map import HeatMapDisplay
 from skdpnet.display._part_gallery import PartGalleryDisplay
 from skdpnet.display._participation import ParticipationDisplay
+from skdpnet.display._prototype_slots import PrototypeSlotsDisplay
 from skdpnet.display._prototype_tree import PrototypeTreeDisplay
 from skdpnet.display._prototypes import PrototypeDisplay
 
@@ -22,5 +23,6 @@ __all__ = [
     "PartGalleryDisplay",
     "ParticipationDisplay",
     "PrototypeDisplay",
+    "PrototypeSlotsDisplay",
     "PrototypeTreeDisplay",
 ]

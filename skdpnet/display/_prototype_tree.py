@@ -11,9 +11,9 @@ from sklearn.utils import check_scalar
 
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import lay_out
+from skdpnet.display._prototype_sources import prototype_sources
 from skdpnet.display._text import shorten, text_as_is
 from skdpnet.explanations.crops import crop
-from skdpnet.explanations.localisation import boxes_in_pixels
 from skdpnet.explanations.readout import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.prototypes.prototree import ProtoTreeClassifier
@@ -146,12 +146,13 @@ class PrototypeTreeDisplay:
             shown = ShownImage.of(whole)
             each = zip(nodes, path.boxes, strict=True)
             image_crops = {n: ShownImage.of(crop(whole, box)) for n, box in each}
+        sources = prototype_sources(model, X_train, model.node_prototypes_[nodes])
         leaves = model.leaf_probabilities_
         return cls(
             children=model.children_,
             leaf_names=[str(label) for label in model.classes_[leaves.argmax(axis=1)]],
             leaf_probabilities=leaves.max(axis=1),
-            crops=_source_crops(model, X_train, nodes, cls.__name__),
+            crops={n: source.crop for n, source in zip(nodes, sources, strict=True)},
             path=path,
             image=shown,
             image_crops=image_crops,
@@ -369,27 +370,3 @@ def _count_leaves(children: np.ndarray, node: int) -> int:
         else:
             n_leaves += 1
     return n_leaves
-
-
-def _source_crops(
-    model: ProtoTreeClassifier, X_train, nodes: list[int], display: str
-) -> dict[int, ShownImage]:
-    """Cut the regions that prototypes are out of the training images."""
-    table, training = model.prototype_sources_, as_images(X_train)
-    last = int(table["image"].max())
-    if last >= len(training):
-        raise ValueError(
-            f"{display}: a prototype comes from image {last} of the fit, and X_train "
-            f"has only {len(training)} images: pass the images that the estimator was "
-            "fitted on, in the same order."
-        )
-    crops = {}
-    for node in nodes:
-        p = model.node_prototypes_[node]
-        i = int(table["image"][p])
-        box = model.grids_[model.part_maps_[p]].boxes()[table["region"][p]]
-        (in_pixels,) = boxes_in_pixels(
-            [training.geometry(i)], box[None], model.input_framing(), True
-        )
-        crops[node] = ShownImage.of(crop(training.load(i), in_pixels))
-    return crops

@@ -15,10 +15,10 @@ from skdpnet.display._boxes import draw_box
 from skdpnet.display._heat_map import explain_one
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
+from skdpnet.display._prototype_sources import Source, prototype_sources
 from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.crops import crop
 from skdpnet.explanations.explanation import Explanation
-from skdpnet.explanations.localisation import boxes_in_pixels
 from skdpnet.explanations.readout import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.prototypes.base import PrototypeClassifier
@@ -48,10 +48,9 @@ class PrototypeDisplay:
         Numbers of the prototypes in the rows, which speak most for the class.
     crops : list of k ShownImage
         Their most similar regions.
-    source_crops : list of k ShownImage
-        The regions that the prototypes are.
-    sources : list of k (ShownImage, ndarray of shape (4,))
-        The training images of these regions, with their boxes in pixels.
+    sources : list of k Source
+        The training images that the prototypes are regions of (``image``), the regions'
+        boxes in pixels (``box``), and the regions (``crop``).
 
     Attributes
     ----------
@@ -90,8 +89,7 @@ class PrototypeDisplay:
     explanation: Explanation
     prototypes: np.ndarray
     crops: list[ShownImage] = field(repr=False)
-    source_crops: list[ShownImage] = field(repr=False)
-    sources: list[tuple[ShownImage, np.ndarray]] = field(repr=False)
+    sources: list[Source] = field(repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
     axes_: Any = field(default=None, init=False, repr=False)
     image_axes_: Any = field(default=None, init=False, repr=False)
@@ -139,33 +137,16 @@ class PrototypeDisplay:
                 f"{type(model).__name__} has none: use ExplanationDisplay."
             )
         shown, why = explain_one(estimator, image, class_, None, cls.__name__)
-        table, training = model.prototype_sources_, as_images(X_train)
-        last = int(table["image"].max())
-        if last >= len(training):
-            raise ValueError(
-                f"a prototype comes from image {last} of the fit, and X_train has only "
-                f"{len(training)} images: pass the images that the estimator was "
-                "fitted on, in the same order."
-            )
         numbers = why.top_parts()
-        numbers = numbers[table["image"][numbers] >= 0][:n_prototypes]
-        sources, source_crops = [], []
-        for p in numbers:
-            i = int(table["image"][p])
-            box = model.grids_[model.part_maps_[p]].boxes()[table["region"][p]]
-            (in_pixels,) = boxes_in_pixels(
-                [training.geometry(i)], box[None], model.input_framing(), True
-            )
-            whole = training.load(i)
-            sources.append((ShownImage.of(whole), in_pixels))
-            source_crops.append(ShownImage.of(crop(whole, in_pixels)))
+        is_region = model.prototype_sources_["image"][numbers] >= 0
+        numbers = numbers[is_region][:n_prototypes]
+        sources = prototype_sources(model, X_train, numbers)
         explained = as_images([image]).load(0)
         return cls(
             image=shown,
             explanation=why,
             prototypes=numbers,
             crops=[ShownImage.of(crop(explained, why.boxes[p])) for p in numbers],
-            source_crops=source_crops,
             sources=sources,
         )
 
@@ -209,11 +190,11 @@ class PrototypeDisplay:
         colours = part_colours(len(self.prototypes))
         characters = fitting(width * _WIDTHS[-1] / sum(_WIDTHS), 9)
         for rank, text in enumerate(self._texts(characters)):
-            whole, box = self.sources[rank]
+            source = self.sources[rank]
             self.crops[rank].draw(grid[rank, 0])
-            self.source_crops[rank].draw(grid[rank, 1])
-            whole.draw(grid[rank, 2])
-            draw_box(grid[rank, 2], box, colours[rank])
+            source.crop.draw(grid[rank, 1])
+            source.image.draw(grid[rank, 2])
+            draw_box(grid[rank, 2], source.box, colours[rank])
             for axes in grid[rank, :2]:
                 _frame(axes, colours[rank])
             grid[rank, 3].text(0, 0.5, text, va="center", fontsize=9)

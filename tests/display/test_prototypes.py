@@ -40,20 +40,21 @@ def test_a_row_has_a_region_its_prototype_and_its_image(model):
     display = PrototypeDisplay.from_estimator(model, new, X, n_prototypes=2).plot()
     assert display.explanation.predicted == RED
     assert display.axes_.shape == (2, 3)
-    for p, (whole, box), source in zip(
-        display.prototypes, display.sources, display.source_crops, strict=True
-    ):
+    for p, source in zip(display.prototypes, display.sources, strict=True):
         i = model.prototype_sources_["image"][p]
-        assert_array_equal(whole.pixels, np.asarray(X[i]))
-        left, top, right, bottom = box.round().astype(int)
-        assert_array_equal(source.pixels, np.asarray(X[i])[top:bottom, left:right])
+        assert_array_equal(source.image.pixels, np.asarray(X[i]))
+        left, top, right, bottom = source.box.round().astype(int)
+        cut = np.asarray(X[i])[top:bottom, left:right]
+        assert_array_equal(source.crop.pixels, cut)
         # No image is turned here, so that upright boxes are those of the table.
         sides = ("left", "top", "right", "bottom")
-        assert_allclose(box, [model.prototype_sources_[side][p] for side in sides])
+        assert_allclose(
+            source.box, [model.prototype_sources_[side][p] for side in sides]
+        )
     strongest = display.explanation.contributions.argmax()
     assert display.prototypes[0] == strongest
     # The red square, and what it looks like, are red.
-    for shown in (display.crops[0], display.source_crops[0]):
+    for shown in (display.crops[0], display.sources[0].crop):
         red, green, _ = shown.pixels.reshape(-1, 3).mean(axis=0)
         assert red > green + 30
 
