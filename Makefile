@@ -8,13 +8,19 @@ LOWEST = $(VENV)-lowest
 # The device of tests that do not choose one: `make test DEVICE=cuda`.
 DEVICE ?= cpu
 
-.PHONY: demo test test-lowest lint clean
+.PHONY: demo docs test test-lowest lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m skdpnet demo
 
 test: $(VENV)/installed-tests
 	DEVICE=$(DEVICE) $(BIN)/python -m pytest
+
+# The site, in docs/_build/html. A warning is an error, and so is a link within the site
+# that leads nowhere. `make docs SKDPNET_GALLERY=0` leaves the examples out.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 
 test-lowest: $(LOWEST)/installed-tests
 	$(LOWEST)/bin/uv pip list --python $(LOWEST)/bin/python
@@ -34,6 +40,10 @@ $(VENV)/installed-tests: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	touch $@
+
 $(LOWEST)/installed-tests: pyproject.toml
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet uv
@@ -43,3 +53,4 @@ $(LOWEST)/installed-tests: pyproject.toml
 
 clean:
 	rm -rf $(VENV) $(LOWEST)
+	rm -rf docs/_build docs/gallery docs/generated docs/gen_backreferences

@@ -18,8 +18,8 @@ class Redundancy(NamedTuple):
     Attributes
     ----------
     mean, maximum : float
-        Mean and maximum of |cosine| over all pairs of different parts on the same
-        feature map; 0 if there is no pair.
+        Mean and maximum of the absolute cosine over all pairs of different parts on the
+        same feature map; 0 if there is no pair.
     """
 
     mean: float
@@ -42,8 +42,8 @@ def redundancy(parts: ArrayLike, part_maps: ArrayLike | None = None) -> Redundan
     Returns
     -------
     Redundancy
-        By chance: for K numbers drawn from a normal distribution, the mean |cosine|
-        is ``Γ(K/2) / (√π Γ((K+1)/2))``, about ``√(2 / (π K))``.
+        By chance: for K numbers drawn from a normal distribution, the mean absolute
+        cosine is ``Γ(K/2) / (√π Γ((K+1)/2))``, about ``√(2 / (π K))``.
 
     Raises
     ------
