@@ -37,6 +37,8 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 # Commands and their output, in indented blocks, are no Python.
 highlight_language = "none"
+# `FeatureMaps` in a docstring is a link where there is such a name.
+default_role = "autolink"
 copybutton_exclude = ".linenos, .gp, .go"
 
 autosummary_generate = True
@@ -55,6 +57,7 @@ html_theme_options = {
     ],
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
     "show_toc_level": 2,
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
@@ -69,6 +72,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    # Figures are shown as such, and not the text of the Display that has them.
+    "capture_repr": (),
     "remove_config_comments": True,
     "doc_module": ("skdpnet",),
     "backreferences_dir": "gen_backreferences",
@@ -102,7 +107,9 @@ def _link(match: re.Match, page: Path) -> str:
     else:
         new = f"{REPOSITORY}/blob/main/{file.relative_to(ROOT)}"
         anchor = ""
-    return f"]({new}{'#' + anchor if anchor else ''})"
+    # The name of a file says nothing here: without a text the page's title is shown.
+    text = "" if match["text"].endswith(".md") else match["text"]
+    return f"[{text}]({new}{'#' + anchor if anchor else ''})"
 
 
 def read_page(app, docname: str, source: list[str]) -> None:
@@ -111,7 +118,7 @@ def read_page(app, docname: str, source: list[str]) -> None:
     if not page.exists():  # reStructuredText
         return
     text = page.read_text(encoding="utf-8")
-    pattern = r"\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)"
+    pattern = r"\[(?P<text>[^][]*)\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)"
     source[0] = re.sub(pattern, lambda match: _link(match, page), text)
 
 

@@ -54,3 +54,18 @@ print(f"pixels: {pixels.score(X_test.reshape(len(X_test), -1), y_test):.1%}")
 why = model.explain(maps_of(X_test)[0])
 print(f"predicted {why.predicted}, truly {y_test[0]}")
 print(why.boxes[why.top_parts(2)].round(2))
+
+# %%
+# The strongest part that is not the whole image (its context):
+import matplotlib.pyplot as plt
+
+_, axes = plt.subplots(1, 4, figsize=(8, 2.4), layout="constrained")
+for ax, image, maps in zip(axes, X_test, maps_of(X_test), strict=False):
+    why = model.explain(maps)
+    p = next(p for p in why.top_parts() if not why.part_names[p].endswith("context"))
+    left, top, right, bottom = why.boxes[p]
+    ax.imshow(image, cmap="gray_r", extent=(0, 1, 1, 0))
+    ax.add_patch(
+        plt.Rectangle((left, top), right - left, bottom - top, fill=False, color="red")
+    )
+    ax.set(title=f"{why.predicted}", xticks=[], yticks=[])

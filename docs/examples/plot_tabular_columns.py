@@ -10,9 +10,11 @@ the files to the parts and the numbers to a scaler, and one classifier sees both
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -47,11 +49,20 @@ columns = ColumnTransformer(
 )
 model = make_pipeline(columns, LogisticRegression(C=10, max_iter=1000))
 model.fit(table[:90], birds.target[:90])
-print(f"images and weight: {model.score(table[90:], birds.target[90:]):.0%}")
+by_weight = make_pipeline(StandardScaler(), LogisticRegression())
+by_weight.fit(table[["grams"]][:90], birds.target[:90])
+by_parts = make_pipeline(clone(columns).set_params(numbers="drop"), clone(model[-1]))
+by_parts.fit(table[:90], birds.target[:90])
 
-alone = make_pipeline(StandardScaler(), LogisticRegression())
-alone.fit(table[["grams"]][:90], birds.target[:90])
-print(f"weight alone: {alone.score(table[['grams']][90:], birds.target[90:]):.0%}")
+# %%
+scores = {
+    "weight": by_weight.score(table[["grams"]][90:], birds.target[90:]),
+    "images": by_parts.score(table[90:], birds.target[90:]),
+    "both": model.score(table[90:], birds.target[90:]),
+}
+_, ax = plt.subplots(figsize=(5, 2), layout="constrained")
+ax.barh(list(scores), list(scores.values()), color="0.6")
+ax.set(xlabel="accuracy on 30 other birds", xlim=(0, 1))
 
 # %%
 # Each part is a column with a name.

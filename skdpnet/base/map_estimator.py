@@ -33,6 +33,7 @@ from skdpnet.utils.host_copies import as_tensor
 
 __all__ = ["MapEstimator"]
 
+SITE = "https://skdpnet.github.io/skdpnet"
 # Precomputed maps are passed on for this many images at a time, so that what a subclass
 # computes from them stays small.
 _IMAGES_AT_ONCE = 64
@@ -79,6 +80,10 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
     _fitted_attributes: ClassVar[tuple[str, ...]] = ("map_shapes_",)
     _former_parameters: ClassVar[tuple[str, ...]] = ()
     _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop"}
+
+    # Where scikit-learn's HTML representation of the package's estimators links to.
+    _doc_link_module = "skdpnet"
+    _doc_link_template = f"{SITE}/generated/skdpnet.{{estimator_name}}.html"
 
     map_shapes_: tuple[tuple[int, ...], ...]
     # The network of the last fit; None for given maps, and in models that an earlier
