@@ -38,8 +38,10 @@ _NOT_LISTS: tuple[tuple[type, str], ...] = (
 
 
 def is_batch(image: Any) -> bool:
-    """Return whether an array holds several images; n×h×w are greyscale ones."""
+    """Return whether an array or a column holds images; n×h×w are greyscale ones."""
     shape: tuple[int, ...] = getattr(image, "shape", ())
+    if hasattr(image, "to_numpy"):
+        return True
     is_grey = len(shape) == 3 and shape[0] == 1 and shape[2] not in CHANNELS
     return len(shape) in (1, 4) or is_grey
 
@@ -157,6 +159,8 @@ def _else(X: object) -> str:
     """Return what to do about data that are read from the start alone."""
     if type(X).__name__ == "DataLoader":
         return "; pass the data set of the loader, X.dataset"
+    if hasattr(X, "collect"):
+        return "; a lazy frame is read by X.collect()"
     if isinstance(X, Iterable):
         return "; what can only be iterated over has to be a list first, list(X)"
     return ""
