@@ -14,7 +14,7 @@ PUBLIC = {
         load metrics part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",
-    "skdpnet.datasets": "load_image_folder make_part_images",
+    "skdpnet.datasets": "images_of labels_of load_image_folder make_part_images",
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
         PartGalleryDisplay ParticipationDisplay PrototypeDisplay

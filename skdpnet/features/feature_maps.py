@@ -173,7 +173,9 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images
-            List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors.
+            List or array of paths, PIL images, uint8 or [0, 1] float arrays, tensors;
+            or a data set (of Hugging Face, torchvision or torch) of images, tuples
+            (image, label) or dicts, whose labels are not looked at.
         y : ignored
 
         Returns

@@ -32,7 +32,8 @@ def check_images(
     Parameters
     ----------
     X : images
-        List or array of paths, PIL images, arrays or tensors, as for the estimators.
+        List or array of paths, PIL images, arrays or tensors, or a data set, as for the
+        estimators.
     errors : {"raise", "skip"}, default="raise"
         "raise": bad images are an error. "skip": they are left out of the result, and
         a warning names all of them.

@@ -31,6 +31,7 @@ from skdpnet.images.conversion import (
     opened_geometry,
     upright_rgb,
 )
+from skdpnet.images.data_sets import image_of
 from skdpnet.images.digest import digest_of_file, digest_of_pixels
 from skdpnet.images.files import image_in, open_image, read_file
 from skdpnet.images.framing import Framing
@@ -331,7 +332,7 @@ class Images(CarriesPillowSettings):
         Yields
         ------
         object
-            The item as the user passed it.
+            The item as the user passed it; of a data set, the image in its item.
 
         Raises
         ------
@@ -340,6 +341,7 @@ class Images(CarriesPillowSettings):
         """
         item = self._items[self._numbers[i]]
         try:
+            item = image_of(item)
             yield item
         except UnusableImage as error:
             raise ImageError(
@@ -361,12 +363,14 @@ def as_images(X: Any) -> Images:
 
     Parameters
     ----------
-    X : list, tuple, array, tensor, Series, single-column DataFrame or Images
-        One image per item. Each may be a path, a PIL image, a NumPy array of
-        shape (height, width), (height, width, 1), (height, width, 3) or
-        (height, width, 4), or a torch tensor of shape (height, width),
-        (1, height, width), (3, height, width) or (4, height, width). Arrays and
-        tensors hold uint8 (0 to 255), uint16 (0 to 65535) or float (0 to 1).
+    X : list, tuple, array, tensor, Series, single-column DataFrame, data set or Images
+        One image per item, or a tuple that begins with it, or a dict that holds it
+        (`skdpnet.images.item_values`); items of data sets are fetched one by one.
+        Each image may be a path, a PIL image, a NumPy array of shape (height, width),
+        (height, width, 1), (height, width, 3) or (height, width, 4), or a torch tensor
+        of shape (height, width), (1, height, width), (3, height, width) or
+        (4, height, width). Arrays and tensors hold uint8 (0 to 255), uint16 (0 to
+        65535) or float (0 to 1).
         Arrays of one size may be stacked to n x height x width x channels or
         n x height x width, tensors to n x channels x height x width.
 

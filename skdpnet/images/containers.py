@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, KeysView, Mapping, Sequence, Set, ValuesView
+from collections.abc import (
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    Set,
+    ValuesView,
+)
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from skdpnet.images.arrays import CHANNELS, FEATURES_HINT, is_tensor
+from skdpnet.images.conversion import UnusableImage
+from skdpnet.images.data_sets import DataSetImage, data_set_images
 from skdpnet.images.files import FOLDER_HINT
+from skdpnet.images.item_values import joined
+from skdpnet.utils.containers import is_data_set
 
 _WRAP = "wrap it: [image]"
 # Collections without an order, or that can be read only once; labels need an order. The
@@ -25,8 +38,10 @@ _NOT_LISTS: tuple[tuple[type, str], ...] = (
 
 
 def is_batch(image: Any) -> bool:
-    """Return whether an array holds several images; n×h×w are greyscale ones."""
+    """Return whether an array or a column holds images; n×h×w are greyscale ones."""
     shape: tuple[int, ...] = getattr(image, "shape", ())
+    if hasattr(image, "to_numpy"):
+        return True
     is_grey = len(shape) == 3 and shape[0] == 1 and shape[2] not in CHANNELS
     return len(shape) in (1, 4) or is_grey
 
@@ -74,6 +89,10 @@ def name_of(item: object) -> str:
     str
         For instance ``'photos/a.jpg'``, with the quotes.
     """
+    if isinstance(item, DataSetImage):
+        with contextlib.suppress(UnusableImage):
+            return f"{item!r}, {name_of(item.fetch())}"
+        return repr(item)
     if is_path(item):
         path = path_text(item)  # type: ignore[arg-type]
         # Names with line breaks or undecodable bytes would spoil the message.
@@ -98,7 +117,7 @@ def checked_items(X: Any) -> Any:
     Returns
     -------
     list, tuple, ndarray or torch.Tensor
-        One image per item.
+        One image per item; of a data set, its images as they will be fetched.
 
     Raises
     ------
@@ -109,6 +128,10 @@ def checked_items(X: Any) -> Any:
     """
     _refuse_single(X)
     kind = type(X).__name__
+    if kind == "DatasetDict":
+        raise TypeError(
+            f"X is a {kind} of several splits ({joined(X)}); pass one of them"
+        )
     for kinds, remedy in _NOT_LISTS:
         if isinstance(X, kinds):
             raise TypeError(f"X is of type {kind}, not a list of images; {remedy}")
@@ -120,14 +143,27 @@ def checked_items(X: Any) -> Any:
         _check_stacked_tensor(tuple(X.shape))
     elif isinstance(X, np.ndarray):
         X = _column(X)
+    elif is_data_set(X):
+        X = data_set_images(X)
     elif not isinstance(X, Sequence):
         raise TypeError(
             f"X is of type {kind}, not a list of images; pass a list of paths, PIL "
-            "images, arrays or tensors"
+            f"images, arrays or tensors, or a data set with items by number{_else(X)}"
         )
     if len(X) == 0:
         raise ValueError("X is empty; at least one image is needed")
     return X
+
+
+def _else(X: object) -> str:
+    """Return what to do about data that are read from the start alone."""
+    if type(X).__name__ == "DataLoader":
+        return "; pass the data set of the loader, X.dataset"
+    if hasattr(X, "collect"):
+        return "; a lazy frame is read by X.collect()"
+    if isinstance(X, Iterable):
+        return "; what can only be iterated over has to be a list first, list(X)"
+    return ""
 
 
 def _refuse_single(X: object) -> None:

@@ -196,7 +196,7 @@ def image_in(file: BinaryIO) -> Iterator[Image.Image]:
             # Some of Pillow's readers read the whole file before the image's size is
             # known, so the largest that Pillow allows is taken for it.
             _check_length(n_bytes, 2 * limit)
-        with _opened(file) as image:
+        with opened_image(file) as image:
             check_header(image)
             if limit is not None:
                 _check_length(n_bytes, image.width * image.height)
@@ -230,8 +230,24 @@ def _check_tiles(image: Image.Image, limit: int) -> None:
         )
 
 
-def _opened(file: BinaryIO) -> Image.Image:
-    """Let Pillow recognise the format of a file, among those that are read."""
+def opened_image(file: BinaryIO) -> Image.Image:
+    """Let Pillow recognise the format of a file, among those that are read.
+
+    Parameters
+    ----------
+    file : file
+        Opened for reading bytes.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Not decoded, and of any size and mode.
+
+    Raises
+    ------
+    UnusableImage
+        If the file is not an image, or has a format that is not read.
+    """
     # Pillow's plugins for rare formats are imported when no other recognises a file.
     for register in (Image.preinit, Image.init):
         register()

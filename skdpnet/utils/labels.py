@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skdpnet.utils.containers import is_data_set
+
 __all__ = [
     "as_labels",
     "check_classes",
@@ -24,6 +26,7 @@ __all__ = [
 _NOT_LISTS = (str, bytes, bytearray, Mapping, Set)
 # What a missing label is where labels became text, which no class is called.
 _MISSING_TEXTS = ("nan", "NaN", "NaT", "<NA>")
+_LABELS_OF = " X is a data set: y = skdpnet.datasets.labels_of(X) returns its labels."
 _TEXT_HINT = "a missing label turned to text; a class needs another name"
 # Number of items or labels that a message lists.
 _MOST_LISTED = 10
@@ -240,7 +243,7 @@ def check_labels(estimator, X, y) -> np.ndarray:
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
+            f"None.{_LABELS_OF if is_data_set(X) else ''}"
         )
     y = as_labels(y)
     check_classification_targets(y)

@@ -151,7 +151,7 @@ BAD_ITEMS = {
     "number": (constant(3), "type int"),
     "bytes": (constant(b"\xff\xd8"), "io.BytesIO"),
     "list": (constant([0.1, 0.2]), "precomputed"),
-    "dict": (constant({"path": "a.jpg"}), "type dict"),
+    "dict": (constant({"path": "a.jpg"}), "item 2 \\(dict\\).*no image.*'path'"),
     "huge image": (
         file_of("h.png", png_header(10**5, 2000)),
         "too large.*200000000",
