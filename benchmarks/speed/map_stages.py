@@ -21,6 +21,7 @@ from skdpnet.parts.dpnet.objective import Objective
 from skdpnet.parts.maxima import part_maxima
 from skdpnet.training.dataset import MapDataset
 from skdpnet.training.net import build_net
+from skdpnet.training.score_losses import CrossEntropy
 from skdpnet.utils.devices import learning_dtype
 
 __all__ = ["PREPARE", "Comparison", "Way"]
@@ -325,7 +326,7 @@ def _model(
         "assignment": assignment,
         "specificity": specificity,
     }
-    objective = Objective(part_classes, weights, 0.0005, 0.1, "absolute")
+    objective = Objective(part_classes, weights, 0.0005, CrossEntropy(0.1), "absolute")
     return model.train(), objective
 
 

@@ -213,10 +213,18 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         """
         self._reset()
         check_parameters(self)
-        self.classes_, labels = check_classes(self, check_labels(self, X, y))
+        labels = self._set_targets(X, y)
         maps = self._all_maps(X, reset=True)
         self.grids_ = self._region_grids(maps)
         return maps, labels
+
+    def _set_targets(self, X, y) -> np.ndarray:
+        """Check y and set `classes_`; return the labels of the images as numbers.
+
+        A subclass overrides it if its targets are others than one label of each image.
+        """
+        self.classes_, labels = check_classes(self, check_labels(self, X, y))
+        return labels
 
     def _all_maps(self, X, *, reset: bool) -> list[np.ndarray]:
         return self._maps_of_parts(super()._all_maps(X, reset=reset), reset)

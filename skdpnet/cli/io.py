@@ -206,7 +206,8 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
     Raises
     ------
     CommandError
-        If it is another estimator, or was fitted on precomputed features.
+        If it is another estimator, or was fitted on precomputed features or on an
+        indicator matrix.
     OSError, ValueError
         As `skdpnet.load`.
     """
@@ -217,6 +218,12 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
         raise CommandError(
             f"{args.model} holds a {type(model).__name__}, which predicts no classes: "
             "name a file that `fit` wrote or a DPNetClassifier saved"
+        )
+    if model.multilabel_:
+        raise CommandError(
+            f"the model in {args.model} predicts several classes of an image, or none, "
+            "and the commands are for one class of each image: use skdpnet.load and "
+            "predict in Python"
         )
     if model.is_precomputed:
         raise CommandError(

@@ -16,6 +16,7 @@ from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, text_as_is, wrap
 from skdpnet.explanations.contributions import explain_each
 from skdpnet.explanations.explanation import Explanation
+from skdpnet.explanations.readout import read_model
 from skdpnet.images.collection import as_images
 
 __all__ = ["BestRegionsDisplay", "draw_regions"]
@@ -131,8 +132,9 @@ class BestRegionsDisplay:
             If the model, or a step of it, is not fitted.
         ValueError
             If the model cannot be explained (`skdpnet.explain`), if it was fitted on
-            precomputed features, which have no images, if X and y differ in length,
-            or if `n_parts` is below 1.
+            precomputed features, which have no images, if X and y differ in length, if
+            y is passed for a model that does not predict one class of each image, or if
+            `n_parts` is below 1.
         TypeError
             If `n_parts` is not a whole number.
         skdpnet.images.ImageError
@@ -143,6 +145,11 @@ class BestRegionsDisplay:
         images = as_images(X)
         labels = None
         if y is not None:
+            if read_model(estimator)[1].outcome != "class":
+                raise ValueError(
+                    "the titles compare y with the one class that a model predicts for "
+                    "an image, and this one predicts none such: leave y out."
+                )
             labels = column_or_1d(y).tolist()
             check_consistent_length(images, labels)
         return cls(

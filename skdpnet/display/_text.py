@@ -136,6 +136,9 @@ def headline(why: Explanation) -> str:
         text = f"{explained}, not {shorten(why.against, 60)}: score difference {score}"
     else:
         text = f"{explained}, score {score}"
+    if why.readout.outcome == "labels":
+        is_predicted = why.scores[why.classes.tolist().index(why.explained)] > 0
+        return f"{text} ({'predicted' if is_predicted else 'not predicted'})"
     if why.explained == why.predicted:
         return f"predicted {text}"
     (best,) = signed(why.scores.max())

@@ -41,7 +41,9 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
         A path, PIL image, array or tensor; precomputed: the map (or maps) of an image.
         A list or batch of one image is accepted too.
     class_ : label, default=None
-        The class whose score is explained. None: the predicted class.
+        The class whose score is explained. None: the class of the largest score, which
+        is the predicted one; of a model of several labels an image, the class that it
+        is surest of, whether it predicts it or not.
     apply_exif : bool, default=False
         Whether boxes are in pixels of the image with its EXIF orientation applied, as
         viewers show it, or of the image as it is stored. Heat maps always have the

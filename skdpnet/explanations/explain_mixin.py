@@ -18,7 +18,7 @@ class ExplainMixin:
         ----------
         image : image, or array for ``backbone="precomputed"``
         class_ : label, default=None
-            The class whose score is explained. None: the predicted class.
+            The class whose score is explained. None: the class of the largest score.
         apply_exif : bool, default=False
             Whether boxes are in pixels of the image with its EXIF orientation applied,
             as viewers show it, or of the image as it is stored.

@@ -26,7 +26,8 @@ class Explanation:
     Attributes
     ----------
     predicted : label
-        The class with the largest score.
+        The class with the largest score. A model of several labels an image predicts it
+        if that score is above 0, and so every other class.
     explained : label
         The class whose score is explained.
     against : label or None

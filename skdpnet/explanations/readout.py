@@ -34,10 +34,14 @@ class Readout(ABC):
     Attributes
     ----------
     classes : ndarray of shape (C,)
-        The labels of the classes.
+        The labels of the classes; of a regressor, the numbers of its targets.
+    outcome : {"class", "labels", "target"}
+        What scores decide: on one class of each image; for each class whether an image
+        has it; or on nothing, because they are themselves the predicted targets.
     """
 
     classes: np.ndarray
+    outcome: str = "class"
 
     @abstractmethod
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
@@ -51,7 +55,7 @@ class Readout(ABC):
         Returns
         -------
         float64 ndarray of shape (n, C)
-            The class with the largest score is predicted.
+            Whatever `outcome` says of them.
         """
 
     @abstractmethod
@@ -95,11 +99,14 @@ class LinearReadout(Readout):
         The labels of the classes.
     coef : float64 ndarray of shape (C, P)
     intercept : float64 ndarray of shape (C,)
+    outcome : {"class", "labels", "target"}, default="class"
+        See `Readout`.
     """
 
     classes: np.ndarray
     coef: np.ndarray
     intercept: np.ndarray
+    outcome: str = "class"
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
         """Return the logits, (n, C)."""
@@ -288,14 +295,17 @@ def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:
     coef = final.coef_.toarray() if issparse(final.coef_) else final.coef_
     coef = np.atleast_2d(np.asarray(coef, np.float64))
     intercept = np.broadcast_to(np.asarray(final.intercept_, np.float64), len(coef))
+    is_multilabel = getattr(final, "multilabel_", False)
     if final is not parts:
-        _check_linear(final, coef, intercept)
+        is_multilabel = _check_linear(final, coef, intercept)
     scale, shift = _standardisation(between, coef.shape[1])
     intercept = intercept + coef @ shift
     coef = coef * scale
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]), np.append(-intercept, intercept)
-    return LinearReadout(final.classes_, coef, intercept)
+    return LinearReadout(
+        final.classes_, coef, intercept, "labels" if is_multilabel else "class"
+    )
 
 
 def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -314,8 +324,11 @@ def _standardisation(steps: Sequence, n_parts: int) -> tuple[np.ndarray, np.ndar
     return scale, shift
 
 
-def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> None:
-    """Raise a ValueError if a classifier does not decide by its coefficients."""
+def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> bool:
+    """Raise a ValueError if a classifier does not decide by its coefficients.
+
+    Return whether it predicts an indicator matrix.
+    """
     # SVC has coefficients for pairs of classes. With three classes they have the same
     # shape as coefficients for classes, and only the decisions differ.
     probe = np.random.default_rng(0).normal(size=(1, coef.shape[1]))
@@ -326,10 +339,12 @@ def _check_linear(final, coef: np.ndarray, intercept: np.ndarray) -> None:
         # If the classifier was fitted on a data frame, the probe lacks the names.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         actual = np.ravel(final.decision_function(probe))
+        is_multilabel = np.ndim(final.predict(probe)) == 2
     expected = np.ravel(probe @ coef.T + intercept)
     tolerance = 1e-4 * np.abs(expected).max(initial=1e-30)
     if actual.shape != expected.shape or np.abs(actual - expected).max() > tolerance:
         raise _not_linear(final)
+    return is_multilabel
 
 
 def _not_linear(final) -> ValueError:

@@ -8,6 +8,7 @@ from sklearn.preprocessing import normalize
 
 from skdpnet.regions.whitening import sample_regions
 from skdpnet.storage.large_arrays import MapRows
+from skdpnet.utils.indicators import memberships
 
 __all__ = ["cluster_parts"]
 
@@ -33,8 +34,9 @@ def cluster_parts(
         The region descriptors of n images.
     allowed : bool ndarray of shape (n, R) or None
         The regions that may be clustered. None: all.
-    y : int ndarray of shape (n,)
-        Class of each image, in 0 … n_classes - 1.
+    y : int ndarray of shape (n,) or (n, n_classes)
+        Class of each image, in 0 … n_classes - 1; or an indicator matrix, by which an
+        image may be of several classes.
     n_classes : int
     n_parts_per_class : int
     random_state : RandomState
@@ -49,8 +51,7 @@ def cluster_parts(
     depth = regions.shape[-1]
     parts = random_state.standard_normal((n_classes, n_parts_per_class, depth))
     parts = parts.astype(np.float32)
-    for label in range(n_classes):
-        in_class = y == label
+    for label, in_class in enumerate(memberships(y, n_classes).T):
         if not in_class.any():
             continue
         of_class = MapRows(regions, np.flatnonzero(in_class))

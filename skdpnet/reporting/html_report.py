@@ -141,6 +141,12 @@ def report(
             "a report shows images, but the model was fitted on precomputed "
             'features: fit one with another backbone than "precomputed".'
         )
+    if readout.outcome != "class":
+        raise ValueError(
+            "a report compares the one class that is predicted for each image with the "
+            f"true one, and this {type(estimator).__name__} predicts no single class: "
+            "see skdpnet.explain and skdpnet.display for single images."
+        )
     train, test = _checked_images("X_train", X_train), _checked_images("X_test", X_test)
     truth = _class_numbers(readout.classes, y_test, len(test))
     contents = gather(

@@ -8,7 +8,16 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-__all__ = ["best_factor", "leave_one_out_scores", "logit_factor", "spread"]
+from skdpnet.utils.indicators import memberships
+
+__all__ = [
+    "best_factor",
+    "label_factor",
+    "label_spread",
+    "leave_one_out_scores",
+    "logit_factor",
+    "spread",
+]
 
 _LARGEST_FACTOR = 1e3
 # The intercept is not penalised. As the weight of a constant this large in the
@@ -61,7 +70,7 @@ def leave_one_out_scores(
     fitted = np.hstack([descriptor.astype(np.float64), constant])
     new = np.hstack([left_out.astype(np.float64), constant])
     V = np.hstack([coef, intercept[:, None] / _CONSTANT]).astype(np.float64)
-    side = np.where(labels[:, None] == np.arange(len(V)), 1.0, -1.0)
+    side = np.where(memberships(labels, len(V)), 1.0, -1.0)
     margin = np.maximum(1 - side * (fitted @ V.T), 0)
     curvature = 2 * weights[:, None] / n
     slope = -curvature * side * margin
@@ -115,6 +124,36 @@ def logit_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
     return best_factor(entropy)
 
 
+def label_factor(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """Return the factor of the scores that minimises the binary cross-entropies.
+
+    As in `logit_factor`, one image is added of which nothing is known: the factor is
+    finite even if all n images are on the right side of all classes.
+
+    Parameters
+    ----------
+    scores : float ndarray of shape (n, C)
+        Scores of images that they were not fitted on.
+    labels : int ndarray of shape (n, C)
+        An indicator matrix.
+    weights : float ndarray of shape (n,)
+        Weights of the images.
+
+    Returns
+    -------
+    float
+    """
+    unknown = 1 / (len(labels) + 1)
+    targets = (1 - unknown) * memberships(labels, labels.shape[1]) + unknown / 2
+
+    def entropy(factor: float) -> float:
+        logits = factor * scores
+        of_images = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)
+        return float((weights * of_images).mean())
+
+    return best_factor(entropy)
+
+
 def best_factor(objective: Callable[[float], float]) -> float:
     """Return the factor of scores, between 0.001 and 1000, that minimises a function.
 
@@ -139,3 +178,8 @@ def best_factor(objective: Callable[[float], float]) -> float:
 def spread(scores: np.ndarray) -> float:
     """Return the standard deviation of scores (n, C) from their mean in each image."""
     return float((scores - scores.mean(axis=1, keepdims=True)).std())
+
+
+def label_spread(scores: np.ndarray) -> float:
+    """Return the standard deviation of scores (n, C) from the mean of each class."""
+    return float((scores - scores.mean(axis=0)).std())

@@ -23,7 +23,7 @@ class MapDataset(Dataset):
     ----------
     maps : sequence of float32 ndarrays of shape (n, R, K)
         The region descriptors of each feature map.
-    labels : int ndarray of shape (n,)
+    labels : int ndarray of shape (n,) or (n, C), or float ndarray of shape (n, T)
     weights : float ndarray of shape (n,)
 
     Attributes
@@ -36,7 +36,8 @@ class MapDataset(Dataset):
         self, maps: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray
     ):
         self.maps: Sequence[np.ndarray | torch.Tensor] = maps
-        self.labels = labels.astype(np.int64)
+        is_float = labels.dtype.kind == "f"
+        self.labels = labels.astype(np.float32 if is_float else np.int64)
         self.weights = weights.astype(np.float32)
 
     def move_to_gpu(self, device: torch.device) -> MapDataset:

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
+from scipy.special import expit
 
-__all__ = ["ClassifierPenalty", "fit_logistic", "fit_svm", "minimise"]
+from skdpnet.utils.indicators import memberships
+
+__all__ = [
+    "ClassifierPenalty",
+    "fit_logistic",
+    "fit_sigmoids",
+    "fit_svm",
+    "minimise",
+]
 
 _MAX_ITERATIONS = 500
 _N_CORRECTIONS = 20  # of L-BFGS; scipy's 10 need more iterations
@@ -87,7 +96,7 @@ def fit_logistic(
     coef : float32 ndarray of shape (C, P)
     intercept : float32 ndarray of shape (C,)
     """
-    targets = (1 - label_smoothing) * _one_hot(labels, n_classes)
+    targets = (1 - label_smoothing) * memberships(labels, n_classes)
     targets += label_smoothing / n_classes
 
     def entropies(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +109,51 @@ def fit_logistic(
         return of_images, p - targets
 
     mean_loss = _mean_loss(entropies, descriptor, weights, fit_intercept)
+    shape = n_classes, descriptor.shape[1]
+    return minimise(
+        mean_loss, shape, ridge, penalty, start, positive, n_free, _TRAINING_TOLERANCE
+    )
+
+
+def fit_sigmoids(
+    descriptor: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    n_classes: int,
+    ridge: float,
+    penalty: ClassifierPenalty | None = None,
+    label_smoothing: float = 0.0,
+    start: Classifier | None = None,
+    positive: bool = False,
+    n_free: int = 0,
+) -> Classifier:
+    """Minimise the classes' binary cross-entropies + ridge·‖V‖² + penalty(V).
+
+    Without a penalty, it is scikit-learn's `LogisticRegression` for each class by
+    itself, to the precision that training needs.
+
+    Parameters
+    ----------
+    descriptor, weights, n_classes, ridge, penalty, start, positive, n_free
+        As in `fit_logistic`.
+    labels : int ndarray of shape (n, C)
+        An indicator matrix.
+    label_smoothing : float in [0, 1), default=0.0
+        The share of each target that is spread over presence and absence.
+
+    Returns
+    -------
+    coef : float32 ndarray of shape (C, P)
+    intercept : float32 ndarray of shape (C,)
+    """
+    targets = (1 - label_smoothing) * memberships(labels, n_classes)
+    targets += label_smoothing / 2
+
+    def entropies(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        of_images = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)
+        return of_images, expit(logits) - targets
+
+    mean_loss = _mean_loss(entropies, descriptor, weights)
     shape = n_classes, descriptor.shape[1]
     return minimise(
         mean_loss, shape, ridge, penalty, start, positive, n_free, _TRAINING_TOLERANCE
@@ -123,15 +177,17 @@ def fit_svm(
 
     Parameters
     ----------
-    descriptor, labels, weights, n_classes, ridge, penalty, positive, n_free
+    descriptor, weights, n_classes, ridge, penalty, positive, n_free
         As in `fit_logistic`.
+    labels : int ndarray of shape (n,) or (n, C)
+        The class of each image, or an indicator matrix.
 
     Returns
     -------
     coef : float32 ndarray of shape (C, P)
     intercept : float32 ndarray of shape (C,)
     """
-    side = 2 * _one_hot(labels, n_classes) - 1
+    side = np.where(memberships(labels, n_classes), 1.0, -1.0)
 
     def hinges(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         margins = np.maximum(1 - side * scores, 0)
@@ -165,10 +221,6 @@ def _mean_loss(
         return float(w @ of_images), slopes.T @ b, on_intercept
 
     return mean_loss
-
-
-def _one_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    return np.eye(n_classes)[labels]
 
 
 def minimise(

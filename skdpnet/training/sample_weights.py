@@ -58,12 +58,15 @@ def hold_out_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split images into a training and a validation set, with all classes in both.
 
+    If images have several targets, they are split at random.
+
     Parameters
     ----------
     images : int ndarray
         Numbers of the images to split.
-    labels : int ndarray of shape (n,)
-        Classes of all images, which are split in the same proportions.
+    labels : int ndarray of shape (n,), or ndarray of shape (n, C)
+        Classes of all images, which are split in the same proportions; or the targets
+        of all images.
     fraction : float
         Share of the images in the validation set.
     random : RandomState
@@ -80,7 +83,10 @@ def hold_out_images(
     """
     try:
         train, valid = train_test_split(
-            images, test_size=fraction, stratify=labels[images], random_state=random
+            images,
+            test_size=fraction,
+            stratify=labels[images] if labels.ndim == 1 else None,
+            random_state=random,
         )
     except ValueError as error:
         raise ValueError(

@@ -120,3 +120,14 @@ def test_paths_may_begin_with_a_tilde(
     run_json(["explain", "~/model", image, "--output=~/why.png"], capsys)
     assert (tmp_path / "why.png").exists()
     assert len(run_json(["predict", "~/model", image], capsys)) == 1
+
+
+def test_models_of_several_classes_an_image_are_rejected(
+    training_images, tmp_path, capsys
+):
+    labels = np.array([path.parent.name for path in training_images])
+    indicators = labels[:, None] == np.unique(labels)
+    model = skdpnet.DPNetClassifier(**SETTINGS).fit(training_images, indicators)
+    model.save(tmp_path / "several")
+    output = error_of(["predict", tmp_path / "several", training_images[0]], capsys)
+    assert "predicts several classes of an image, or none" in output

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
-from skdpnet.parts.dpnet.parameters import DPNetParameters
 from skdpnet.parts.dpnet.region_descriptors import describe_batch
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.extents import have_parts
@@ -20,7 +20,7 @@ from skdpnet.utils.torch_state import in_usual_torch_state
 __all__ = ["PartDescriber"]
 
 
-class PartDescriber(DPNetParameters):
+class PartDescriber(PartEstimator):
     """What the DP-Net estimators do with images, before and after training.
 
     With `context`, the averages of all maps are one more map, wherever there are maps
@@ -28,6 +28,10 @@ class PartDescriber(DPNetParameters):
     """
 
     _takes_tensors = True
+
+    # Parameters of the constructors.
+    context: bool
+    foreground: float | str | None
 
     whitenings_: list[Whitening]
     net_: ObjectiveNet

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from skdpnet.base.part_classifier import PartClassifier
 from skdpnet.explanations.explain_mixin import ExplainMixin
-from skdpnet.parts.dpnet.learner import PartLearner
+from skdpnet.parts.dpnet.class_learner import ClassLearner
 from skdpnet.parts.dpnet.parameters import with_parameters
 
 __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
 
 @with_parameters
-class DPNetClassifier(ExplainMixin, PartClassifier, PartLearner):
+class DPNetClassifier(ExplainMixin, PartClassifier, ClassLearner):
     """Classify images by learned parts.
 
     A frozen network describes the regions of an image. The descriptor of the image is
@@ -21,6 +21,11 @@ class DPNetClassifier(ExplainMixin, PartClassifier, PartLearner):
     ``ridge * ‖V‖²``, and the penalties of `skdpnet.losses` that have a weight. Its
     steps move the parts, and V is fitted exactly before each epoch. Finally, V is
     fitted once more on the learned parts, with squared hinge loss.
+
+    An indicator matrix as y says that an image may have several classes, or none, as in
+    scikit-learn. Each class is then a decision of its own: its first parts come from
+    the images that have it, the cross-entropy is the sum of the classes' binary ones,
+    and its probability is the sigmoid of its logit.
 
     Parameters
     ----------
@@ -52,9 +57,14 @@ class DPNetClassifier(ExplainMixin, PartClassifier, PartLearner):
     ((39, 4), (3, 39))
     """
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
 
 @with_parameters
-class DPNetTransformer(PartLearner):
+class DPNetTransformer(ClassLearner):
     """Describe images by learned parts, as features for another classifier.
 
     Parts are learned as in `DPNetClassifier`, together with an internal classifier. The

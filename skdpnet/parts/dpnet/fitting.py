@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from skdpnet.parts.dpnet.left_out import left_out_descriptors
 from skdpnet.parts.dpnet.model import PartModel
@@ -26,12 +26,26 @@ from skdpnet.training.linear_fits import (
     fit_svm,
 )
 from skdpnet.training.running_fit import RunningLeastSquares
+from skdpnet.training.score_losses import CrossEntropy, ScoreLoss
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["ClassifierFits", "training_descriptors", "training_maxima"]
+__all__ = ["ClassifierFits", "LinearFits", "training_descriptors", "training_maxima"]
 
 _IMAGES_AT_ONCE = 64
+
+
+class LinearFits(Protocol):
+    """The fits of V between the epochs of training."""
+
+    def logistic(
+        self,
+        descriptors: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        start: Classifier | None = None,
+    ) -> Classifier:
+        """Minimise the objective of training over V, from a start."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,8 @@ class ClassifierFits:
         scores = leave_one_out_scores(
             descriptors, left_out, labels, weights, *svm, ridge
         )
-        return logit_factor(scores, labels, weights) * _spread(descriptors, svm)
+        fitted = self._spread_of(descriptors, svm)
+        return self._factor(scores, labels, weights) * fitted
 
     def final(
         self, train: MapDataset, descriptors: np.ndarray, logit_spread: float
@@ -152,7 +167,7 @@ class ClassifierFits:
             self.positive,
             self.n_free,
         )
-        present = _spread(descriptors, (coef, intercept))
+        present = self._spread_of(descriptors, (coef, intercept))
         # It is 0 if no part varies over the training set.
         factor = np.float32(logit_spread / present if present > 0 else 1)
         return factor * coef, factor * intercept
@@ -239,13 +254,8 @@ class ClassifierFits:
         y, w = torch.from_numpy(labels), torch.from_numpy(weights)
 
         def objective(factor: float) -> float:
-            entropies = F.cross_entropy(
-                factor * scores,
-                y,
-                reduction="none",
-                label_smoothing=self.label_smoothing,
-            )
-            value = (w * entropies).mean() + self.ridge * (factor * coef).square().sum()
+            losses = self.loss(factor * scores, y)
+            value = (w * losses).mean() + self.ridge * (factor * coef).square().sum()
             if self.penalty is not None:
                 value = value + self.penalty.function(factor * coef)
             return value.item()
@@ -254,6 +264,25 @@ class ClassifierFits:
 
     def _from_sums(self, sums: RunningLeastSquares, logit_spread: float) -> Classifier:
         return sums.fit(self.C, self.penalty, logit_spread, self.positive, self.n_free)
+
+    @property
+    def loss(self) -> ScoreLoss:
+        """The loss of the scores, which training minimises."""
+        return CrossEntropy(self.label_smoothing)
+
+    def _factor(
+        self, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
+    ) -> float:
+        """Return the factor that makes scores of new images logits."""
+        return logit_factor(scores, labels, weights)
+
+    def _spread(self, scores: np.ndarray) -> float:
+        """Return how much scores (n, C) vary in what decides on the classes."""
+        return spread(scores)
+
+    def _spread_of(self, descriptors: np.ndarray, classifier: Classifier) -> float:
+        coef, intercept = classifier
+        return self._spread(descriptors @ coef.T + intercept)
 
     def _svm_ridge(self, train: MapDataset) -> float:
         return 0.5 / (self.C * len(train))
@@ -312,8 +341,3 @@ def training_maxima(
         with torch.inference_mode():
             maxima.append(model.maxima(batch)[:, : model.n_learned].cpu().numpy())
     return np.concatenate(maxima)
-
-
-def _spread(descriptors: np.ndarray, classifier: Classifier) -> float:
-    coef, intercept = classifier
-    return spread(descriptors @ coef.T + intercept)

@@ -12,6 +12,7 @@ from skdpnet.parts.dpnet.model import MapParts, PartModel
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.utils.batching import slices_of
 from skdpnet.utils.host_copies import as_tensor
+from skdpnet.utils.indicators import memberships
 
 __all__ = ["left_out_descriptors"]
 
@@ -42,7 +43,8 @@ def left_out_descriptors(
         With its first parts; those of a map are sorted by class, equally many of each.
     maps : sequence of arrays or tensors of shape (n, R, K)
         The region descriptors of each map.
-    labels : int ndarray of shape (n,)
+    labels : int ndarray of shape (n,) or (n, C)
+        The class of each image, or an indicator matrix.
     descriptors : float32 ndarray of shape (n, P)
         The descriptors of these images. Further columns, those of the context, stay as
         they are: it has no clusters.
@@ -56,11 +58,12 @@ def left_out_descriptors(
     left_out = descriptors.copy()
     shift, scale = model.shift.cpu().numpy(), model.scale.cpu().numpy()
     n_classes = len(model.classifier.bias)
-    first = 0
+    members = memberships(labels, n_classes)
+    present, first = np.flatnonzero(members.any(axis=0)), 0
     for on_map, regions in zip(model.learned_maps(), maps, strict=False):
         share = len(on_map.parts) // n_classes
-        for label in np.unique(labels) if share else ():
-            images = np.flatnonzero(labels == label)
+        for label in present if share else ():
+            images = np.flatnonzero(members[:, label])
             own = slice(first + label * share, first + (label + 1) * share)
             parts = slice(label * share, (label + 1) * share)
             maxima = _class_maxima(on_map, parts, regions, images, model.beta, device)

@@ -1,4 +1,4 @@
-"""The objective of DP-Net: cross-entropy, the ridge on V, and the penalties."""
+"""The objective of DP-Net: the loss of scores, the ridge on V, and the penalties."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from skdpnet import losses
 from skdpnet.parts.dpnet.model import PartModel, PartOutput
 from skdpnet.training.linear_fits import ClassifierPenalty
+from skdpnet.training.score_losses import ScoreLoss
 
 __all__ = ["PENALTIES", "Objective", "Penalty"]
 
 
 @dataclass
 class Objective:
-    """The sum of the cross-entropy, the ridge on V, and the weighted penalties.
+    """The sum of the loss of scores, the ridge on V, and the weighted penalties.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Objective:
         The weight of each penalty in `PENALTIES`. One of weight 0 is not computed.
     ridge : float
         Weight of ‖V‖².
-    label_smoothing : float
-        Label smoothing of the cross-entropy.
+    loss : ScoreLoss
+        The loss of the scores.
     specificity_form : {"absolute", "square", "signed"}
         See `skdpnet.losses.specificity`.
     """
@@ -38,7 +38,7 @@ class Objective:
     part_classes: torch.Tensor
     weights: Mapping[str, float]
     ridge: float
-    label_smoothing: float
+    loss: ScoreLoss
     specificity_form: str
 
     def __getstate__(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Objective:
     @property
     def term_names(self) -> list[str]:
         """Names of the terms of the loss."""
-        return ["cross_entropy", "ridge", *self._used()]
+        return [self.loss.name, "ridge", *self._used()]
 
     def terms(
         self,
@@ -64,7 +64,8 @@ class Objective:
         model : PartModel
         output : PartOutput
             The output of the model for a batch of N images.
-        labels : int tensor of shape (N,)
+        labels : tensor of shape (N,) or (N, C)
+            As `loss` takes them.
         weights : tensor of shape (N,)
             Weights of the images.
 
@@ -72,15 +73,10 @@ class Objective:
         -------
         dict of str to scalar tensor
         """
-        entropies = F.cross_entropy(
-            output.logits,
-            labels,
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
+        losses = self.loss(output.logits, labels)
         V = model.classifier.weight
         terms = {
-            "cross_entropy": (weights * entropies).mean(),
+            self.loss.name: (weights * losses).mean(),
             "ridge": self.ridge * V.square().sum(),
         }
         for name in self._used():

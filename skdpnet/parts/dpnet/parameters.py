@@ -124,15 +124,16 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     batch_size : int >= 1, default=64
         Number of images in a training step.
     validation_fraction : float in (0, 1), default=None
-        Share of the images of each class that is held out of training. Training ends
+        Share of the images of each class that is held out of training (for an indicator
+        matrix, of all images). Training ends
         when their loss has not fallen for `n_iter_no_change` epochs, and the parts of
         the best epoch are kept. None: no images are held out.
     n_iter_no_change : int >= 1, default=5
         Patience of early stopping, in epochs.
     class_weight : dict or "balanced", default=None
-        Weights of the classes, by which sample weights are multiplied. Weights say how
-        much an error on an image counts: in the cross-entropy, the fits of V and the
-        calibration. Their scale has no influence. The whitening, the clusters that are
+        Weights of the classes, by which sample weights are multiplied; not for an
+        indicator matrix. Weights say how much an error on an image counts: in the
+        cross-entropy, the fits of V and the calibration. Their scale has no influence. The whitening, the clusters that are
         the first parts, the standardisation of the descriptor and the assignment
         penalty are not about errors: there, each image of weight above 0 counts once.
     memory : str or path, default=None
@@ -184,7 +185,9 @@ ATTRIBUTES = """parts_ : float32 ndarray of shape (P, K)
     intercept_ : float32 ndarray of shape (C,)
         Intercepts of the linear classifier.
     classes_ : ndarray of shape (C,)
-        The distinct labels, sorted.
+        The distinct labels, sorted; 0 … C - 1 for the columns of an indicator matrix.
+    multilabel_ : bool
+        Whether y was an indicator matrix, by which an image may have several classes.
     n_iter_ : int
         Number of epochs of training.
     history_ : skorch.history.History

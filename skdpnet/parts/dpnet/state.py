@@ -10,7 +10,6 @@ import torch
 
 from skdpnet.parts.dpnet.context import CONTEXT_GRID
 from skdpnet.parts.dpnet.model import PartModel
-from skdpnet.parts.dpnet.running import RunningClassifier
 from skdpnet.persistence.checks import (
     check_array,
     check_parts_per_map,
@@ -56,7 +55,9 @@ def net_state(net: ObjectiveNet) -> dict[str, Any]:
 
 
 def with_context(
-    state: dict[str, Any], all_shapes: Sequence[tuple[int, ...]]
+    state: dict[str, Any],
+    all_shapes: Sequence[tuple[int, ...]],
+    context_classes: Sequence[int],
 ) -> dict[str, Any]:
     """Return a state in which ``map_shapes_`` has the map of the context too, if any.
 
@@ -67,6 +68,8 @@ def with_context(
         which has the shapes of the maps with parts.
     all_shapes : sequence of tuples of int
         The shapes of all maps of the backbone.
+    context_classes : sequence of int
+        The classes of the parts of the context, one for each score.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def with_context(
     Raises
     ------
     ValueError
-        If the parts of the context are not one for each class on a map of one cell.
+        If the parts of the context are not one for each score on a map of one cell.
     """
     shapes, grids = state["map_shapes_"], state["grids_"]
     if not isinstance(grids, list) or len(grids) != len(shapes) + 1:
@@ -86,14 +89,18 @@ def with_context(
     if (
         grids[-1] != CONTEXT_GRID
         or classes.shape != on_context.shape
-        or classes[on_context].tolist() != list(range(len(state["classes_"])))
+        or classes[on_context].tolist() != list(context_classes)
     ):
         raise ValueError("the context is not one part of each class on one region")
     depth = sum(shape[-1] for shape in all_shapes)
     return {**state, "map_shapes_": (*shapes, (depth,))}
 
 
-def check_learned_state(state: dict[str, Any]) -> None:
+def check_learned_state(
+    state: dict[str, Any],
+    n_outputs: int,
+    dtype: type[np.floating] = np.float32,
+) -> tuple[list[int], list[int]]:
     """Check that the fitted attributes in a model file are consistent.
 
     Parameters
@@ -101,32 +108,38 @@ def check_learned_state(state: dict[str, Any]) -> None:
     state : dict of str to value
         The fitted attributes, as from `with_context`; ``net_`` is as from `net_state`.
         Those that all part estimators have were checked by `check_part_layout`.
+    n_outputs : int
+        Number of scores that the model computes.
+    dtype : type, default=numpy.float32
+        The dtype of ``coef_`` and ``intercept_``.
+
+    Returns
+    -------
+    counts, depths : lists of int
+        Number of parts and of dimensions on each map.
 
     Raises
     ------
     ValueError
         If they are not consistent; the message says which attribute is wrong.
     """
-    n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
+    n_parts = len(state["part_classes_"])
     counts = check_parts_per_map(state)
     depths = check_whitenings(state["whitenings_"], state["map_shapes_"])
     check_array("parts_", state["parts_"], (n_parts, max(depths)))
-    check_array("coef_", state["coef_"], (n_classes, n_parts))
-    check_array("intercept_", state["intercept_"], (n_classes,))
+    check_array("coef_", state["coef_"], (n_outputs, n_parts), dtype)
+    check_array("intercept_", state["intercept_"], (n_outputs,), dtype)
     net = state["net_"]
     _check_numbers(net, state["n_iter_"])
     if not isinstance(net["parts"], list) or len(net["parts"]) != len(counts):
         raise ValueError("the net does not have parts for each map")
     for parts, count, depth in zip(net["parts"], counts, depths, strict=True):
         check_array("the net's parts", parts, (count, depth))
-    check_array("the net's weight", net["weight"], (n_classes, n_parts))
-    check_array("the net's bias", net["bias"], (n_classes,))
+    check_array("the net's weight", net["weight"], (n_outputs, n_parts))
+    check_array("the net's bias", net["bias"], (n_outputs,))
     for key in ("shift", "scale"):
         check_array(f"the net's {key}", net[key], (n_parts,))
-    shapes = state["map_shapes_"]
-    has_context = len(shapes) > 1 and len(shapes[-1]) == 1
-    n_columns = n_parts - has_context * (counts[-1] - depths[-1])
-    RunningClassifier.from_state(net.get("running"), n_classes, n_columns)
+    return counts, depths
 
 
 def _check_numbers(net: dict[str, Any], n_epochs: Any) -> None:

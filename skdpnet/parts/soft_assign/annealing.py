@@ -8,6 +8,7 @@ import numpy as np
 
 from skdpnet.parts.soft_assign.sinkhorn import anneal
 from skdpnet.storage.large_arrays import allocate, copy_rows
+from skdpnet.utils.indicators import memberships
 
 __all__ = ["BETA_END", "BETA_START", "N_ROUNDS", "anneal_parts"]
 
@@ -39,8 +40,9 @@ def anneal_parts(
         The region descriptors of n images.
     parts : float32 ndarray of shape (P, K)
         Unit rows, class by class, equally many of each.
-    y : int ndarray of shape (n,)
-        Class of each image, in 0 … n_classes - 1.
+    y : int ndarray of shape (n,) or (n, n_classes)
+        Class of each image, in 0 … n_classes - 1; or an indicator matrix, by which an
+        image may be of several classes.
     n_classes : int
     share : float in [0, 1]
         The share of each class's parts that is refined, rounded up.
@@ -56,9 +58,10 @@ def anneal_parts(
     refined = parts.copy()
     per_class = len(parts) // n_classes
     n_refined = int(np.ceil(share * per_class))
-    for label in np.unique(y) if n_refined else ():
+    members = memberships(y, n_classes)
+    for label in np.flatnonzero(members.any(axis=0)) if n_refined else ():
         rows = slice(label * per_class, label * per_class + n_refined)
-        of_class = copy_rows(regions, np.flatnonzero(y == label), folder)
+        of_class = copy_rows(regions, np.flatnonzero(members[:, label]), folder)
         of_class = _longest_regions(of_class, n_refined, folder)
         refined[rows], _ = anneal(of_class, parts[rows], betas)
     return refined

@@ -8,6 +8,7 @@ import torch
 
 from skdpnet.parts.dpnet.model import MapParts, PartModel, PartOutput
 from skdpnet.parts.dpnet.objective import PENALTIES, Objective
+from skdpnet.training.score_losses import CrossEntropy
 from tests.training.test_net import CountCalls
 
 N, C, P = 5, 3, 6
@@ -43,7 +44,7 @@ def objective(part_classes=PART_CLASSES, form="absolute", **weights):
         torch.from_numpy(part_classes),
         weights={**NO_WEIGHTS, **weights},
         ridge=0.3,
-        label_smoothing=0.1,
+        loss=CrossEntropy(0.1),
         specificity_form=form,
     )
 

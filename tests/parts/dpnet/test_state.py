@@ -78,10 +78,10 @@ def test_the_history_is_plain_values_of_each_epoch(fitted):
 )
 def test_attributes_that_do_not_fit_are_named(fitted, name, value, message):
     state = fitted[0]._get_fitted_state()
-    check_learned_state(state)
+    check_learned_state(state, 3)
     if name in state:
         changed = {**state, name: value}
     else:
         changed = {**state, "net_": {**state["net_"], name: value}}
     with pytest.raises(ValueError, match=message):
-        check_learned_state(changed)
+        check_learned_state(changed, 3)
