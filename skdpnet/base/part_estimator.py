@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
+from skdpnet.base.part_names import renamed
 from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
@@ -179,14 +180,65 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         -------
         object ndarray of shape (P,)
             ``<class>_part0``, ``<class>_part1`` and so on for the parts of a class;
-            ``part0``, ``part1`` and so on for parts that classes share.
+            ``part0``, ``part1`` and so on for parts that classes share; or what
+            `rename_parts` called them.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
+
+        See Also
+        --------
+        rename_parts : Give parts names of your own.
         """
         check_is_fitted(self)
+        if hasattr(self, "part_names_"):
+            return self.part_names_.copy()
+        return self._usual_part_names()
+
+    def rename_parts(self, names: Mapping[int | str, str]):
+        """Give parts names of your own, which go wherever names of parts are shown.
+
+        `get_feature_names_out`, the columns of `set_output`, explanations, displays and
+        the report use them, and `save` keeps them. The next `fit` learns other parts,
+        and so forgets them.
+
+        Parameters
+        ----------
+        names : mapping of int or str to str
+            From a part's number, or its present name, to the new one.
+
+        Returns
+        -------
+        self
+            The estimator itself, changed in place, as after `fit`. If an error is
+            raised, no name has changed.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        IndexError, ValueError
+            If there is no such part, if a new name is blank, or if two parts would have
+            the same name.
+        TypeError
+            If `names` is not a mapping to text.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skdpnet import SoftAssignParts
+        >>> X, y = load_iris(return_X_y=True)
+        >>> parts = SoftAssignParts("precomputed", n_parts_per_class=1).fit(X, y)
+        >>> parts.rename_parts({0: "small petals"}).get_feature_names_out().tolist()
+        ['small petals', '1_part0', '2_part0']
+        """
+        self.part_names_ = renamed(names, self.get_feature_names_out())
+        return self
+
+    def _usual_part_names(self) -> np.ndarray:
+        """Return the names that parts have before they are renamed."""
         n_named: Counter[int] = Counter()
         names = []
         for c in self.part_classes_.tolist():

@@ -6,7 +6,7 @@ is made of it, and before a file is written, so that what was saved can be loade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from numbers import Integral, Real
 from typing import Any
 
@@ -116,6 +116,20 @@ def check_added_attributes(state: Mapping[str, Any]) -> None:
         for key, value in output.items()
     ):
         raise ValueError(f"the output is set to {_short(output)}")
+    if "part_names_" in state:
+        _check_part_names(state["part_names_"], state.get("part_classes_", ()))
+
+
+def _check_part_names(names: Any, part_classes: Sized) -> None:
+    """Check that there is a text of its own for each part."""
+    is_list = isinstance(names, np.ndarray) and names.shape == (len(part_classes),)
+    if not (is_list and names.dtype == object):
+        raise ValueError("part_names_ does not hold a name for each part")
+    _check_value("part_names_", names, 0)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError("part_names_ holds a blank, or something that is not text")
+    if len(set(names.tolist())) != len(names):
+        raise ValueError("part_names_ has a name twice")
 
 
 def _check_value(name: str, value: Any, depth: int) -> None:

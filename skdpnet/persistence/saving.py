@@ -32,7 +32,7 @@ __all__ = ["load", "save"]
 # data, on `set_output`, or on the user.
 _OPTIONAL_ATTRIBUTES = (
     *("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
-    "notes_",
+    *("notes_", "part_names_"),
 )
 # Parameters that describe the computer, not the model.
 _UNSAVED_PARAMETERS = ("device", "memory")

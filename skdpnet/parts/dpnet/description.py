@@ -56,25 +56,9 @@ class PartDescriber(PartEstimator):
             maxima = [soft_maximum(cosines, model.beta) for cosines in responses]
             return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Return the names of the parts.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        object ndarray of shape (P,)
-            ``<class>_part0``, ``<class>_part1`` and so on for the parts of a class;
-            ``<class>_context`` for the whole image as a part of it (`context`).
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        """
-        names = super().get_feature_names_out()
+    def _usual_part_names(self) -> np.ndarray:
+        """Name the whole image as a part of a class ``<class>_context``."""
+        names = super()._usual_part_names()
         for part in np.flatnonzero(self.part_maps_ == self._n_maps):
             names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
         return names

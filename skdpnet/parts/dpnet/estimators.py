@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from skdpnet.base.part_classifier import PartClassifier
 from skdpnet.explanations.explain_mixin import ExplainMixin
-from skdpnet.parts.dpnet.class_learner import ClassLearner
+from skdpnet.parts.dpnet.editing import EditableParts
 from skdpnet.parts.dpnet.parameters import with_parameters
 
 __all__ = ["DPNetClassifier", "DPNetTransformer"]
 
 
 @with_parameters
-class DPNetClassifier(ExplainMixin, PartClassifier, ClassLearner):
+class DPNetClassifier(ExplainMixin, PartClassifier, EditableParts):
     """Classify images by learned parts.
 
     A frozen network describes the regions of an image. The descriptor of the image is
@@ -64,7 +64,7 @@ class DPNetClassifier(ExplainMixin, PartClassifier, ClassLearner):
 
 
 @with_parameters
-class DPNetTransformer(ClassLearner):
+class DPNetTransformer(EditableParts):
     """Describe images by learned parts, as features for another classifier.
 
     Parts are learned as in `DPNetClassifier`, together with an internal classifier. The

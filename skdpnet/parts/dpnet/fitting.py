@@ -276,13 +276,13 @@ class ClassifierFits:
         """Return the factor that makes scores of new images logits."""
         return logit_factor(scores, labels, weights)
 
-    def _spread(self, scores: np.ndarray) -> float:
+    def spread(self, scores: np.ndarray) -> float:
         """Return how much scores (n, C) vary in what decides on the classes."""
         return spread(scores)
 
     def _spread_of(self, descriptors: np.ndarray, classifier: Classifier) -> float:
         coef, intercept = classifier
-        return self._spread(descriptors @ coef.T + intercept)
+        return self.spread(descriptors @ coef.T + intercept)
 
     def _svm_ridge(self, train: MapDataset) -> float:
         return 0.5 / (self.C * len(train))

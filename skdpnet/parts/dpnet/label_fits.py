@@ -50,5 +50,6 @@ class LabelFits(ClassifierFits):
     ) -> float:
         return label_factor(scores, labels, weights)
 
-    def _spread(self, scores: np.ndarray) -> float:
+    def spread(self, scores: np.ndarray) -> float:
+        """Return how much scores (n, C) vary, each class for itself."""
         return label_spread(scores)
