@@ -58,7 +58,7 @@ def use(folder: Path) -> None:
         path = folder / "birds" / f"class{label}" / f"{i:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
-    small = ("--image-size", "64", "--parts-per-class", "2", "--quiet")
+    small = ("--image-size", "64", "--parts-per-class", "4", "--quiet")
     run("fit", "birds", "-o", "folder.skdpnet", *small, folder=folder)
     run("report", "folder.skdpnet", "birds", "-o", "birds.html", folder=folder)
     assert "<html" in (folder / "birds.html").read_text(encoding="utf-8")
