@@ -8,7 +8,10 @@ LOWEST = $(VENV)-lowest
 # The device of tests that do not choose one: `make test DEVICE=cuda`.
 DEVICE ?= cpu
 
-.PHONY: demo docs test test-lowest lint clean
+# The environment that has nothing but the wheel and what it depends on.
+FRESH = $(VENV)-fresh
+
+.PHONY: demo docs test test-lowest lint dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m skdpnet demo
@@ -31,6 +34,15 @@ lint: $(VENV)/installed-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+dist: $(VENV)/installed-tests
+	rm -rf dist
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv --clear $(FRESH)
+	$(FRESH)/bin/pip install --quiet dist/*.whl
+	$(FRESH)/bin/python tests/smoke.py
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable .
@@ -52,5 +64,5 @@ $(LOWEST)/installed-tests: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST)
+	rm -rf $(VENV) $(LOWEST) $(FRESH) dist
 	rm -rf docs/_build docs/gallery docs/generated docs/gen_backreferences
