@@ -1,4 +1,4 @@
-"""The command line: ``python -m skdpnet fit``, ``predict``, ``explain``, ``report``.
+"""The command line: ``python -m skdpnet fit``, ``predict``, ``explain``, ``report`` ...
 
 Results go to standard output; progress bars and notes go to standard error. Each
 command has a module of its own, whose help documents the keys of its JSON output. The
@@ -15,9 +15,9 @@ import warnings
 from collections.abc import Sequence
 
 from skdpnet import __version__
-from skdpnet.cli import demo, explain, fit, predict, report
+from skdpnet.cli import compare, completion, demo, explain, fit, predict, report
 from skdpnet.cli.errors import as_message
-from skdpnet.cli.options import large_images_allowed
+from skdpnet.cli.options import large_images_allowed, program_name
 
 __all__ = ["main"]
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # File names may hold characters that the terminal cannot show, and bytes
             # that are not text.
             stream.reconfigure(errors="backslashreplace")
-    parser = _parser()
+    parser = _parser(program_name())
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help(sys.stderr)
@@ -93,15 +93,15 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     print(f"warning: {' '.join(str(message).splitlines())}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    program = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="skdpnet" if program == "skdpnet" else "python -m skdpnet",
+        prog=program,
         description="Classify images by learned parts, and show which parts decided.",
         epilog="Run COMMAND --help for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"skdpnet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (fit, predict, explain, report, demo):
+    for command in (fit, predict, explain, report, compare, demo):
         command.add_parser(commands)
+    completion.add_parser(commands, _parser)
     return parser

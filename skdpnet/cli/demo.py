@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skdpnet
-from skdpnet.cli.io import save_figure
+from skdpnet.cli.io import save_figure, shows_progress
 from skdpnet.cli.options import add_command
 from skdpnet.storage.temporary_files import temporary_folder
 
@@ -25,6 +25,10 @@ Draws birds whose classes differ in beak, crest, wing or tail alone, and prints
 the accuracy of four methods on them. This takes a minute or two on two cores.
 The folder then holds best_regions.png, a figure of test images with their
 strongest parts, and report.html, a page with all classes and their parts.
+"""
+_EXAMPLES = """\
+demo
+demo -o birds
 """
 _TITLE = "Synthetic birds: which parts decide"
 _N_TRAIN, _N_TEST = 400, 160
@@ -59,6 +63,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "demo",
         "compare global and part descriptors on synthetic images",
         _DETAILS,
+        _EXAMPLES,
     )
     parser.add_argument(
         "-o",
@@ -85,18 +90,19 @@ def _run(args: argparse.Namespace) -> None:
     )
     y, y_test = (data.target_names[data.target] for data in (train, test))
 
+    verbose = int(shows_progress(args))
     with temporary_folder() as memory:
         common = {"image_size": _IMAGE_SIZE, "framing": "crop", "memory": memory}
         start = time.perf_counter()
         for strides in (None, _STRIDES):
-            skdpnet.FeatureMaps(strides=strides, verbose=1, **common).fit_transform(
-                np.concatenate([train.images, test.images])
-            )
+            skdpnet.FeatureMaps(
+                strides=strides, verbose=verbose, **common
+            ).fit_transform(np.concatenate([train.images, test.images]))
         seconds = time.perf_counter() - start
         print(f"Feature maps of all {_N_TRAIN + _N_TEST} images: {seconds:.0f} s.\n")
 
         rows = []
-        methods = _methods(common)
+        methods = _methods(common, verbose)
         for name, method in methods.items():
             start = time.perf_counter()
             method.fit(train.images, y)
@@ -120,12 +126,12 @@ def _run(args: argparse.Namespace) -> None:
     print(f"All classes with their parts, and explanations of test images: {page}")
 
 
-def _methods(common: dict[str, Any]) -> dict[str, Any]:
+def _methods(common: dict[str, Any], verbose: int) -> dict[str, Any]:
     """Make the four methods, with the parameters that all of them have in common."""
     from skdpnet import DPNetClassifier, DPNetTransformer
 
     parts = {**common, "strides": _STRIDES, "random_state": 0}
-    learned = {**parts, **_LEARNING, "verbose": 1}
+    learned = {**parts, **_LEARNING, "verbose": verbose}
     return {
         "global descriptor + SVM": _with_svm(skdpnet.GlobalFeatures(**common)),
         "two-stage parts + SVM": _with_svm(skdpnet.SoftAssignParts(**parts)),

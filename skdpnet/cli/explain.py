@@ -25,10 +25,7 @@ __all__ = ["add_parser"]
 
 _DETAILS = """\
 Draws the image with the parts that speak for the class, and prints the
-contribution of each part to the score of the class:
-
-  python -m skdpnet explain flowers.skdpnet rose.jpg -o why.png
-  python -m skdpnet explain flowers.skdpnet rose.jpg -o why.pdf --against tulip
+contribution of each part to the score of the class.
 
 The score is the sum of the contributions of all parts, and the bias. With
 --against it is the difference between the scores of the two classes. Boxes are
@@ -38,6 +35,10 @@ left, top, right, bottom in pixels of the image as a viewer shows it.
 output}; parts is a list of {name, contribution, response, box}, the largest
 contribution first; other_parts is the sum of the contributions of all other
 parts.
+"""
+_EXAMPLES = """\
+explain flowers.skdpnet rose.jpg -o why.png
+explain flowers.skdpnet rose.jpg -o why.pdf --against tulip
 """
 
 
@@ -50,7 +51,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
-        commands, "explain", "show which parts decided the class of an image", _DETAILS
+        commands,
+        "explain",
+        "show which parts decided the class of an image",
+        _DETAILS,
+        _EXAMPLES,
     )
     parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
     parser.add_argument("image", metavar="IMAGE", help="image file")

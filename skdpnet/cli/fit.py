@@ -9,41 +9,61 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skdpnet import __version__
-from skdpnet.cli.copies import warn_of_copies
 from skdpnet.cli.errors import CommandError
-from skdpnet.cli.io import check_output, fingerprints, list_classes, note, show
+from skdpnet.cli.io import (
+    check_output,
+    command_line,
+    counted,
+    note,
+    show,
+    shows_progress,
+)
 from skdpnet.cli.left_out import LeftOut
+from skdpnet.cli.methods import FITTED, METHODS, check_settings, fitted_method
 from skdpnet.cli.options import (
     add_command,
     add_common_options,
-    fraction,
+    add_folder_option,
+    add_learning_options,
     weight,
     whole_number,
 )
-from skdpnet.images.framing import AUTO, FRAMINGS
+from skdpnet.cli.split import Split, check_classes, read_split
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["add_parser"]
 
-_LARGEST_SEED = 2**32 - 1
 _DETAILS = """\
-DIR holds a folder for each class; the folder's name is the name of the class:
-
-  python -m skdpnet fit flowers/ -o flowers.skdpnet
+DIR holds a folder for each class; the folder's name is the name of the class.
 
 By default a fifth of the images of each class is held out, and the accuracy is
 measured on them. The model stores digests of the images that it learned from,
 so that `report` recognises them even if they are renamed.
 
+Notes on what is being done, and the commands to go on with, are written to
+standard error; progress bars appear in a terminal alone.
+
 Images that cannot be used are left out and named on standard error, all at
 once; the exit status is then 1.
 
---json: {model, classes, n_train, n_test, accuracy, seconds, left_out}; accuracy
-is a share, or null if no image is held out; seconds is the time for learning,
-including feature maps; left_out is a list of paths.
+--json: {model, method, classes, n_train, n_test, accuracy, seconds, left_out};
+accuracy is a share, or null if no image is held out; seconds is the time for
+learning, including feature maps; left_out is a list of paths.
 """
+_EXAMPLES = """\
+fit flowers/ -o flowers.skdpnet
+fit flowers/ -o tree.skdpnet --method prototree --memory maps
+fit flowers/ -o all.skdpnet --test-fraction 0 --backbone resnet50
+"""
+# Options that only the estimators with these parameters have.
+_PENALTIES = {
+    "orthogonality": "orthogonality_weight",
+    "assignment": "assignment_weight",
+    "specificity": "specificity_weight",
+}
+_WITH_PENALTIES = ("dpnet",)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -55,14 +75,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
-        commands, "fit", "learn a model from folders of images", _DETAILS
+        commands, "fit", "learn a model from folders of images", _DETAILS, _EXAMPLES
     )
-    parser.add_argument(
-        "images",
-        type=os.path.expanduser,
-        metavar="DIR",
-        help="folder with a folder for each class",
-    )
+    add_folder_option(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -72,49 +87,20 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="file for the model",
     )
     parser.add_argument(
-        "--test-fraction",
-        type=fraction,
-        default=0.2,
-        metavar="SHARE",
-        help="share of each class that is held out for testing; 0 learns from all "
-        "images (default: 0.2)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=whole_number(0, _LARGEST_SEED),
-        default=0,
-        metavar="N",
-        help="random seed of the held-out images and of learning (default: 0)",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=whole_number(8),
-        metavar="PIXELS",
-        help="side of the square that images are resized to (default: the network's "
-        "usual size, 224 for efficientnet_lite0, 260 for efficientnet_lite2)",
-    )
-    parser.add_argument(
-        "--framing",
-        choices=(AUTO, *FRAMINGS),
-        default=AUTO,
-        help="what the network sees of an image: its centred square (crop), or all of "
-        "it, distorted to the square (squash), with margins (pad), or at its own "
-        "aspect (aspect); auto (default) is aspect where the network takes images of "
-        "any shape, and crop elsewhere",
-    )
-    parser.add_argument(
-        "--backbone",
-        default="efficientnet_lite0",
+        "--method",
+        type=fitted_method,
+        choices=FITTED,
+        default="dpnet",
         metavar="NAME",
-        help="network: efficientnet_lite0 (default), efficientnet_lite2 (of the extra "
-        "skdpnet[lite2]), resnet50, vgg19 or timm/NAME",
+        help=f"how to learn: {', '.join(FITTED[:-1])} or {FITTED[-1]} (default: dpnet)",
     )
+    add_learning_options(parser, may_learn_all=True)
     parser.add_argument(
         "--parts-per-class",
         type=whole_number(1),
-        default=20,
         metavar="N",
-        help="number of parts of each class (default: 20)",
+        help="number of parts of each class, for dpnet (default: 20), protopnet and "
+        "protopshare (10)",
     )
     for name, target in [
         ("orthogonality", "similarities between parts"),
@@ -124,9 +110,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(
             f"--{name}",
             type=weight,
-            default=0.0,
             metavar="WEIGHT",
-            help=f"weight of the penalty on {target} (default: 0)",
+            help=f"weight of dpnet's penalty on {target} (default: 0)",
         )
     add_common_options(parser)
     parser.set_defaults(run=_run)
@@ -134,68 +119,54 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     check_output(args.output)
-    paths, labels = list_classes(args.images)
-    n_listed, left_out = len(paths), LeftOut()
-    if len(set(labels)) < 2:
-        raise CommandError(
-            f"{args.images} has only one class folder, {labels[0]!r}: a model needs at "
-            "least two classes"
-        )
-    import numpy as np
-
-    from skdpnet import DPNetClassifier
-    from skdpnet.images.bad_images import header_errors
-    from skdpnet.images.collection import as_images
-
-    left_out.add(header_errors(as_images(paths)).values())
-    good = left_out.others(paths)
-    _check_classes(labels, [labels[i] for i in good])
-    paths, labels = [paths[i] for i in good], [labels[i] for i in good]
-    y, digests = np.array(labels), np.array(fingerprints(paths))
-    warn_of_copies(paths, labels, digests.tolist())
-    held_out = _hold_out(digests, y, args.test_fraction, args.seed)
-    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    model = DPNetClassifier(
-        args.backbone,
+    method = METHODS[args.method]
+    parameters = _parameters(args)
+    left_out = LeftOut()
+    split = read_split(args, left_out)
+    paths, y, train, test = split.paths, split.y, split.train, split.test
+    model = method.make(
+        1,
         image_size=args.image_size,
+        backbone=args.backbone,
         framing=args.framing,
-        n_parts_per_class=args.parts_per_class,
-        orthogonality_weight=args.orthogonality,
-        assignment_weight=args.assignment,
-        specificity_weight=args.specificity,
         memory=args.memory,
         device=args.device,
-        verbose=int(not args.quiet),
+        verbose=int(shows_progress(args)),
         random_state=args.seed,
+        **parameters,
     )
-    _check_settings(model, [paths[i] for i in train])
+    check_settings(model, method.parts, [paths[i] for i in train])
+    from skdpnet.utils.devices import resolve_device
+
     note(
         args,
-        f"Learning {len(np.unique(y))} classes from {len(train)} images; "
-        f"{len(test)} images are held out for testing.",
+        f"Computing feature maps with {args.backbone} on "
+        f"{resolve_device(args.device)}, then learning parts with {method.title}.",
     )
     seconds = -time.perf_counter()
     train = _fit(model, paths, y, train, left_out)
     seconds += time.perf_counter()
     # Whether there are progress bars concerns this run, not the saved model.
+    verbose = model.verbose
     model.set_params(verbose=0)
     model.notes_ = {
-        "training_digests": sorted(set(digests[train].tolist())),
+        "training_digests": sorted(set(split.digests[train].tolist())),
         "test_fraction": args.test_fraction,
         "seed": args.seed,
         "skdpnet_version": __version__,
     }
     model.save(args.output)
-    model.set_params(verbose=int(not args.quiet))
+    model.set_params(verbose=verbose)
     accuracy, n_test = None, len(test)
     if n_test:
+        note(args, f"Measuring the accuracy on {counted(n_test, 'held-out image')}.")
         accuracy, n_test = _accuracy(
             model, [paths[i] for i in test], y[test], args.output, left_out
         )
-    classes = model.classes_.tolist()
     document = {
         "model": args.output,
-        "classes": classes,
+        "method": args.method,
+        "classes": model.classes_.tolist(),
         "n_train": len(train),
         "n_test": n_test,
         "accuracy": accuracy,
@@ -203,7 +174,55 @@ def _run(args: argparse.Namespace) -> int:
         "left_out": left_out.paths,
     }
     show(args, document, _lines(document))
-    return left_out.status(n_listed)
+    if not args.json:
+        _say_what_is_next(args, split, left_out)
+    return left_out.status(split.n_listed)
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of those options that not all methods have."""
+    parameters = {}
+    parts = METHODS[args.method].parts
+    if args.parts_per_class is not None:
+        if parts is None:
+            able = [name for name in FITTED if METHODS[name].parts]
+            raise _no_such_option(args, "parts-per-class", able)
+        parameters[parts] = args.parts_per_class
+    for option, parameter in _PENALTIES.items():
+        value = getattr(args, option)
+        if value is None:
+            continue
+        if args.method not in _WITH_PENALTIES:
+            raise _no_such_option(args, option, _WITH_PENALTIES)
+        parameters[parameter] = value
+    return parameters
+
+
+def _no_such_option(
+    args: argparse.Namespace, option: str, able: Sequence[str]
+) -> CommandError:
+    return CommandError(
+        f"--method {args.method} has no --{option}, which is of {', '.join(able)}: "
+        "leave it out, or name another method"
+    )
+
+
+def _say_what_is_next(
+    args: argparse.Namespace, split: Split, left_out: LeftOut
+) -> None:
+    """Write the commands that can follow, about a held-out image if there is one."""
+    chosen = split.test if len(split.test) else split.train
+    paths = [split.paths[i] for i in chosen]
+    example = paths[left_out.others(paths)[0]]
+    page = os.path.splitext(args.output)[0] + ".html"
+    commands = [
+        ("explain", args.output, example, "-o", "why.png"),
+        ("predict", args.output, example),
+    ]
+    if len(split.test):
+        commands.insert(0, ("report", args.output, args.images, "-o", page))
+    lines = (f"  {command_line(args, *words)}" for words in commands)
+    note(args, "\n".join(["Next:", *lines]))
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
@@ -219,58 +238,6 @@ def _lines(document: dict[str, Any]) -> list[str]:
         measured,
         f"Model: {document['model']}",
     ]
-
-
-def _hold_out(
-    digests: np.ndarray, y: np.ndarray, share: float, seed: int
-) -> np.ndarray:
-    """Choose the images to test on, regardless of their file names.
-
-    Copies of an image stay together, so that no test image is a copy of a training
-    image. Of a class with several images, at least one is held out, and never all.
-    Images that lie in several classes are not held out: no answer to them is right, and
-    a class may have no other image.
-
-    Parameters
-    ----------
-    digests : str ndarray of shape (n,)
-        Digests of the images' contents.
-    y : str ndarray of shape (n,)
-    share : float
-        Share of each class to hold out.
-    seed : int
-
-    Returns
-    -------
-    bool ndarray of shape (n,)
-        Whether each image is held out.
-    """
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    classes, labels = np.unique(y, return_inverse=True)
-    distinct, image = np.unique(digests, return_inverse=True)
-    is_in_class = np.zeros((len(classes), len(distinct)), bool)
-    is_in_class[labels, image] = True
-    has_one_class = is_in_class.sum(axis=0) == 1
-    chosen: list[str] = []
-    for images in is_in_class:
-        of_class = distinct[images & has_one_class]
-        n = round(share * len(of_class))
-        if share > 0:
-            n = min(max(n, 1), len(of_class) - 1)
-        chosen += random.permutation(of_class)[: max(n, 0)].tolist()
-    return np.isin(digests, chosen)
-
-
-def _check_classes(before: Sequence[str], after: Sequence[str]) -> None:
-    """Check that each class still has an image after some are left out."""
-    lost = sorted(set(before) - set(after))
-    if lost:
-        raise CommandError(
-            f"no image of {', '.join(map(repr, lost))} can be used: mend the images "
-            "named above, or remove the folder of the class"
-        )
 
 
 def _fit(
@@ -290,31 +257,9 @@ def _fit(
         left_out.add(error.errors)
     # The error names all bad images, so that nothing but good ones remain.
     good = train[left_out.others([paths[i] for i in train])]
-    _check_classes(y[train].tolist(), y[good].tolist())
+    check_classes(y[train].tolist(), y[good].tolist())
     model.fit([paths[i] for i in good], y[good])
     return good
-
-
-def _check_settings(model: Any, paths: Sequence[str]) -> None:
-    """Compute the feature maps of an image, so that unusable settings fail early."""
-    from skdpnet.images.bad_images import decoding_errors
-    from skdpnet.images.collection import as_images
-
-    extractor = model.feature_maps().set_params(verbose=0)
-    for path in paths:
-        # The first image that can be decoded; `fit` names those that cannot.
-        if decoding_errors(as_images([path])):
-            continue
-        (maps,) = extractor.iter_maps([path])
-        break
-    else:
-        return
-    n_maps = len(maps)
-    if model.n_parts_per_class < n_maps:
-        raise CommandError(
-            f"--parts-per-class {model.n_parts_per_class} is too few: {model.backbone} "
-            f"has {n_maps} feature maps, and each needs a part for each class"
-        )
 
 
 def _accuracy(

@@ -6,12 +6,14 @@ import argparse
 import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
+from skdpnet.cli.options import program_name
 from skdpnet.storage.atomic_write import replace_file, target_file
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_output",
+    "command_line",
+    "counted",
     "fingerprints",
     "label_of",
     "list_classes",
@@ -26,6 +30,7 @@ __all__ = [
     "note",
     "save_figure",
     "show",
+    "shows_progress",
 ]
 
 # Names, in lower case, of folders that hold subsets of a data set.
@@ -44,6 +49,45 @@ def note(args: argparse.Namespace, text: str) -> None:
     """
     if not args.quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def shows_progress(args: argparse.Namespace) -> bool:
+    """Return whether there are progress bars: not in files, and not where unwanted.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Its attribute `quiet` is used, if it has one.
+    """
+    return sys.stderr.isatty() and not getattr(args, "quiet", False)
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun, which has an s for any other number than 1."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def command_line(args: argparse.Namespace, *words: str) -> str:
+    """Write a command that continues this one, ready to be copied.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The device and the cache of its command are those of the next one.
+    *words : str
+        The command and its arguments.
+
+    Returns
+    -------
+    str
+        Quoted for the shell.
+    """
+    options = []
+    if args.memory is not None:
+        options += ["--memory", args.memory]
+    if args.device != "auto":
+        options += ["--device", args.device]
+    return f"{program_name()} {shlex.join([*words, *options])}"
 
 
 def show(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
@@ -201,25 +245,26 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
 
     Returns
     -------
-    DPNetClassifier
+    PartClassifier
 
     Raises
     ------
     CommandError
-        If it is another estimator, or was fitted on precomputed features or on an
-        indicator matrix.
+        If it is no classifier with parts, or was fitted on precomputed features or on
+        an indicator matrix.
     OSError, ValueError
         As `skdpnet.load`.
     """
     import skdpnet
+    from skdpnet.base.part_classifier import PartClassifier
 
     model = skdpnet.load(args.model, memory=memory, device=args.device)
-    if not isinstance(model, skdpnet.DPNetClassifier):
+    if not isinstance(model, PartClassifier):
         raise CommandError(
             f"{args.model} holds a {type(model).__name__}, which predicts no classes: "
-            "name a file that `fit` wrote or a DPNetClassifier saved"
+            "name a file that `fit` wrote or a classifier with parts saved"
         )
-    if model.multilabel_:
+    if getattr(model, "multilabel_", False):
         raise CommandError(
             f"the model in {args.model} predicts several classes of an image, or none, "
             "and the commands are for one class of each image: use skdpnet.load and "
@@ -230,7 +275,7 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
             f"the model in {args.model} was fitted on features, not on images: name "
             "a model that was fitted on images"
         )
-    return model.set_params(verbose=int(not args.quiet))
+    return model.set_params(verbose=int(shows_progress(args)))
 
 
 def label_of(model: Any, name: str) -> Any:
@@ -238,7 +283,7 @@ def label_of(model: Any, name: str) -> Any:
 
     Parameters
     ----------
-    model : DPNetClassifier
+    model : PartClassifier
     name : str
 
     Returns

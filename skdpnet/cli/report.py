@@ -18,18 +18,20 @@ from skdpnet.cli.io import (
     load_classifier,
     note,
     show,
+    shows_progress,
 )
 from skdpnet.cli.left_out import LeftOut
-from skdpnet.cli.options import add_command, add_common_options
+from skdpnet.cli.options import (
+    add_command,
+    add_common_options,
+    add_folder_option,
+)
 from skdpnet.storage.temporary_files import temporary_folder
 
 __all__ = ["add_parser"]
 
 _DETAILS = """\
-DIR holds a folder for each class, as for `fit`; some classes may be missing:
-
-  python -m skdpnet report flowers.skdpnet flowers/ -o flowers.html
-
+DIR holds a folder for each class, as for `fit`; some classes may be missing.
 Images that the model learned from are recognised by their content, and
 illustrate the parts. All others are test images: the page shows the decisions
 about them, and the accuracy.
@@ -39,6 +41,10 @@ once; the exit status is then 1.
 
 --json: {path, accuracy, n_test, bytes, left_out}; accuracy is a share, bytes
 the size of the page, left_out a list of paths.
+"""
+_EXAMPLES = """\
+report flowers.skdpnet flowers/ -o flowers.html
+report flowers.skdpnet new/ --train flowers/ --memory maps
 """
 
 
@@ -51,15 +57,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         The result of `ArgumentParser.add_subparsers`.
     """
     parser = add_command(
-        commands, "report", "write a page about a model and its decisions", _DETAILS
+        commands,
+        "report",
+        "write a page about a model and its decisions",
+        _DETAILS,
+        _EXAMPLES,
     )
     parser.add_argument("model", metavar="MODEL", help="model file that `fit` wrote")
-    parser.add_argument(
-        "images",
-        type=os.path.expanduser,
-        metavar="DIR",
-        help="folder with a folder for each class",
-    )
+    add_folder_option(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -71,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--train",
         type=os.path.expanduser,
-        metavar="FOLDER",
+        metavar="DIR",
         help="folder with class folders whose images illustrate the parts (default: "
         "the training images in DIR)",
     )
@@ -204,7 +209,7 @@ def _write(
         y_test,
         args.output,
         title=os.path.basename(args.model) if args.title is None else args.title,
-        verbose=int(not args.quiet),
+        verbose=int(shows_progress(args)),
     )
     n_bytes = os.path.getsize(path)
     document = {

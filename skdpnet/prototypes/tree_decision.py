@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skdpnet.explanations.explanation import Explanation
 from skdpnet.persistence.checks import check_array
 from skdpnet.prototypes.base import PrototypeClassifier
 from skdpnet.prototypes.similarity import distances_of_cosines
@@ -142,11 +143,25 @@ class TreeDecision(PrototypeClassifier):
         sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
             As `explain`.
         """
-        why = self.explain(image, apply_exif=apply_exif)
+        return self.explained_path(self.explain(image, apply_exif=apply_exif))
+
+    def explained_path(self, explanation: Explanation) -> TreePath:
+        """Follow an image that is already explained from the root to a leaf.
+
+        Parameters
+        ----------
+        explanation : Explanation
+            Of an image, by this estimator; of which class does not matter.
+
+        Returns
+        -------
+        TreePath
+            As from `path`.
+        """
         rule = "greedy" if self.decision == "greedy" else "best_leaf"
-        s = why.descriptor[self.node_prototypes_]
+        s = explanation.descriptor[self.node_prototypes_]
         right = hard_presence(s[None], self.children_, rule)[0] > 0
-        return path_of(right, s, why.boxes, self)
+        return path_of(right, s, explanation.boxes, self)
 
     def _scores_of(self, descriptors: np.ndarray) -> np.ndarray:
         _, leaves = path_probabilities(self._presence(descriptors), self.children_)

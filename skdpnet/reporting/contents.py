@@ -16,8 +16,10 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.contributions import explain_each
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.explanations.galleries import PartGallery, part_galleries
-from skdpnet.explanations.readout import Readout, read_model
+from skdpnet.explanations.readout import EstimatorReadout, Readout, read_model
 from skdpnet.images.collection import Images
+from skdpnet.prototypes.prototree import ProtoTreeClassifier
+from skdpnet.prototypes.tree_path import TreePath
 from skdpnet.reporting.selection import InTurn
 
 __all__ = ["Contents", "Decision", "ExplainedImage", "Row", "gather"]
@@ -98,6 +100,8 @@ class ExplainedImage:
     difference : Decision or None
         Explains why the predicted class and not the true one; None where they are
         the same.
+    path : TreePath or None
+        The image's way through a tree of prototypes; None where the model is no tree.
     """
 
     number: int
@@ -106,19 +110,21 @@ class ExplainedImage:
     scores: np.ndarray = field(repr=False)
     why: Decision
     difference: Decision | None
+    path: TreePath | None = field(default=None, repr=False)
 
     def decisions(self) -> list[Decision]:
         """Return `why`, and `difference` if there is one."""
         return [self.why, *([self.difference] if self.difference else [])]
 
     def parts(self) -> list[int]:
-        """Return the numbers of the parts in the tables, each once."""
+        """Return the numbers of the parts in the tables and on the path, each once."""
         rows = [
             row
             for decision in self.decisions()
             for row in decision.rows_for + decision.rows_against
         ]
-        return list(dict.fromkeys(row.part for row in rows))
+        passed = [] if self.path is None else self.path.prototypes.tolist()
+        return list(dict.fromkeys([*(row.part for row in rows), *passed]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +215,7 @@ def gather(
     Contents
     """
     parts, readout = read_model(estimator)
+    tree = _deciding_tree(parts, readout)
     n_classes, n_all_parts = len(readout.classes), len(parts.part_maps_)
     counts = np.zeros((n_classes, n_classes), np.int64)
     contributions = np.zeros((n_classes, n_all_parts))
@@ -231,7 +238,8 @@ def gather(
         chosen = right if true == predicted else wrong
         place = chosen.place(true, i)
         if place is not None:
-            chosen.keep(place, _image(i, true, predicted, why))
+            path = None if tree is None else tree.explained_path(why)
+            chosen.keep(place, _image(i, true, predicted, why, path))
     n_images = counts.sum(axis=1)
     participation = contributions / np.maximum(n_images, 1)[:, None]
     weights = _weights(readout)
@@ -269,6 +277,14 @@ def gather(
         ),
         galleries=dict(zip(shown, galleries, strict=True)),
     )
+
+
+def _deciding_tree(
+    parts: PartEstimator, readout: Readout
+) -> ProtoTreeClassifier | None:
+    """Return the tree whose paths are the decisions, if the model is one."""
+    decides = isinstance(readout, EstimatorReadout) and readout.estimator is parts
+    return parts if decides and isinstance(parts, ProtoTreeClassifier) else None
 
 
 def _weights(readout: Readout) -> np.ndarray | None:
@@ -315,7 +331,9 @@ def _homes(parts: PartEstimator, labels: list, use: np.ndarray) -> np.ndarray:
     )
 
 
-def _image(number: int, true: int, predicted: int, why: Explanation) -> ExplainedImage:
+def _image(
+    number: int, true: int, predicted: int, why: Explanation, path: TreePath | None
+) -> ExplainedImage:
     difference = None
     if true != predicted:
         lead = why.difference(why.classes.tolist()[true])
@@ -337,6 +355,7 @@ def _image(number: int, true: int, predicted: int, why: Explanation) -> Explaine
         scores=why.scores.copy(),
         why=_decision(why, predicted, None, rows_for, rows_against),
         difference=difference,
+        path=path,
     )
 
 

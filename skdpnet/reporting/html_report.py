@@ -16,7 +16,7 @@ from skdpnet.images.containers import checked_items, is_path, path_text
 from skdpnet.regions.extents import have_parts
 from skdpnet.reporting.contents import gather
 from skdpnet.reporting.page import render
-from skdpnet.reporting.thumbnails import Bitmaps, cut_crops, shrink_images
+from skdpnet.reporting.thumbnails import Bitmaps, cut_boxes, cut_crops, shrink_images
 from skdpnet.reporting.views import Pixels
 from skdpnet.storage.atomic_write import replace_file, target_file
 from skdpnet.utils.labels import label_objects
@@ -110,7 +110,8 @@ def report(
 
     A model whose decision is not linear in the parts' responses has no weights; the
     page then shows the parts' mean contributions alone. Parts that classes share are
-    listed at the classes that they speak for most, and together in a section.
+    listed at the classes that they speak for most, and together in a section. For a
+    `ProtoTreeClassifier` each image also has its most probable path through the tree.
 
     Examples
     --------
@@ -164,9 +165,19 @@ def report(
     bitmaps = Bitmaps()
     images = shrink_images(test, numbers, bitmaps, verbose)
     crops = cut_crops(train, contents.galleries.values(), bitmaps, verbose)
+    regions = cut_boxes(
+        test,
+        {
+            image.number: image.path.boxes
+            for image in contents.images
+            if image.path is not None
+        },
+        bitmaps,
+    )
+    names = _file_names(X_test, numbers)
     html = render(
         contents,
-        Pixels(bitmaps.uris, images, crops, _file_names(X_test, numbers)),
+        Pixels(bitmaps.uris, images, crops, names, regions),
         title=f"Report of {type(estimator).__name__}" if title is None else str(title),
         model=_model_line(parts),
         n_train=len(train),

@@ -13,7 +13,7 @@ from skdpnet import __version__
 from skdpnet.reporting.contents import Contents
 from skdpnet.reporting.views import Pixels, template_values
 
-__all__ = ["render"]
+__all__ = ["asset", "environment", "render", "signed"]
 
 
 def render(
@@ -44,24 +44,17 @@ def render(
     str
         HTML.
     """
-    environment = Environment(
-        loader=PackageLoader("skdpnet.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment()
     values = template_values(contents, pixels)
-    environment.filters["signed"] = _signed(values["data"]["decimals"])
-    environment.filters["percent"] = _percent
-    script = _asset("script.js")
+    templates.filters["signed"] = signed(values["data"]["decimals"])
+    script = asset("script.js")
     digest = hashlib.sha256(script.encode()).digest()
-    return environment.get_template("page.html").render(
+    return templates.get_template("page.html").render(
         values,
         title=title,
         model=model,
         version=__version__,
-        style=_asset("style.css"),
+        style=asset("style.css"),
         script=script,
         # The browser then runs no other script, whatever a class may be called.
         script_hash=base64.b64encode(digest).decode(),
@@ -70,19 +63,33 @@ def render(
     )
 
 
-def _asset(name: str) -> str:
+def environment() -> Environment:
+    """Return the templates of the pages: whatever they show is escaped."""
+    templates = Environment(
+        loader=PackageLoader("skdpnet.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["percent"] = _percent
+    return templates
+
+
+def asset(name: str) -> str:
+    """Return the text of a file beside the templates."""
     file = files("skdpnet.reporting") / "templates" / name
     return file.read_text(encoding="utf-8")
 
 
-def _signed(decimals: int) -> Callable[[float], str]:
+def signed(decimals: int) -> Callable[[float], str]:
     """Return a filter that writes a number with its sign; 0 has none."""
 
-    def signed(value: float) -> str:
+    def write(value: float) -> str:
         text = f"{value:+.{decimals}f}"
         return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
-    return signed
+    return write
 
 
 def _percent(share: float | None) -> str:

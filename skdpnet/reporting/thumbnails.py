@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from skdpnet.explanations.crops import crops_by_image
+from skdpnet.explanations.crops import crop, crops_by_image
 from skdpnet.explanations.galleries import PartGallery
 from skdpnet.images.collection import Images
 from skdpnet.utils.colours import rgb
 
-__all__ = ["Bitmaps", "cell_image", "cut_crops", "heat_image", "shrink_images"]
+__all__ = [
+    "Bitmaps",
+    "cell_image",
+    "cut_boxes",
+    "cut_crops",
+    "heat_image",
+    "shrink_images",
+]
 
 # Longest sides in pixels.
 IMAGE_SIDE = 320
@@ -120,11 +127,40 @@ def cut_crops(
         unit="image",
         disable=not verbose,
     ):
-        for crop, places in crops:
-            crop.thumbnail((_CROP_SIDE, _CROP_SIDE), Image.Resampling.LANCZOS)
-            bitmap = bitmaps.add(crop)
+        for region, places in crops:
+            region.thumbnail((_CROP_SIDE, _CROP_SIDE), Image.Resampling.LANCZOS)
+            bitmap = bitmaps.add(region)
             for row, rank in places:
                 numbers[shown[row].part][rank] = bitmap
+    return numbers
+
+
+def cut_boxes(
+    images: Images, boxes: Mapping[int, np.ndarray], bitmaps: Bitmaps
+) -> dict[int, list[int]]:
+    """Encode regions of images.
+
+    Parameters
+    ----------
+    images : Images
+    boxes : mapping of int to float ndarray of shape (k, 4)
+        For some images, boxes in pixels of the upright image.
+    bitmaps : Bitmaps
+        The regions are added to it.
+
+    Returns
+    -------
+    dict of int to list of int
+        For each of these images, the numbers of its regions' bitmaps.
+    """
+    numbers: dict[int, list[int]] = {}
+    for i, places in boxes.items():
+        image = images.load(i)
+        numbers[i] = []
+        for box in places:
+            region = crop(image, box)
+            region.thumbnail((_CROP_SIDE, _CROP_SIDE), Image.Resampling.LANCZOS)
+            numbers[i].append(bitmaps.add(region))
     return numbers
 
 

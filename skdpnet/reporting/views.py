@@ -40,12 +40,16 @@ class Pixels:
         For parts: the bitmaps of their galleries.
     file_names : dict of int to str
         For those images of X_test that are files.
+    path_regions : dict of int to list of int
+        For images of X_test with a path through a tree: the bitmaps of the image's
+        regions at the nodes of the path.
     """
 
     uris: list[str]
     images: dict[int, tuple[int, tuple[int, int]]]
     crops: dict[int, list[int]]
     file_names: dict[int, str]
+    path_regions: dict[int, list[int]]
 
 
 def template_values(contents: Contents, pixels: Pixels) -> dict[str, Any]:
@@ -74,6 +78,7 @@ def template_values(contents: Contents, pixels: Pixels) -> dict[str, Any]:
         "colours": {"for": FOR, "against": AGAINST, "right": RIGHT, "parts": PARTS},
         "names": names,
         "linear": contents.weights is not None,
+        "has_paths": any(image.path is not None for image in contents.images),
         "n_parts": len(contents.part_names),
         "n_wrong": contents.n_wrong,
         "n_wrong_shown": sum(
@@ -239,6 +244,32 @@ def _image(contents: Contents, pixels: Pixels, image: ExplainedImage) -> dict[st
             for c in best + ([] if image.true in best else [image.true])
         ],
         "decisions": [_decision(decision, view) for decision in image.decisions()],
+        "path": _path(contents, pixels, image),
+    }
+
+
+def _path(
+    contents: Contents, pixels: Pixels, image: ExplainedImage
+) -> dict[str, Any] | None:
+    """Arrange an image's way through a tree: a question and an answer at each node."""
+    path = image.path
+    if path is None:
+        return None
+    leaf = int(path.distribution.argmax())
+    return {
+        "steps": [
+            {"part": part, "region": region, "presence": presence, "found": found}
+            for part, region, presence, found in zip(
+                path.prototypes.tolist(),
+                pixels.path_regions[image.number],
+                path.presences.tolist(),
+                path.went_right.tolist(),
+                strict=True,
+            )
+        ],
+        "probability": path.probability,
+        "leaf": leaf,
+        "share": float(path.distribution[leaf]),
     }
 
 
