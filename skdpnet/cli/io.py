@@ -264,7 +264,7 @@ def load_classifier(args: argparse.Namespace, memory: str | Path | None) -> Any:
             f"{args.model} holds a {type(model).__name__}, which predicts no classes: "
             "name a file that `fit` wrote or a classifier with parts saved"
         )
-    if getattr(model, "multilabel_", False):
+    if model.multilabel_:
         raise CommandError(
             f"the model in {args.model} predicts several classes of an image, or none, "
             "and the commands are for one class of each image: use skdpnet.load and "
