@@ -236,9 +236,7 @@ class OpenSetClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     "fold: each class needs images in two folds or more."
                 )
             model = clone(self.estimator).fit(_safe_indexing(X, train), y[train])
-            scored = score_images(
-                model, _safe_indexing(X, held), self.conformity_score
-            )
+            scored = score_images(model, _safe_indexing(X, held), self.conformity_score)
             predicted.append(scored.classes)
             values.append(scored.values)
         return Scored(np.concatenate(predicted), np.concatenate(values))

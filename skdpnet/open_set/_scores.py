@@ -31,9 +31,7 @@ def _evidence(contributions: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
     return np.maximum(contributions, 0).sum(axis=1)
 
 
-def _present_evidence(
-    contributions: np.ndarray, descriptors: np.ndarray
-) -> np.ndarray:
+def _present_evidence(contributions: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
     return _evidence(np.where(descriptors > 0, contributions, 0), descriptors)
 
 
@@ -115,8 +113,8 @@ def _by_parts(model: Any, X: Any, score: str) -> Scored:
         parts, readout = read_model(model)
     except ValueError as error:
         raise ValueError(
-            f"conformity_score={score!r} needs parts whose contributions are known: {error} "
-            'Otherwise take conformity_score="probability" or "logit".'
+            f"conformity_score={score!r} needs parts whose contributions are known: "
+            f'{error} Otherwise take conformity_score="probability" or "logit".'
         ) from error
     descriptors = np.asarray(parts.transform(X), dtype=np.float64)
     classes = readout.scores(descriptors).argmax(axis=1)
