@@ -45,6 +45,7 @@ _PUBLIC = {
     "explain_each": "skdpnet.explanations.contributions",
     "load": "skdpnet.persistence.saving",
     "metrics": "skdpnet.metrics",
+    "open_set": "skdpnet.open_set",
     "part_galleries": "skdpnet.explanations.galleries",
     "part_gallery": "skdpnet.explanations.galleries",
     "report": "skdpnet.reporting",

@@ -23,6 +23,7 @@ ORDER = [
         "encodings",
         "parts",
         "prototypes",
+        "open_set",
         "metrics",
         "display",
         "reporting",

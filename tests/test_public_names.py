@@ -11,7 +11,7 @@ PUBLIC = {
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each
-        load metrics part_galleries part_gallery report __version__
+        load metrics open_set part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",
     "skdpnet.datasets": "images_of labels_of load_image_folder make_part_images",
@@ -31,6 +31,7 @@ PUBLIC = {
         parts_to_flip parts_to_keep pointing_game present_evidence random_regions
         redundancy resize_boxes response_drop stability
     """,
+    "skdpnet.open_set": "OpenSetClassifier",
     "skdpnet.regions": "RegionGrid",
 }
 
