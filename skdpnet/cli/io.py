@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from skdpnet.cli.errors import CommandError
 from skdpnet.storage.atomic_write import replace_file, target_file
+from skdpnet.utils.optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
     "check_output",
+    "draw_without_screen",
     "fingerprints",
     "label_of",
     "list_classes",
@@ -92,6 +94,17 @@ def check_output(path: str) -> None:
             f"the folder {folder} cannot be written to: choose another, or change its "
             "permissions"
         )
+
+
+def draw_without_screen() -> None:
+    """Let matplotlib draw to files, also where there is no screen.
+
+    Raises
+    ------
+    skdpnet.exceptions.MissingPackageError
+        If matplotlib is not installed.
+    """
+    import_optional("matplotlib", "drawing a figure", "matplotlib").use("agg")
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: float | str = "figure") -> None:

@@ -7,13 +7,23 @@ import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from skdpnet import __version__
 from skdpnet.reporting.contents import Contents
 from skdpnet.reporting.views import Pixels, template_values
+from skdpnet.utils.optional import import_optional
 
-__all__ = ["render"]
+__all__ = ["check_templates", "render"]
+
+
+def check_templates() -> None:
+    """Check that pages can be written, before anything is computed for one.
+
+    Raises
+    ------
+    skdpnet.exceptions.MissingPackageError
+        If jinja2 is not installed.
+    """
+    import_optional("jinja2", "writing a page", "jinja2")
 
 
 def render(
@@ -44,6 +54,8 @@ def render(
     str
         HTML.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("skdpnet.reporting"),
         autoescape=True,
