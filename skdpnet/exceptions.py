@@ -8,6 +8,7 @@ __all__ = [
     "BackboneUnavailableError",
     "DifferentNetworkWarning",
     "ImageError",
+    "MissingPackageError",
     "ModelFileError",
 ]
 
@@ -73,6 +74,10 @@ class ImageError(ValueError):
 
 class BackboneUnavailableError(RuntimeError):
     """The weights of a backbone could neither be found nor downloaded."""
+
+
+class MissingPackageError(ImportError):
+    """A package that this function needs is missing; the message says how to get it."""
 
 
 class ModelFileError(ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skdpnet
-from skdpnet.cli.io import save_figure, shows_progress
+from skdpnet.cli.io import draw_without_screen, save_figure, shows_progress
 from skdpnet.cli.options import add_command
 from skdpnet.storage.temporary_files import temporary_folder
 
@@ -79,6 +79,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
+    draw_without_screen()
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     print(f"Drawing {_N_TRAIN} training images and {_N_TEST} test images ...")
@@ -176,10 +177,8 @@ def _pointing_game(model: Any, test: Bunch) -> tuple[float, float]:
 
 def _draw_best_regions(model: Any, test: Bunch, y_test: np.ndarray, path: Path) -> None:
     """Draw the first test image of each class with its strongest parts."""
-    import matplotlib
     import numpy as np
 
-    matplotlib.use("agg")
     from skdpnet.display import BestRegionsDisplay
 
     _, first = np.unique(test.target, return_index=True)

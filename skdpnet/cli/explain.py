@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.io import (
     check_output,
+    draw_without_screen,
     label_of,
     load_classifier,
     save_figure,
@@ -114,9 +115,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _check_format(path: str) -> None:
     """Check that figures can be written in the format that a file's suffix names."""
-    import matplotlib
-
-    matplotlib.use("agg")
+    draw_without_screen()
     from matplotlib.backend_bases import FigureCanvasBase
 
     # PGF is left out because it needs a TeX installation.

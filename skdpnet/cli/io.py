@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from skdpnet.cli.errors import CommandError
 from skdpnet.cli.options import program_name
 from skdpnet.storage.atomic_write import replace_file, target_file
+from skdpnet.utils.optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ __all__ = [
     "check_output",
     "command_line",
     "counted",
+    "draw_without_screen",
     "fingerprints",
     "label_of",
     "list_classes",
@@ -136,6 +138,17 @@ def check_output(path: str) -> None:
             f"the folder {folder} cannot be written to: choose another, or change its "
             "permissions"
         )
+
+
+def draw_without_screen() -> None:
+    """Let matplotlib draw to files, also where there is no screen.
+
+    Raises
+    ------
+    skdpnet.exceptions.MissingPackageError
+        If matplotlib is not installed.
+    """
+    import_optional("matplotlib", "drawing a figure", "matplotlib").use("agg")
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: float | str = "figure") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.display._colours import diverging
 from skdpnet.display._layout import lay_out
+from skdpnet.display._pyplot import pyplot
 from skdpnet.display._text import shorten, text_as_is
 from skdpnet.explanations.readout import read_model
 from skdpnet.utils.validation import class_number
@@ -140,7 +141,7 @@ class ClassPartMatrixDisplay:
         -------
         self
         """
-        import matplotlib.pyplot as plt
+        plt = pyplot()
 
         n_classes, n_parts = self.weights.shape
         if ax is None:

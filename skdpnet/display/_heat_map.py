@@ -12,6 +12,7 @@ from skdpnet.display._boxes import badge_places, badges, draw_boxes, part_legend
 from skdpnet.display._colours import diverging
 from skdpnet.display._images import ShownImage, mark_unseen, parts_on_images
 from skdpnet.display._layout import lay_out
+from skdpnet.display._pyplot import pyplot
 from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
 from skdpnet.explanations.contributions import batch_of_one, explain_each
 from skdpnet.explanations.explanation import Explanation
@@ -145,7 +146,7 @@ class HeatMapDisplay:
         -------
         self
         """
-        import matplotlib.pyplot as plt
+        plt = pyplot()
 
         if ax is None:
             longest = max(self.image.size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from skdpnet.display._pyplot import pyplot
+
 __all__ = ["lay_out", "new_place"]
 
 
@@ -48,7 +50,7 @@ def new_place(ax, figsize: tuple[float, float]) -> tuple[Any, Any, tuple[float, 
     ValueError
         If the axes are not part of a grid.
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     if ax is None:
         figure = plt.figure(figsize=figsize, layout="constrained")

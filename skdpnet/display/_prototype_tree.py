@@ -12,6 +12,7 @@ from sklearn.utils import check_scalar
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import lay_out
 from skdpnet.display._prototype_sources import prototype_sources
+from skdpnet.display._pyplot import pyplot
 from skdpnet.display._text import shorten, text_as_is
 from skdpnet.explanations.crops import crop
 from skdpnet.explanations.readout import find_parts
@@ -170,7 +171,7 @@ class PrototypeTreeDisplay:
         -------
         self
         """
-        import matplotlib.pyplot as plt
+        plt = pyplot()
 
         places = self._places()
         x, y = np.array(list(places.values())).T

@@ -15,7 +15,7 @@ from skdpnet.images.collection import Images, as_images
 from skdpnet.images.containers import checked_items, is_path, path_text
 from skdpnet.regions.extents import have_parts
 from skdpnet.reporting.contents import gather
-from skdpnet.reporting.page import render
+from skdpnet.reporting.page import check_templates, render
 from skdpnet.reporting.thumbnails import Bitmaps, cut_boxes, cut_crops, shrink_images
 from skdpnet.reporting.views import Pixels
 from skdpnet.storage.atomic_write import replace_file, target_file
@@ -96,6 +96,8 @@ def report(
         anything is computed.
     skdpnet.images.ImageError
         If images cannot be read; the message names all of a set.
+    skdpnet.exceptions.MissingPackageError
+        If jinja2 is not installed.
 
     See Also
     --------
@@ -128,6 +130,7 @@ def report(
     ...     report(model, X[:12], X[12:], y[12:], f"{folder}/birds.html").name
     'birds.html'
     """
+    check_templates()
     file = target_file(path)
     for name, value, least in (
         ("n_parts", n_parts, 1),

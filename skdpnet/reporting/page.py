@@ -6,14 +6,28 @@ import base64
 import hashlib
 from collections.abc import Callable
 from importlib.resources import files
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from skdpnet import __version__
 from skdpnet.reporting.contents import Contents
 from skdpnet.reporting.views import Pixels, template_values
+from skdpnet.utils.optional import import_optional
 
-__all__ = ["asset", "environment", "render", "signed"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["asset", "check_templates", "environment", "render", "signed"]
+
+
+def check_templates() -> None:
+    """Check that pages can be written, before anything is computed for one.
+
+    Raises
+    ------
+    skdpnet.exceptions.MissingPackageError
+        If jinja2 is not installed.
+    """
+    import_optional("jinja2", "writing a page", "jinja2")
 
 
 def render(
@@ -65,6 +79,8 @@ def render(
 
 def environment() -> Environment:
     """Return the templates of the pages: whatever they show is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     templates = Environment(
         loader=PackageLoader("skdpnet.reporting"),
         autoescape=True,
