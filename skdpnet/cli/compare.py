@@ -229,13 +229,13 @@ def _write(
     facts = [
         ("Classes", str(len(classes)), f"folders of {folder}"),
         ("Images to learn from", str(len(train)), f"{len(test)} held out for testing"),
-        ("Backbone", args.backbone, "frozen; all methods see its maps"),
         ("Feature maps", f"{maps_seconds:.0f} s", "once, for all methods"),
     ]
     sentence = (
         f"All methods learn from the same {counted(len(train), 'image')} and are "
         f"tested on the same {len(test)}: {args.test_fraction:.0%} of the images of "
-        f"each class, drawn with the seed {args.seed}."
+        f"each class, drawn with the seed {args.seed}. All see feature maps of the "
+        f"frozen network {args.backbone}."
     )
     write_comparison(
         args.output,
