@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,10 +31,20 @@ from skdpnet.backbones.stages import (
     cut_torchvision,
     takes_any_shape,
 )
+from skdpnet.backbones.weight_files import (
+    FileVersion,
+    file_version,
+    load_weights,
+    read_weights,
+)
 from skdpnet.exceptions import BackboneUnavailableError
 from skdpnet.utils.torch_state import new_tensors_in_float32
 
 __all__ = ["Backbone", "load_backbone"]
+
+_WITHOUT_WEIGHTS = ("dense_sift", "precomputed")
+# The layers that are the classifiers of torchvision's networks.
+_TORCHVISION_HEADS = {"resnet50": ("fc",), "vgg19": ("classifier",)}
 
 _OFFLINE_HINT = (
     'Without a network, backbone="efficientnet_lite0" (its weights come with the '
@@ -46,6 +57,7 @@ def load_backbone(
     image_size: int | None,
     device: torch.device,
     strides: Sequence[int | str] | None = None,
+    weights: str | os.PathLike | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -70,6 +82,10 @@ def load_backbone(
         the average of this last map, a map of one cell, in its place. None, and
         for networks whose maps all have the same stride: its last map. A module or
         callable, and dense SIFT, always return all their maps.
+    weights : str or path, default=None
+        A file with the weights of a network that comes by name, in place of those that
+        it comes with: a state dict that ``torch.save`` wrote, which is read without
+        running code, or a file of safetensors. Those of the classifier may be absent.
 
     Returns
     -------
@@ -78,19 +94,32 @@ def load_backbone(
     Raises
     ------
     ValueError
-        If the name is not known, if the network cannot take images of this size, or if
-        it has none of the strides.
+        If the name is not known, if the network cannot take images of this size, if it
+        has none of the strides, or if `weights` are not its own.
     BackboneUnavailableError
-        If weights can be neither found nor downloaded.
+        If weights can be neither found nor downloaded, or if their file is missing or
+        cannot be read.
     """
+    if weights is not None:
+        if not isinstance(backbone, str) or backbone in _WITHOUT_WEIGHTS:
+            raise ValueError(
+                "weights= is for networks that come by name, and backbone "
+                f"{_name_of(backbone)} has no such weights: use weights=None. The "
+                "weights of a module are loaded before it is passed."
+            )
     if isinstance(backbone, str):
-        return _load_named(backbone, image_size, device, _increasing(strides))
+        file = None if weights is None else file_version(weights)
+        return _load_named(backbone, image_size, device, _increasing(strides), file)
     if callable(backbone):
         return load_custom(backbone, image_size, device)
     raise ValueError(
         f"backbone must be a name, a torch module or a callable, got an "
         f"object of type {type(backbone).__name__}."
     )
+
+
+def _name_of(backbone: str | Callable) -> str:
+    return repr(backbone) if isinstance(backbone, str) else type(backbone).__name__
 
 
 def _increasing(strides: Sequence[int | str] | None) -> Strides | None:
@@ -110,21 +139,23 @@ def _load_named(
     image_size: int | None,
     device: torch.device,
     strides: Strides | None,
+    file: FileVersion | None,
 ) -> Backbone:
+    # The file's version is an argument, so that another one is not taken for it.
+    path = None if file is None else file[0]
     module: nn.Module
     if name in EFFICIENTNET_LITE:
         size = image_size or EFFICIENTNET_LITE[name].image_size
-        weights = efficientnet_lite_weights(name)
-        module = cut_timm(efficientnet_lite_classifier(name, weights), strides, size)
+        module = cut_timm(_efficientnet_lite(name, path), strides, size)
         mean, std = LITE_MEAN, LITE_STD
     elif name in ("resnet50", "vgg19"):
-        module, size = _torchvision(name, strides), image_size or 224
+        module, size = _torchvision(name, strides, path), image_size or 224
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif name == "dense_sift":
         module, size = DenseSIFT(), image_size or 224
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif name.startswith("timm/"):
-        module, size, mean, std = _timm(name, image_size, strides)
+        module, size, mean, std = _timm(name, image_size, strides, path)
     elif name == "precomputed":
         raise ValueError(
             'backbone="precomputed" has no network to run: pass the maps themselves to '
@@ -149,10 +180,25 @@ def _load_named(
     return Backbone(name, module, size, mean, std, digest, any_shape, weights_alone)
 
 
-def _torchvision(name: str, strides: Strides | None) -> nn.Module:
+def _efficientnet_lite(name: str, path: str | None) -> nn.Module:
+    """Build a network with its own weights, or with those of a file."""
+    if path is None:
+        return efficientnet_lite_classifier(name, efficientnet_lite_weights(name))
+    import timm
+
+    model = timm.create_model(f"tf_{name}", pretrained=False)
+    load_weights(model, read_weights(path), _timm_heads(model), name, path)
+    return model
+
+
+def _torchvision(name: str, strides: Strides | None, path: str | None) -> nn.Module:
     """Load one of torchvision's networks, cut at its maps."""
     from torchvision import models
 
+    if path is not None:
+        model = models.get_model(name)
+        load_weights(model, read_weights(path), _TORCHVISION_HEADS[name], name, path)
+        return cut_torchvision(model, name, strides)
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
         model = models.get_model(name, weights=weights)
@@ -167,7 +213,7 @@ def _torchvision(name: str, strides: Strides | None) -> nn.Module:
     return cut_torchvision(model, name, strides)
 
 
-def _timm(name: str, image_size: int | None, strides: Strides | None):
+def _timm(name: str, image_size: int | None, strides: Strides | None, path: str | None):
     """Load a timm model, cut at its maps; return it, image size, mean and deviation."""
     import timm
 
@@ -179,15 +225,14 @@ def _timm(name: str, image_size: int | None, strides: Strides | None):
             f"timm knows no model {architecture!r}."
             + (f" Close names: {', '.join(close)}." if close else "")
         )
+    options: dict[str, Any] = {"pretrained": path is None, "num_classes": 0}
     size_args: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
     try:
         try:
-            model = timm.create_model(
-                model_name, pretrained=True, num_classes=0, **size_args
-            )
+            model = timm.create_model(model_name, **options, **size_args)
         except TypeError:
             # Convolutional networks take any size and have no such argument.
-            model = timm.create_model(model_name, pretrained=True, num_classes=0)
+            model = timm.create_model(model_name, **options)
     except Exception as error:
         # The client of the Hugging Face hub raises exceptions of unrelated classes.
         raise BackboneUnavailableError(
@@ -195,7 +240,15 @@ def _timm(name: str, image_size: int | None, strides: Strides | None):
             "Its weights are looked for in the Hugging Face cache (HF_HOME) and "
             f"downloaded otherwise. {_OFFLINE_HINT}"
         ) from error
+    if path is not None:
+        load_weights(model, read_weights(path), _timm_heads(model), name, path)
     config = timm.data.resolve_model_data_config(model)
     size = image_size or config["input_size"][-1]
     module = cut_timm(model, strides, size)
     return module, size, tuple(config["mean"]), tuple(config["std"])
+
+
+def _timm_heads(model: Any) -> Sequence[str]:
+    """Return the names of the layers that are a timm model's classifier."""
+    heads = model.pretrained_cfg.get("classifier") or ()
+    return (heads,) if isinstance(heads, str) else tuple(heads)

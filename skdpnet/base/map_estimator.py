@@ -14,7 +14,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.backbones.backbone import Backbone
-from skdpnet.features.feature_maps import EXTRACTION_CONSTRAINTS, FeatureMaps
+from skdpnet.features.extraction_parameters import EXTRACTION_CONSTRAINTS
+from skdpnet.features.feature_maps import FeatureMaps
 from skdpnet.features.map_arrays import separate
 from skdpnet.features.network_record import (
     NetworkRecord,
@@ -62,8 +63,8 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
 
     Parameters
     ----------
-    backbone, strides, image_size, framing, memory, device, precision, num_workers, \
-            verbose
+    backbone, weights, strides, image_size, framing, memory, device, precision, \
+            num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images, or several maps as `FeatureMaps`
         returns them.
@@ -79,7 +80,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {**EXTRACTION_CONSTRAINTS}
     _fitted_attributes: ClassVar[tuple[str, ...]] = ("map_shapes_",)
     _former_parameters: ClassVar[tuple[str, ...]] = ()
-    _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop"}
+    _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop", "weights": None}
 
     # Where scikit-learn's HTML representation of the package's estimators links to.
     _doc_link_module = "skdpnet"
@@ -94,6 +95,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         framing: str = AUTO,
@@ -104,6 +106,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         verbose: int = 0,
     ):
         self.backbone = backbone
+        self.weights = weights
         self.strides = strides
         self.image_size = image_size
         self.framing = framing
@@ -127,6 +130,7 @@ class MapEstimator(CarriesPillowSettings, BaseEstimator):
         """
         extractor = FeatureMaps(
             self.backbone,
+            weights=self.weights,
             strides=self.strides,
             image_size=self.image_size,
             framing=self.framing,

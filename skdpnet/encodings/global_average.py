@@ -24,8 +24,8 @@ class GlobalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstim
 
     Parameters
     ----------
-    backbone, strides, image_size, framing, memory, device, precision, num_workers, \
-            verbose
+    backbone, weights, strides, image_size, framing, memory, device, precision, \
+            num_workers, verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D instead of images.
 

@@ -59,7 +59,8 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     backbone : str, torch.nn.Module or callable, default="dense_sift"
         As in `FeatureMaps`; ``"precomputed"`` takes maps n×H×W×D, regions n×R×D,
         features n×D or several maps in place of images.
-    strides, image_size, framing, memory, device, precision, num_workers, verbose
+    weights, strides, image_size, framing, memory, device, precision, num_workers, \
+            verbose
         As in `FeatureMaps`.
     n_words : int, default=64
         K, the visual words of a vocabulary; fewer where the sample has fewer distinct
@@ -154,6 +155,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
         self,
         backbone: str | Callable = "dense_sift",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         framing: str = AUTO,
@@ -172,6 +174,7 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

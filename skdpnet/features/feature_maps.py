@@ -14,36 +14,20 @@ from tqdm.auto import tqdm
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.dense_sift import IMAGENET_MEAN
 from skdpnet.backbones.loading import load_backbone
-from skdpnet.backbones.stages import AVERAGE, LAST
 from skdpnet.features.extraction import Extractor
+from skdpnet.features.extraction_parameters import EXTRACTION_CONSTRAINTS
 from skdpnet.features.map_arrays import array_type, separate
 from skdpnet.features.map_store import open_map_store
 from skdpnet.images.collection import Images, as_images
-from skdpnet.images.framing import AUTO, FRAMINGS, USUAL_SIZE, Framing, chosen_framing
+from skdpnet.images.framing import AUTO, USUAL_SIZE, Framing, chosen_framing
 from skdpnet.images.pillow_settings import CarriesPillowSettings
 from skdpnet.storage.array_store import ArrayStore
 from skdpnet.storage.large_arrays import allocate
 from skdpnet.utils.devices import extraction_dtype, on_cpu, resolve_device
 from skdpnet.utils.torch_state import in_usual_torch_state
-from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_parameters
+from skdpnet.utils.validation import Number, check_parameters
 
-__all__ = ["EXTRACTION_CONSTRAINTS", "FeatureMaps"]
-
-# Constraints of the parameters of extraction, which all estimators on images share.
-EXTRACTION_CONSTRAINTS: dict[str, list] = {
-    "strides": [
-        SequenceOf(
-            Number(1, whole=True),
-            'whole numbers of at least 1, "last" and "average"',
-            (LAST, AVERAGE),
-        ),
-        None,
-    ],
-    "image_size": [Number(8, whole=True), None],
-    "framing": [OneOf((AUTO, *FRAMINGS))],
-    "precision": [OneOf(("auto", "float32", "bfloat16", "float16"))],
-    "num_workers": [Number(0, whole=True), OneOf(("auto",))],
-}
+__all__ = ["FeatureMaps"]
 
 OnNetwork = Callable[[Backbone, Framing, torch.device, torch.dtype], None]
 
@@ -60,6 +44,13 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         list or dict of several. A module, or the module of a bound method, is copied
         and evaluated in evaluation mode. ``"dense_sift"`` is not a network: it computes
         a map of SIFT descriptors for each of four scales, and ignores `strides`.
+    weights : str or path, default=None
+        A file with the weights of a backbone that comes by name, in place of those that
+        it comes with, so that nothing is downloaded: a state dict that ``torch.save``
+        wrote, or a file of safetensors, under the names that the backbone's library
+        (timm, torchvision) gives the layers; those of "efficientnet_lite0" are timm's
+        of ``tf_efficientnet_lite0``. The classifier's may be absent. None: the
+        backbone's own.
     strides : sequence of int, "last" or "average", default=None
         For a named backbone, the strides of the maps, in pixels of the input per cell:
         the last map of each of these strides is returned, finest first. Strides that
@@ -143,6 +134,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = None,
         image_size: int | None = None,
         framing: str = AUTO,
@@ -154,6 +146,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         verbose: int = 0,
     ):
         self.backbone = backbone
+        self.weights = weights
         self.strides = strides
         self.image_size = image_size
         self.framing = framing
@@ -191,7 +184,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         skdpnet.images.ImageError
             If items are not readable images; the message names all of them.
         skdpnet.exceptions.BackboneUnavailableError
-            If the weights of the backbone are missing and cannot be downloaded.
+            If the weights of the backbone are missing and cannot be downloaded, or if
+            the file `weights` is missing or cannot be read.
         """
         check_parameters(self)
         first = as_images(X).for_fit().checked().take([0])
@@ -341,11 +335,12 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
     @in_usual_torch_state
     def _load_backbone(self) -> Backbone:
         device = resolve_device(self.device)
-        backbone = load_backbone(self.backbone, self.image_size, device, self.strides)
+        how = device, self.strides, self.weights
+        backbone = load_backbone(self.backbone, self.image_size, *how)
         then = self._usual_size
         if self.image_size is not None or then in (None, backbone.image_size):
             return backbone
-        return load_backbone(self.backbone, then, device, self.strides)
+        return load_backbone(self.backbone, then, *how)
 
     def input_framing(self) -> Framing:
         """Return what the network sees of an image, and at what size.

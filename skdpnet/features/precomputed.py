@@ -48,8 +48,13 @@ def check_precomputed(estimator: BaseEstimator, X, *, reset: bool) -> list[np.nd
     ------
     ValueError
         If X has other dimensions, an empty axis, NaN or infinite numbers, or another
-        number of features than in `fit`.
+        number of features than in `fit`; or if the estimator has `weights`.
     """
+    if estimator.weights is not None:
+        raise ValueError(
+            'weights= is for networks that come by name, and backbone="precomputed" '
+            "has none: use weights=None."
+        )
     if is_tensor(X):
         X = _to_array(X)
     names = getattr(getattr(X, "dtype", None), "names", None)

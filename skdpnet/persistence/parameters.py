@@ -195,4 +195,9 @@ _CHECKS: dict[str, tuple[Any, str]] = {
         lambda value: isinstance(value, bool) or Number(0, whole=True).accepts(value),
         "a whole number of at least 0",
     ),
+    # Windows asks another computer for such a path, and tells it who asks.
+    "weights": (
+        lambda value: value is None or not value.startswith(("\\\\", "//")),
+        "a path that does not begin with two slashes, or None,",
+    ),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 import skdpnet
 from skdpnet.backbones.efficientnet_lite import EFFICIENTNET_LITE
+from skdpnet.backbones.weight_files import file_version
 from skdpnet.exceptions import ModelFileError
 from skdpnet.features.network_record import NetworkRecord
 from skdpnet.persistence.codec import Encoder, UnsavableError, decode
@@ -61,7 +62,7 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     state = estimator._get_fitted_state()
     encode = Encoder()
     saved = {
-        key: value
+        key: os.fsdecode(value) if isinstance(value, os.PathLike) else value
         for key, value in estimator.get_params(deep=False).items()
         if key not in _UNSAVED_PARAMETERS
     }
@@ -104,6 +105,7 @@ def load(
     memory: str | os.PathLike | None = None,
     device: str = "auto",
     estimators: Sequence[type] = (),
+    weights: str | os.PathLike | None = None,
 ) -> Any:
     """Load an estimator from a file that its `save` wrote.
 
@@ -127,6 +129,9 @@ def load(
         Device on which backbone and parts are computed. It is not saved with a model.
     estimators : sequence of classes, default=()
         Estimator classes from outside this package that the file may hold.
+    weights : str or path, default=None
+        File with the weights of the backbone, in place of the path that the model was
+        fitted with. None: that path, unless `backbone` is passed.
 
     Returns
     -------
@@ -145,6 +150,8 @@ def load(
         ValueError.
     ValueError
         If this computer does not have the device.
+    skdpnet.exceptions.BackboneUnavailableError
+        If there is no file of weights.
 
     See Also
     --------
@@ -198,6 +205,8 @@ def load(
             parameters["image_size"] = _size_then(metadata, parameters.get("backbone"))
         if backbone is not None:
             parameters["backbone"] = backbone
+        if weights is not None or (backbone is not None and "weights" in parameters):
+            parameters["weights"] = weights
         lacking = {*cls._fitted_attributes} - state.keys()
         if lacking:
             raise ValueError(f"{', '.join(sorted(lacking))} is missing")
@@ -216,6 +225,8 @@ def load(
             f"skdpnet {version('skdpnet')} can use: {_reason(error)}. Save the model "
             "again, or upgrade skdpnet if the file was saved by a newer version."
         ) from error
+    if parameters.get("weights") is not None:
+        file_version(parameters["weights"])
     return estimator
 
 

@@ -81,6 +81,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -100,6 +101,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

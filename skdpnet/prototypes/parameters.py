@@ -12,6 +12,8 @@ _PARAMETERS = {
     "maps": """backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network, or ``"precomputed"`` for maps n×H×W×D, regions n×R×D or
         features n×D in place of images; see `FeatureMaps`.
+    weights : str or path, default=None
+        A file with the weights of a named network; see `FeatureMaps`.
     strides : sequence of int, "last" or "average", or None, \
             default=(16, 32, "average")
         The strides of the backbone's maps; see `FeatureMaps`. Those of several cells

@@ -155,6 +155,7 @@ class PIPNetClassifier(PrototypeClassifier):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -178,6 +179,7 @@ class PIPNetClassifier(PrototypeClassifier):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

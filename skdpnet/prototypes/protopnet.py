@@ -144,6 +144,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -170,6 +171,7 @@ class ProtoPNetClassifier(PrototypeClassifier):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

@@ -182,6 +182,7 @@ class ProtoPoolClassifier(PrototypeClassifier):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -211,6 +212,7 @@ class ProtoPoolClassifier(PrototypeClassifier):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

@@ -129,6 +129,7 @@ class ProtoPShareClassifier(ProtoPNetClassifier):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -157,6 +158,7 @@ class ProtoPShareClassifier(ProtoPNetClassifier):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

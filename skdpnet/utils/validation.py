@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 __all__ = [
     "Number",
     "OneOf",
+    "PathName",
     "SequenceOf",
     "TrueOrFalse",
     "check_parameters",
@@ -105,6 +107,17 @@ class TrueOrFalse:
 
     def __str__(self) -> str:
         return "True or False"
+
+
+class PathName:
+    """The constraint that a parameter is the path of a file."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the parameter may have this value."""
+        return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value))
+
+    def __str__(self) -> str:
+        return "the path of a file"
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def test_a_device_is_chosen_where_the_pickle_is_loaded(monkeypatch, number):
     devices = []
     monkeypatch.setattr(
         "skdpnet.features.feature_maps.load_backbone",
-        lambda name, size, device, strides: devices.append(device) or 1 / 0,
+        lambda name, size, device, strides, weights: devices.append(device) or 1 / 0,
     )
     with pytest.raises(ZeroDivisionError):
         pickle.loads(content).fit_transform(np.zeros((1, 32, 32, 3), np.uint8))

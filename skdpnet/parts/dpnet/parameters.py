@@ -22,6 +22,9 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
         N×3×S×S to a map N×D×H×W or a tuple of several maps; see `FeatureMaps`.
         ``"precomputed"``: X holds maps n×H×W×D, regions n×R×D, features n×D, or
         several maps as `FeatureMaps` returns them.
+    weights : str or path, default=None
+        A file with the weights of a named backbone: a state dict of torch, or a file of
+        safetensors; see `FeatureMaps`. None: those that the backbone comes with.
     strides : sequence of int >= 1, "last" or "average", or None, \
             default=(16, 32, "average")
         For a named backbone, the strides of the maps that have parts, in pixels per
@@ -246,6 +249,7 @@ class DPNetParameters(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -283,6 +287,7 @@ class DPNetParameters(PartEstimator):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,

@@ -55,14 +55,14 @@ class SoftAssignParts(PartEstimator):
 
     Parameters
     ----------
-    backbone, image_size, framing, memory, device, precision, num_workers, verbose
+    backbone, weights, image_size, framing, memory, device, precision, num_workers, \
+            verbose
         As in `FeatureMaps`; ``backbone="precomputed"`` takes maps n×H×W×D, regions
         n×R×D or features n×D in place of images. The parts are learned on the CPU.
     strides : sequence of int, "last" or "average", or None, \
             default=(16, 32, "average")
-        The strides of the backbone's maps; see `FeatureMaps`. Those of several cells
-        have parts. The average has none: it is computed so that the default shares the
-        maps of DP-Net in `memory`.
+        As in `FeatureMaps`. Maps of several cells have parts; the average has none, and
+        is computed so that the default shares the maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the image's shorter side on the map.
     n_parts_per_class : int, default=20
@@ -175,6 +175,7 @@ class SoftAssignParts(PartEstimator):
         self,
         backbone: str | Callable = "efficientnet_lite0",
         *,
+        weights: str | os.PathLike | None = None,
         strides: Sequence[int | str] | None = (16, 32, "average"),
         image_size: int | None = None,
         framing: str = AUTO,
@@ -194,6 +195,7 @@ class SoftAssignParts(PartEstimator):
     ):
         super().__init__(
             backbone,
+            weights=weights,
             strides=strides,
             image_size=image_size,
             framing=framing,
