@@ -133,9 +133,10 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     class_weight : dict or "balanced", default=None
         Weights of the classes, by which sample weights are multiplied; not for an
         indicator matrix. Weights say how much an error on an image counts: in the
-        cross-entropy, the fits of V and the calibration. Their scale has no influence. The whitening, the clusters that are
-        the first parts, the standardisation of the descriptor and the assignment
-        penalty are not about errors: there, each image of weight above 0 counts once.
+        cross-entropy, the fits of V and the calibration. Their scale has no influence.
+        The whitening, the clusters that are the first parts, the standardisation of the
+        descriptor and the assignment penalty are not about errors: there, each image of
+        weight above 0 counts once.
     memory : str or path, default=None
         Folder that keeps feature maps by the content of the images, so that no image
         goes through the backbone twice, in this fit, in another or in another process;
