@@ -6,10 +6,14 @@ defaults are too large for small data.
 
 from __future__ import annotations
 
+import numpy as np
+from sklearn.base import is_regressor
+
 import skdpnet
 
 ARGUMENTS: dict[str, dict] = {
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
+    "DPNetRegressor": {"n_bins": 2, "n_parts_per_bin": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
     "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
@@ -19,6 +23,13 @@ ARGUMENTS: dict[str, dict] = {
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},
 }
+
+
+def targets_for(estimator, labels) -> np.ndarray:
+    """The labels for a classifier, and their numbers for a regressor."""
+    if is_regressor(estimator):
+        return np.unique(labels, return_inverse=True)[1].astype(float)
+    return labels
 
 
 def all_estimators(**params) -> list:

@@ -6,8 +6,8 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        DPNetClassifier DPNetTransformer FeatureMaps GlobalFeatures PIPNetClassifier
-        ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
+        DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
+        PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdpnet import DPNetClassifier, DPNetTransformer
+from skdpnet import DPNetClassifier, DPNetRegressor, DPNetTransformer
 from skdpnet.prototypes.base import PrototypeClassifier
 from tests.estimators import ARGUMENTS, all_estimators
 
@@ -16,7 +16,7 @@ ESTIMATORS = [
 
 
 def _expected_failures(estimator) -> dict[str, str]:
-    if isinstance(estimator, (DPNetClassifier, DPNetTransformer)):
+    if isinstance(estimator, (DPNetClassifier, DPNetRegressor, DPNetTransformer)):
         return {
             "check_sample_weight_equivalence_on_dense_data": (
                 "a repeated sample meets other mini-batches than a weighted one, and "

@@ -20,7 +20,7 @@ from sklearn.svm import LinearSVC
 
 import skdpnet
 from skdpnet import DPNetClassifier, DPNetTransformer, FeatureMaps, GlobalFeatures
-from tests.estimators import all_estimators
+from tests.estimators import all_estimators, targets_for
 from tests.parts.dpnet.made_maps import part_maps
 
 # Small, so that the table below is quick.
@@ -89,11 +89,12 @@ def test_searches_score_alike(contained):
 def test_descriptors_have_the_columns_that_have_names(contained, container, estimator):
     random = {"random_state": 0} if "random_state" in estimator.get_params() else {}
     expected = sklearn.clone(estimator).set_params(**random)
-    expected = expected.set_output(transform="default").fit(X, Y).transform(X)
-    frame = contained(sklearn.clone(estimator).set_params(**random)).fit_transform(X, Y)
+    y = targets_for(estimator, Y)
+    expected = expected.set_output(transform="default").fit(X, y).transform(X)
+    frame = contained(sklearn.clone(estimator).set_params(**random)).fit_transform(X, y)
     assert type(frame).__module__.startswith(container)
     np.testing.assert_allclose(frame.to_numpy(), expected, rtol=1e-4, atol=1e-5)
-    again = contained(sklearn.clone(estimator).set_params(**random)).fit(X, Y)
+    again = contained(sklearn.clone(estimator).set_params(**random)).fit(X, y)
     names = list(again.get_feature_names_out())
     assert list(frame.columns) == list(again.transform(X).columns) == names
 
@@ -278,7 +279,7 @@ def test_tensors_are_taken_where_scikit_learn_dispatches_on_arrays():
     code = """
 import sys
 import numpy as np, sklearn, torch
-from tests.estimators import all_estimators
+from tests.estimators import all_estimators, targets_for
 from tests.test_sklearn_settings import X, Y, WEIGHTS, classifier
 expected = classifier().fit(X, Y, sample_weight=WEIGHTS).predict_proba(X)
 maps = torch.from_numpy(X)

@@ -13,7 +13,7 @@ from torch import nn
 import skdpnet
 from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
 from skdpnet.backbones import loading
-from tests.estimators import all_estimators
+from tests.estimators import all_estimators, targets_for
 from tests.parts.dpnet.made_maps import part_maps
 
 X, Y, _ = part_maps(24)
@@ -65,10 +65,11 @@ def _seeded(estimator):
 
 @pytest.mark.parametrize("estimator", all_estimators(), ids=lambda e: type(e).__name__)
 def test_estimators_learn_and_describe_alike(state, estimator):
-    expected = _seeded(estimator).fit(X, Y).transform(X)
+    y = targets_for(estimator, Y)
+    expected = _seeded(estimator).fit(X, y).transform(X)
     with state():
-        inside = estimator.fit(X, Y).transform(X)
-        again = estimator.fit_transform(X, Y)
+        inside = estimator.fit(X, y).transform(X)
+        again = estimator.fit_transform(X, y)
     np.testing.assert_array_equal(inside, expected)
     np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(estimator.transform(X), expected)

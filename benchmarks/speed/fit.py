@@ -36,7 +36,7 @@ STAGES: dict[str, list[tuple[object, str]]] = {
     "maxima for the classifiers": [(fitting, "training_maxima")],
     "calibration": [(ClassifierFits, "calibrated_spread")],
     "first classifier": [
-        (ClassifierFits, "logistic"),
+        (ClassifierFits, "in_training"),
         (ClassifierFits, "first_running"),
     ],
     "training": [(ObjectiveNet, "partial_fit")],

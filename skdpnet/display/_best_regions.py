@@ -101,7 +101,9 @@ class BestRegionsDisplay:
         self.titles = [headline(why) for why in self.explanations]
         for i, top in enumerate(tops):
             if len(top) == 0:
-                self.titles[i] += "\nno present part speaks for it"
+                outcome = self.explanations[i].readout.outcome
+                verb = "raises" if outcome == "target" else "speaks for"
+                self.titles[i] += f"\nno present part {verb} it"
         for i, label in enumerate([] if self.y is None else self.y):
             right = label == self.explanations[i].predicted
             self.titles[i] += "\n(right)" if right else f"\n(wrong: is {label})"

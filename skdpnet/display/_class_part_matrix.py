@@ -97,12 +97,17 @@ class ClassPartMatrixDisplay:
             If the model, or a step of it, is not fitted.
         ValueError
             If the model's decision is not linear in the descriptor and so has no
-            weights, if there is no such class, if `classes` is empty, or if no part
-            belongs to them.
+            weights, if it is a regressor, if there is no such class, if `classes` is
+            empty, or if no part belongs to them.
         """
         if classes is not None and len(classes) == 0:
             raise ValueError("classes is empty: name some, or pass None for all.")
         parts, readout = read_model(estimator)
+        if readout.outcome == "target":
+            raise ValueError(
+                "the matrix compares classes by the parts of each, and a regressor has "
+                "no classes: ParticipationDisplay shows the weights of a target."
+            )
         labels = readout.classes.tolist()
         if classes is None:
             rows = list(range(len(labels)))

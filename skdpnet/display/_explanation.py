@@ -15,7 +15,15 @@ from skdpnet.display._colours import sign_colours
 from skdpnet.display._heat_map import draw_heat, explain_one
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
-from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
+from skdpnet.display._text import (
+    fitting,
+    headline,
+    score_noun,
+    shorten,
+    signed,
+    text_as_is,
+    wrap,
+)
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.utils.colours import part_colours
 
@@ -90,13 +98,15 @@ class ExplanationDisplay:
         rest = np.ones(len(why.contributions), bool)
         rest[self.parts] = False
         present = why.descriptor > 0
+        is_target = why.readout.outcome == "target"
+        pro, con = ("raising", "lowering") if is_target else ("for", "against")
         speaks_for, speaks_against = why.contributions > 0, why.contributions < 0
         more = "more present" if len(self.parts) else "present"
         for group, description in (
-            (present & speaks_for & rest, f"{more}, for it"),
-            (~present & speaks_for & rest, "absent, for it"),
-            (present & speaks_against & rest, "present, against it"),
-            (~present & speaks_against & rest, "absent, against it"),
+            (present & speaks_for & rest, f"{more}, {pro} it"),
+            (~present & speaks_for & rest, f"absent, {pro} it"),
+            (present & speaks_against & rest, f"present, {con} it"),
+            (~present & speaks_against & rest, f"absent, {con} it"),
         ):
             if group.any():
                 total = float(why.contributions[group].sum())
@@ -172,13 +182,14 @@ class ExplanationDisplay:
         self.axes_ = np.array([regions, heat, bars])
         boxes = why.boxes[self.parts]
         draw_regions(regions, self.image, boxes)
-        regions.set_title(
-            "the strongest parts" if len(boxes) else "no present part speaks for it",
-            fontsize=10,
-        )
-        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map())
+        noun = score_noun(why.readout.outcome)
+        is_target = noun == "prediction"
+        none = f"no present part {'raises' if is_target else 'speaks for'} it"
+        regions.set_title("the strongest parts" if len(boxes) else none, fontsize=10)
+        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map(), noun)
         badges(heat, badge_places(boxes, self.image.size, centred=True))
-        heat.set_title("what speaks for and against it", fontsize=10)
+        verbs = "raises and lowers" if is_target else "speaks for and against"
+        heat.set_title(f"what {verbs} it", fontsize=10)
         # The legend has no parts: they are listed beside the bars.
         part_legend(heat, [], np.empty(0), 0, unseen)
         self._bars(bars)
@@ -200,7 +211,8 @@ class ExplanationDisplay:
         axes.margins(x=0.18)
         axes.axvline(0, color="0.3", linewidth=0.8)
         axes.tick_params(axis="x", labelsize=8)
-        axes.set_xlabel("contribution to the score", fontsize=9)
+        noun = score_noun(self.explanation.readout.outcome)
+        axes.set_xlabel(f"contribution to the {noun}", fontsize=9)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         (score,) = signed(self.explanation.score)

@@ -13,7 +13,14 @@ from skdpnet.display._colours import diverging
 from skdpnet.display._images import ShownImage, mark_unseen, parts_on_images
 from skdpnet.display._layout import lay_out
 from skdpnet.display._pyplot import pyplot
-from skdpnet.display._text import fitting, headline, shorten, text_as_is, wrap
+from skdpnet.display._text import (
+    fitting,
+    headline,
+    score_noun,
+    shorten,
+    text_as_is,
+    wrap,
+)
 from skdpnet.explanations.contributions import batch_of_one, explain_each
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.images.collection import as_images
@@ -160,7 +167,8 @@ class HeatMapDisplay:
         self.ax_, self.figure_ = ax, lay_out(ax)
         why = self.explanation
         boxes = why.boxes[self.marked]
-        unseen = draw_heat(ax, self.image, why.heat_map_box, self.heat)
+        noun = score_noun(why.readout.outcome)
+        unseen = draw_heat(ax, self.image, why.heat_map_box, self.heat, noun)
         if self.part is not None:
             draw_boxes(ax, boxes)
         badges(ax, badge_places(boxes, self.image.size, centred=True))
@@ -213,7 +221,9 @@ def explain_one(
     return ShownImage.of(images.load(0)), why
 
 
-def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
+def draw_heat(
+    axes, image: ShownImage, box: np.ndarray, heat: np.ndarray, noun: str = "score"
+):
     """Draw a heat map over an image, with a colour bar.
 
     Parameters
@@ -223,6 +233,8 @@ def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
     box : ndarray of shape (4,)
         (left, top, right, bottom) of what the heat map covers, in pixels.
     heat : ndarray of shape (H, W)
+    noun : str, default="score"
+        What the sum of the heat map is called.
 
     Returns
     -------
@@ -253,6 +265,6 @@ def draw_heat(axes, image: ShownImage, box: np.ndarray, heat: np.ndarray):
         scale, ax=axes, shrink=0.85, pad=0.02, anchor=(0, 1), panchor=False
     )
     rows, columns = heat.shape
-    bar.set_label(f"score per cell of {rows} × {columns}, smoothed", fontsize=9)
+    bar.set_label(f"{noun} per cell of {rows} × {columns}, smoothed", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     return unseen

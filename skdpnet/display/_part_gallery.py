@@ -13,7 +13,14 @@ from sklearn.utils import check_scalar
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.display._images import ShownImage, parts_on_images
 from skdpnet.display._layout import new_place
-from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
+from skdpnet.display._text import (
+    explained_name,
+    fitting,
+    shorten,
+    signed,
+    text_as_is,
+    wrap,
+)
 from skdpnet.explanations.crops import crops_by_image
 from skdpnet.explanations.galleries import PartGallery, part_galleries
 from skdpnet.explanations.readout import Readout, read_model
@@ -140,7 +147,9 @@ class PartGalleryDisplay:
             raise ValueError(f"no part has a positive {kind} the class {class_!r}.")
         galleries = part_galleries(parts, strongest, images, n_images, apply_exif=True)
         return cls(
-            class_=readout.classes.tolist()[number],
+            class_=explained_name(readout.classes.tolist()[number], "target")
+            if readout.outcome == "target"
+            else readout.classes.tolist()[number],
             galleries=galleries,
             weights=None if weights is None else weights[strongest],
             crops=_crops(images, galleries),

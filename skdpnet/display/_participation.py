@@ -11,7 +11,15 @@ from sklearn.utils import check_scalar
 
 from skdpnet.display._colours import sign_colours
 from skdpnet.display._layout import new_place
-from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
+from skdpnet.display._text import (
+    explained_name,
+    fitting,
+    score_noun,
+    shorten,
+    signed,
+    text_as_is,
+    wrap,
+)
 from skdpnet.explanations.class_explanation import ClassExplanation, explain_class
 
 __all__ = ["ParticipationDisplay"]
@@ -118,7 +126,8 @@ class ParticipationDisplay:
             If `ax` is not part of a grid.
         """
         why, rows = self.explanation, np.arange(len(self.parts))
-        panels = {"mean contribution to the score": why.contributions[self.parts]}
+        label = f"mean contribution to the {score_noun(why.outcome)}"
+        panels = {label: why.contributions[self.parts]}
         if why.weights is not None:
             panels["weight"] = why.weights[self.parts]
         self.figure_, place, (room, _) = new_place(ax, (8.5, 1.6 + 0.27 * len(rows)))
@@ -154,6 +163,7 @@ class ParticipationDisplay:
             noun = "others" if n_others > 1 else "other"
             summands.insert(1, f"{n_others} {noun} {others}")
         return (
-            f"Contributions of parts to {shorten(why.explained, 60)}, mean of {n} "
-            f"image{'s' if n > 1 else ''}\nscore {score}: {', '.join(summands)}"
+            f"Contributions of parts to {explained_name(why.explained, why.outcome)}, "
+            f"mean of {n} image{'s' if n > 1 else ''}\n{score_noun(why.outcome)} "
+            f"{score}: {', '.join(summands)}"
         )

@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike
 
 from skdpnet.explanations.explanation import Explanation
 
-__all__ = ["fitting", "headline", "shorten", "signed", "text_as_is", "wrap"]
+__all__ = [
+    "explained_name",
+    "fitting",
+    "headline",
+    "score_noun",
+    "shorten",
+    "signed",
+    "text_as_is",
+    "wrap",
+]
 
 # Mean width of the characters of DejaVu Sans, in units of the font size.
 _CHARACTER = 0.6
@@ -119,6 +128,27 @@ def signed(values: ArrayLike) -> list[str]:
     return [f"{value:+.{decimals}f}".replace("-", "−") for value in numbers]
 
 
+def score_noun(outcome: str) -> str:
+    """Return what figures call a score, by the `outcome` of its readout."""
+    return "prediction" if outcome == "target" else "score"
+
+
+def explained_name(explained: Any, outcome: str) -> str:
+    """Return what figures call the class, or the target of a regressor.
+
+    Parameters
+    ----------
+    explained : label
+    outcome : str
+        As `skdpnet.explanations.readout.Readout` has it.
+
+    Returns
+    -------
+    str
+    """
+    return shorten(f"target {explained}" if outcome == "target" else explained, 60)
+
+
 def headline(why: Explanation) -> str:
     """Return a title of one or two lines that says which decision is explained.
 
@@ -132,6 +162,9 @@ def headline(why: Explanation) -> str:
     """
     explained, predicted = shorten(why.explained, 60), shorten(why.predicted, 60)
     (score,) = signed(why.score)
+    if why.readout.outcome == "target":
+        name = "" if len(why.classes) == 1 else f"target {why.explained}, "
+        return f"{name}prediction {score}"
     if why.against is not None:
         text = f"{explained}, not {shorten(why.against, 60)}: score difference {score}"
     else:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from skdpnet.explanations.readout import read_model
-from skdpnet.utils.validation import class_number
 
 __all__ = ["ClassExplanation", "explain_class"]
 
@@ -22,7 +21,7 @@ class ClassExplanation:
     Attributes
     ----------
     explained : label
-        The class.
+        The class; of a regressor, the number of the target.
     n_images : int
         Number of images that the means are over.
     score : float
@@ -44,6 +43,8 @@ class ClassExplanation:
         The class that each part was learned for, as an index into the classes that the
         parts were learned with, −1 for a part that classes share; and the number of the
         map that it responds on.
+    outcome : {"class", "labels", "target"}, default="class"
+        What scores decide; see `skdpnet.explanations.readout.Readout`.
 
     See Also
     --------
@@ -60,6 +61,7 @@ class ClassExplanation:
     part_names: np.ndarray = field(repr=False)
     part_classes: np.ndarray = field(repr=False)
     part_maps: np.ndarray = field(repr=False)
+    outcome: str = field(default="class", repr=False)
 
 
 def explain_class(estimator, class_, X) -> ClassExplanation:
@@ -106,7 +108,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     (50, (9,))
     """
     parts, readout = read_model(estimator)
-    c = class_number(readout.classes, class_)
+    c = readout.number_of(class_)
     contributions, n_images = np.zeros(len(parts.part_maps_)), 0
     first_bias, difference = 0.0, 0.0
     for responses in parts.iter_responses(X):
@@ -129,4 +131,5 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
         part_names=parts.get_feature_names_out(),
         part_classes=parts.part_classes_,
         part_maps=parts.part_maps_,
+        outcome=readout.outcome,
     )

@@ -19,7 +19,6 @@ from skdpnet.explanations.readout import Readout, find_parts, read_model
 from skdpnet.images.collection import Images
 from skdpnet.images.containers import is_batch
 from skdpnet.images.framing import Framing
-from skdpnet.utils.validation import class_number
 
 __all__ = ["batch_of_one", "explain", "explain_each"]
 
@@ -31,7 +30,7 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
 
     Parameters
     ----------
-    estimator : fitted classifier
+    estimator : fitted classifier, or `DPNetRegressor`
         A `DPNetClassifier`; or a Pipeline of parts (`DPNetTransformer`,
         `SoftAssignParts`, `DPNetClassifier` or another `PartEstimator`), StandardScaler
         if wanted, and a linear classifier of scikit-learn or a classifier that computes
@@ -43,7 +42,8 @@ def explain(estimator, image, class_=None, *, apply_exif: bool = False) -> Expla
     class_ : label, default=None
         The class whose score is explained. None: the class of the largest score, which
         is the predicted one; of a model of several labels an image, the class that it
-        is surest of, whether it predicts it or not.
+        is surest of, whether it predicts it or not. Of a regressor, the number of a
+        target whose prediction is explained; None: the first.
     apply_exif : bool, default=False
         Whether boxes are in pixels of the image with its EXIF orientation applied, as
         viewers show it, or of the image as it is stored. Heat maps always have the
@@ -125,7 +125,7 @@ def explain_each(
     [0, 1, 2]
     """
     parts, readout = read_model(estimator)
-    explained = None if class_ is None else class_number(readout.classes, class_)
+    explained = None if class_ is None else readout.number_of(class_)
     images = images_of(parts, X)
     framing = None if images is None else parts.input_framing()
     first = 0
@@ -201,16 +201,18 @@ def _explain_some(
     labels = readout.classes.tolist()
     descriptors = parts.descriptor(list(responses)).astype(np.float64)
     scores = readout.scores(descriptors)
-    predicted = scores.argmax(axis=1).tolist()
+    is_target = readout.outcome == "target"
+    largest = scores.argmax(axis=1).tolist()
     maxima, regions = strongest_regions(responses)
     boxes = places.boxes(regions)
     cosines = [tensor.cpu().numpy() for tensor in responses]
     names = parts.get_feature_names_out()
     for i, descriptor in enumerate(descriptors):
-        c = predicted[i] if explained is None else explained
+        by_default = 0 if is_target else largest[i]
+        c = by_default if explained is None else explained
         heat_map_box, extents = places.of_heat_map(i)
         yield Explanation(
-            predicted=labels[predicted[i]],
+            predicted=float(scores[i, c]) if is_target else labels[largest[i]],
             explained=labels[c],
             against=None,
             score=float(scores[i, c]),

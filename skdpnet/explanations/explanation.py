@@ -27,9 +27,10 @@ class Explanation:
     ----------
     predicted : label
         The class with the largest score. A model of several labels an image predicts it
-        if that score is above 0, and so every other class.
+        if that score is above 0, and so every other class. Of a regressor, the
+        predicted number, which is the score too.
     explained : label
-        The class whose score is explained.
+        The class whose score is explained; of a regressor, the number of the target.
     against : label or None
         The class whose score is subtracted, in a `difference`.
     score : float
@@ -195,8 +196,14 @@ class Explanation:
         Raises
         ------
         ValueError
-            If `other` is not a class of the model; the message names similar labels.
+            If `other` is not a class of the model; the message names similar labels. If
+            the model is a regressor.
         """
+        if self.readout.outcome == "target":
+            raise ValueError(
+                "the predictions of a regressor are in units of their own, so that the "
+                "difference of two targets means nothing: explain each by itself."
+            )
         a = class_number(self.classes, self.explained)
         b = class_number(self.classes, other)
         descriptors = self.descriptor[None]

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.utils.validation import class_number
 
 __all__ = [
     "EstimatorReadout",
@@ -78,6 +79,17 @@ class Readout(ABC):
         """Return the score of a class minus the contributions of the parts, (n,)."""
         total = self.contributions(descriptors, class_number).sum(axis=1)
         return self.scores(descriptors)[:, class_number] - total
+
+    def number_of(self, label) -> int:
+        """Return the position of a class, or of a target, in `classes`.
+
+        Raises
+        ------
+        ValueError
+            If there is none of this label; the message names similar ones.
+        """
+        noun = "target" if self.outcome == "target" else "class"
+        return class_number(self.classes, label, noun)
 
     def weights(self, class_number: int) -> np.ndarray | None:
         """Return the contribution of one unit of each part to a class's score, (P,).
@@ -283,6 +295,10 @@ def _is_search(estimator) -> bool:
 def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:
     """Read the parts' classifier, or the steps after them, as a linear classifier."""
     *between, final = steps or [parts]
+    if final is parts and is_regressor(parts):
+        return LinearReadout(
+            np.arange(len(parts.coef_)), parts.coef_, parts.intercept_, "target"
+        )
     if not is_classifier(final):
         raise ValueError(
             f"{type(final).__name__} is not a classifier, so there is no decision to "

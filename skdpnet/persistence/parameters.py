@@ -24,6 +24,7 @@ _LARGEST = {
     "n_samples": 10**9,
     "random_state": 2**32 - 1,
     **dict.fromkeys(("n_parts_per_class", "n_candidates", "n_words"), 10**5),
+    **dict.fromkeys(("n_parts_per_bin", "n_bins"), 10**5),
     **dict.fromkeys(("n_components", "n_rounds", "strides", "pyramid"), 10**5),
     **dict.fromkeys(("max_epochs", "batch_size", "n_iter_no_change"), 10**6),
     "net_params": 10**6,

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 import torch.nn.functional as F
 
-__all__ = ["CrossEntropy", "LabelEntropy", "ScoreLoss"]
+__all__ = ["CrossEntropy", "LabelEntropy", "ScoreLoss", "SquaredError"]
 
 
 class ScoreLoss(Protocol):
@@ -65,3 +65,14 @@ class LabelEntropy:
         shares = shares + self.label_smoothing / 2
         losses = F.binary_cross_entropy_with_logits(scores, shares, reduction="none")
         return losses.sum(dim=1)
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """The squared error of the scores, summed over the targets."""
+
+    name: ClassVar[str] = "squared_error"
+
+    def __call__(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each image, (N,), for numbers (N, T)."""
+        return (scores - targets.to(scores.dtype)).square().sum(dim=1)

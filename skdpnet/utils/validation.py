@@ -209,13 +209,15 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     return int(value)  # type: ignore[call-overload]
 
 
-def class_number(classes: np.ndarray, label) -> int:
+def class_number(classes: np.ndarray, label, noun: str = "class") -> int:
     """Return the number of a class.
 
     Parameters
     ----------
     classes : ndarray of shape (C,)
     label : number or str
+    noun : str, default="class"
+        What messages call it: "class" or "target".
 
     Returns
     -------
@@ -228,7 +230,7 @@ def class_number(classes: np.ndarray, label) -> int:
         If it is not in `classes`; the message names similar labels.
     """
     if np.ndim(label) != 0:
-        raise ValueError(f"a class must be one label, got {label!r}.")
+        raise ValueError(f"a {noun} must be one label, got {label!r}.")
     labels = classes.tolist()
     if label in labels:
         return labels.index(label)
@@ -244,7 +246,8 @@ def class_number(classes: np.ndarray, label) -> int:
     else:
         more = ", …" if len(labels) > _MOST_LISTED else ""
         hint = "they are " + ", ".join(map(repr, labels[:_MOST_LISTED])) + more
-    raise ValueError(f"{label!r} is none of the {len(labels)} classes; {hint}")
+    several = "classes" if noun == "class" else f"{noun}s"
+    raise ValueError(f"{label!r} is none of the {len(labels)} {several}; {hint}")
 
 
 def composed_text(label: str) -> str:

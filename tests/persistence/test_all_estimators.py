@@ -7,7 +7,7 @@ import pytest
 
 import skdpnet
 from skdpnet.base.map_estimator import MapEstimator
-from tests.estimators import all_estimators
+from tests.estimators import all_estimators, targets_for
 
 X = np.random.default_rng(0).random((24, 4, 4, 5)).astype(np.float32)
 Y = np.array(["ash", "beech"])[np.arange(24) % 2]
@@ -20,7 +20,7 @@ def test_what_is_loaded_gives_what_was_saved(estimator, tmp_path):
     assert isinstance(estimator, MapEstimator)
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=0)
-    descriptors = estimator.fit(X, Y).transform(X)
+    descriptors = estimator.fit(X, targets_for(estimator, Y)).transform(X)
     estimator.save(tmp_path / "model")
     loaded = skdpnet.load(tmp_path / "model", device="cpu")
     assert type(loaded) is type(estimator)

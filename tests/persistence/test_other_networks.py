@@ -21,7 +21,7 @@ from skdpnet import DPNetClassifier, GlobalFeatures
 from skdpnet.backbones import loading
 from skdpnet.exceptions import DifferentNetworkWarning, ModelFileError
 from skdpnet.persistence.model_file import read, write
-from tests.estimators import ARGUMENTS
+from tests.estimators import ARGUMENTS, targets_for
 
 X = np.random.default_rng(0).integers(0, 256, (12, 48, 48, 3), dtype=np.uint8)
 Y = np.array(["ash", "beech"])[np.arange(12) % 2]
@@ -67,7 +67,8 @@ def said_by(model, images=X):
 
 def fitted(name, backbone):
     settings = {**ARGUMENTS.get(name, {}), "image_size": 48, "device": "cpu"}
-    return getattr(skdpnet, name)(backbone, **settings).fit(X, Y)
+    estimator = getattr(skdpnet, name)(backbone, **settings)
+    return estimator.fit(X, targets_for(estimator, Y))
 
 
 def saved(model, path):

@@ -18,7 +18,7 @@ from torch import nn
 
 import skdpnet
 from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
-from tests.estimators import all_estimators
+from tests.estimators import all_estimators, targets_for
 
 X = np.random.default_rng(0).random((24, 4, 4, 5)).astype(np.float32)
 Y = np.array(["ash", "beech"])[np.arange(24) % 2]
@@ -57,7 +57,7 @@ class TensorWatcher(pickle.Pickler):
 )
 @pytest.mark.parametrize("again", [False, True])
 def test_what_was_on_the_gpu_is_not_in_the_pickle_itself(estimator, again):
-    estimator.fit(X, Y)
+    estimator.fit(X, targets_for(estimator, Y))
     if again and hasattr(estimator, "partial_fit"):
         estimator.partial_fit(X, Y)
     watcher = TensorWatcher()
@@ -115,8 +115,10 @@ def test_a_model_of_a_missing_device_is_on_the_cpu(device, again):
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_a_model_that_names_a_missing_device_loads_and_is_told_to_choose(estimator):
-    method = "decision_function" if hasattr(estimator, "predict") else "transform"
-    expected = getattr(estimator.fit(X, Y), method)(X)
+    scores = hasattr(estimator, "decision_function")
+    method = "decision_function" if scores else "transform"
+    y = targets_for(estimator, Y)
+    expected = getattr(estimator.fit(X, y), method)(X)
     loaded = pickle.loads(pickle.dumps(estimator.set_params(device="cuda")))
     assert loaded.device == "cuda", "parameters stay what the user set"
     with pytest.raises(ValueError, match=r"device='cuda' cannot.*device=\"auto\""):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdpnet.training.score_losses import CrossEntropy, LabelEntropy
+from skdpnet.training.score_losses import CrossEntropy, LabelEntropy, SquaredError
 
 SCORES = np.random.default_rng(0).normal(size=(5, 3))
 
@@ -31,4 +31,11 @@ def test_label_entropy_is_the_sum_of_those_of_the_classes(smoothing):
             t = (1 - smoothing) * labels[i, c] + smoothing * 0.5
             expected[i] -= t * np.log(p) + (1 - t) * np.log(1 - p)
     losses = LabelEntropy(smoothing)(torch.tensor(SCORES), torch.tensor(labels))
+    np.testing.assert_allclose(losses, expected)
+
+
+def test_squared_error_is_summed_over_the_targets():
+    targets = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    expected = [((SCORES[i] - targets[i]) ** 2).sum() for i in range(5)]
+    losses = SquaredError()(torch.tensor(SCORES), torch.tensor(targets))
     np.testing.assert_allclose(losses, expected)

@@ -59,9 +59,12 @@ class PartDescriber(PartEstimator):
     def _usual_part_names(self) -> np.ndarray:
         """Name the whole image as a part of a class ``<class>_context``."""
         names = super()._usual_part_names()
-        for part in np.flatnonzero(self.part_maps_ == self._n_maps):
-            names[part] = f"{self.classes_[self.part_classes_[part]]}_context"
+        for i, part in enumerate(np.flatnonzero(self.part_maps_ == self._n_maps)):
+            names[part] = self._context_name(i)
         return names
+
+    def _context_name(self, number: int) -> str:
+        return f"{self.classes_[number]}_context"
 
     @in_usual_torch_state
     def _describe_maps(self, maps: list) -> torch.Tensor:

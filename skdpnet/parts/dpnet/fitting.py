@@ -38,7 +38,7 @@ _IMAGES_AT_ONCE = 64
 class LinearFits(Protocol):
     """The fits of V between the epochs of training."""
 
-    def logistic(
+    def in_training(
         self,
         descriptors: np.ndarray,
         labels: np.ndarray,
@@ -78,7 +78,7 @@ class ClassifierFits:
     positive: bool = False
     n_free: int = 0
 
-    def logistic(
+    def in_training(
         self,
         descriptors: np.ndarray,
         labels: np.ndarray,

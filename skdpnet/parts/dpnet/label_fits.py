@@ -19,7 +19,7 @@ class LabelFits(ClassifierFits):
     probability that the image has it.
     """
 
-    def logistic(
+    def in_training(
         self,
         descriptors: np.ndarray,
         labels: np.ndarray,

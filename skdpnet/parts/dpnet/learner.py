@@ -117,7 +117,9 @@ class PartLearner(PartDescriber):
         final = self._final_fit(train, descriptors, shared)
         # The gradients of a random classifier would move the parts in directions that
         # are of no use, and so make them worse.
-        model.set_classifier(*fits.logistic(descriptors, train.labels, train.weights))
+        model.set_classifier(
+            *fits.in_training(descriptors, train.labels, train.weights)
+        )
         self._train(train, self.max_epochs)
         # Otherwise the net would keep the validation set, also when it is pickled.
         self.net_.train_split = None
@@ -267,7 +269,7 @@ class PartLearner(PartDescriber):
             valid=valid,
             n_iter_no_change=self.n_iter_no_change,
             callbacks=[
-                (_REFIT, ClassifierRefit(fits.logistic)),
+                (_REFIT, ClassifierRefit(fits.in_training)),
                 *(self.callbacks or []),
             ],
             net_params=self.net_params,

@@ -79,7 +79,7 @@ def test_descriptors_are_standardised_and_logits_stay(part_model, dataset):
 def test_the_fits_have_the_settings_of_scikit_learn_s_estimators(dataset):
     d = np.random.default_rng(2).normal(size=(10, 6)).astype(np.float32)
     w = dataset.weights
-    coef, _ = FITS.logistic(d, LABELS, w)
+    coef, _ = FITS.in_training(d, LABELS, w)
     model = LogisticRegression(C=0.5 / (0.01 * 10), tol=1e-10, max_iter=5000)
     np.testing.assert_allclose(coef, model.fit(d, LABELS, w).coef_, atol=2e-3)
 
@@ -110,7 +110,7 @@ def test_the_penalty_is_part_of_all_fits(dataset):
     sums.add(d, LABELS, dataset.weights)
     present = np.eye(3, 6, dtype=np.float32), np.zeros(3, np.float32)
     for coef, _ in (
-        fits.logistic(d, LABELS, dataset.weights),
+        fits.in_training(d, LABELS, dataset.weights),
         fits.final(dataset, d, 1.0),
         fits.running(sums, present),
     ):

@@ -241,7 +241,7 @@ def test_the_fit_between_epochs_is_scikit_learn_s_for_each_class():
     Y = (random.random((40, K)) < expit(d[:, :K] * 2)).astype(int)
     w = random.uniform(0.5, 1.5, 40)
     fits = LabelFits(K, C=2.0, ridge=0.01, label_smoothing=0.0, penalty=None)
-    coef, intercept = fits.logistic(d, Y, w)
+    coef, intercept = fits.in_training(d, Y, w)
     for c in range(K):
         # One score decides between two classes here, and so is the difference of two.
         logistic = LogisticRegression(C=0.5 / (0.01 * 40), tol=1e-10, max_iter=5000)
