@@ -10,7 +10,7 @@ from benchmarks.accuracy.recipe import make_experiment
 from benchmarks.accuracy.suites import read_changes
 from benchmarks.data.extraction import FRAMING, IMAGE_SIZE
 from benchmarks.explanations.image_sets import MADE, ImageSet, made_images, photographs
-from skdpnet.images.framing import FRAMINGS, Framing
+from skdpnet.images.framing import CENTER, FRAMINGS, Framing
 
 __all__ = ["add_image_options", "changes_from_defaults", "check_positive", "read_set"]
 
@@ -46,7 +46,11 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         help="made test images (default: %(default)s)",
     )
     add("--image-size", type=int, default=IMAGE_SIZE, metavar="N")
-    add("--framing", choices=FRAMINGS, default=FRAMING)
+    add(
+        "--framing",
+        choices=[name for name in FRAMINGS if name != CENTER],
+        default=FRAMING,
+    )
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     add(
         "--set",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from skdpnet.backbones.outputs import output_maps
+from skdpnet.images.framing import ModelCrop
 from skdpnet.utils.host_copies import as_tensor, copy_to_host
 
 __all__ = ["Backbone", "MapsOverflowError", "NetworkError"]
@@ -97,6 +98,8 @@ class Backbone:
     weights : str, default=None
         Digest of the network's weights alone, before they were modified for speed.
         None: they are those of `network`.
+    crop : ModelCrop, default=None
+        What of an image its library passes to it; None: there is none that is known.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Backbone:
     fingerprint: str
     any_shape: bool = False
     weights: str | None = None
+    crop: ModelCrop | None = None
 
     def feature_maps(
         self,

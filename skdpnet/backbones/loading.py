@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 
 from skdpnet.backbones.backbone import Backbone
@@ -38,11 +39,14 @@ from skdpnet.backbones.weight_files import (
     read_weights,
 )
 from skdpnet.exceptions import BackboneUnavailableError
+from skdpnet.images.framing import ModelCrop
 from skdpnet.utils.torch_state import new_tensors_in_float32
 
 __all__ = ["Backbone", "load_backbone"]
 
 _WITHOUT_WEIGHTS = ("dense_sift", "precomputed")
+# Of their weights IMAGENET1K_V1: 224 of 256 pixels.
+_TORCHVISION_CROP = ModelCrop(224 / 256, "center", "bilinear")
 # The layers that are the classifiers of torchvision's networks.
 _TORCHVISION_HEADS = {"resnet50": ("fc",), "vgg19": ("classifier",)}
 
@@ -144,18 +148,20 @@ def _load_named(
     # The file's version is an argument, so that another one is not taken for it.
     path = None if file is None else file[0]
     module: nn.Module
+    crop = None
     if name in EFFICIENTNET_LITE:
         size = image_size or EFFICIENTNET_LITE[name].image_size
-        module = cut_timm(_efficientnet_lite(name, path), strides, size)
+        model = _efficientnet_lite(name, path)
+        module, crop = cut_timm(model, strides, size), _timm_crop(model)
         mean, std = LITE_MEAN, LITE_STD
     elif name in ("resnet50", "vgg19"):
         module, size = _torchvision(name, strides, path), image_size or 224
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        mean, std, crop = IMAGENET_MEAN, IMAGENET_STD, _TORCHVISION_CROP
     elif name == "dense_sift":
         module, size = DenseSIFT(), image_size or 224
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif name.startswith("timm/"):
-        module, size, mean, std = _timm(name, image_size, strides, path)
+        module, size, mean, std, crop = _timm(name, image_size, strides, path)
     elif name == "precomputed":
         raise ValueError(
             'backbone="precomputed" has no network to run: pass the maps themselves to '
@@ -177,7 +183,8 @@ def _load_named(
     digest, weights_alone = fingerprint(module), weights_digest(module)
     any_shape = takes_any_shape(module, size)
     module = freeze(fold_batch_norms(module, size), device)
-    return Backbone(name, module, size, mean, std, digest, any_shape, weights_alone)
+    known = digest, any_shape, weights_alone, crop
+    return Backbone(name, module, size, mean, std, *known)
 
 
 def _efficientnet_lite(name: str, path: str | None) -> nn.Module:
@@ -214,7 +221,12 @@ def _torchvision(name: str, strides: Strides | None, path: str | None) -> nn.Mod
 
 
 def _timm(name: str, image_size: int | None, strides: Strides | None, path: str | None):
-    """Load a timm model, cut at its maps; return it, image size, mean and deviation."""
+    """Load a timm model, cut at its maps; return it, and how images are passed to it.
+
+    Returns
+    -------
+    module, image_size, mean, std, crop
+    """
     import timm
 
     model_name = name.removeprefix("timm/")
@@ -245,10 +257,22 @@ def _timm(name: str, image_size: int | None, strides: Strides | None, path: str 
     config = timm.data.resolve_model_data_config(model)
     size = image_size or config["input_size"][-1]
     module = cut_timm(model, strides, size)
-    return module, size, tuple(config["mean"]), tuple(config["std"])
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    return module, size, mean, std, _timm_crop(model)
 
 
 def _timm_heads(model: Any) -> Sequence[str]:
     """Return the names of the layers that are a timm model's classifier."""
     heads = model.pretrained_cfg.get("classifier") or ()
     return (heads,) if isinstance(heads, str) else tuple(heads)
+
+
+def _timm_crop(model: Any) -> ModelCrop | None:
+    """Return what of an image timm passes to a model when it measures it."""
+    import timm
+
+    config = timm.data.resolve_model_data_config(model)
+    interpolation = config["interpolation"]
+    if interpolation.upper() not in Image.Resampling.__members__:
+        return None
+    return ModelCrop(float(config["crop_pct"]), config["crop_mode"], interpolation)

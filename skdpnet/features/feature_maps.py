@@ -61,7 +61,7 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
     image_size : int, default=None
         Side S in pixels of the square that each image is resized to. None: the usual
         size of the backbone.
-    framing : {"auto", "crop", "squash", "pad", "aspect"}, default="auto"
+    framing : {"auto", "crop", "squash", "pad", "aspect", "center"}, default="auto"
         What the network sees of an image.
 
         - "auto": "aspect" for a backbone that comes by name and takes images of any
@@ -76,6 +76,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
           upper left corner of a canvas of zeros, 320×320 pixels for 224, so that they
           have one shape; regions of empty cells respond with 0. It needs a network
           that takes images of any shape, and an image size that is a multiple of 32.
+        - "center": what timm or torchvision passes to the network when it measures it,
+          by their crop and interpolation, pixel for pixel (see docs/inputs.md).
     batch_size : int, default=32
         Number of images that are decoded and pass through the network together. On a
         CPU, they pass through it a few at a time.
@@ -361,8 +363,13 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         return self._framing_for(self._load_backbone())
 
     def _framing_for(self, backbone: Backbone) -> Framing:
-        size, mean = backbone.image_size, backbone.mean
-        return chosen_framing(self.framing, size, mean, any_shape=backbone.any_shape)
+        return chosen_framing(
+            self.framing,
+            backbone.image_size,
+            backbone.mean,
+            any_shape=backbone.any_shape,
+            crop=backbone.crop,
+        )
 
     @in_usual_torch_state
     def _run(

@@ -9,6 +9,7 @@ again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import weakref
@@ -19,7 +20,7 @@ import torch
 
 from skdpnet.backbones.backbone import Backbone, NetworkError
 from skdpnet.features.canvas import own_shape
-from skdpnet.images.framing import Framing
+from skdpnet.images.framing import CENTER, Framing
 from skdpnet.storage.array_store import KEPT_LONGEST, ArrayStore
 from skdpnet.utils.forks import ForkSafeLock
 
@@ -92,6 +93,8 @@ def open_map_store(
     if framing.name != "crop":
         # Without a name "crop", which was the only framing, so that caches stay valid.
         network["framing"] = framing.name
+    if framing.name == CENTER:
+        network["crop"] = dataclasses.astuple(framing.crop)
     known = ArrayStore(memory, network)
     probe = probe_of(backbone, framing, device, compute_dtype)
     key = _find(probe, known)

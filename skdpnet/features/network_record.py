@@ -175,7 +175,7 @@ def warn_of_another(
     """
     if backbone.fingerprint and backbone.fingerprint == then.fingerprint:
         return
-    framing = Framing(framing.image_size, then.framing, framing.fill)
+    framing = Framing(framing.image_size, then.framing, framing.fill, framing.crop)
     now = record_network(backbone, framing, device, compute_dtype)
     what = _difference(then, now)
     if not what:

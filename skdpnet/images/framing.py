@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
     "AUTO",
+    "CENTER",
     "FRAMINGS",
     "STEP",
     "USUAL_SIZE",
     "Framing",
+    "ModelCrop",
     "View",
     "chosen_framing",
 ]
 
-FRAMINGS = ("crop", "squash", "pad", "aspect")
+# What the library that a network comes from does when it measures the network.
+CENTER = "center"
+FRAMINGS = ("crop", "squash", "pad", "aspect", CENTER)
 # In place of a framing: "aspect" where the network is known to take images of any
 # shape, and "crop" elsewhere.
 AUTO = "auto"
@@ -40,8 +45,9 @@ class View:
 
     Parameters
     ----------
-    box : tuple of 4 int
-        Left, top, right and bottom of what is seen, in pixels of the upright image.
+    box : tuple of 4 numbers
+        Left, top, right and bottom of what is seen, in pixels of the upright image;
+        with fractions of pixels for "center".
     size : (int, int)
         What this box is resized to.
     offset : (int, int)
@@ -51,7 +57,7 @@ class View:
     canvas_size : (int, int)
     """
 
-    box: tuple[int, int, int, int]
+    box: tuple[float, float, float, float]
     size: tuple[int, int]
     offset: tuple[int, int]
     input_size: tuple[int, int]
@@ -67,6 +73,69 @@ class View:
 
 
 @dataclass(frozen=True)
+class ModelCrop:
+    """What of an image a network's library passes to it when it measures the network.
+
+    The image is resized so that the network's input is a share of it, and its middle
+    is cut out.
+
+    Parameters
+    ----------
+    share : float > 0
+        Side of the input, as a share of the resized image's. Above 1 the input is
+        larger than the image, with borders around it.
+    mode : {"center", "squash", "border"}, default="center"
+        Which side of the resized image that is: the shorter one; both, whatever the
+        image's aspect; or the longer one.
+    interpolation : str, default="bicubic"
+        Of Pillow: "bicubic", "bilinear", "lanczos", "nearest", "box" or "hamming".
+    """
+
+    share: float
+    mode: str = "center"
+    interpolation: str = "bicubic"
+
+    def view(self, width: int, height: int, side: int) -> View:
+        """Find what the network sees of an image, as timm and torchvision do.
+
+        Parameters
+        ----------
+        width, height : int
+            Of the upright image, in pixels.
+        side : int
+            Of the network's input, in pixels.
+
+        Returns
+        -------
+        View
+        """
+        scaled = self._resized_size(width, height, math.floor(side / self.share))
+        # Along each axis: edges in the image, extent on the input, and place there.
+        edges, extents, places = [], [], []
+        for whole, small in zip((width, height), scaled, strict=True):
+            start = round((small - side) / 2) if small > side else 0
+            extent = min(side, small)
+            pixel = whole / small
+            edges.append((start * pixel, min((start + extent) * pixel, whole)))
+            extents.append(extent)
+            places.append((side - extent) // 2)
+        (left, right), (top, bottom) = edges
+        square = side, side
+        size, offset = (extents[0], extents[1]), (places[0], places[1])
+        return View((left, top, right, bottom), size, offset, square, square)
+
+    def _resized_size(self, width: int, height: int, side: int) -> tuple[int, int]:
+        if self.mode == "squash":
+            return side, side
+        if self.mode == "border":
+            longest = max(width, height)
+            across, down = (round(x * side / longest) for x in (width, height))
+            return max(1, across), max(1, down)
+        shortest = min(width, height)
+        return width * side // shortest, height * side // shortest
+
+
+@dataclass(frozen=True)
 class Framing:
     """How images of any size become a network's input.
 
@@ -74,7 +143,7 @@ class Framing:
     ----------
     image_size : int
         S, the side of the network's input in pixels.
-    name : {"crop", "squash", "pad", "aspect"}
+    name : {"crop", "squash", "pad", "aspect", "center"}
         "crop": the largest centred square is resized to S×S. "squash": the whole image
         is resized to S×S, whatever its aspect. "pad": the whole image is resized such
         that its long side is S, and lies in the middle of S×S pixels of `fill`.
@@ -82,10 +151,12 @@ class Framing:
         side the nearest multiple of 32, at most about 10/7 S (320 for 224). Images of
         other shapes give maps of other shapes, which are laid in the upper left corner
         of a square canvas of zeros, whose side is the longest. A wider image is
-        squashed to it.
+        squashed to it. "center": what `crop` says.
     fill : tuple of 3 int
         The colour, from 0 to 255, of what "pad" adds: the mean that the network
         subtracts, so that its input is zero there, up to rounding.
+    crop : ModelCrop, default=ModelCrop(0.875)
+        The network's own, for "center".
 
     Raises
     ------
@@ -96,6 +167,7 @@ class Framing:
     image_size: int
     name: str
     fill: tuple[int, int, int] = (0, 0, 0)
+    crop: ModelCrop = ModelCrop(0.875)
 
     def __post_init__(self) -> None:
         if self.name == "aspect" and self.image_size % STEP:
@@ -113,6 +185,11 @@ class Framing:
             return self.image_size
         return max(self.image_size, STEP * round(_LONGEST * self.image_size / STEP))
 
+    @property
+    def interpolation(self) -> str | None:
+        """How images are resized by Pillow; None: as all framings but "center" do."""
+        return self.crop.interpolation if self.name == CENTER else None
+
     def view(self, width: int, height: int) -> View:
         """Find what the network sees of an image.
 
@@ -126,6 +203,8 @@ class Framing:
         View
         """
         side = self.image_size
+        if self.name == CENTER:
+            return self.crop.view(width, height, side)
         shortest, longest = min(width, height), max(width, height)
         box, square = (0, 0, width, height), (side, side)
         if self.name == "squash":
@@ -153,7 +232,12 @@ class Framing:
 
 
 def chosen_framing(
-    name: str, image_size: int, mean: Sequence[float], *, any_shape: bool
+    name: str,
+    image_size: int,
+    mean: Sequence[float],
+    *,
+    any_shape: bool,
+    crop: ModelCrop | None = None,
 ) -> Framing:
     """Return the framing that a name stands for.
 
@@ -167,12 +251,33 @@ def chosen_framing(
         The colour that the network sees as zero, in [0, 1].
     any_shape : bool
         Whether the network is known to take images that are not square.
+    crop : ModelCrop, default=None
+        The network's own, if its library has one.
 
     Returns
     -------
     Framing
+
+    Raises
+    ------
+    ValueError
+        If the image size does not suit the framing, or if a network without a crop of
+        its own is to have "center".
     """
     red, green, blue = (round(255 * channel) for channel in mean)
+    fill = red, green, blue
     if name == AUTO:
         name = "aspect" if any_shape and image_size % STEP == 0 else "crop"
-    return Framing(int(image_size), name, (red, green, blue))
+    if name != CENTER:
+        return Framing(int(image_size), name, fill)
+    if crop is None:
+        raise ValueError(
+            'framing="center" is the crop that a library has for its network, and this '
+            'backbone has none: use framing="crop", the largest centred square, or '
+            'another framing. The networks of timm and torchvision, and "efficientnet_'
+            'lite0" and "efficientnet_lite2", have one.'
+        )
+    # Only borders have the colour of the mean.
+    if crop.mode != "border":
+        fill = 0, 0, 0
+    return Framing(int(image_size), name, fill, crop)

@@ -40,7 +40,8 @@ def preprocess(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
     if image.mode != "RGB":
         raise ValueError(f"expected an RGB image, got mode {image.mode!r}")
     view = framing.view(*image.size)
-    return on_input(resized(image, view.size, view.box), view, framing)
+    seen = resized(image, view.size, view.box, framing.interpolation)
+    return on_input(seen, view, framing)
 
 
 def on_input(

@@ -37,8 +37,8 @@ def input_pixels(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
 
     A JPEG image of at least four times the input's size is decoded at a half, a quarter
     or an eighth of its size, such that at least twice the input's size is left; the
-    format makes this cheaper than decoding it fully. All other images are decoded at
-    their full size.
+    format makes this cheaper than decoding it fully. All other images, and all for
+    ``framing="center"``, are decoded at their full size.
 
     Parameters
     ----------
@@ -59,7 +59,9 @@ def input_pixels(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
     """
     reduced = None
     with decoding():
-        if image.format in ("JPEG", "MPO"):
+        # A network's own crop is that of the image at its full size.
+        may_reduce = framing.interpolation is None
+        if may_reduce and image.format in ("JPEG", "MPO"):
             # Read first, because `draft` changes the size that the image reports.
             geometry = file_geometry(image)
             view = framing.view(*geometry.upright_size)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from skdpnet import best_regions, explain_each, metrics, part_galleries
 from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.images.framing import FRAMINGS
+from skdpnet.images.framing import CENTER, FRAMINGS
 from tests.explanations.marked_images import GREEN, RED, TURNS, MeanColours
 
 # Widths and heights, and the upper left corner and the side of a mark in each.
@@ -67,7 +67,7 @@ class Colours(PartEstimator):
         return np.hstack([tensor.amax(dim=1).numpy() for tensor in responses])
 
 
-@pytest.fixture(scope="module", params=FRAMINGS)
+@pytest.fixture(scope="module", params=[name for name in FRAMINGS if name != CENTER])
 def framed(request, tmp_path_factory):
     """A model whose parts are colours, its images as files, and their marks."""
     folder, paths, marks = tmp_path_factory.mktemp(request.param), [], []

@@ -12,7 +12,7 @@ from torch import nn
 from skdpnet import FeatureMaps
 from skdpnet.backbones.loading import load_backbone
 from skdpnet.images.collection import as_images
-from skdpnet.images.framing import FRAMINGS, USUAL_SIZE, Framing
+from skdpnet.images.framing import CENTER, FRAMINGS, USUAL_SIZE, Framing
 from skdpnet.images.geometry import preprocess
 from skdpnet.storage.array_store import ArrayStore
 
@@ -112,7 +112,7 @@ def test_framings_share_no_maps(images, n_computed, tmp_path):
     settings = {**SETTINGS, "memory": tmp_path / "maps"}
     maps = {}
     for _ in range(2):
-        for name in FRAMINGS:
+        for name in [name for name in FRAMINGS if name != CENTER]:
             extractor = FeatureMaps(nn.AvgPool2d(32), **{**settings, "framing": name})
             maps[name] = extractor.transform(images[:2])
     assert n_computed == [2] * 4

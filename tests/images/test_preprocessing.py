@@ -72,9 +72,9 @@ def test_reduced_images_show_the_same_square(tmp_path, decoded, orientation, siz
 @pytest.mark.parametrize(
     ("side", "size", "factors"),
     [
-        (64, (1200, 600), (4, 4, 8, 4)),
-        (32, (300, 540), (4, 4, 8, 4)),
-        (32, (1200, 140), (2, 2, 8, 2)),
+        (64, (1200, 600), (4, 4, 8, 4, 1)),
+        (32, (300, 540), (4, 4, 8, 4, 1)),
+        (32, (1200, 140), (2, 2, 8, 2, 1)),
     ],
 )
 def test_reduced_images_show_what_the_framing_sees(

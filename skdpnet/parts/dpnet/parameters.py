@@ -35,11 +35,12 @@ PARAMETERS = """backbone : str, Module or callable, default="efficientnet_lite0"
     image_size : int >= 8, default=None
         Side in pixels of the square that each image is resized to. None: the usual
         size of the backbone.
-    framing : {"auto", "crop", "squash", "pad", "aspect"}, default="auto"
+    framing : {"auto", "crop", "squash", "pad", "aspect", "center"}, default="auto"
         What the network sees of an image: its largest centred square ("crop"), or all
         of it, resized to the square ("squash"), padded to it ("pad"), or at its own
-        aspect ("aspect"). "auto": "aspect" for a named backbone that takes images of
-        any shape, "crop" for others; see `FeatureMaps`.
+        aspect ("aspect"); or the crop of the network's library ("center"). "auto":
+        "aspect" for a named backbone that takes images of any shape, "crop" for others;
+        see `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.3,)
         Sides of the square windows that are the regions, as shares of the image's
         shorter side on the feature map.
