@@ -43,6 +43,7 @@ _PUBLIC = {
     "explain": "skdpnet.explanations.contributions",
     "explain_class": "skdpnet.explanations.class_explanation",
     "explain_each": "skdpnet.explanations.contributions",
+    "from_pretrained": "skdpnet.persistence.hub",
     "load": "skdpnet.persistence.saving",
     "metrics": "skdpnet.metrics",
     "part_galleries": "skdpnet.explanations.galleries",
