@@ -44,6 +44,7 @@ _PUBLIC = {
     "explain": "skdpnet.explanations.contributions",
     "explain_class": "skdpnet.explanations.class_explanation",
     "explain_each": "skdpnet.explanations.contributions",
+    "from_pretrained": "skdpnet.persistence.hub",
     "load": "skdpnet.persistence.saving",
     "metrics": "skdpnet.metrics",
     "open_set": "skdpnet.open_set",

@@ -10,7 +10,7 @@ PUBLIC = {
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
-        explain_each
+        explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",

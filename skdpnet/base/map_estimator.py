@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.backbones.backbone import Backbone
+from skdpnet.base.publishable import Publishable
 from skdpnet.features.extraction_parameters import EXTRACTION_CONSTRAINTS
 from skdpnet.features.feature_maps import FeatureMaps
 from skdpnet.features.map_arrays import separate
@@ -44,7 +45,7 @@ _known_networks: weakref.WeakKeyDictionary[MapEstimator, Any]
 _known_networks = weakref.WeakKeyDictionary()
 
 
-class MapEstimator(CarriesPillowSettings, BaseEstimator):
+class MapEstimator(CarriesPillowSettings, Publishable, BaseEstimator):
     """Base of the estimators that learn from feature maps of a frozen backbone.
 
     A subclass receives feature maps, whether they are computed from images, read from
