@@ -78,6 +78,7 @@ def test_the_boxes_of_the_methods_are_beside_one_another(compared):
                 for rect in svg.all("rect"):
                     x, y, w, h = (float(rect[n]) for n in ("x", "y", "width", "height"))
                     assert 0 <= x < x + w <= width and 0 <= y < y + h <= height
+    assert list(page.all("g", "frame")), "some part speaks for a prediction"
     uris = re.findall(r"background-image:url\(([^)]+)\)", html)
     assert len(uris) == 2, "the methods share an image's pixels"
     assert all(pixels(uri).ndim == 3 for uri in uris)

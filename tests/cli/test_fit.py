@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_python_fits_the_same_model(fitted, mixed_folders):
 def test_learning_from_all_images_measures_no_accuracy(
     mixed_folders, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("skdpnet.cli.fit.shows_progress", lambda args: not args.quiet)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     arguments = ["fit", str(mixed_folders), "-o", str(tmp_path / "m"), *SMALL]
     assert main([*arguments, "--test-fraction", "0", "--memory", str(tmp_path)]) == 0
     output = capsys.readouterr()
