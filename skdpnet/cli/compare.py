@@ -48,7 +48,7 @@ from the best, image by image; intervals are of 95%; all are shares.
 """
 _EXAMPLES = """\
 compare flowers/ -o compare.html
-compare flowers/ --methods dpnet prototree pipnet --memory maps
+compare flowers/ --memory maps --methods dpnet prototree
 """
 
 
@@ -82,8 +82,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         choices=METHODS,
         default=_DEFAULT,
         metavar="NAME",
-        help=f"methods: {', '.join(METHODS)} (default: {' '.join(_DEFAULT)}); "
-        f"{' and '.join(_ALWAYS)} are added",
+        help=f"methods, named after DIR: {', '.join(METHODS)} (default: "
+        f"{' '.join(_DEFAULT)}); {' and '.join(_ALWAYS)} are added",
     )
     add_learning_options(parser, may_learn_all=False)
     add_common_options(parser)

@@ -15,13 +15,13 @@ _SHELLS = ("bash", "zsh", "fish")
 _FILES = ("MODEL", "IMAGE", "FILE")
 _DETAILS = """\
 Prints a script for the shell, which then completes the commands of `skdpnet`,
-their options, and the names of files. It is about the program `skdpnet`, which
-is installed with the package, as shells complete `python -m` themselves.
+their options, and the names of files. `skdpnet` is installed with the package
+and is the same program as `python -m skdpnet`, which shells complete as Python.
 
 Needs the package shtab: pip install "skdpnet[completion]"
 """
 _EXAMPLES = """\
-completion bash > ~/.local/share/bash-completion/completions/skdpnet
+completion bash > skdpnet.bash && source skdpnet.bash
 completion zsh > "${fpath[1]}/_skdpnet"
 completion fish > ~/.config/fish/completions/skdpnet.fish
 """

@@ -54,8 +54,8 @@ learning, including feature maps; left_out is a list of paths.
 """
 _EXAMPLES = """\
 fit flowers/ -o flowers.skdpnet
-fit flowers/ -o tree.skdpnet --method prototree --memory maps
-fit flowers/ -o all.skdpnet --test-fraction 0 --backbone resnet50
+fit flowers/ -o tree.skdpnet --method prototree
+fit flowers/ -o all.skdpnet --test-fraction 0 --memory maps
 """
 # Options that only the estimators with these parameters have.
 _PENALTIES = {

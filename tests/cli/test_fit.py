@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import skdpnet
 from skdpnet.__main__ import main
-from skdpnet.cli.fit import _hold_out
+from skdpnet.cli.split import hold_out
 from skdpnet.images.digest import digest_of_file
 from tests.cli.commands import error_of, run_json
 
@@ -76,9 +77,10 @@ def test_accuracy_is_that_of_predictions_for_the_held_out_images(
 def test_the_document_describes_the_fit(fitted):
     path, document = fitted
     assert list(document) == [
-        *("model", "classes", "n_train", "n_test", "accuracy", "seconds", "left_out")
+        *("model", "method", "classes", "n_train", "n_test", "accuracy", "seconds"),
+        "left_out",
     ]
-    assert document["model"] == str(path)
+    assert (document["model"], document["method"]) == (str(path), "dpnet")
     assert document["classes"] == ["007", "kākāpō's own"], "names are not numbers"
     assert document["n_train"] == 6
 
@@ -127,7 +129,10 @@ def test_python_fits_the_same_model(fitted, mixed_folders):
     np.testing.assert_array_equal(model.parts_, skdpnet.load(fitted[0]).parts_)
 
 
-def test_learning_from_all_images_measures_no_accuracy(mixed_folders, tmp_path, capsys):
+def test_learning_from_all_images_measures_no_accuracy(
+    mixed_folders, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     arguments = ["fit", str(mixed_folders), "-o", str(tmp_path / "m"), *SMALL]
     assert main([*arguments, "--test-fraction", "0", "--memory", str(tmp_path)]) == 0
     output = capsys.readouterr()
@@ -137,6 +142,7 @@ def test_learning_from_all_images_measures_no_accuracy(mixed_folders, tmp_path, 
         "a progress bar over the images"
     )
     assert skdpnet.load(tmp_path / "m").verbose == 0, "progress bars were for this run"
+    assert "skdpnet report" not in output.err, "there is no image to test it on"
     arguments += ["--test-fraction", "0", "--json", "--quiet"]
     assert main([*arguments, "--memory", str(tmp_path)]) == 0
     output = capsys.readouterr()
@@ -144,58 +150,50 @@ def test_learning_from_all_images_measures_no_accuracy(mixed_folders, tmp_path, 
     assert not output.err
 
 
-def make_digests(counts):
-    """Make different digests of so many images of each class, and their labels."""
-    y = np.repeat([f"class {c}" for c in range(len(counts))], counts)
-    return np.array([hashlib.sha256(b"%d" % i).hexdigest() for i in range(len(y))]), y
+def test_it_says_what_it_does_and_what_can_follow(
+    mixed_folders, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    memory = tmp_path / "the maps"
+    arguments = ["fit", str(mixed_folders), "-o", "my model.skdpnet"]
+    arguments += ["--image-size", "64", "--method", "prototree"]
+    assert main([*arguments, "--memory", str(memory), "--device", "cpu"]) == 0
+    output = capsys.readouterr()
+    lines = output.err.splitlines()
+    assert lines[0] == f"Reading 12 images of 2 classes in {mixed_folders}."
+    assert lines[1] == "Learning from 10 images; 2 held out for testing (seed 0)."
+    assert "efficientnet_lite0 on cpu" in lines[2] and "ProtoTree" in lines[2]
+    assert "accuracy on 2 held-out images" in lines[3]
+    assert len(output.out.splitlines()) == 3
+    assert lines[4] == "Next:"
+    commands = [shlex.split(line) for line in lines[5:]]
+    assert [words[3] for words in commands] == ["report", "explain", "predict"]
+    model = skdpnet.load("my model.skdpnet")
+    assert isinstance(model, skdpnet.ProtoTreeClassifier)
+    learned = model.notes_["training_digests"]
+    assert digest(commands[1][5]) not in learned, "an image that is held out"
+    # The commands are exact: each of them succeeds, and finds the maps.
+    for words in commands:
+        assert words[:3] == ["python", "-m", "skdpnet"]
+        assert main(words[3:]) == 0
+        assert words[words.index("--memory") + 1] == str(memory)
+    assert (tmp_path / "my model.html").exists()
 
 
-def test_the_share_of_each_class_is_held_out():
-    digests, y = make_digests([50, 10, 2, 1])
-    held_out = _hold_out(digests, y, 0.2, 0)
-    counts = [held_out[y == name].sum() for name in np.unique(y)]
-    assert counts == [10, 2, 1, 0], "at least one, and never all"
-    assert not _hold_out(digests, y, 0.0, 0).any()
-    assert [_hold_out(digests, y, 0.99, 0)[y == n].sum() for n in np.unique(y)] == (
-        [49, 9, 1, 0]
-    )
+def test_options_of_other_methods_are_rejected(images, tmp_path, capsys, no_learning):
+    arguments = ["fit", images, "-o", tmp_path / "m", "--method", "prototree"]
+    message = error_of([*arguments, "--parts-per-class", "4"], capsys)
+    assert "prototree has no --parts-per-class, which is of dpnet, protopnet" in message
+    message = error_of([*arguments, "--assignment", "1"], capsys)
+    assert "prototree has no --assignment, which is of dpnet" in message
 
 
-def test_the_split_depends_on_seed_and_content_but_not_on_the_order():
-    digests, y = make_digests([20, 20])
-    held_out = set(digests[_hold_out(digests, y, 0.3, 0)])
-    order = np.random.default_rng(0).permutation(40)
-    again = _hold_out(digests[order], y[order], 0.3, 0)
-    assert set(digests[order][again]) == held_out
-    assert set(digests[_hold_out(digests, y, 0.3, 1)]) != held_out
-
-
-def test_copies_of_an_image_stay_together():
-    digests, y = make_digests([10, 10])
-    digests, y = np.tile(digests, 3), np.tile(y, 3)
-    held_out = _hold_out(digests, y, 0.4, 0)
-    assert set(digests[held_out]).isdisjoint(digests[~held_out])
-    assert len(set(digests[held_out])) == 8
-
-
-@pytest.mark.parametrize("share", [0.2, 0.99])
-def test_images_of_several_classes_are_not_held_out(share):
-    digests, y = make_digests([10, 10])
-    # A third class has copies of an image of each of the others, and nothing else; the
-    # second has a copy of two images of the first.
-    digests = np.append(digests, digests[[0, 10, 1, 2]])
-    y = np.append(y, ["class 2", "class 2", "class 1", "class 1"])
-    for seed in range(20):
-        held_out = _hold_out(digests, y, share, seed)
-        assert not held_out[[0, 1, 2, 10, 20, 21, 22, 23]].any()
-        assert set(y[~held_out]) == set(y), "each class keeps an image to learn from"
-        assert set(y[held_out]) == {"class 0", "class 1"}
-
-
-def test_the_split_without_shared_images_is_that_of_earlier_versions():
-    digests, y = make_digests([5, 5])
-    held_out = np.flatnonzero(_hold_out(digests, y, 0.4, 0))
-    assert held_out.tolist() == [0, 2, 5, 8]
+@pytest.mark.parametrize("name", ["two-stage", "global", "global-maps"])
+def test_methods_of_two_estimators_are_rejected(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "images", "-o", "m", "--method", name])
+    assert end.value.code == 2
+    assert "a model file holds one: `compare` fits it" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -310,7 +308,7 @@ def test_a_truncated_test_image_does_not_prevent_saving(
     truncated = ~np.isin(digests, list(learned))
     y = np.array([Path(path).parent.name for path in paths])
     seed = next(
-        s for s in range(9999) if (_hold_out(digests, y, 0.5, s) == truncated).all()
+        s for s in range(9999) if (hold_out(digests, y, 0.5, s) == truncated).all()
     )
     file = tmp_path / "m"
     arguments = ["fit", images, "-o", file, "--test-fraction", 0.5, "--seed", seed]

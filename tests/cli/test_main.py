@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -10,9 +11,10 @@ import pytest
 
 from skdpnet import __version__
 from skdpnet.__main__ import main
+from skdpnet.cli import _parser
 from skdpnet.cli import demo as command
 
-COMMANDS = ("fit", "predict", "explain", "report", "demo")
+COMMANDS = ("fit", "predict", "explain", "report", "compare", "demo", "completion")
 
 
 def run(script, **options):
@@ -29,7 +31,33 @@ def test_each_command_has_help(name, capsys):
     assert end.value.code == 0
     output = capsys.readouterr().out
     assert f"python -m skdpnet {name}" in output
-    assert ("--json: " in output) == (name != "demo"), "the keys of its JSON"
+    has_json = name not in ("demo", "completion")
+    assert ("--json: " in output) == has_json, "the keys of its JSON"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_a_page_of_a_manual(name, capsys, monkeypatch):
+    """Within 80 columns: what it does, every option, and examples at the end."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    output = capsys.readouterr().out
+    assert [line for line in output.splitlines() if len(line) > 80] == []
+    *_, examples = output.split("\n\n")
+    first, *lines = examples.rstrip().splitlines()
+    assert first == "examples:"
+    assert all(line.startswith(f"  python -m skdpnet {name}") for line in lines)
+    (commands,) = (a for a in _parser("x")._actions if isinstance(a.choices, dict))
+    for action in commands.choices[name]._actions:
+        assert action.help, action.dest
+
+
+@pytest.mark.parametrize("name", COMMANDS[:-1])
+def test_examples_are_command_lines_that_it_takes(name, capsys, monkeypatch):
+    (commands,) = (a for a in _parser("x")._actions if isinstance(a.choices, dict))
+    for line in commands.choices[name].epilog.splitlines()[1:]:
+        words = shlex.split(line)[3:]
+        assert _parser("x").parse_args(words).command == name
 
 
 def test_without_a_command_help_goes_to_standard_error(capsys):

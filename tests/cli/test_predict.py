@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def test_probabilities_are_the_model_s(model_file, training_images, capsys):
         assert prediction["class"] == top[0]["class"]
 
 
-def test_each_image_has_a_line(model_file, training_images, capsys):
+def test_each_image_has_a_line(model_file, training_images, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert (
         main(["predict", model_file, *map(str, training_images[:3]), "--top", "2"]) == 0
     )
@@ -43,7 +45,14 @@ def test_each_image_has_a_line(model_file, training_images, capsys):
     assert [row[0] for row in rows] == list(map(str, training_images[:3]))
     assert all({row[1], row[3]} == {"cat é", "coffee é"} for row in rows)
     assert all(float(row[2]) >= float(row[4]) for row in rows)
-    assert "3/3" in output.err, "a progress bar"
+    assert "3/3" in output.err, "a progress bar in a terminal"
+
+
+def test_there_are_no_progress_bars_in_files(model_file, training_images, capsys):
+    assert main(["predict", model_file, *map(str, training_images[:3])]) == 0
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 3
+    assert not output.err
     assert main(["predict", model_file, str(training_images[0])]) == 0
     assert len(capsys.readouterr().out.split("\t")) == 3
 
