@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.backbones.backbone import Backbone
+from skdpnet.base.documented import Documented
 from skdpnet.base.publishable import Publishable
 from skdpnet.features.extraction_parameters import EXTRACTION_CONSTRAINTS
 from skdpnet.features.feature_maps import FeatureMaps
@@ -35,7 +36,6 @@ from skdpnet.utils.host_copies import as_tensor
 
 __all__ = ["MapEstimator"]
 
-SITE = "https://skdpnet.github.io/skdpnet"
 # Precomputed maps are passed on for this many images at a time, so that what a subclass
 # computes from them stays small.
 _IMAGES_AT_ONCE = 64
@@ -45,7 +45,7 @@ _known_networks: weakref.WeakKeyDictionary[MapEstimator, Any]
 _known_networks = weakref.WeakKeyDictionary()
 
 
-class MapEstimator(CarriesPillowSettings, Publishable, BaseEstimator):
+class MapEstimator(Documented, CarriesPillowSettings, Publishable, BaseEstimator):
     """Base of the estimators that learn from feature maps of a frozen backbone.
 
     A subclass receives feature maps, whether they are computed from images, read from
@@ -82,10 +82,6 @@ class MapEstimator(CarriesPillowSettings, Publishable, BaseEstimator):
     _fitted_attributes: ClassVar[tuple[str, ...]] = ("map_shapes_",)
     _former_parameters: ClassVar[tuple[str, ...]] = ()
     _added_parameters: ClassVar[dict[str, Any]] = {"framing": "crop", "weights": None}
-
-    # Where scikit-learn's HTML representation of the package's estimators links to.
-    _doc_link_module = "skdpnet"
-    _doc_link_template = f"{SITE}/generated/skdpnet.{{estimator_name}}.html"
 
     map_shapes_: tuple[tuple[int, ...], ...]
     # The network of the last fit; None for given maps, and in models that an earlier
