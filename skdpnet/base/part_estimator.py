@@ -49,7 +49,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        The distinct labels, sorted.
+        The distinct labels, sorted. A regressor has none.
     part_classes_ : int ndarray of shape (P,)
         The class that each part was learned for, as an index into `classes_`; −1 for
         a part that classes share.
