@@ -111,6 +111,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path = unquote(self.path.partition("?")[0])
         self.server.requests.append((self.command, path, ""))
+        asked = re.fullmatch(r"/api/models/(.+)/revision/([^/]+)", path)
+        if asked and asked[1] in self.server.repositories:
+            # Versions of huggingface_hub before 1 ask how to send large files.
+            commit, files = self.server.repositories[asked[1]].files(asked[2])
+            if files is None:
+                return self.answer(404, X_Error_Code="RevisionNotFound")
+            return self.answer(200, {"id": asked[1], "sha": commit, "siblings": []})
         found = re.fullmatch(r"/(.+)/resolve/([^/]+)/(.+)", path)
         repository = self.server.repositories.get(found[1]) if found else None
         if repository is None or (repository.private and not self.has_token()):

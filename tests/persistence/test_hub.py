@@ -21,6 +21,7 @@ from tests.persistence.models import assert_identical
 huggingface_hub = pytest.importorskip("huggingface_hub")
 constants = pytest.importorskip("huggingface_hub.constants")
 errors = pytest.importorskip("huggingface_hub.errors")
+file_download = pytest.importorskip("huggingface_hub.file_download")
 
 
 @pytest.fixture
@@ -30,10 +31,12 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.setattr(constants, "ENDPOINT", server.address)
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.partition("{")[2]
         template = server.address + "/{" + template
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        # Early versions import it by name.
+        for module in (constants, file_download):
+            name = "HUGGINGFACE_CO_URL_TEMPLATE"
+            monkeypatch.setattr(module, name, template, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
         yield server
 
