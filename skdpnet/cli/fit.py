@@ -140,8 +140,8 @@ def _run(args: argparse.Namespace) -> int:
 
     note(
         args,
-        f"Computing feature maps with {args.backbone} on "
-        f"{resolve_device(args.device)}, then learning parts with {method.title}.",
+        f"Computing maps with {args.backbone} on {resolve_device(args.device)}, then "
+        f"learning parts ({method.title}).",
     )
     seconds = -time.perf_counter()
     train = _fit(model, paths, y, train, left_out)

@@ -140,6 +140,7 @@ def write_comparison(
         colours=PARTS,
         colour=FOR,
         n_test=len(y_test),
+        n_classes=len(set(y_test.tolist())),
         version=__version__,
         style=asset("style.css") + asset("comparison.css"),
     )

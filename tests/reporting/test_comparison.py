@@ -97,6 +97,7 @@ def test_the_page_escapes_names_and_says_where_no_part_speaks(measured, tmp_path
     assert len(list(shown.all("rect"))) == 2 and not list(without.all("rect"))
     assert "no part speaks for it" in without.text
     assert NAMES[1] in first.only("p", "scores").text, "it has no parts to show"
+    assert "image of each of the first 2 of 6 classes" in page.text
     assert len(re.findall("data:image/jpeg", html)) == 2
 
 
