@@ -20,7 +20,7 @@ PUBLIC = {
         PartGalleryDisplay ParticipationDisplay PrototypeDisplay
         PrototypeSlotsDisplay PrototypeTreeDisplay
     """,
-    "skdpnet.images": "ImageError",
+    "skdpnet.images": "ImageError network_inputs",
     "skdpnet.losses": """
         alignment assignment cluster_cost off_class_weights orthogonality presence
         separation_cost slot_orthogonality specificity

@@ -15,7 +15,7 @@ from skdpnet.storage.large_arrays import MapRows, allocate
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["Whitening", "fit_whitening", "sample_regions"]
+__all__ = ["Whitening", "fit_whitening", "sample_regions", "whitened_regions"]
 
 # Enough for the covariance of 2,048 dimensions, which then takes seconds to compute.
 _MAX_REGIONS = 50_000
@@ -121,25 +121,63 @@ class Whitening:
         pieces = [descriptors for _, descriptors in self._pieces(maps, grid, device)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
+    def axes(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return what `whitened_regions` takes, on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+
+        Returns
+        -------
+        (tensor of shape (D, K), tensor of shape (K,)), or None
+            T and the whitened mean; None: the whitening is the identity.
+        """
+        if self._is_identity():
+            return None
+        return (
+            torch.from_numpy(self.projection).to(device),
+            torch.from_numpy(self.offset).to(device),
+        )
+
     def _pieces(
         self, maps: Maps, grid: RegionGrid, device: torch.device
     ) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield slices of the images with the descriptors of their regions."""
-        projection = torch.from_numpy(self.projection).to(device)
-        offset = torch.from_numpy(self.offset).to(device)
-        is_identity = self._is_identity()
+        axes = self.axes(device)
         for images in _slices(maps, grid, device):
-            regions, lengths = _unit_regions(as_tensor(maps[images], device), grid)
-            if is_identity:
-                yield images, regions
-                continue
-            whitened = (regions @ projection).sub_(offset)
-            norms = whitened.norm(dim=2, keepdim=True)
-            # A shorter vector is the rounding error of the two that it differs by.
-            rounding = _ROUNDING_ERRORS * torch.finfo(norms.dtype).eps
-            shortest = (rounding * offset.norm()).clamp(min=_TINY)
-            counts = (norms > shortest) & (lengths > 0)
-            yield images, torch.where(counts, whitened / norms.clamp(min=1e-30), 0.0)
+            yield images, whitened_regions(as_tensor(maps[images], device), grid, axes)
+
+
+def whitened_regions(
+    features: torch.Tensor,
+    grid: RegionGrid,
+    axes: tuple[torch.Tensor, torch.Tensor] | None,
+) -> torch.Tensor:
+    """Describe the regions of all images at once, as `Whitening.tensor` does in pieces.
+
+    Parameters
+    ----------
+    features : tensor of shape (n, H, W, D)
+    grid : RegionGrid
+    axes : (tensor of shape (D, K), tensor of shape (K,)), or None
+        As from `Whitening.axes`.
+
+    Returns
+    -------
+    tensor of shape (n, R, K)
+    """
+    regions, lengths = _unit_regions(features, grid)
+    if axes is None:
+        return regions
+    projection, offset = axes
+    whitened = (regions @ projection).sub_(offset)
+    norms = whitened.norm(dim=2, keepdim=True)
+    # A shorter vector is the rounding error of the two that it differs by.
+    rounding = _ROUNDING_ERRORS * torch.finfo(norms.dtype).eps
+    shortest = (rounding * offset.norm()).clamp(min=_TINY)
+    counts = (norms > shortest) & (lengths > 0)
+    return torch.where(counts, whitened / norms.clamp(min=1e-30), 0.0)
 
 
 def fit_whitening(

@@ -81,7 +81,7 @@ def _unit_averages(maps: Sequence[torch.Tensor]) -> torch.Tensor:
         average / torch.where(length > 0, length, 1.0)
         for average, length in zip(averages, lengths, strict=True)
     ]
-    return torch.hstack(units)[:, None, None]
+    return torch.cat(units, dim=1)[:, None, None]
 
 
 def fit_context_axes(whole: np.ndarray, n_components: int | None) -> Whitening:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
+from skdpnet.parts.dpnet.onnx_export import export
 from skdpnet.parts.dpnet.region_descriptors import describe_batch
 from skdpnet.parts.responses import soft_maximum
 from skdpnet.regions.extents import have_parts
@@ -65,6 +67,59 @@ class PartDescriber(PartEstimator):
 
     def _context_name(self, number: int) -> str:
         return f"{self.classes_[number]}_context"
+
+    def to_onnx(
+        self, path: str | os.PathLike, *, batch_size: int | None = None
+    ) -> None:
+        """Write network, parts and classifier to one ONNX file, from pixels on.
+
+        Other programs, onnxruntime for instance, run it without this package. Its input
+        ``images``, float32 N×3×H×W, are RGB values in [0, 1] of images that are framed
+        and resized as `skdpnet.images.network_inputs` does; the graph normalises them.
+        H and W are the image size; for the framing "aspect" they depend on the shape of
+        the images of the batch. Its outputs are
+
+        - ``scores`` (N, C), the logits, and ``probabilities`` (N, C), of a classifier,
+          or ``predictions`` (N, T) of a regressor;
+        - ``descriptor`` (N, P), as from `transform`;
+        - ``responses_m_s`` (N, P', rows, columns), the responses of the parts of map m
+          to the windows of scale s, in the order of `part_responses`.
+
+        The file's ``metadata_props`` have the names of classes and parts, the framing,
+        and the windows of the response maps. The graph computes in float32, whatever
+        `precision` is, and rounds maps to float16 where the estimator does.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; no suffix is added. ``.onnx`` is usual. An existing file is
+            replaced when the new one is complete.
+        batch_size : int, default=None
+            Number N of images that the graph takes at a time. None: any.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If it was fitted on feature maps in place of images, if the backbone is
+            dense SIFT, if the network's maps are not those of `fit`, or if torch cannot
+            export the network.
+        ImportError
+            If the package onnx is not installed.
+        OSError
+            If the file cannot be written.
+
+        Warns
+        -----
+        skdpnet.exceptions.DifferentNetworkWarning
+            If the network computes other maps than the one of `fit`.
+
+        See Also
+        --------
+        save : Write a file that `skdpnet.load` reads.
+        """
+        export(self, path, batch_size)
 
     @in_usual_torch_state
     def _describe_maps(self, maps: list) -> torch.Tensor:

@@ -20,6 +20,7 @@ __all__ = [
     "describe_regions",
     "foreground_regions",
     "region_weights",
+    "weighted",
 ]
 
 _IMAGES_AT_ONCE = 64
@@ -90,6 +91,29 @@ def describe_batch(
         whitening.tensor(feature_map, grid, device)
         for whitening, feature_map, grid in each
     ]
+    return weighted(described, maps, grids, foreground, device)
+
+
+def weighted(
+    described: list[torch.Tensor],
+    maps: Sequence[np.ndarray | torch.Tensor],
+    grids: Sequence[RegionGrid],
+    foreground: float | str | None,
+    device: torch.device,
+) -> list[torch.Tensor]:
+    """Multiply the region descriptors of a few images by the weights of the regions.
+
+    Parameters
+    ----------
+    described : list of tensors of shape (n, R, K)
+        They are changed.
+    maps, grids, foreground, device
+        As in `describe_batch`.
+
+    Returns
+    -------
+    list of tensors of shape (n, R, K)
+    """
     if foreground is None:
         return described
     weights = _weights(maps, grids, foreground, device)
@@ -162,14 +186,17 @@ def _weights(
         feature_map for feature_map in maps if tuple(feature_map.shape[1:3]) != (1, 1)
     ]
     if not with_cells:
+        # Not len, which torch's exporter takes for a constant.
+        n = maps[0].shape[0]
         return [
-            torch.ones(len(maps[0]), grid.n_regions, dtype=torch.float32, device=device)
+            torch.ones(n, grid.n_regions, dtype=torch.float32, device=device)
             for grid in grids
         ]
     coarsest = min(with_cells, key=lambda of_map: of_map.shape[1] * of_map.shape[2])
     weights = foreground_weights(as_tensor(coarsest, device), grids, foreground)
     return [
         # A region that is the whole image is no part of its foreground or background.
-        torch.ones_like(of_regions) if grid.n_regions == 1 else of_regions
+        # Weights are at most 1; torch's exporter would take ones_like for a constant.
+        of_regions.clamp(min=1) if grid.n_regions == 1 else of_regions
         for grid, of_regions in zip(grids, weights, strict=True)
     ]
