@@ -52,5 +52,6 @@ def network_inputs(X, framing: Framing) -> list[NDArray[np.float32]]:
 
 
 def _as_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    scaled = pixels.astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+    array = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
+    array /= 255
+    return array
