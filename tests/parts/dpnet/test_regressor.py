@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import Lasso, Ridge
 from sklearn.metrics import r2_score
@@ -299,8 +300,6 @@ def test_the_penalty_is_that_of_the_lasso():
     random = np.random.default_rng(0)
     d = random.normal(size=(50, 6))
     y = d[:, :2] @ random.normal(size=(2, 1)) + 0.1 * random.normal(size=(50, 1))
-    import torch
-
     objective = SparseObjective(
         torch.full((6,), -1),
         weights={},
