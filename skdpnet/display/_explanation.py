@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar
 from skdpnet.display._best_regions import draw_regions
 from skdpnet.display._boxes import badge_places, badges, part_legend
 from skdpnet.display._colours import sign_colours
-from skdpnet.display._heat_map import draw_heat, explain_one
+from skdpnet.display._heat_map import check_vmax, draw_heat, explain_one
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
@@ -143,13 +143,16 @@ class ExplanationDisplay:
             *explain_one(estimator, image, class_, against, cls.__name__), n_parts
         )
 
-    def plot(self, ax=None) -> ExplanationDisplay:
+    def plot(self, ax=None, *, vmax: float | None = None) -> ExplanationDisplay:
         """Draw the three panels.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes that the panels replace; None: a new figure.
+        vmax : float > 0, default=None
+            The value of the heat map that has the strongest colour, as in
+            `HeatMapDisplay.plot`. None: the largest of this image.
 
         Returns
         -------
@@ -158,8 +161,9 @@ class ExplanationDisplay:
         Raises
         ------
         ValueError
-            If `ax` is not part of a grid.
+            If `ax` is not part of a grid, or if `vmax` is not a finite number above 0.
         """
+        check_vmax(vmax)
         why = self.explanation
         shape = self.image.size[1] / self.image.size[0]
         panel_height = float(np.clip(3.6 * shape, 3.0, 5.5))
@@ -176,7 +180,7 @@ class ExplanationDisplay:
             "the strongest parts" if len(boxes) else "no present part speaks for it",
             fontsize=10,
         )
-        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map())
+        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map(), vmax)
         badges(heat, badge_places(boxes, self.image.size, centred=True))
         heat.set_title("what speaks for and against it", fontsize=10)
         # The legend has no parts: they are listed beside the bars.
