@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar
 from skdpnet.display._best_regions import draw_regions
 from skdpnet.display._boxes import badge_places, badges, part_legend
 from skdpnet.display._colours import sign_colours
-from skdpnet.display._heat_map import draw_heat, explain_one
+from skdpnet.display._heat_map import check_vmax, draw_heat, explain_one
 from skdpnet.display._images import ShownImage
 from skdpnet.display._layout import new_place
 from skdpnet.display._text import (
@@ -153,13 +153,16 @@ class ExplanationDisplay:
             *explain_one(estimator, image, class_, against, cls.__name__), n_parts
         )
 
-    def plot(self, ax=None) -> ExplanationDisplay:
+    def plot(self, ax=None, *, vmax: float | None = None) -> ExplanationDisplay:
         """Draw the three panels.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes that the panels replace; None: a new figure.
+        vmax : float > 0, default=None
+            The value of the heat map that has the strongest colour, as in
+            `HeatMapDisplay.plot`. None: the largest of this image.
 
         Returns
         -------
@@ -168,8 +171,9 @@ class ExplanationDisplay:
         Raises
         ------
         ValueError
-            If `ax` is not part of a grid.
+            If `ax` is not part of a grid, or if `vmax` is not a finite number above 0.
         """
+        check_vmax(vmax)
         why = self.explanation
         shape = self.image.size[1] / self.image.size[0]
         panel_height = float(np.clip(3.6 * shape, 3.0, 5.5))
@@ -186,7 +190,9 @@ class ExplanationDisplay:
         is_target = noun == "prediction"
         none = f"no present part {'raises' if is_target else 'speaks for'} it"
         regions.set_title("the strongest parts" if len(boxes) else none, fontsize=10)
-        unseen = draw_heat(heat, self.image, why.heat_map_box, why.heat_map(), noun)
+        unseen = draw_heat(
+            heat, self.image, why.heat_map_box, why.heat_map(), noun, vmax
+        )
         badges(heat, badge_places(boxes, self.image.size, centred=True))
         verbs = "raises and lowers" if is_target else "speaks for and against"
         heat.set_title(f"what {verbs} it", fontsize=10)

@@ -25,9 +25,9 @@ from skdpnet.explanations.contributions import batch_of_one, explain_each
 from skdpnet.explanations.explanation import Explanation
 from skdpnet.images.collection import as_images
 from skdpnet.utils.colours import AGAINST, FOR
-from skdpnet.utils.validation import part_numbers
+from skdpnet.utils.validation import Number, part_numbers
 
-__all__ = ["HeatMapDisplay", "draw_heat", "explain_one"]
+__all__ = ["HeatMapDisplay", "check_vmax", "draw_heat", "explain_one"]
 
 _STRONGEST_TINT = 0.85
 _N_MARKED = 3
@@ -87,6 +87,12 @@ class HeatMapDisplay:
     >>> display = HeatMapDisplay.from_estimator(model, birds.images[0]).plot()
     >>> display.heat.shape
     (8, 8)
+
+    The heat maps of several images on one scale:
+
+    >>> displays = [HeatMapDisplay.from_estimator(model, x) for x in birds.images[:2]]
+    >>> vmax = max(abs(display.heat).max() for display in displays)
+    >>> displays = [display.plot(vmax=vmax) for display in displays]
     """
 
     image: ShownImage
@@ -141,20 +147,31 @@ class HeatMapDisplay:
         """
         return cls(*explain_one(estimator, image, class_, against, cls.__name__), part)
 
-    def plot(self, ax=None) -> HeatMapDisplay:
+    def plot(self, ax=None, *, vmax: float | None = None) -> HeatMapDisplay:
         """Draw the image, its heat map and a colour bar.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; None: those of a new figure.
+        vmax : float > 0, default=None
+            The value, for the class or against it, that has the strongest colour;
+            larger ones have the same, and the colour bar then ends in a point. One
+            value for several images makes their colours comparable: for instance the
+            largest of ``abs(display.heat).max()``. None: the largest of this image.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `vmax` is not a finite number above 0.
         """
         plt = pyplot()
 
+        check_vmax(vmax)
         if ax is None:
             longest = max(self.image.size)
             sides = (_LONGEST * side / longest for side in self.image.size)
@@ -168,7 +185,7 @@ class HeatMapDisplay:
         why = self.explanation
         boxes = why.boxes[self.marked]
         noun = score_noun(why.readout.outcome)
-        unseen = draw_heat(ax, self.image, why.heat_map_box, self.heat, noun)
+        unseen = draw_heat(ax, self.image, why.heat_map_box, self.heat, noun, vmax)
         if self.part is not None:
             draw_boxes(ax, boxes)
         badges(ax, badge_places(boxes, self.image.size, centred=True))
@@ -221,8 +238,33 @@ def explain_one(
     return ShownImage.of(images.load(0)), why
 
 
+def check_vmax(vmax: float | None) -> None:
+    """Check the value that has the strongest colour.
+
+    Parameters
+    ----------
+    vmax : float or None
+
+    Raises
+    ------
+    ValueError
+        If it is neither None nor a finite number above 0.
+    """
+    if vmax is not None and not Number(0, above=True).accepts(vmax):
+        raise ValueError(
+            f"vmax must be a finite number above 0, or None, got {vmax!r}. It is the "
+            "value that has the strongest colour, for instance the largest of "
+            "abs(display.heat).max() over the images that are compared."
+        )
+
+
 def draw_heat(
-    axes, image: ShownImage, box: np.ndarray, heat: np.ndarray, noun: str = "score"
+    axes,
+    image: ShownImage,
+    box: np.ndarray,
+    heat: np.ndarray,
+    noun: str = "score",
+    vmax: float | None = None,
 ):
     """Draw a heat map over an image, with a colour bar.
 
@@ -235,6 +277,9 @@ def draw_heat(
     heat : ndarray of shape (H, W)
     noun : str, default="score"
         What the sum of the heat map is called.
+    vmax : float, default=None
+        The value that has the strongest colour, as `check_vmax` takes it; None: the
+        largest.
 
     Returns
     -------
@@ -245,7 +290,8 @@ def draw_heat(
     from matplotlib.colors import Normalize, to_rgb
 
     image.draw(axes, grey=True)
-    limit = np.abs(heat).max() or 1.0
+    largest = np.abs(heat).max()
+    limit = (largest or 1.0) if vmax is None else float(vmax)
     factors = [max(1, _SMOOTH_SIDE // side) for side in heat.shape]
     # Linear interpolation adds no extremum and changes no sign at a cell's centre.
     smooth = zoom(heat, factors, order=1, mode="nearest", grid_mode=True)
@@ -262,7 +308,13 @@ def draw_heat(
     # The bar shows the tints on white.
     scale = ScalarMappable(Normalize(-limit, limit), diverging(_STRONGEST_TINT))
     bar = axes.figure.colorbar(
-        scale, ax=axes, shrink=0.85, pad=0.02, anchor=(0, 1), panchor=False
+        scale,
+        ax=axes,
+        shrink=0.85,
+        pad=0.02,
+        anchor=(0, 1),
+        panchor=False,
+        extend="both" if largest > limit else "neither",
     )
     rows, columns = heat.shape
     bar.set_label(f"{noun} per cell of {rows} × {columns}, smoothed", fontsize=9)
