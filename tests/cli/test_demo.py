@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from PIL import Image
 
@@ -14,6 +15,7 @@ def test_the_demo_prints_a_table_and_draws_a_figure(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(demo, "_N_TRAIN", 32)
     monkeypatch.setattr(demo, "_N_TEST", 16)
     monkeypatch.setattr(demo, "_IMAGE_SIZE", 64)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     main(["demo", "--output", str(tmp_path / "out")])
     printed = capsys.readouterr()
     rows = re.findall(r"^\| (.+?) \| +([\d.]+) \| +([\d.]+) \|$", printed.out, re.M)
@@ -24,6 +26,6 @@ def test_the_demo_prints_a_table_and_draws_a_figure(tmp_path, monkeypatch, capsy
         "DPNetTransformer + SVM",
     ]
     assert all(0 <= float(accuracy) <= 100 for _, accuracy, _ in rows)
-    assert "48/48" in printed.err, "a progress bar over the images"
+    assert "48/48" in printed.err, "a progress bar in a terminal"
     with Image.open(tmp_path / "out" / "best_regions.png") as figure:
         assert figure.width > 800
