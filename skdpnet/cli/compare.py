@@ -101,6 +101,7 @@ def _run(args: argparse.Namespace) -> int:
         memory = args.memory or stack.enter_context(temporary_folder())
         parameters = {
             "backbone": args.backbone,
+            "weights": args.weights,
             "image_size": args.image_size,
             "framing": args.framing,
             "memory": memory,

@@ -99,19 +99,19 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--parts-per-class",
         type=whole_number(1),
         metavar="N",
-        help="number of parts of each class, for dpnet (default: 20), protopnet and "
+        help="number of parts of each class, for dpnet (default: 12), protopnet and "
         "protopshare (10)",
     )
-    for name, target in [
-        ("orthogonality", "similarities between parts"),
-        ("assignment", "ambiguous assignments of regions to parts"),
-        ("specificity", "the use of other classes' parts"),
+    for name, target, default in [
+        ("orthogonality", "similarities between parts", 0),
+        ("assignment", "ambiguous assignments of regions to parts", 0),
+        ("specificity", "the use of other classes' parts", 0.1),
     ]:
         parser.add_argument(
             f"--{name}",
             type=weight,
             metavar="WEIGHT",
-            help=f"weight of dpnet's penalty on {target} (default: 0)",
+            help=f"weight of dpnet's penalty on {target} (default: {default})",
         )
     add_common_options(parser)
     parser.set_defaults(run=_run)
@@ -128,6 +128,7 @@ def _run(args: argparse.Namespace) -> int:
         1,
         image_size=args.image_size,
         backbone=args.backbone,
+        weights=args.weights,
         framing=args.framing,
         memory=args.memory,
         device=args.device,

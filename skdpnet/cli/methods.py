@@ -171,6 +171,7 @@ def check_settings(model: Any, parts: str | None, paths: Sequence[str]) -> None:
     """
     from skdpnet.images.bad_images import decoding_errors
     from skdpnet.images.collection import as_images
+    from skdpnet.regions.extents import have_parts
 
     extractor = model.feature_maps().set_params(verbose=0)
     for path in paths:
@@ -181,9 +182,10 @@ def check_settings(model: Any, parts: str | None, paths: Sequence[str]) -> None:
         break
     else:
         return
-    n_maps = len(maps)
+    n_maps = sum(have_parts([of_map.shape[1:] for of_map in maps]))
     if parts is not None and getattr(model, parts) < n_maps:
         raise CommandError(
             f"--parts-per-class {getattr(model, parts)} is too few: {model.backbone} "
-            f"has {n_maps} feature maps, and each needs a part for each class"
+            f"has {n_maps} feature maps with parts, and each needs a part for each "
+            "class"
         )

@@ -116,17 +116,20 @@ def add_learning_options(
         "--image-size",
         type=whole_number(8),
         metavar="PIXELS",
-        help="side of the square that images are resized to (default: the network's "
-        "usual size, 224 for efficientnet_lite0, 260 for efficientnet_lite2)",
+        help="side of the square that images are resized to, or the short side for the "
+        "framing aspect (default: the network's usual size, 288 for "
+        "efficientnet_lite0, 320 for efficientnet_lite2)",
     )
     parser.add_argument(
         "--framing",
         choices=(AUTO, *FRAMINGS),
         default=AUTO,
+        metavar="NAME",
         help="what the network sees of an image: its centred square (crop), or all of "
         "it, distorted to the square (squash), with margins (pad), or at its own "
-        "aspect (aspect); auto (default) is aspect where the network takes images of "
-        "any shape, and crop elsewhere",
+        "aspect (aspect), or what the network's library shows it (center); auto "
+        "(default) is aspect where the network takes images of any shape, and crop "
+        "elsewhere",
     )
     parser.add_argument(
         "--backbone",
@@ -134,6 +137,13 @@ def add_learning_options(
         metavar="NAME",
         help="network: efficientnet_lite0 (default), efficientnet_lite2 (of the extra "
         "skdpnet[lite2]), resnet50, vgg19 or timm/NAME",
+    )
+    parser.add_argument(
+        "--weights",
+        type=os.path.expanduser,
+        metavar="FILE",
+        help="file with weights of the network (.pth or .safetensors), in place of "
+        "those that come with it or are downloaded",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 
 import skdpnet
 from skdpnet.__main__ import main
@@ -271,7 +274,34 @@ def test_too_few_parts_are_rejected_before_learning(
 ):
     arguments = ["fit", str(images), "-o", str(tmp_path / "m")]
     assert main([*arguments, "--parts-per-class", "1", "--image-size", "64"]) == 1
-    assert "--parts-per-class 1 is too few" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--parts-per-class 1 is too few" in error
+    # The average over the image has no parts.
+    assert "has 2 feature maps with parts" in error
+
+
+def test_defaults_in_the_help_are_those_of_the_estimator(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    defaults = skdpnet.DPNetClassifier().get_params()
+    assert f"for dpnet (default: {defaults['n_parts_per_class']})" in text
+    for name in ("orthogonality", "assignment", "specificity"):
+        (found,) = re.findall(rf"--{name} WEIGHT [^()]*\(default: ([\d.]+)\)", text)
+        assert float(found) == defaults[f"{name}_weight"]
+
+
+def test_weights_come_from_a_file(images, tmp_path, capsys):
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    torch.save(network.state_dict(), tmp_path / "random.pth")
+    arguments = ["fit", str(images), "--image-size", "64", "--quiet"]
+    for name, more in (("own", []), ("random", ["--weights", "random.pth"])):
+        more = [str(tmp_path / item) if "." in item else item for item in more]
+        assert main([*arguments, "-o", str(tmp_path / name), *more]) == 0
+    own, random = (skdpnet.load(tmp_path / name) for name in ("own", "random"))
+    X = sorted(images.rglob("*.png"))[:1]
+    assert random.weights == str(tmp_path / "random.pth")
+    assert not np.allclose(own.transform(X), random.transform(X), atol=0.01)
 
 
 def truncate(path):
