@@ -28,6 +28,11 @@ from skdpnet.prototypes.sources import check_sources, source_table
 from skdpnet.regions.whitening import Whitening, fit_whitening
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.dataset import MapDataset
+from skdpnet.training.fit_tasks import (
+    CallbackSupportMixin,
+    as_fit_task,
+    epochs_as_tasks,
+)
 from skdpnet.training.net import TermsObjective, build_net
 from skdpnet.training.sample_weights import sample_weights
 from skdpnet.utils.batching import slices_within
@@ -44,7 +49,7 @@ _LARGEST_SEED = np.iinfo(np.int32).max
 _SIMILARITY_BYTES = 128 * 2**20
 
 
-class PrototypeClassifier(ExplainMixin, PartClassifier):
+class PrototypeClassifier(CallbackSupportMixin, ExplainMixin, PartClassifier):
     """Base of the classifiers that compare regions with prototypes.
 
     A prototype is a part. Its response to a region is a similarity, and the descriptor
@@ -179,6 +184,7 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
         self._fit(X, y, sample_weight)
         return self
 
+    @as_fit_task
     @in_usual_torch_state
     def _fit(self, X, y, sample_weight) -> None:
         maps, labels = self._begin_fit(X, y)
@@ -286,7 +292,8 @@ class PrototypeClassifier(ExplainMixin, PartClassifier):
                 seed=int(random.randint(_LARGEST_SEED)),
             )
             dataset = MapDataset(regions, labels, weights).move_to_gpu(self.device_)
-            net.initialize().partial_fit(dataset)
+            with epochs_as_tasks(self, net.initialize()):
+                net.partial_fit(dataset)
             self.history_ += [
                 {name: float(epoch[f"train_{name}"]) for name in objective.term_names}
                 for epoch in net.history

@@ -23,6 +23,11 @@ from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
 from skdpnet.storage.large_arrays import MapRows
 from skdpnet.training.classifier_refit import ClassifierRefit
 from skdpnet.training.dataset import MapDataset
+from skdpnet.training.fit_tasks import (
+    CallbackSupportMixin,
+    as_fit_task,
+    epochs_as_tasks,
+)
 from skdpnet.training.linear_fits import Classifier
 from skdpnet.training.net import ObjectiveNet, build_net, restore_history
 from skdpnet.training.sample_weights import hold_out_images
@@ -37,7 +42,7 @@ _IMAGES_AT_ONCE = 64
 _REFIT = "classifier_refit"
 
 
-class PartLearner(PartDescriber):
+class PartLearner(CallbackSupportMixin, PartDescriber):
     """Base of the DP-Net estimators.
 
     A subclass says what targets are, and how the readout V of the descriptor is fitted
@@ -105,6 +110,7 @@ class PartLearner(PartDescriber):
             for images in slices_of(len(maps[0]), _IMAGES_AT_ONCE)
         )
 
+    @as_fit_task
     @in_usual_torch_state
     def _learn(self, X, y, sample_weight) -> list[np.ndarray]:
         """Set all fitted attributes; return the maps of X."""
@@ -305,7 +311,8 @@ class PartLearner(PartDescriber):
         self.net_.module_.dropout.manual_seed(self._seed + len(self.net_.history))
         refit = dict(self.net_.callbacks_)[_REFIT]
         try:
-            self.net_.partial_fit(dataset, epochs=epochs)
+            with epochs_as_tasks(self, self.net_):
+                self.net_.partial_fit(dataset, epochs=epochs)
             return refit.take()
         finally:
             refit.forget()
