@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from skdpnet.storage.atomic_write import replace_file, target_file
+from skdpnet.utils.optional import import_optional
 
 __all__ = ["import_onnx", "write_onnx"]
 
@@ -33,17 +34,10 @@ def import_onnx():
 
     Raises
     ------
-    ImportError
+    skdpnet.exceptions.MissingPackageError
         If it is not installed; the message says what to install.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError(
-            f"to_onnx needs the package onnx, which could not be imported ({error}): "
-            'pip install "skdpnet[onnx]"'
-        ) from error
-    return onnx
+    return import_optional("onnx", "to_onnx", "skdpnet[onnx]")
 
 
 def write_onnx(

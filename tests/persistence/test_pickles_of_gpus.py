@@ -180,6 +180,7 @@ def test_a_module_on_a_gpu_is_pickled_as_one_on_the_cpu(cls):
 
 def test_every_estimator_keeps_its_other_attributes():
     for estimator in all_estimators():
-        copied = pickle.loads(pickle.dumps(estimator.fit(X, Y)))
+        fitted = estimator.fit(X, targets_for(estimator, Y))
+        copied = pickle.loads(pickle.dumps(fitted))
         assert vars(copied).keys() == vars(estimator).keys()
         assert isinstance(copied, getattr(skdpnet, type(estimator).__name__))
