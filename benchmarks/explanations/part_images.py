@@ -21,7 +21,7 @@ from benchmarks.accuracy.methods import Method, choose_svm, methods
 from benchmarks.accuracy.recipe import make_experiment
 from benchmarks.accuracy.suites import REGION_SETTINGS, read_changes
 from benchmarks.accuracy.table import spread
-from benchmarks.data.extraction import FRAMING, PARTS, extractors
+from benchmarks.data.extraction import PARTS, extractors
 from benchmarks.environment import environment
 from benchmarks.explanations.image_sets import FIRST_SEED
 from benchmarks.records import RESULTS
@@ -30,6 +30,10 @@ from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.parts.dpnet.learner import PartLearner
 from skdpnet.prototypes.base import PrototypeClassifier
 from skdpnet.regions import RegionGrid
+
+# The images are square, so that it shows all of them, and no canvas lies around them:
+# boxes of given maps are fractions of the image.
+_FRAMING = "crop"
 
 
 def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]:
@@ -71,14 +75,15 @@ def pointing(explanations, grids: list[RegionGrid], test) -> tuple[float, float]
     )
 
 
-def _prototype_networks(seed: int) -> dict[str, Method]:
-    """Return the prototype networks with their default settings."""
-    given = {"backbone": "precomputed", "framing": FRAMING, "random_state": seed}
-    return {
+def _methods(seed: int) -> dict[str, Method]:
+    """Return the methods that are compared, prototype networks too, by default."""
+    given = {"backbone": "precomputed", "framing": _FRAMING, "random_state": seed}
+    networks = {
         name: Method(head.kind(**given), PARTS)
         for name, head in HEADS.items()
         if isinstance(head.kind, type) and issubclass(head.kind, PrototypeClassifier)
     }
+    return methods(seed, _FRAMING) | networks
 
 
 def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]:
@@ -110,12 +115,12 @@ def measure(seed: int, options: argparse.Namespace, changes: dict) -> list[dict]
     map_params = {k: changes[k] for k in ("strides",) if k in changes}
     maps, test_maps = {}, {}
     for kind, extractor in extractors(
-        image_size=options.image_size, **map_params
+        image_size=options.image_size, framing=_FRAMING, **map_params
     ).items():
         maps[kind] = extractor.fit_transform(train.images)
         test_maps[kind] = extractor.transform(test.images)
     rows = []
-    for name, (method, kind) in (methods(seed) | _prototype_networks(seed)).items():
+    for name, (method, kind) in _methods(seed).items():
         params = method.get_params().keys() & changes.keys()
         if not isinstance(method, PartLearner):
             params &= REGION_SETTINGS
