@@ -6,7 +6,13 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    clone,
+    is_classifier,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, get_tags, indexable
@@ -147,10 +153,20 @@ class OpenSetClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If there are too few calibration images to reject anything at `alpha`.
         """
         check_parameters(self)
+        if not is_classifier(self.estimator):
+            raise ValueError(
+                f"estimator must be a classifier, got {type(self.estimator).__name__}, "
+                "which predicts no classes."
+            )
         y = check_labels(self, X, y)
         if isinstance(self.estimator, FrozenEstimator):
             model = self.estimator.estimator
             check_is_fitted(model)
+            if getattr(model, "multilabel_", False):
+                raise ValueError(
+                    "the classifier was fitted on an indicator matrix, by which an "
+                    "image may have several classes or none: fit one on labels."
+                )
             classes = check_running_classes(y, None, model.classes_)
             scored = score_images(model, X, self.conformity_score)
         else:

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -174,6 +174,13 @@ def test_parameters_that_cannot_be_used(gaussians, params, message):
         OpenSetClassifier(LogisticRegression(), **settings).fit(*gaussians)
 
 
+def test_a_regressor_has_no_classes_to_reject(gaussians):
+    with pytest.raises(ValueError, match="must be a classifier, got Ridge"):
+        OpenSetClassifier(Ridge(), conformity_score="logit").fit(*gaussians)
+    with pytest.raises(ValueError, match="must be a classifier"):
+        OpenSetClassifier(FrozenEstimator(Ridge().fit(*gaussians))).fit(*gaussians)
+
+
 def test_a_class_that_a_fold_holds_out_wholly(gaussians):
     X, y = gaussians
     folds = [(np.flatnonzero(y < 2), np.flatnonzero(y == 2))]
@@ -182,6 +189,13 @@ def test_a_class_that_a_fold_holds_out_wholly(gaussians):
     )
     with pytest.raises(ValueError, match=r"classes \[2\] are held out"):
         classifier.fit(X, y)
+
+
+def test_a_classifier_of_several_labels_is_refused(data):
+    X, y = data
+    several = quick(DPNetClassifier).fit(X, np.column_stack([y == "owl", y != "owl"]))
+    with pytest.raises(ValueError, match="fit one on labels"):
+        OpenSetClassifier(FrozenEstimator(several)).fit(X, (y == "owl").astype(int))
 
 
 def test_calibration_images_of_unknown_classes(data, model):
