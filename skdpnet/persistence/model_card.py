@@ -14,7 +14,7 @@ import numbers
 import re
 from typing import Any
 
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 import skdpnet
 from skdpnet.persistence.markdown import code_span, table
@@ -107,7 +107,11 @@ def _summary(estimator: Any) -> str:
     source = "of skdpnet" if of_package else "of its author's, on the base of skdpnet"
     input_ = "feature maps" if estimator.is_precomputed else "images"
     if is_classifier(estimator):
-        return f"A `{name}` {source}, which classifies {input_} by learned parts."
+        several = ". Each may have several classes, or none"
+        end = several if _has_several_labels(estimator) else ""
+        return f"A `{name}` {source}, which classifies {input_} by learned parts{end}."
+    if is_regressor(estimator):
+        return f"A `{name}` {source}, which predicts numbers from parts of {input_}."
     return f"A `{name}` {source}, which describes {input_} by numbers."
 
 
@@ -115,7 +119,8 @@ def _usage(estimator: Any, repo_id: str) -> str:
     name = type(estimator).__name__
     own = "" if name in skdpnet.ESTIMATORS else f", estimators=[{name}]"
     inputs = "maps" if estimator.is_precomputed else '["image.jpg"]'
-    method = "predict" if is_classifier(estimator) else "transform"
+    predicts = is_classifier(estimator) or is_regressor(estimator)
+    method = "predict" if predicts else "transform"
     lines = [
         'pip install "skdpnet[hub]"',
         "```\n\n```python",
@@ -124,7 +129,7 @@ def _usage(estimator: Any, repo_id: str) -> str:
         f'model = skdpnet.from_pretrained("{repo_id}"{own})',
         f"model.{method}({inputs})",
     ]
-    if is_classifier(estimator) and not estimator.is_precomputed:
+    if predicts and not estimator.is_precomputed:
         lines.append('model.explain("image.jpg").top_parts(3)  # what decided')
     return "\n".join(["```shell", *lines, "```"])
 
@@ -211,9 +216,13 @@ def _is_figure(value: Any) -> bool:
     )
 
 
+def _has_several_labels(estimator: Any) -> bool:
+    return getattr(estimator, "multilabel_", False)
+
+
 def _limits(estimator: Any) -> str:
     lines = []
-    if is_classifier(estimator):
+    if is_classifier(estimator) and not _has_several_labels(estimator):
         lines.append(
             "It answers with one of its classes for every image, also for one that "
             "shows none of them."

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import skdpnet
-from skdpnet import DPNetClassifier, GlobalFeatures, SoftAssignParts
+from skdpnet import DPNetClassifier, DPNetRegressor, GlobalFeatures, SoftAssignParts
 from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.persistence.markdown import code_span, table
 from skdpnet.persistence.model_card import model_card
@@ -161,6 +161,20 @@ def test_numbers_nobody_measured_are_not_there():
 
 class Own(GlobalFeatures):
     """An estimator from outside the package."""
+
+
+def test_the_card_of_several_labels_and_of_numbers():
+    X = np.random.default_rng(0).random((12, 2, 2, 4))
+    Y = np.arange(12)[:, None] % [2, 3] == 0
+    settings = {"max_epochs": 1, "random_state": 0}
+    labels = DPNetClassifier("precomputed", n_parts_per_class=1, **settings).fit(X, Y)
+    card = model_card(labels, "me/birds")
+    assert "several classes, or none" in card
+    assert "one of its classes for every image" not in card
+    numbers = DPNetRegressor("precomputed", **settings).fit(X, np.arange(12.0))
+    card = model_card(numbers, "me/birds")
+    assert "which predicts numbers" in card
+    assert "model.predict(maps)" in card
 
 
 def test_an_estimator_from_outside_is_passed_to_from_pretrained():
