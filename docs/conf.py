@@ -117,6 +117,8 @@ def read_page(app, docname: str, source: list[str]) -> None:
     page = ROOT / _PAGES.get(docname, f"docs/{docname}.md")
     if not page.exists():  # reStructuredText
         return
+    # A change of a page that lies outside makes the page of the site out of date.
+    app.env.note_dependency(str(page))
     text = page.read_text(encoding="utf-8")
     pattern = r"\[(?P<text>[^][]*)\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)"
     source[0] = re.sub(pattern, lambda match: _link(match, page), text)
