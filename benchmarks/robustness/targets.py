@@ -24,7 +24,11 @@ from benchmarks.robustness.mutations import (
     forge_model,
 )
 from skdpnet import FeatureMaps
-from skdpnet.exceptions import ImageError, ModelFileError
+from skdpnet.exceptions import (
+    BackboneUnavailableError,
+    ImageError,
+    ModelFileError,
+)
 
 __all__ = ["TARGETS", "Fault", "Target"]
 
@@ -123,7 +127,8 @@ class Models(Target):
         self.path.write_bytes(content)
         try:
             model = skdpnet.load(self.path, device="cpu")
-        except ModelFileError:
+        except (ModelFileError, BackboneUnavailableError):
+            # The latter where the file names weights at a path that is not there.
             return "refused"
         if model.backbone != "precomputed":
             return "used"
