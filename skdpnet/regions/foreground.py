@@ -61,7 +61,10 @@ def foreground_weights(
     if isinstance(threshold, str):
         thresholds = _otsu_thresholds(energies)
     else:
-        thresholds = torch.full_like(means[:, None], threshold)
+        # float32 holds no larger number, and would take a smaller one for 0.
+        limits = torch.finfo(means.dtype)
+        bounded = min(max(float(threshold), limits.tiny), limits.max)
+        thresholds = torch.full_like(means[:, None], bounded)
     weights = []
     for grid in grids:
         resized = _resize(energies, covered, grid).flatten(1)

@@ -105,3 +105,15 @@ def test_maps_of_one_value_are_foreground(value, threshold):
     same = torch.full((2, 4, 4, 3), value)
     (weights,) = foreground_weights(same, [GRID], threshold)
     assert torch.allclose(weights, torch.ones_like(weights))
+
+
+@pytest.mark.parametrize("threshold, expected", [(1e300, 0.0), (1e-300, 1.0)])
+def test_thresholds_beyond_float32(threshold, expected):
+    cells = torch.ones(1, 2, 2, 3)
+    cells[0, 0, 0] = 5.0
+    cells[0, 1, 1] = 0.0  # beside the image
+    grid = RegionGrid(2, 2, ((1, 1),))
+    (weights,) = foreground_weights(cells, [grid], threshold)
+    inside = weights.numpy()[0, :3]
+    np.testing.assert_array_equal(inside, np.full(3, expected, np.float32))
+    assert weights.isfinite().all()
