@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -78,6 +78,12 @@ class ClassifierFits:
     positive: bool = False
     n_free: int = 0
 
+    # What depends on the kind of labels: the fit between epochs, the factor that makes
+    # scores of new images logits, and how much scores (n, C) vary in what decides.
+    _fit_in_training: ClassVar[Callable[..., Classifier]] = staticmethod(fit_logistic)
+    _factor = staticmethod(logit_factor)
+    spread = staticmethod(spread)
+
     def in_training(
         self,
         descriptors: np.ndarray,
@@ -86,7 +92,7 @@ class ClassifierFits:
         start: Classifier | None = None,
     ) -> Classifier:
         """Minimise the objective of training over V; see `fit_logistic`."""
-        return fit_logistic(
+        return self._fit_in_training(
             descriptors,
             labels,
             weights,
@@ -269,16 +275,6 @@ class ClassifierFits:
     def loss(self) -> ScoreLoss:
         """The loss of the scores, which training minimises."""
         return CrossEntropy(self.label_smoothing)
-
-    def _factor(
-        self, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
-    ) -> float:
-        """Return the factor that makes scores of new images logits."""
-        return logit_factor(scores, labels, weights)
-
-    def spread(self, scores: np.ndarray) -> float:
-        """Return how much scores (n, C) vary in what decides on the classes."""
-        return spread(scores)
 
     def _spread_of(self, descriptors: np.ndarray, classifier: Classifier) -> float:
         coef, intercept = classifier
