@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_scalar
 
-from skdpnet.display._images import ShownImage
+from skdpnet.display._images import ShownImage, parts_on_images
 from skdpnet.display._layout import lay_out
 from skdpnet.display._prototype_sources import prototype_sources
 from skdpnet.display._pyplot import pyplot
@@ -133,11 +133,7 @@ class PrototypeTreeDisplay:
                 f"{cls.__name__} draws a tree, and {type(model).__name__} has none: "
                 "fit a ProtoTreeClassifier."
             )
-        if model.is_precomputed:
-            raise ValueError(
-                f"{cls.__name__} draws images, and this model was fitted on "
-                'backbone="precomputed", which has none: fit one on images.'
-            )
+        parts_on_images(estimator, cls.__name__)
         path, shown, image_crops = None, None, {}
         nodes = _upper_nodes(model.children_, max_depth)
         if image is not None:

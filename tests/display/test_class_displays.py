@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -22,16 +21,7 @@ from skdpnet.display import (
 from tests.display.models import RED, colour_images, end_to_end, two_stages
 from tests.parts.dpnet.made_maps import part_maps, quick
 
-matplotlib.use("agg")
 N_CLASSES = 3
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module", params=[end_to_end, two_stages])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas
 import pytest
@@ -40,8 +39,6 @@ from tests.display.models import (
 )
 from tests.parts.dpnet.made_maps import part_maps, quick
 
-matplotlib.use("agg")
-
 MAKERS = [end_to_end, pipeline, two_stages]
 
 
@@ -53,14 +50,6 @@ def model(request):
 @pytest.fixture(scope="module")
 def fitted_pipeline():
     return pipeline().fit(*colour_images())
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 def readout(model, X):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -26,20 +25,10 @@ from skdpnet.display._text import shorten, signed, wrap
 from skdpnet.utils.colours import part_colours
 from tests.display.models import BLUE, RED, colour_images, pipeline
 
-matplotlib.use("agg")
-
 
 @pytest.fixture(scope="module")
 def model():
     return pipeline().fit(*colour_images())
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 X, Y = colour_images()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import pytest
 
 from skdpnet.display import ExplanationDisplay, HeatMapDisplay
 from tests.display.models import colour_images, pipeline
-
-matplotlib.use("agg")
 
 STRONGEST = 0.85
 DISPLAYS = [HeatMapDisplay, ExplanationDisplay]
@@ -18,14 +15,6 @@ DISPLAYS = [HeatMapDisplay, ExplanationDisplay]
 @pytest.fixture(scope="module")
 def model():
     return pipeline().fit(*colour_images())
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 def heat_axes(display):

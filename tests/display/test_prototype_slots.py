@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -11,22 +10,12 @@ from skdpnet import ProtoPNetClassifier, ProtoPoolClassifier
 from skdpnet.display import PrototypeSlotsDisplay
 from tests.display.models import RED, Colours, colour_images
 
-matplotlib.use("agg")
-
 PARAMS = {
     "image_size": 128,
     "region_scales": (0.25,),
     "n_components": None,
     "random_state": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ from skdpnet.display import PrototypeTreeDisplay
 from skdpnet.images import ImageError
 from tests.display.models import COLOURS, RED, Colours, colour_images, square_image
 
-matplotlib.use("agg")
-
 PARAMS = {"image_size": 128, "region_scales": (0.25,), "random_state": 0}
 
 
@@ -26,14 +24,6 @@ def model(data):
     return ProtoTreeClassifier(
         Colours(), depth=3, n_components=None, pruning_threshold=0, **PARAMS
     ).fit(*data)
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 def texts(display):

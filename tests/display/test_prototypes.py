@@ -11,16 +11,6 @@ from skdpnet import ProtoPNetClassifier
 from skdpnet.display import PrototypeDisplay
 from tests.display.models import RED, Colours, colour_images, end_to_end, square_image
 
-matplotlib.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
 
 @pytest.fixture(scope="module")
 def model():

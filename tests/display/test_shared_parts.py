@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
@@ -29,7 +28,6 @@ from tests.display.models import (
     shared_nonlinear,
 )
 
-matplotlib.use("agg")
 X, Y = colour_images()
 SHARED = [1, 4, 5]
 NAMES = [f"{BLUE}_part0", "part0", f"{GREEN}_part0", f"{RED}_part0", "part1", "part2"]
@@ -54,14 +52,6 @@ def linear():
 @pytest.fixture(scope="module", params=WITHOUT_WEIGHTS, ids=lambda make: make.__name__)
 def without_weights(request):
     return fitted(request.param)
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 def weights_of(model):
