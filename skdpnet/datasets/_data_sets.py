@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skdpnet.images.data_sets import data_set_images, hugging_face, parts_of
+from skdpnet.images.item_values import joined
 from skdpnet.utils.containers import is_data_set
 
 __all__ = ["images_of", "labels_of"]
@@ -157,11 +158,9 @@ def _of_table(table: Any, key: Any) -> list[Any]:
         typed = [name for name in features if _is_class(features[name])]
         usual = [name for name in _LABEL_KEYS if name in features]
         found = typed if len(typed) == 1 else usual
-        key = _only(found, f"the columns {', '.join(map(repr, features))}")
+        key = _only(found, f"the columns {joined(features)}")
     elif key not in features:
-        raise ValueError(
-            f"there is no column {key!r} among {', '.join(map(repr, features))}"
-        )
+        raise ValueError(f"there is no column {key!r} among {joined(features)}")
     labels = list(table.with_format(None).select_columns([key])[:][key])
     if not _is_class(features[key]):
         return labels
@@ -189,11 +188,10 @@ def _label_in(item: Any, i: int, key: Any) -> Any:
     """Return the label in an item."""
     if isinstance(item, Mapping):
         if key is None:
-            names = f"item {i} with the keys {', '.join(map(repr, item))}"
+            names = f"item {i} with the keys {joined(item)}"
             key = _only([name for name in _LABEL_KEYS if name in item], names)
         elif key not in item:
-            names = ", ".join(map(repr, item))
-            raise ValueError(f"item {i} has no key {key!r}, but {names}")
+            raise ValueError(f"item {i} has no key {key!r}, but {joined(item)}")
         label = item[key]
     elif isinstance(item, tuple) and len(item) == 2:
         label = item[1]
