@@ -80,3 +80,12 @@ def test_nothing_is_done_to_an_image_of_the_size():
 def test_a_size_beyond_the_memory_is_told():
     with pytest.raises(MemoryError, match="1000000000×1000000000 pixels.*image_size"):
         resized(PHOTOGRAPH, (10**9, 10**9), (0, 0, WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("box", [None, (40, 60, 290, 260)])
+def test_large_images_are_pillows(monkeypatch, box):
+    monkeypatch.setattr("skdpnet.images.resizing._MOST_PIXELS", 100_000)
+    image = Image.fromarray(skimage.data.astronaut())  # 512 × 512
+    seen = box or (0, 0, *image.size)
+    expected = image.resize((64, 48), Image.Resampling.BICUBIC, seen)
+    np.testing.assert_array_equal(resized(image, (64, 48), seen), np.array(expected))
