@@ -21,10 +21,13 @@ if "torch" not in sys.modules and not any(name in os.environ for name in _WAITIN
 # Name -> module, imported when it is first used, so that `import skdpnet` is quick.
 # Estimators that are saved to files: `load` looks the class of a file up here.
 ESTIMATORS = {
+    "BagOfWords": "skdpnet.encodings.bag_of_words",
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetRegressor": "skdpnet.parts.dpnet.regressor",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
+    "FisherVector": "skdpnet.encodings.fisher_vector",
     "GlobalFeatures": "skdpnet.encodings.global_average",
+    "LLC": "skdpnet.encodings.llc",
     "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",

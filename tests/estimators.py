@@ -12,9 +12,12 @@ from sklearn.base import is_regressor
 import skdpnet
 
 ARGUMENTS: dict[str, dict] = {
+    "BagOfWords": {"n_words": 4},
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetRegressor": {"n_bins": 2, "n_parts_per_bin": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
+    "FisherVector": {"n_words": 4},
+    "LLC": {"n_words": 4},
     "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
     "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},

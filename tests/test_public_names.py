@@ -6,7 +6,8 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
+        BagOfWords DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps
+        FisherVector GlobalFeatures LLC
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
@@ -20,6 +21,7 @@ PUBLIC = {
         PartGalleryDisplay ParticipationDisplay PrototypeDisplay
         PrototypeSlotsDisplay PrototypeTreeDisplay
     """,
+    "skdpnet.encodings": "intersection_kernel",
     "skdpnet.images": "ImageError network_inputs",
     "skdpnet.losses": """
         alignment assignment cluster_cost off_class_weights orthogonality presence

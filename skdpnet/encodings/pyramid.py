@@ -8,7 +8,14 @@ import numpy as np
 
 from skdpnet.utils.validation import Number
 
-__all__ = ["WHOLE_IMAGE", "PyramidLevels", "check_fit", "pyramid_cells"]
+__all__ = [
+    "WHOLE_IMAGE",
+    "Levels",
+    "PyramidLevels",
+    "check_fit",
+    "n_cells",
+    "pyramid_cells",
+]
 
 # The pyramid of one cell.
 WHOLE_IMAGE = ((1, 1),)
@@ -67,6 +74,11 @@ def check_fit(levels: Levels, map_shapes: Sequence[tuple[int, ...]]) -> None:
                 f"pyramid has a level of {rows}×{columns} cells, but a feature map has "
                 f"only {height}×{width}: use fewer cells, or a finer map."
             )
+
+
+def n_cells(levels: Levels) -> int:
+    """Return the number of cells of all levels."""
+    return sum(int(rows) * int(columns) for rows, columns in levels)
 
 
 def pyramid_cells(levels: Levels, height: int, width: int) -> list[tuple[slice, slice]]:

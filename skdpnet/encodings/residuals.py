@@ -26,7 +26,7 @@ def encode_residuals(
 
     In each cell of the pyramid, v_k is the sum of x - w_k over the descriptors x whose
     nearest word is w_k. Its entries v become sign(v)·|v|^power, each v_k is
-    l2-normalised, and so is the vector of all v_k, and the vector of all cells.
+    l2-normalised, and so is the vector of all v_k.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def encode_residuals(
 
     Returns
     -------
-    tensor of shape (n, n_cells * K * K')
+    tensor of shape (n, n_cells, K * K')
         Unit rows, or zero where no descriptor differs from its word.
 
     Examples
@@ -52,7 +52,7 @@ def encode_residuals(
     >>> from skdpnet.encodings.residuals import encode_residuals
     >>> descriptors = torch.tensor([[3.0, 0.0], [1.0, 2.0]]).view(1, 2, 1, 1, 2)
     >>> encode_residuals(descriptors, torch.tensor([[1.0, 0.0]]), power=1.0)
-    tensor([[0.7071, 0.7071]])
+    tensor([[[0.7071, 0.7071]]])
     """
     similarities = descriptors @ words.T - words.square().sum(1) / 2
     nearest = similarities.argmax(-1)
@@ -71,4 +71,4 @@ def encode_residuals(
         if intra_normalisation:
             residuals = normalize(residuals, dim=2)
         encodings.append(normalize(residuals.flatten(1), dim=1))
-    return normalize(torch.cat(encodings, dim=1), dim=1)
+    return torch.stack(encodings, dim=1)

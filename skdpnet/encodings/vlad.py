@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from torch.nn.functional import normalize
 
-from skdpnet.base.map_estimator import MapEstimator
-from skdpnet.encodings.pyramid import (
-    WHOLE_IMAGE,
-    Levels,
-    PyramidLevels,
-    check_fit,
-)
+from skdpnet.encodings.local_encoder import LocalEncoder
+from skdpnet.encodings.pyramid import Levels
 from skdpnet.encodings.residuals import encode_residuals
-from skdpnet.encodings.vocabulary import (
-    DescriptorSample,
-    learn_words,
-    project,
-    regularised_whitening,
-)
+from skdpnet.encodings.vocabulary import learn_words
 from skdpnet.images.framing import AUTO
-from skdpnet.persistence.checks import check_array, check_whitenings
-from skdpnet.regions.extents import extents
-from skdpnet.regions.whitening import Whitening
-from skdpnet.utils.batching import slices_within
-from skdpnet.utils.devices import resolve_device
-from skdpnet.utils.torch_state import in_usual_torch_state
-from skdpnet.utils.validation import Number, check_parameters
+from skdpnet.utils.validation import Number
 
 __all__ = ["VLAD"]
 
-# Descriptors, and their similarities to the words, of this many bytes are held at once.
-_PIECE_BYTES = 64 * 2**20
-# Numbers of an encoding of a model that is saved: 64 MB for each image.
-_MOST_FEATURES = 2**24
 
-
-class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
+class VLAD(LocalEncoder):
     """Describe images by the residuals of their local descriptors from visual words.
 
     A vector of locally aggregated descriptors [1]_. The cells of the feature maps are
@@ -137,19 +113,14 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        **MapEstimator._parameter_constraints,
-        "n_words": [Number(1, whole=True)],
-        "n_components": [Number(1, whole=True), None],
-        "pyramid": [PyramidLevels(), None],
+        **LocalEncoder._parameter_constraints,
         "power": [Number(0, above=True, at_most=1)],
-        "n_samples": [Number(1, whole=True)],
     }
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
-        *MapEstimator._fitted_attributes,
-        "whitenings_",
+        *LocalEncoder._fitted_attributes,
         "words_",
-        "_n_features_out",
     )
+    _whitens = True
 
     def __init__(
         self,
@@ -178,209 +149,40 @@ class VLAD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
             strides=strides,
             image_size=image_size,
             framing=framing,
+            n_words=n_words,
+            n_components=n_components,
+            pyramid=pyramid,
+            n_samples=n_samples,
             memory=memory,
             device=device,
             precision=precision,
             num_workers=num_workers,
             verbose=verbose,
+            random_state=random_state,
         )
-        self.n_words = n_words
-        self.n_components = n_components
-        self.pyramid = pyramid
         self.power = power
         self.intra_normalisation = intra_normalisation
-        self.n_samples = n_samples
-        self.random_state = random_state
 
-    @in_usual_torch_state
-    def fit(self, X, y=None) -> VLAD:
-        """Learn the vocabularies.
+    def _learn(
+        self, sample: np.ndarray, random_state: np.random.RandomState
+    ) -> tuple[np.ndarray]:
+        return (learn_words(sample, self.n_words, random_state),)
 
-        Parameters
-        ----------
-        X : images, or array for ``backbone="precomputed"``
-        y : ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            For unusable parameters or data; the message names what and why.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
-        """
-        self._reset()
-        check_parameters(self)
-        random = check_random_state(self.random_state)
-        samples: list[DescriptorSample] = []
-        for maps in self._iter_fit_maps(X):
-            if not samples:
-                check_fit(self._levels(), self.map_shapes_)
-                samples = [
-                    DescriptorSample(self.n_samples, random)
-                    for _ in self._vocabularies()
-                ]
-            for sample, members in zip(samples, self._vocabularies(), strict=True):
-                # Image by image, so that the sample is the same for pieces of any size.
-                for image in zip(*(maps[i] for i in members), strict=True):
-                    for feature_map in image:
-                        sample.add(feature_map.reshape(-1, feature_map.shape[-1]))
-        whitenings, words = [], []
-        for sample in samples:
-            descriptors = sample.descriptors()
-            whitening = regularised_whitening(descriptors, self.n_components)
-            projected = project(torch.from_numpy(descriptors), whitening).numpy()
-            whitenings.append(whitening)
-            words.append(learn_words(projected, self.n_words, random))
-        self.whitenings_, self.words_ = whitenings, words
-        self._n_features_out = self._length(self.words_)
-        return self
-
-    def transform(self, X) -> np.ndarray:
-        """Encode images.
-
-        Parameters
-        ----------
-        X : images, or array for ``backbone="precomputed"``
-
-        Returns
-        -------
-        float32 ndarray of shape (n, L)
-            Unit rows: for each vocabulary and cell of the pyramid, the residuals word
-            by word. ``L = n_cells * K * K'``, summed over the vocabularies. An image
-            without contrast has a row of zeros.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the maps of X have other shapes than in `fit`, or X is unusable.
-        skdpnet.images.ImageError
-            Names the first item of X that is no readable image.
-        """
-        pieces = self.iter_maps(X)
-        device = resolve_device(self.device)
-        return np.concatenate([self._encode(maps, device) for maps in pieces])
-
-    @in_usual_torch_state
-    def _encode(self, maps: list[np.ndarray], device: torch.device) -> np.ndarray:
-        """Encode some images, (n', L)."""
-        encodings = []
-        for images in slices_within(
-            len(maps[0]), self._bytes_per_image(), _PIECE_BYTES
-        ):
-            each = zip(self._vocabularies(), self.whitenings_, self.words_, strict=True)
-            blocks = [
-                self._encode_by(
-                    np.stack([maps[i][images] for i in members], axis=3),
-                    whitening,
-                    words,
-                    device,
-                )
-                for members, whitening, words in each
-            ]
-            encoding = normalize(torch.cat(blocks, dim=1), dim=1)
-            encodings.append(encoding.cpu().numpy())
-        return np.concatenate(encodings)
-
-    def _encode_by(
+    def _encode_cells(
         self,
-        descriptors: np.ndarray,
-        whitening: Whitening,
-        words: np.ndarray,
-        device: torch.device,
+        descriptors: torch.Tensor,
+        valid: torch.Tensor,
+        vocabulary: tuple[torch.Tensor, ...],
     ) -> torch.Tensor:
-        """Encode descriptors (n', H, W, M, D) by one vocabulary."""
-        raw = torch.from_numpy(descriptors).to(device).float()
-        projected = project(normalize(raw, dim=4), whitening)
-        valid, centres = raw.any(dim=4), torch.from_numpy(words).to(device)
-        out = torch.empty(0)
-        for images, (height, width) in self._same_extents(descriptors):
-            encodings = encode_residuals(
-                projected[images, :height, :width],
-                centres,
-                valid[images, :height, :width],
-                levels=self._levels(),
-                power=self.power,
-                intra_normalisation=self.intra_normalisation,
-            )
-            if len(images) == len(raw):
-                return encodings
-            if len(out) == 0:
-                out = encodings.new_empty((len(raw), encodings.shape[1]))
-            out[images] = encodings
-        return out
+        (words,) = vocabulary
+        return encode_residuals(
+            descriptors,
+            words,
+            valid,
+            levels=self._levels(),
+            power=self.power,
+            intra_normalisation=self.intra_normalisation,
+        )
 
-    def _same_extents(
-        self, descriptors: np.ndarray
-    ) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
-        """Yield the numbers of images that cover the same rows and columns, and these.
-
-        The cells of a pyramid divide the image, not the canvas that it lies on.
-        """
-        n, height, width = descriptors.shape[:3]
-        covered = None
-        if self.pyramid is not None and self._may_have_canvas():
-            covered = extents(descriptors.reshape(n, height, width, -1))
-        # Some image would fill the map if it were not a canvas for several shapes.
-        if covered is None or covered.min(axis=1).max() == min(height, width):
-            yield torch.arange(n), (height, width)
-            return
-        for rows, columns in np.unique(covered, axis=0).tolist():
-            same = (covered == (rows, columns)).all(axis=1)
-            yield torch.from_numpy(np.flatnonzero(same)), (rows, columns)
-
-    def _may_have_canvas(self) -> bool:
-        """Whether maps may be larger than the images on them."""
-        return self.is_precomputed or self.input_framing().name == "aspect"
-
-    def _vocabularies(self) -> list[list[int]]:
-        """Return the numbers of the maps that share each vocabulary."""
-        members: dict[tuple[int, ...], list[int]] = {}
-        for i, shape in enumerate(self.map_shapes_):
-            members.setdefault(shape, []).append(i)
-        return list(members.values())
-
-    def _levels(self) -> Levels:
-        return WHOLE_IMAGE if self.pyramid is None else self.pyramid
-
-    def _length(self, words: list[np.ndarray]) -> int:
-        n_cells = sum(int(rows) * int(columns) for rows, columns in self._levels())
-        return n_cells * sum(one_vocabulary.size for one_vocabulary in words)
-
-    def _bytes_per_image(self) -> int:
-        n_bytes = 0
-        for members, words in zip(self._vocabularies(), self.words_, strict=True):
-            shape = self.map_shapes_[members[0]]
-            n_descriptors = len(members) * int(np.prod(shape[:-1]))
-            n_bytes += 4 * n_descriptors * (shape[-1] + sum(words.shape))
-        return n_bytes
-
-    def _check_fitted_state(self, state: dict[str, Any]) -> None:
-        super()._check_fitted_state(state)
-        check_parameters(self)
-        check_fit(self._levels(), state["map_shapes_"])
-        shapes = tuple(dict.fromkeys(state["map_shapes_"]))
-        depths = check_whitenings(state["whitenings_"], shapes)
-        words = state["words_"]
-        if not isinstance(words, list) or len(words) != len(depths):
-            raise ValueError(f"words_ does not hold {len(depths)} vocabularies")
-        for one_vocabulary, depth in zip(words, depths, strict=True):
-            check_array("words_", one_vocabulary, (len(one_vocabulary), depth))
-        n_features = state["_n_features_out"]
-        if type(n_features) is not int or n_features != self._length(words):
-            raise ValueError("_n_features_out is not the length of an encoding")
-        if n_features > _MOST_FEATURES:
-            raise ValueError(f"an encoding has {n_features} numbers")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "words_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _length_of_cell(self, n_words: int, depth: int) -> int:
+        return n_words * depth

@@ -7,10 +7,11 @@ import scipy.linalg
 import torch
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
+from torch.nn.functional import normalize as normalise_rows
 
 from skdpnet.regions.whitening import Whitening
 
-__all__ = ["DescriptorSample", "learn_words", "project", "regularised_whitening"]
+__all__ = ["DescriptorSample", "learn_words", "principal_axes", "project"]
 
 # Added to each variance before descriptors are divided by their square roots, as a
 # share of the largest variance.
@@ -91,10 +92,10 @@ class DescriptorSample:
         return normalize(rows.astype(np.float32))
 
 
-def regularised_whitening(sample: np.ndarray, n_components: int | None) -> Whitening:
-    """Learn a projection that gives the principal axes nearly equal variances.
-
-    Axis i, of variance λ_i, is divided by √(λ_i + 0.01 λ_1).
+def principal_axes(
+    sample: np.ndarray, n_components: int | None, *, whiten: bool
+) -> Whitening:
+    """Learn the projection of descriptors to their principal axes.
 
     Parameters
     ----------
@@ -102,6 +103,9 @@ def regularised_whitening(sample: np.ndarray, n_components: int | None) -> White
     n_components : int or None
         The axes that are kept, fewer where the sample spans fewer. None: nothing is
         projected or scaled.
+    whiten : bool
+        Whether axis i, of variance λ_i, is divided by √(λ_i + 0.01 λ_1), which gives
+        the axes nearly equal variances.
 
     Returns
     -------
@@ -124,11 +128,10 @@ def regularised_whitening(sample: np.ndarray, n_components: int | None) -> White
     # The sign of an axis is arbitrary; a fixed choice gives the same model everywhere.
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(rank)])
-    projection = axes / np.sqrt(variances + _REGULARISATION * variances[0])
+    if whiten:
+        axes = axes / np.sqrt(variances + _REGULARISATION * variances[0])
     # In one layout: that of the memory decides how products are rounded.
-    return Whitening(
-        mean.astype(np.float32), np.ascontiguousarray(projection, np.float32)
-    )
+    return Whitening(mean.astype(np.float32), np.ascontiguousarray(axes, np.float32))
 
 
 def learn_words(
@@ -158,19 +161,23 @@ def learn_words(
     return clustering.fit(sample).cluster_centers_.astype(np.float32)
 
 
-def project(descriptors: torch.Tensor, whitening: Whitening) -> torch.Tensor:
+def project(
+    descriptors: torch.Tensor, whitening: Whitening, *, renormalise: bool = True
+) -> torch.Tensor:
     """Project unit descriptors, and normalise them again.
 
     Parameters
     ----------
     descriptors : float32 tensor of shape (…, D)
     whitening : Whitening
+    renormalise : bool, default=True
+        Whether the projected descriptors get unit length again.
 
     Returns
     -------
     tensor of shape (…, K)
-        Unit rows, or zero.
     """
     mean = torch.from_numpy(whitening.mean).to(descriptors.device)
     projection = torch.from_numpy(whitening.projection).to(descriptors.device)
-    return torch.nn.functional.normalize((descriptors - mean) @ projection, dim=-1)
+    projected = (descriptors - mean) @ projection
+    return normalise_rows(projected, dim=-1) if renormalise else projected

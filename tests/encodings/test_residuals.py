@@ -16,7 +16,7 @@ def test_double_precision_is_kept():
     word = torch.from_numpy(random.normal(size=(1, 5)))
     got = encode_residuals(descriptors, word, power=1.0)
     sums = descriptors.flatten(1, 3).sum(1) - 8 * word
-    torch.testing.assert_close(got, sums / sums.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(got[:, 0], sums / sums.norm(dim=1, keepdim=True))
     assert got.dtype == torch.float64
 
 
@@ -35,4 +35,4 @@ def test_everything_is_computed_on_the_device_of_the_descriptors():
     words = torch.empty(7, 4, device="meta")
     valid = descriptors.any(dim=4)
     got = encode_residuals(projected, words, valid, levels=[(1, 1), (3, 1)])
-    assert got.device.type == "meta" and got.shape == (2, 4 * 7 * 4)
+    assert got.device.type == "meta" and got.shape == (2, 4, 7 * 4)

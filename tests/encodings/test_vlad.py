@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 from skdpnet import VLAD
 from skdpnet.backbones import DenseSIFT
 from skdpnet.base import map_estimator
-from skdpnet.encodings import vlad
+from skdpnet.encodings import local_encoder
 from tests.probes import n_real_images
 
 PYRAMID = ((1, 1), (2, 2), (3, 1))
@@ -232,7 +232,7 @@ def test_pieces_of_any_size_give_the_same(monkeypatch):
     settings = {**SMALL, "n_samples": 100, "pyramid": PYRAMID}
     expected = VLAD("precomputed", **settings).fit_transform(X)
     monkeypatch.setattr(map_estimator, "_IMAGES_AT_ONCE", 7)
-    monkeypatch.setattr(vlad, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(local_encoder, "_PIECE_BYTES", 1)
     got = VLAD("precomputed", **settings).fit_transform(X)
     np.testing.assert_allclose(got, expected, atol=1e-4)
 

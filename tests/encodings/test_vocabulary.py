@@ -10,8 +10,8 @@ from skdpnet.encodings.pyramid import pyramid_cells
 from skdpnet.encodings.vocabulary import (
     DescriptorSample,
     learn_words,
+    principal_axes,
     project,
-    regularised_whitening,
 )
 
 
@@ -75,14 +75,14 @@ def test_whitened_axes_have_nearly_equal_variances():
     spreads = np.array([5, 2, 1, 0.1, 0, 0])
     turn, _ = np.linalg.qr(random.normal(size=(6, 6)))
     sample = ((random.normal(size=(5000, 6)) * spreads + 1) @ turn).astype(np.float32)
-    whitening = regularised_whitening(sample, 80)
+    whitening = principal_axes(sample, 80, whiten=True)
     assert whitening.projection.shape == (6, 4)
     projected = (sample - whitening.mean) @ whitening.projection
     covariance = np.cov(projected.T, bias=True)
     variances = np.linalg.eigvalsh(np.cov(sample.T, bias=True))[:1:-1]
     expected = np.diag(variances / (variances + 0.01 * variances[0]))
     np.testing.assert_allclose(covariance, expected, atol=1e-3)
-    two = regularised_whitening(sample, 2)
+    two = principal_axes(sample, 2, whiten=True)
     np.testing.assert_allclose(two.projection, whitening.projection[:, :2], rtol=1e-4)
     units = project(torch.from_numpy(sample), two)
     np.testing.assert_allclose(units.norm(dim=1), 1, atol=1e-6)
@@ -90,7 +90,7 @@ def test_whitened_axes_have_nearly_equal_variances():
 
 def test_a_sample_smaller_than_its_depth():
     sample = np.random.default_rng(0).normal(size=(4, 10)).astype(np.float32)
-    assert regularised_whitening(sample, 8).projection.shape == (10, 3)
+    assert principal_axes(sample, 8, whiten=True).projection.shape == (10, 3)
 
 
 def test_words_are_the_means_of_their_descriptors():
