@@ -12,7 +12,8 @@ import skdpnet
 from skdpnet import VLAD
 from skdpnet.exceptions import ModelFileError
 from skdpnet.persistence.model_file import read, write
-from tests.encodings.test_vlad import PYRAMID, SMALL, made_maps, several
+from tests.encodings.made_maps import PYRAMID, made_maps, several
+from tests.encodings.test_vlad import SMALL
 
 
 def test_what_is_loaded_computes_the_same(tmp_path):

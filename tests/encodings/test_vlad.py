@@ -13,56 +13,24 @@ from skdpnet import VLAD
 from skdpnet.backbones import DenseSIFT
 from skdpnet.base import map_estimator
 from skdpnet.encodings import local_encoder
+from tests.encodings.made_maps import PYRAMID, cells_of, made_maps, several, unit
 from tests.probes import n_real_images
 
-PYRAMID = ((1, 1), (2, 2), (3, 1))
 SMALL = {"n_words": 5, "n_components": 6, "random_state": 0}
-
-
-def made_maps(n=12, height=6, width=5, depth=8, seed=0, dtype=np.float32):
-    return (
-        np.random.default_rng(seed).normal(size=(n, height, width, depth)).astype(dtype)
-    )
-
-
-def several(*maps: np.ndarray) -> np.ndarray:
-    """Several maps as `FeatureMaps` gives them."""
-    fields = [(f"map{i}", m.dtype, m.shape[1:]) for i, m in enumerate(maps)]
-    out = np.empty(len(maps[0]), fields)
-    for i, feature_map in enumerate(maps):
-        out[f"map{i}"] = feature_map
-    return out
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / max(float(np.linalg.norm(x)), 1e-12)
 
 
 def by_loops(maps, whitening, words, levels=((1, 1),), power=0.5, intra=True):
     """VLAD of one image, whose maps (H, W, D) share a vocabulary."""
-    height, width = maps[0].shape[:2]
     encoding = []
-    for n_rows, n_columns in levels:
-        for cell in np.ndindex(n_rows, n_columns):
-            residuals = np.zeros(words.shape)
-            for row, column in np.ndindex(height, width):
-                place = (
-                    (row + 0.5) / height * n_rows,
-                    (column + 0.5) / width * n_columns,
-                )
-                if (int(place[0]), int(place[1])) != cell:
-                    continue
-                for feature_map in maps:
-                    x = feature_map[row, column].astype(np.float64)
-                    if not x.any():
-                        continue
-                    x = unit((unit(x) - whitening.mean) @ whitening.projection)
-                    k = np.linalg.norm(x - words, axis=1).argmin()
-                    residuals[k] += x - words[k]
-            residuals = np.sign(residuals) * np.abs(residuals) ** power
-            if intra:
-                residuals = np.stack([unit(own) for own in residuals])
-            encoding.append(unit(residuals.ravel()))
+    for descriptors in cells_of(maps, whitening, levels):
+        residuals = np.zeros(words.shape)
+        for x in descriptors:
+            k = np.linalg.norm(x - words, axis=1).argmin()
+            residuals[k] += x - words[k]
+        residuals = np.sign(residuals) * np.abs(residuals) ** power
+        if intra:
+            residuals = np.stack([unit(own) for own in residuals])
+        encoding.append(unit(residuals.ravel()))
     return unit(np.concatenate(encoding))
 
 
