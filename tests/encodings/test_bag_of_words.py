@@ -100,7 +100,8 @@ def test_the_chi2_map_approximates_the_chi2_kernel():
     got = X @ X.T
     # Three numbers for each entry leave a tenth of every histogram's length away.
     np.testing.assert_allclose(np.diag(got), got[0, 0], rtol=1e-5)
-    np.testing.assert_allclose(got / got[0, 0], exact, atol=0.03)
+    np.testing.assert_allclose(got / got[0, 0], exact, atol=0.07)
+    assert np.corrcoef(got.ravel(), exact.ravel())[0, 1] > 0.99
     assert np.ptp(exact) > 0.1
 
 
