@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.environment import environment
+from benchmarks.robustness.bad_encoding_cases import encoding_cases
 from benchmarks.robustness.bad_file_cases import file_cases, prepare
 from benchmarks.robustness.bad_image_cases import Case, image_cases
 from benchmarks.robustness.bad_prototype_cases import prototype_cases
@@ -62,7 +63,7 @@ def cases_in_a_folder() -> Iterator[list[Case]]:
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         prepare()
-        yield [*image_cases(), *file_cases(), *prototype_cases()]
+        yield [*image_cases(), *file_cases(), *encoding_cases(), *prototype_cases()]
 
 
 def outcome(case: Case) -> tuple[str, str]:

@@ -105,6 +105,9 @@ class Models(Target):
             skdpnet.SoftAssignParts("precomputed", **short, n_rounds=1),
             skdpnet.GlobalFeatures("precomputed"),
             skdpnet.VLAD("precomputed", n_words=3, random_state=0),
+            skdpnet.BagOfWords("precomputed", n_words=3, random_state=0),
+            skdpnet.LLC("precomputed", n_words=3, random_state=0),
+            skdpnet.FisherVector("precomputed", n_words=3, random_state=0),
         ):
             model.fit(_MAPS, _LABELS)
             model.notes_ = {"by": "me"}

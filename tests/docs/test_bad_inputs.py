@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robustness import bad_inputs
+from benchmarks.robustness.bad_encoding_cases import encoding_cases
 from benchmarks.robustness.bad_file_cases import file_cases
 from benchmarks.robustness.bad_image_cases import Case, image_cases
 from benchmarks.robustness.bad_prototype_cases import prototype_cases
@@ -28,7 +29,7 @@ def _rows() -> list[tuple[str, str, str]]:
 
 
 def test_the_page_lists_the_inputs_of_the_script():
-    cases = [*image_cases(), *file_cases(), *prototype_cases()]
+    cases = [*image_cases(), *file_cases(), *encoding_cases(), *prototype_cases()]
     page = [(heading, given) for heading, given, _ in _rows()]
     assert page == [(case.kind, bad_inputs.cell(case.given)) for case in cases]
     assert len(page) >= 60
