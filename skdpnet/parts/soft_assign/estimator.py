@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from sklearn.utils import check_random_state
 
-from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.encodings.pyramid import Levels
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
-from skdpnet.parts.layout import classes_and_maps, share_parts, stack_parts
-from skdpnet.parts.maxima import part_maxima
+from skdpnet.parts.layout import share_parts
+from skdpnet.parts.linear_parts import LinearParts
+from skdpnet.parts.map_parts import MapParts, region_maxima
+from skdpnet.parts.selection import select_distinct
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
-from skdpnet.parts.soft_assign.sinkhorn import PIECE_BYTES, anneal, select_distinct
-from skdpnet.parts.standardisation import standardisation
-from skdpnet.persistence.checks import (
-    check_array,
-    check_parts_per_map,
-    check_whitenings,
-)
-from skdpnet.regions.whitening import fit_whitening
+from skdpnet.parts.soft_assign.hungarian import refine_one_to_one
+from skdpnet.parts.soft_assign.sinkhorn import anneal
 from skdpnet.storage.large_arrays import copy_rows
-from skdpnet.utils.batching import slices_within
-from skdpnet.utils.host_copies import as_tensor, device_of
-from skdpnet.utils.torch_state import in_usual_torch_state
-from skdpnet.utils.validation import Number
+from skdpnet.utils.validation import Number, OneOf
 
 __all__ = ["SoftAssignParts"]
 
@@ -36,7 +27,7 @@ __all__ = ["SoftAssignParts"]
 _MAX_COSINE = 0.7
 
 
-class SoftAssignParts(PartEstimator):
+class SoftAssignParts(LinearParts):
     """Describe images by discriminative parts that are learned without gradients.
 
     There are two stages, as in [1]_ and [2]_. The first learns the parts of each class.
@@ -75,11 +66,21 @@ class SoftAssignParts(PartEstimator):
         Number of principal components of the region descriptors that are kept. The
         covariance within few components can be inverted. None: the covariance is
         ignored, and detectors are means of regions.
+    pyramid : sequence of (rows, columns), default=None
+        Levels of a spatial pyramid, such as ``((1, 1), (2, 2))`` [1]_. Each cuts the
+        image into cells, and each part has a copy for each cell, which responds to the
+        regions whose centres lie in the cell. None: no pyramid. Cells of zeros at the
+        right and lower edges of given maps are taken to lie beyond the image.
+    assignment : {"sinkhorn", "hungarian"}, default="sinkhorn"
+        How regions are assigned to parts in each round. "sinkhorn": softly, with
+        `beta_start` and `beta_end`. "hungarian": each part has one region of each
+        image, and no two parts the same, so that the sum of the scores is largest
+        [2]_.
     n_rounds : int, default=10
         Maximal number of rounds of assignment. The rounds of a class end earlier when
         its assignments hardly change any more.
     beta_start, beta_end : float > 0, default=40.0, 100.0
-        Sharpness β of the assignment in the first round and in round `n_rounds`; it
+        Sharpness β of soft assignments in the first round and in round `n_rounds`; it
         grows by the same factor from round to round. Responses are cosines, so that
         with β = 40 a response that is larger by 0.1 weighs 55 times as much. If the
         first assignment is too soft, parts of a class become equal.
@@ -92,9 +93,10 @@ class SoftAssignParts(PartEstimator):
         The distinct labels, sorted.
     parts_ : float32 ndarray of shape (P, K)
         Detectors of the whitened regions, of unit length, where P is C times
-        `n_parts_per_class`. They are sorted by map, then by class, and then by the
-        order in which they were chosen, best first. Zeros fill the rows of a map whose
-        whitened space has fewer dimensions than another's.
+        `n_parts_per_class`, times the number of cells of a pyramid. They are sorted by
+        map, then by class, and then by the order in which they were chosen, best first.
+        Zeros fill the rows of a map whose whitened space has fewer dimensions than
+        another's.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
         The class of each part, as an index into `classes_`, and the number of its map.
     whitenings_ : list of Whitening
@@ -103,6 +105,9 @@ class SoftAssignParts(PartEstimator):
         The layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
+    part_cells_ : float64 ndarray of shape (P, 4)
+        With a pyramid only: left, top, right and bottom of the cell of each part, as
+        shares of the image's sides. The copies of a part follow one another.
     n_iter_ : int
         Number of rounds of the class with most rounds.
     map_shapes_ : tuple of tuples
@@ -156,20 +161,23 @@ class SoftAssignParts(PartEstimator):
     True
     """
 
-    _takes_tensors = True
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        **PartEstimator._parameter_constraints,
+        **LinearParts._parameter_constraints,
         "n_parts_per_class": [Number(1, whole=True)],
-        "n_components": [Number(1, whole=True), None],
         "n_candidates": [Number(1, whole=True), None],
+        "assignment": [OneOf(("sinkhorn", "hungarian"))],
         "n_rounds": [Number(1, whole=True)],
         "beta_start": [Number(0, above=True)],
         "beta_end": [Number(0, above=True)],
     }
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
-        *PartEstimator._fitted_attributes,
-        *("parts_", "whitenings_", "n_iter_", "shift_", "scale_"),
+        *LinearParts._fitted_attributes,
+        "n_iter_",
     )
+    _added_parameters: ClassVar[dict[str, Any]] = {
+        **LinearParts._added_parameters,
+        "assignment": "sinkhorn",
+    }
 
     def __init__(
         self,
@@ -183,6 +191,8 @@ class SoftAssignParts(PartEstimator):
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
         n_components: int | None = 256,
+        pyramid: Levels | None = None,
+        assignment: str = "sinkhorn",
         n_rounds: int = N_ROUNDS,
         beta_start: float = BETA_START,
         beta_end: float = BETA_END,
@@ -199,142 +209,55 @@ class SoftAssignParts(PartEstimator):
             strides=strides,
             image_size=image_size,
             framing=framing,
+            region_scales=region_scales,
+            n_components=n_components,
+            pyramid=pyramid,
             memory=memory,
             device=device,
             precision=precision,
             num_workers=num_workers,
             verbose=verbose,
+            random_state=random_state,
         )
-        self.region_scales = region_scales
         self.n_parts_per_class = n_parts_per_class
         self.n_candidates = n_candidates
-        self.n_components = n_components
+        self.assignment = assignment
         self.n_rounds = n_rounds
         self.beta_start = beta_start
         self.beta_end = beta_end
-        self.random_state = random_state
 
-    def fit(self, X, y) -> SoftAssignParts:
-        """Learn the parts of each class.
-
-        Parameters
-        ----------
-        X : images, or array for ``backbone="precomputed"``
-            List or array of n paths, PIL images, uint8 or [0, 1] float arrays or
-            tensors; precomputed: maps n×H×W×D, regions n×R×D or features n×D.
-        y : array-like of shape (n,)
-            Labels of at least two classes, numbers or strings.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If parameters, labels or data are unusable; the message says why.
-        skdpnet.images.ImageError
-            If images cannot be read; the message names all.
-        """
-        self._learn(X, y)
-        return self
-
-    def fit_transform(self, X, y=None) -> np.ndarray:
-        """Fit and transform, computing the maps once.
-
-        Parameters
-        ----------
-        X, y
-            As in `fit`.
-
-        Returns
-        -------
-        float32 ndarray of shape (n, P)
-            As from `transform`.
-
-        Raises
-        ------
-        ValueError, skdpnet.images.ImageError
-            As `fit`.
-        """
-        return self._standardise(self._learn(X, y))
-
-    @in_usual_torch_state
-    def part_responses(self, maps: list) -> list[torch.Tensor]:
-        """Compute the cosines of parts and regions; see `PartEstimator`."""
-        return [regions @ u.T for regions, u in self._regions_with_parts(maps)]
-
-    @in_usual_torch_state
-    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
-        """Compute standardised maxima over the regions; see `PartEstimator`."""
-        maxima = [cosines.amax(dim=1).cpu().numpy() for cosines in responses]
-        return self._standardise(np.hstack(maxima))
-
-    @in_usual_torch_state
-    def _learn(self, X, y) -> np.ndarray:
-        """Set all fitted attributes; return the maxima (n, P) on the training set."""
-        maps, labels = self._begin_fit(X, y)
-        n_candidates = self._check_candidates()
-        random = check_random_state(self.random_state)
-        shares = share_parts(self.n_parts_per_class, len(maps))
-        self.whitenings_, parts, maxima, rounds = [], [], [], []
-        for feature_map, grid, share in zip(maps, self.grids_, shares, strict=True):
-            whitening = fit_whitening(feature_map, grid, self.n_components, random)
-            map_parts, map_maxima, n_rounds = self._learn_map(
-                whitening(feature_map, grid, folder=self.memory),
-                labels,
-                share,
-                n_candidates * share // self.n_parts_per_class,
-                random,
-            )
-            self.whitenings_.append(whitening)
-            parts.append(map_parts)
-            maxima.append(map_maxima)
-            rounds.append(n_rounds)
-        self.parts_ = stack_parts(parts)
-        self.part_classes_, self.part_maps_ = classes_and_maps(
-            shares, len(self.classes_)
-        )
-        self.n_iter_ = max(rounds)
-        all_maxima = np.hstack(maxima)
-        self.shift_, self.scale_ = standardisation(all_maxima)
-        return all_maxima
-
-    def _check_candidates(self) -> int:
-        """Return the number of candidates of each class on all maps."""
-        n_parts = self.n_parts_per_class
-        n_candidates = 3 * n_parts if self.n_candidates is None else self.n_candidates
+    def _check_learning(self, n_maps: int) -> None:
+        n_parts, n_candidates = self.n_parts_per_class, self._n_candidates()
         if n_candidates < n_parts:
             raise ValueError(
                 f"n_candidates={n_candidates} must be at least n_parts_per_class="
                 f"{n_parts}, because parts are chosen from the candidates."
             )
-        return n_candidates
+        share_parts(n_parts, n_maps)
+
+    def _n_candidates(self) -> int:
+        """Return the number of candidates of each class on all maps."""
+        if self.n_candidates is None:
+            return 3 * self.n_parts_per_class
+        return self.n_candidates
 
     def _learn_map(
         self,
+        number: int,
         regions: np.ndarray,
         labels: np.ndarray,
-        n_parts: int,
-        n_candidates: int,
         random: np.random.RandomState,
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Learn the parts of a map.
-
-        Returns
-        -------
-        detectors : float32 ndarray of shape (P', K)
-        maxima : float32 ndarray of shape (n, P')
-            Their maxima on the training images.
-        n_rounds : int
-        """
+    ) -> MapParts:
+        n_parts = share_parts(self.n_parts_per_class, len(self.grids_))[number]
+        n_candidates = self._n_candidates() * n_parts // self.n_parts_per_class
         n_classes = len(self.classes_)
         candidates = cluster_parts(
             regions, None, labels, n_classes, n_candidates, random
         )
-        maxima = _maxima(regions, candidates)
+        of_candidates = np.repeat(np.arange(n_classes), n_candidates)
+        maxima = region_maxima(regions, MapParts(candidates, of_candidates))
         betas = np.geomspace(self.beta_start, self.beta_end, self.n_rounds)
-        parts, rounds = [], []
+        parts, rounds = [], [getattr(self, "n_iter_", 0)]
         for label in range(n_classes):
             in_class = labels == label
             numbers = slice(label * n_candidates, (label + 1) * n_candidates)
@@ -343,58 +266,18 @@ class SoftAssignParts(PartEstimator):
             detectors = candidates[numbers]
             chosen = select_distinct(detectors, merit, n_parts, _MAX_COSINE)
             of_class = copy_rows(regions, np.flatnonzero(in_class), self.memory)
-            refined, n_rounds = anneal(of_class, detectors[chosen], betas)
+            if self.assignment == "hungarian":
+                refined, n_rounds = refine_one_to_one(
+                    of_class, detectors[chosen], self.n_rounds
+                )
+            else:
+                refined, n_rounds = anneal(of_class, detectors[chosen], betas)
             parts.append(refined)
             rounds.append(n_rounds)
-        learned = np.concatenate(parts)
-        return learned, _maxima(regions, learned), max(rounds)
-
-    def _standardise(self, maxima: np.ndarray) -> np.ndarray:
-        return (maxima - self.shift_) * self.scale_
-
-    @in_usual_torch_state
-    def _describe_maps(self, maps: list) -> torch.Tensor:
-        maxima = [
-            part_maxima(regions, detectors, beta=None)[0]
-            for regions, detectors in self._regions_with_parts(maps)
-        ]
-        device = maxima[0].device
-        shift, scale = as_tensor(self.shift_, device), as_tensor(self.scale_, device)
-        return (torch.hstack(maxima) - shift) * scale
-
-    def _regions_with_parts(
-        self, maps: list
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the regions (n, R, K) of each map of some images, and its detectors."""
-        for i, (feature_map, whitening, grid) in enumerate(
-            zip(maps, self.whitenings_, self.grids_, strict=True)
-        ):
-            depth = whitening.projection.shape[1]
-            detectors = self.parts_[self.part_maps_ == i, :depth]
-            device = device_of(feature_map)
-            regions = whitening.tensor(feature_map, grid, device)
-            yield regions, as_tensor(detectors, device)
+        self.n_iter_ = max(rounds)
+        return MapParts(np.concatenate(parts), np.repeat(np.arange(n_classes), n_parts))
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        of_parts = self._state_of_parts(state)
-        check_parts_per_map(of_parts)
-        depths = check_whitenings(state["whitenings_"], of_parts["map_shapes_"])
-        n_parts = len(state["part_classes_"])
-        check_array("parts_", state["parts_"], (n_parts, max(depths)))
-        check_array("shift_", state["shift_"], (n_parts,))
-        check_array("scale_", state["scale_"], (n_parts,))
         if not Number(0, whole=True).accepts(state["n_iter_"]):
             raise ValueError("n_iter_ is not a number of rounds")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "parts_")
-
-
-def _maxima(regions: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Return the maxima (n, P) of the responses of parts over regions (n, R, K)."""
-    cpu, out = torch.device("cpu"), np.empty((len(regions), len(parts)), np.float32)
-    for images in slices_within(len(regions), 4 * regions[0].size, PIECE_BYTES):
-        some, detectors = as_tensor(regions[images], cpu), as_tensor(parts, cpu)
-        out[images] = part_maxima(some, detectors, beta=None)[0].numpy()
-    return out
