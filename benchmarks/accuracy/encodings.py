@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.preprocessing import FunctionTransformer
 from tqdm import tqdm
 
@@ -36,6 +35,7 @@ from benchmarks.accuracy.methods import (
     check_folds,
     choose_svm,
 )
+from benchmarks.accuracy.span import SpanRotation
 from benchmarks.accuracy.table import spread
 from benchmarks.data.readers import Split, read_folders
 from benchmarks.environment import environment
@@ -43,7 +43,7 @@ from benchmarks.speed.timing import in_fresh_process, status_bytes
 from skdpnet import VLAD, DPNetTransformer, FeatureMaps, GlobalFeatures
 from skdpnet.backbones.stages import AVERAGE
 
-__all__ = ["METHODS", "Method", "in_span", "main", "markdown", "measure"]
+__all__ = ["METHODS", "Method", "main", "markdown", "measure"]
 
 _NETWORK, _SIFT = "efficientnet_lite0", "dense_sift"
 _STRIDES = DPNetTransformer().strides
@@ -115,7 +115,9 @@ def measure(name: str, split: Split, seed: int, extraction: dict[str, Any]) -> d
     test = estimator.transform(split.test_paths)
     end, peak = time.perf_counter(), status_bytes("VmHWM")
     length = train.shape[1]
-    train, test = in_span(train, test)
+    rotation = SpanRotation()
+    train = rotation.fit_transform(train)
+    test = rotation.transform(test)
     svm, cv_accuracy = choose_svm(FunctionTransformer(), train, split.train_y, seed)
     accuracy = svm.fit(train, split.train_y).score(test, split.test_y)
     return {
@@ -129,26 +131,6 @@ def measure(name: str, split: Split, seed: int, extraction: dict[str, Any]) -> d
         "svm_seconds": time.perf_counter() - end,
         "peak_bytes": peak,
     }
-
-
-def in_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotate long descriptors into the span of the training descriptors.
-
-    A linear SVM depends on inner products with training descriptors alone, which stay
-    as they are, and its fit takes a fraction of the time.
-
-    Parameters
-    ----------
-    train, test : ndarrays of shape (n, L) and (m, L)
-
-    Returns
-    -------
-    train, test : ndarrays of shape (n, min(n, L)) and (m, min(n, L))
-    """
-    if train.shape[1] <= len(train):
-        return train, test
-    axes, coordinates = np.linalg.qr(train.T)
-    return coordinates.T, test @ axes
 
 
 def compute_maps(

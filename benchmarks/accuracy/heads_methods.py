@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from benchmarks.accuracy.methods import MAX_ITER
+from benchmarks.accuracy.span import SpanRotation
 from skdpnet import (
+    LLC,
+    VLAD,
+    BagOfWords,
     DPNetClassifier,
+    FisherVector,
     GlobalFeatures,
     PIPNetClassifier,
     ProtoPNetClassifier,
@@ -21,6 +25,8 @@ from skdpnet import (
     ProtoTreeClassifier,
     SoftAssignParts,
 )
+from skdpnet.backbones.stages import AVERAGE
+from skdpnet.base.part_estimator import PartEstimator
 
 __all__ = ["DPNET", "HEADS", "N_PER_CLASS", "Head"]
 
@@ -47,17 +53,21 @@ class Head:
         The parameter that is the number of parts of a class.
     fixed : dict
         Parameters of the estimator in all configurations.
+    rotated : bool
+        Whether a linear SVM sees descriptors in the coordinates of `SpanRotation`,
+        which changes its time and not its decisions.
     """
 
-    kind: Callable[..., BaseEstimator]
+    kind: type[BaseEstimator]
     configurations: tuple[dict[str, Any], ...]
     number: str | None = None
     fixed: tuple[tuple[str, Any], ...] = ()
+    rotated: bool = False
 
     @property
     def has_parts(self) -> bool:
         """Whether there are parts or prototypes, which have places."""
-        return self.kind is not GlobalFeatures
+        return issubclass(self.kind, PartEstimator)
 
     def estimator(
         self,
@@ -85,7 +95,7 @@ class Head:
         """
         params = {**maps, **dict(self.fixed), **configuration}
         C = params.pop("C") if self.is_followed_by_svm else None
-        if self.kind is not GlobalFeatures:
+        if "random_state" in self.kind().get_params():
             params["random_state"] = seed
         if self.number is not None:
             params[self.number] = n_per_class
@@ -93,12 +103,13 @@ class Head:
         if C is None:
             return estimator
         svm = LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
-        return make_pipeline(estimator, svm)
+        rotation = [SpanRotation()] if self.rotated else []
+        return make_pipeline(estimator, *rotation, svm)
 
     @property
     def is_followed_by_svm(self) -> bool:
         """Whether the estimator is a transformer."""
-        return self.kind in (GlobalFeatures, SoftAssignParts)
+        return not is_classifier(self.kind())
 
 
 def _of_windows(name: str, values: tuple) -> tuple[dict[str, Any], ...]:
@@ -116,9 +127,29 @@ def _trained(kind: type) -> tuple[dict[str, Any], ...]:
     return _of_windows("max_epochs", (epochs, 2 * epochs))
 
 
+def _encoding(kind: type[BaseEstimator], n_words: int) -> Head:
+    """Return an encoding of the cells, with and without a pyramid."""
+    configurations = tuple(
+        {"pyramid": pyramid, "C": C}
+        for pyramid in (None, _PYRAMID)
+        for C in (1.0, 10.0)
+    )
+    fixed = {
+        "strides": _STRIDES_OF_CELLS,
+        "n_words": n_words,
+        "n_samples": _N_SAMPLES,
+    }
+    return Head(kind, configurations, fixed=tuple(fixed.items()), rotated=True)
+
+
 _SVMS = tuple({"C": C} for C in _C)
 # All see the maps of DP-Net's default strides.
 _STRIDES = DPNetClassifier().strides
+# A map of one cell has no words to count.
+_STRIDES_OF_CELLS = tuple(stride for stride in _STRIDES if stride != AVERAGE)
+_PYRAMID = ((1, 1), (2, 2), (3, 1))
+# Cells that a vocabulary is learned from: 20 for each of the most words.
+_N_SAMPLES = 20_480
 HEADS: dict[str, Head] = {
     "global descriptor of the last map + SVM": Head(
         GlobalFeatures, _SVMS, fixed=(("strides", ("average",)),)
@@ -126,6 +157,10 @@ HEADS: dict[str, Head] = {
     "global descriptor of the same maps + SVM": Head(
         GlobalFeatures, _SVMS, fixed=(("strides", _STRIDES),)
     ),
+    "words of cells + SVM": _encoding(BagOfWords, 400),
+    "LLC of cells + SVM": _encoding(LLC, 1024),
+    "VLAD of cells + SVM": _encoding(VLAD, 64),
+    "Fisher vectors of cells + SVM": _encoding(FisherVector, 64),
     "two-stage parts + SVM": Head(
         SoftAssignParts, _of_windows("C", (1.0, 10.0)), "n_parts_per_class"
     ),

@@ -17,8 +17,8 @@ from sklearn.model_selection import train_test_split
 from skdpnet.datasets import load_image_folder
 
 __all__ = [
-    "Split", "read_class_folders", "read_cub", "read_folders", "read_mit67",
-    "split_folders",
+    "Split", "draw_split", "read_class_folders", "read_cub", "read_folders",
+    "read_mit67", "split_folders",
 ]  # fmt: skip
 
 _CUB = (
@@ -157,6 +157,49 @@ def split_folders(
     train, test = np.sort(train), np.sort(test)
     return Split(
         [paths[i] for i in train], y[train], [paths[i] for i in test], y[test], names
+    )
+
+
+def draw_split(split: Split, n_per_class: int, seed: int) -> Split:
+    """Draw another split of the same images.
+
+    Parameters
+    ----------
+    split : Split
+    n_per_class : int
+        Training images of each class; all other images are test images.
+    seed : int
+        Random state of the split.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        If a class has too few images; the message names it.
+    """
+    paths = np.array(split.train_paths + split.test_paths)
+    y = np.concatenate([split.train_y, split.test_y])
+    # Sorted, so that splits do not depend on which folder an image lies in.
+    order = np.lexsort([[Path(path).name for path in paths], y])
+    paths, y = paths[order], y[order]
+    random, chosen = np.random.RandomState(seed), np.zeros(len(y), bool)
+    for label, name in enumerate(split.names):
+        rows = np.flatnonzero(y == label)
+        if len(rows) <= n_per_class:
+            raise ValueError(
+                f"{name!r} has {len(rows)} images; {n_per_class} for training leave "
+                "none for testing."
+            )
+        chosen[random.permutation(rows)[:n_per_class]] = True
+    return Split(
+        paths[chosen].tolist(),
+        y[chosen],
+        paths[~chosen].tolist(),
+        y[~chosen],
+        split.names,
     )
 
 

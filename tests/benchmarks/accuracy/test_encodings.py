@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from sklearn.svm import LinearSVC
@@ -94,16 +93,6 @@ def test_the_table(run):
         "| dense SIFT, VLAD with pyramid",
     ]
     assert " 40,960 " in lines[5]
-
-
-def test_descriptors_in_the_span_of_the_training_set_have_the_same_products():
-    random = np.random.default_rng(0)
-    train, test = random.normal(size=(5, 40)), random.normal(size=(3, 40))
-    few, others = encodings.in_span(train, test)
-    assert few.shape == (5, 5) and others.shape == (3, 5)
-    np.testing.assert_allclose(few @ few.T, train @ train.T)
-    np.testing.assert_allclose(others @ few.T, test @ train.T)
-    assert encodings.in_span(few, others)[0] is few
 
 
 def test_every_method_can_be_made():

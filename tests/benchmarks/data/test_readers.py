@@ -61,6 +61,39 @@ def test_split_folders(tmp_path):
             assert [Path(p).parent.name for p in paths] == ["ab"[k] for k in y]
 
 
+def test_another_split_of_the_same_images(tmp_path):
+    for k in range(9):
+        save_image(tmp_path / ("train" if k < 5 else "test") / f"a/{k}.png")
+        save_image(tmp_path / ("train" if k % 2 else "test") / f"b/{k}.png")
+    folders = readers.read_folders(tmp_path, "train", "test")
+    parts = [readers.draw_split(folders, 3, seed) for seed in (0, 0, 1)]
+    assert parts[0].test_paths == parts[1].test_paths != parts[2].test_paths
+    for part in parts:
+        assert np.bincount(part.train_y).tolist() == [3, 3]
+        assert np.bincount(part.test_y).tolist() == [6, 6]
+        images = {*part.train_paths, *part.test_paths}
+        assert images == {*folders.train_paths, *folders.test_paths}
+        for paths, y in (
+            (part.train_paths, part.train_y),
+            (part.test_paths, part.test_y),
+        ):
+            assert [Path(p).parent.name for p in paths] == ["ab"[k] for k in y]
+    with pytest.raises(ValueError, match="'a' has 9 images"):
+        readers.draw_split(folders, 9, 0)
+
+
+def test_a_drawn_split_does_not_depend_on_the_folders(tmp_path):
+    drawn = []
+    for root, n in (("few", 2), ("many", 6)):
+        for k in range(8):
+            part = "train" if k < n else "test"
+            save_image(tmp_path / root / part / f"a/{k}.png")
+        folders = readers.read_folders(tmp_path / root, "train", "test")
+        split = readers.draw_split(folders, 4, 0)
+        drawn.append([Path(path).name for path in split.train_paths])
+    assert drawn[0] == drawn[1]
+
+
 @pytest.fixture
 def cub(tmp_path) -> Path:
     names = ["002.Wren/W_1.jpg", "001.Auk/A_1.jpg", "001.Auk/A_2.jpg",
