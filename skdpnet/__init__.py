@@ -22,6 +22,7 @@ if "torch" not in sys.modules and not any(name in os.environ for name in _WAITIN
 # Estimators that are saved to files: `load` looks the class of a file up here.
 ESTIMATORS = {
     "BagOfWords": "skdpnet.encodings.bag_of_words",
+    "BlocksThatShout": "skdpnet.parts.blocks",
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetRegressor": "skdpnet.parts.dpnet.regressor",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",

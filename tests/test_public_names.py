@@ -6,8 +6,8 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        BagOfWords DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps
-        FisherVector GlobalFeatures LLC
+        BagOfWords BlocksThatShout DPNetClassifier DPNetRegressor DPNetTransformer
+        FeatureMaps FisherVector GlobalFeatures LLC
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
