@@ -67,10 +67,10 @@ def solve_group_lasso(
 ) -> GroupLasso:
     """Fit a linear classifier that uses few parts.
 
-    It minimises ``1/(2n) Σ_i Σ_c max(0, 1 - s_ic f_ic)² + λ Σ_p ‖u_p‖``, where f are the
-    scores, u_p the weights of part p in all classes, and the intercepts are free. With
-    a large λ most u_p are exactly zero. The squared hinge is smooth, unlike the hinge,
-    so that a gradient method converges to a minimum that can be verified.
+    It minimises ``1/(2n) Σ_i Σ_c max(0, 1 - s_ic f_ic)² + λ Σ_p ‖u_p‖``, where f are
+    the scores, u_p the weights of part p in all classes, and the intercepts are free.
+    With a large λ most u_p are exactly zero. The squared hinge is smooth, unlike the
+    hinge, so that a gradient method converges to a minimum that can be verified.
 
     The method is the accelerated proximal gradient (FISTA, [1]_), begun anew where it
     does not descend [2]_, on a working set of parts. Those whose gradient is longer
@@ -194,9 +194,9 @@ def kkt_residual(
     Returns
     -------
     float
-        The largest violation of the conditions of Karush, Kuhn and Tucker, which is 0 at
-        the minimum only: the gradient g_p of the loss is ``-λ u_p / ‖u_p‖`` for parts
-        in use, and at most λ long for the others; that of the intercepts is zero.
+        The largest violation of the conditions of Karush, Kuhn and Tucker, which is 0
+        at the minimum only: the gradient of the loss is ``-λ u_p / ‖u_p‖`` for parts in
+        use, and at most λ long for the others; that of the intercepts is zero.
     """
     gradient, of_intercepts = _gradients(values, signs, model)
     norms = model.norms[:, None]
