@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
-from skdpnet.base.part_names import renamed
+from skdpnet.base.part_names import renamed, usual_names
 from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
@@ -116,6 +115,14 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     def beta_(self) -> float | None:
         """β of the soft maximum over the regions; None: the maximum is hard."""
         return None
+
+    @property
+    def empty_responses_(self) -> np.ndarray:
+        """The response of each part to an empty region, float32 ndarray (P,).
+
+        Where images do not fill their maps, regions beside them are known by it.
+        """
+        return np.zeros(len(self.part_maps_), np.float32)
 
     def iter_responses(self, X) -> Iterator[list[torch.Tensor]]:
         """Iterate over the responses of the parts to X, some images at a time.
@@ -239,12 +246,9 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     def _usual_part_names(self) -> np.ndarray:
         """Return the names that parts have before they are renamed."""
-        n_named: Counter[int] = Counter()
-        names = []
-        for c in self.part_classes_.tolist():
-            prefix = "" if c < 0 else f"{self.classes_[c]}_"
-            names.append(f"{prefix}part{n_named[c]}")
-            n_named[c] += 1
+        # A regressor has no classes.
+        classes = getattr(self, "classes_", np.array([]))
+        names = usual_names(self.part_classes_, classes)
         return np.array(names, dtype=object)
 
     def _begin_fit(self, X, y) -> tuple[list[np.ndarray], np.ndarray]:
