@@ -9,21 +9,25 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from skdpnet.encodings.pyramid import Levels
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.layout import share_parts
-from skdpnet.parts.linear_parts import LinearParts, MapParts, region_maxima
+from skdpnet.parts.linear_parts import LinearParts
+from skdpnet.parts.map_parts import MapParts, region_maxima
 from skdpnet.parts.random_selected.joint_rounds import fit_classifier, optimise_jointly
 from skdpnet.parts.random_selected.selection import (
-    Candidates,
+    columns_of,
     draw_candidates,
     select_parts,
 )
-from skdpnet.parts.random_selected.sources import check_sources, source_table
 from skdpnet.parts.standardisation import standardisation
 from skdpnet.persistence.checks import check_array
 from skdpnet.utils.validation import Number
 
 __all__ = ["RandomSelectedParts"]
+
+# The parts of a map, and their maxima on the training images.
+Learned = tuple[MapParts, np.ndarray]
 
 
 class RandomSelectedParts(LinearParts):
@@ -58,12 +62,19 @@ class RandomSelectedParts(LinearParts):
     n_components : int or None, default=256
         Number of principal components of the region descriptors that are kept. None:
         regions are not whitened.
+    pyramid : sequence of (rows, columns), default=None
+        Levels of a spatial pyramid, such as ``((1, 1), (2, 2))`` [1]_. Each cuts the
+        image into cells, and each part has a copy for each cell, which responds to the
+        regions whose centres lie in the cell. The copies of a part are selected
+        together. The joint rounds see whole images. None: no pyramid. Cells of zeros at
+        the right and lower edges of given maps are taken to lie beyond the image.
     n_candidates : int, default=5000
         Size of the pool, on all maps together. The maps have equal shares, and the
         coarsest also the remainder; a map with fewer regions gives all that it has.
     n_parts : int, default=200
-        Number of parts, on all maps together, which have equal shares as well. As many
-        as candidates: all are kept, and nothing is selected.
+        Number of parts, on all maps together, which have equal shares as well; with a
+        pyramid, there are as many in each cell. As many as candidates: all are kept,
+        and nothing is selected.
     joint_rounds : int, default=0
         Rounds in which parts and classifier are improved in turn. The parts are then no
         longer regions of images.
@@ -80,18 +91,18 @@ class RandomSelectedParts(LinearParts):
     classes_ : ndarray of shape (C,)
         The distinct labels, sorted.
     parts_ : float32 ndarray of shape (P, K)
-        Detectors of the whitened regions, of unit length. They are sorted by map, and
-        then by the norms of the selection, largest first. Zeros fill the rows of a map
-        whose whitened space has fewer dimensions than another's.
+        Detectors of the whitened regions, of unit length, where P is `n_parts`, times
+        the number of cells of a pyramid. They are sorted by map, and then by the norms
+        of the selection, largest first. Zeros fill the rows of a map whose whitened
+        space has fewer dimensions than another's.
     part_norms_ : float32 ndarray of shape (P,)
-        Norms of the parts' weights in all classes, in a support vector machine of
-        Crammer and Singer on the descriptors of the training images. A part of a small
-        norm hardly matters to it.
-    part_sources_ : dict of str to int64 ndarray of shape (P,)
-        The region that each part was drawn as: ``"image"``, its number in X;
-        ``"region"``, the number in the grid of the map; and ``"class"``, the class of
-        that image, as an index into `classes_`, which is where the part comes from, not
-        what it speaks for.
+        Norms of the parts' weights in all classes and cells, in a support vector
+        machine of Crammer and Singer on the descriptors of the training images. A part
+        of a small norm hardly matters to it.
+    part_sources_ : int64 ndarray of shape (P, 3)
+        The region that each part was drawn as: the number of the image in X, that of
+        the region in the grid of the map, and the class of the image, as an index into
+        `classes_`. The class is where a part comes from, not what it speaks for.
     objectives_ : list of float
         What the joint rounds lower, before the first and after each; it never rises.
         Empty if there are no rounds.
@@ -105,6 +116,9 @@ class RandomSelectedParts(LinearParts):
         The layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
+    part_cells_ : float64 ndarray of shape (P, 4)
+        With a pyramid only: left, top, right and bottom of the cell of each part, as
+        shares of the image's sides. The copies of a part follow one another.
     map_shapes_ : tuple of tuples
         The shape of each map of an image.
     n_features_in_ : int
@@ -180,6 +194,7 @@ class RandomSelectedParts(LinearParts):
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_components: int | None = 256,
+        pyramid: Levels | None = None,
         n_candidates: int = 5000,
         n_parts: int = 200,
         joint_rounds: int = 0,
@@ -199,6 +214,7 @@ class RandomSelectedParts(LinearParts):
             framing=framing,
             region_scales=region_scales,
             n_components=n_components,
+            pyramid=pyramid,
             memory=memory,
             device=device,
             precision=precision,
@@ -230,58 +246,59 @@ class RandomSelectedParts(LinearParts):
         n_maps = len(self.grids_)
         n_parts = share_parts(self.n_parts, n_maps)[number]
         n_candidates = max(n_parts, share_parts(self.n_candidates, n_maps)[number])
-        pool = draw_candidates(regions, n_candidates, random)
-        if len(pool.detectors) < n_parts:
+        images, places = draw_candidates(regions, n_candidates, random)
+        if len(images) < n_parts:
             raise ValueError(
                 f"n_parts={self.n_parts} asks for {n_parts} parts of feature map "
-                f"{number}, but the training images have only {len(pool.detectors)} "
-                "regions on it that differ from the mean of all: lower n_parts, or "
-                "give more images."
+                f"{number}, but the training images have only {len(images)} regions on "
+                "it that differ from the mean of all: lower n_parts, or give more "
+                "images."
             )
-        self._pools.append(pool)
-        return _shared(pool.detectors)
+        sources = np.column_stack([images, places, labels[images]]).astype(np.int64)
+        shared = np.full(len(images), -1)
+        facts = {"part_sources_": sources}
+        return MapParts(regions[images, places], shared, facts=facts)
 
     def _learn_maps(
         self, maps: list[np.ndarray], labels: np.ndarray, random: np.random.RandomState
-    ) -> list[tuple[MapParts, np.ndarray]]:
-        self._pools: list[Candidates] = []
+    ) -> list[Learned]:
         learned = super()._learn_maps(maps, labels, random)
-        pools = self.__dict__.pop("_pools")
         shares = share_parts(self.n_parts, len(maps))
-        chosen = select_parts([m for _, m in learned], labels, shares, self.verbose)
+        n_cells = learned[0][1].shape[1] // len(learned[0][0].detectors)
+        chosen = select_parts(
+            [maxima for _, maxima in learned], labels, shares, n_cells, self.verbose
+        )
         learned = [
-            (_shared(parts.detectors[numbers]), maxima[:, numbers])
+            (_taken(parts, numbers), maxima[:, columns_of(numbers, n_cells)])
             for (parts, maxima), numbers in zip(learned, chosen, strict=True)
         ]
-        pools = [pool.take(n) for pool, n in zip(pools, chosen, strict=True)]
-        self.part_sources_ = source_table(pools, labels)
         seed = int(random.randint(np.iinfo(np.int32).max))
         self.objectives_: list[float] = []
         if self.joint_rounds:
             learned = self._improve(learned, maps, labels, seed)
-        self.part_norms_ = self._norms(learned, labels, seed)
-        return learned
+        return self._with_norms(learned, labels, seed)
 
     def _improve(
         self,
-        learned: list[tuple[MapParts, np.ndarray]],
+        learned: list[Learned],
         maps: list[np.ndarray],
         labels: np.ndarray,
         seed: int,
-    ) -> list[tuple[MapParts, np.ndarray]]:
+    ) -> list[Learned]:
         """Set `objectives_`; return parts and maxima after the joint rounds."""
         layout = zip(self.whitenings_, maps, self.grids_, strict=True)
         regions = [
             whitening(feature_map, grid, folder=self.memory)
             for whitening, feature_map, grid in layout
         ]
-        detectors = [parts.detectors for parts, _ in learned]
-        shift, scale = standardisation(np.hstack([maxima for _, maxima in learned]))
-        scales = np.split(scale, np.cumsum([len(of_map) for of_map in detectors])[:-1])
+        first = [parts for parts, _ in learned]
+        maxima = [region_maxima(x, w) for x, w in zip(regions, first, strict=True)]
+        shift, scale = standardisation(np.hstack(maxima))
+        scales = np.split(scale, np.cumsum([len(w.detectors) for w in first])[:-1])
         model, self.objectives_ = optimise_jointly(
             [
-                torch.from_numpy(of_map * of_parts[:, None])
-                for of_map, of_parts in zip(detectors, scales, strict=True)
+                torch.from_numpy(of_map.detectors * of_parts[:, None])
+                for of_map, of_parts in zip(first, scales, strict=True)
             ],
             [torch.from_numpy(on_map) for on_map in regions],
             torch.from_numpy(shift * scale),
@@ -292,37 +309,64 @@ class RandomSelectedParts(LinearParts):
             self.verbose,
         )
         improved = []
-        for moved, first, on_map in zip(model.parts, detectors, regions, strict=True):
-            parts = _shared(_unit(moved.numpy(), first))
-            improved.append((parts, region_maxima(on_map, parts)))
+        for number, (moved, of_map) in enumerate(zip(model.parts, first, strict=True)):
+            parts = of_map._replace(detectors=_unit(moved.numpy(), of_map.detectors))
+            of_parts = self._training_maxima(
+                number, maps[number], regions[number], parts
+            )
+            improved.append((parts, of_parts))
         return improved
 
-    def _norms(
-        self,
-        learned: list[tuple[MapParts, np.ndarray]],
-        labels: np.ndarray,
-        seed: int,
-    ) -> np.ndarray:
+    def _with_norms(
+        self, learned: list[Learned], labels: np.ndarray, seed: int
+    ) -> list[Learned]:
+        """Add `part_norms_` to what is known of the parts."""
         maxima = np.hstack([of_map for _, of_map in learned])
         shift, scale = standardisation(maxima)
         weights, _ = fit_classifier((maxima - shift) * scale, labels, self.C, seed)
-        return np.linalg.norm(weights, axis=0).astype(np.float32)
+        n_each = [len(parts.detectors) for parts, _ in learned]
+        of_parts = weights.reshape(len(weights), sum(n_each), -1)
+        norms = np.sqrt((of_parts**2).sum(axis=(0, 2))).astype(np.float32)
+        return [
+            (parts._replace(facts={**parts.facts, "part_norms_": of_map}), of_images)
+            for (parts, of_images), of_map in zip(
+                learned, np.split(norms, np.cumsum(n_each)[:-1]), strict=True
+            )
+        ]
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        n_parts = len(state["part_classes_"])
-        check_array("part_norms_", state["part_norms_"], (n_parts,))
-        check_sources(self._state_of_parts(state))
+        check_array("part_norms_", state["part_norms_"], (len(state["part_classes_"]),))
+        _check_sources(self._state_of_parts(state))
         values = state["objectives_"]
         if not isinstance(values, list) or not all(map(Number(0).accepts, values)):
             raise ValueError("objectives_ is not a list of numbers")
 
 
-def _shared(detectors: np.ndarray) -> MapParts:
-    return MapParts(detectors, np.full(len(detectors), -1))
+def _taken(parts: MapParts, numbers: np.ndarray) -> MapParts:
+    """Return some of the parts, in the order of the numbers."""
+    facts = {name: of_parts[numbers] for name, of_parts in parts.facts.items()}
+    return MapParts(parts.detectors[numbers], parts.classes[numbers], facts=facts)
 
 
 def _unit(moved: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Scale parts to unit length; those of no length are as they were at first."""
     norms = np.linalg.norm(moved, axis=1, keepdims=True)
     return np.where(norms > 0, moved / np.where(norms > 0, norms, 1), first)
+
+
+def _check_sources(state: dict[str, Any]) -> None:
+    """Check `part_sources_` of a model file, whose other attributes were checked."""
+    sources, part_maps = state["part_sources_"], state["part_maps_"]
+    if (
+        not isinstance(sources, np.ndarray)
+        or sources.dtype != np.int64
+        or sources.shape != (len(part_maps), 3)
+        or (sources < 0).any()
+    ):
+        raise ValueError("part_sources_ is not a table of images, regions and classes")
+    n_regions = np.array([grid.n_regions for grid in state["grids_"]])[part_maps]
+    if (sources[:, 1] >= n_regions).any():
+        raise ValueError("part_sources_ has a region that there is not")
+    if (sources[:, 2] >= len(state["classes_"])).any():
+        raise ValueError("part_sources_ has a class that there is not")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import eigvalsh
@@ -26,18 +26,21 @@ class GroupLasso:
 
     Parameters
     ----------
-    weights : float64 ndarray of shape (P, C)
-        The group of a part is its row: its weights in all classes.
+    weights : float64 ndarray of shape (P * Q, C)
+        The group of a part has all weights of its Q numbers, which are adjacent rows.
     intercepts : float64 ndarray of shape (C,)
+    group_size : int
+        Q.
     """
 
     weights: np.ndarray
     intercepts: np.ndarray
+    group_size: int = 1
 
     @property
     def norms(self) -> np.ndarray:
         """The norm of the weights of each part, float64 ndarray (P,)."""
-        return np.linalg.norm(self.weights, axis=1)
+        return _norms(self.weights, self.group_size)
 
     def objective(self, values: np.ndarray, signs: np.ndarray, penalty: float) -> float:
         """Return what `solve_group_lasso` minimises.
@@ -60,6 +63,7 @@ def solve_group_lasso(
     values: np.ndarray,
     signs: np.ndarray,
     penalty: float,
+    group_size: int = 1,
     *,
     start: GroupLasso | None = None,
     tolerance: float = 1e-4,
@@ -68,9 +72,9 @@ def solve_group_lasso(
     """Fit a linear classifier that uses few parts.
 
     It minimises ``1/(2n) Σ_i Σ_c max(0, 1 - s_ic f_ic)² + λ Σ_p ‖u_p‖``, where f are
-    the scores, u_p the weights of part p in all classes, and the intercepts are free.
-    With a large λ most u_p are exactly zero. The squared hinge is smooth, unlike the
-    hinge, so that a gradient method converges to a minimum that can be verified.
+    the scores, u_p all weights of part p, and the intercepts are free. With a large λ
+    most u_p are exactly zero. The squared hinge is smooth, unlike the hinge, so that a
+    gradient method converges to a minimum that can be verified.
 
     The method is the accelerated proximal gradient (FISTA, [1]_), begun anew where it
     does not descend [2]_, on a working set of parts. Those whose gradient is longer
@@ -78,12 +82,14 @@ def solve_group_lasso(
 
     Parameters
     ----------
-    values : float64 ndarray of shape (n, P)
-        A number for each image and part.
+    values : float64 ndarray of shape (n, P * Q)
+        Q adjacent numbers of each part.
     signs : float64 ndarray of shape (n, C)
         1 for the class of an image, −1 for the others.
     penalty : float > 0
         λ.
+    group_size : int, default=1
+        Q.
     start : GroupLasso, optional
         The solution for a similar λ.
     tolerance : float > 0, default=1e-4
@@ -103,33 +109,36 @@ def solve_group_lasso(
     .. [2] B. O'Donoghue, E. Candès, "Adaptive restart for accelerated gradient
        schemes", Foundations of Computational Mathematics 15(3), 2015.
     """
-    model = _without_parts(values, signs) if start is None else start
+    model = _without_parts(values, signs, group_size) if start is None else start
     working, is_solved = model.norms > 0, False
     while True:
-        lengths = np.linalg.norm(_gradients(values, signs, model)[0], axis=1)
+        lengths = _norms(_gradients(values, signs, model)[0], group_size)
         enters = ~working & (lengths > penalty * (1 + tolerance))
         if is_solved and not enters.any():
             return model
         working |= enters
-        weights = np.zeros_like(model.weights)
+        rows = np.repeat(working, group_size)
         solved = _descend(
-            values[:, working],
+            values[:, rows],
             signs,
             penalty,
-            GroupLasso(model.weights[working], model.intercepts),
+            replace(model, weights=model.weights[rows]),
             tolerance,
             max_iterations,
         )
-        weights[working] = solved.weights
-        model, is_solved = GroupLasso(weights, solved.intercepts), True
+        weights = np.zeros_like(model.weights)
+        weights[rows] = solved.weights
+        model, is_solved = replace(solved, weights=weights), True
 
 
-def largest_penalty(values: np.ndarray, signs: np.ndarray) -> float:
+def largest_penalty(
+    values: np.ndarray, signs: np.ndarray, group_size: int = 1
+) -> float:
     """Return the least λ at which `solve_group_lasso` uses no part.
 
     Parameters
     ----------
-    values, signs
+    values, signs, group_size
         As in `solve_group_lasso`.
 
     Returns
@@ -138,13 +147,14 @@ def largest_penalty(values: np.ndarray, signs: np.ndarray) -> float:
         The length of the longest gradient of a part's weights, where all are zero and
         the intercepts are the best ones.
     """
-    gradient, _ = _gradients(values, signs, _without_parts(values, signs))
-    return float(np.linalg.norm(gradient, axis=1).max())
+    model = _without_parts(values, signs, group_size)
+    return float(_norms(_gradients(values, signs, model)[0], group_size).max())
 
 
 def group_lasso_path(
     values: np.ndarray,
     signs: np.ndarray,
+    group_size: int = 1,
     *,
     ratio: float = 0.85,
     least_share: float = 1e-3,
@@ -154,7 +164,7 @@ def group_lasso_path(
 
     Parameters
     ----------
-    values, signs
+    values, signs, group_size
         As in `solve_group_lasso`.
     ratio : float in (0, 1), default=0.85
         From a λ to the next.
@@ -169,12 +179,12 @@ def group_lasso_path(
         λ; the first is `largest_penalty` times `ratio`.
     model : GroupLasso
     """
-    largest, model = largest_penalty(values, signs), _without_parts(values, signs)
-    share = ratio
+    largest = largest_penalty(values, signs, group_size)
+    model, share = _without_parts(values, signs, group_size), ratio
     while largest > 0 and share >= least_share:
         penalty = largest * share
         model = solve_group_lasso(
-            values, signs, penalty, start=model, tolerance=tolerance
+            values, signs, penalty, group_size, start=model, tolerance=tolerance
         )
         yield penalty, model
         share *= ratio
@@ -199,24 +209,31 @@ def kkt_residual(
         use, and at most λ long for the others; that of the intercepts is zero.
     """
     gradient, of_intercepts = _gradients(values, signs, model)
-    norms = model.norms[:, None]
-    in_use = norms[:, 0] > 0
-    lengths = np.linalg.norm(gradient, axis=1)
-    directions = model.weights / np.where(norms > 0, norms, 1.0)
+    size = model.group_size
+    norms = np.repeat(model.norms, size)[:, None]
+    toward_zero = gradient + penalty * model.weights / np.where(norms > 0, norms, 1.0)
     violation = np.where(
-        in_use,
-        np.linalg.norm(gradient + penalty * directions, axis=1),
-        np.maximum(0.0, lengths - penalty),
+        model.norms > 0,
+        _norms(toward_zero, size),
+        np.maximum(0.0, _norms(gradient, size) - penalty),
     )
     return float(max(violation.max(initial=0.0), np.abs(of_intercepts).max()))
 
 
-def _without_parts(values: np.ndarray, signs: np.ndarray) -> GroupLasso:
+def _without_parts(
+    values: np.ndarray, signs: np.ndarray, group_size: int
+) -> GroupLasso:
     """Return the best classifier of intercepts alone.
 
     They are within [-1, 1], where the loss is that of least squares.
     """
-    return GroupLasso(np.zeros((values.shape[1], signs.shape[1])), signs.mean(axis=0))
+    weights = np.zeros((values.shape[1], signs.shape[1]))
+    return GroupLasso(weights, signs.mean(axis=0), group_size)
+
+
+def _norms(weights: np.ndarray, group_size: int) -> np.ndarray:
+    """Return the norm of each group (P,), of rows (P * Q, C)."""
+    return np.linalg.norm(weights.reshape(-1, group_size * weights.shape[1]), axis=1)
 
 
 def _excess(scores: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -251,26 +268,32 @@ def _descend(
         ):
             break
         gradient, of_intercepts = _gradients(values, signs, ahead)
-        weights = _shrink(ahead.weights - step * gradient, step * penalty)
-        moved = GroupLasso(weights, ahead.intercepts - step * of_intercepts)
-        change = weights - model.weights, moved.intercepts - model.intercepts
-        against = np.vdot(ahead.weights - weights, change[0]) + np.vdot(
-            ahead.intercepts - moved.intercepts, change[1]
+        moved = GroupLasso(
+            _shrink(ahead.weights - step * gradient, step * penalty, start.group_size),
+            ahead.intercepts - step * of_intercepts,
+            start.group_size,
+        )
+        of_weights = moved.weights - model.weights
+        of_constants = moved.intercepts - model.intercepts
+        against = np.vdot(ahead.weights - moved.weights, of_weights) + np.vdot(
+            ahead.intercepts - moved.intercepts, of_constants
         )
         if against > 0:
             momentum = 1.0
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         inertia = (momentum - 1) / following
-        ahead = GroupLasso(
-            weights + inertia * change[0], moved.intercepts + inertia * change[1]
+        ahead = replace(
+            moved,
+            weights=moved.weights + inertia * of_weights,
+            intercepts=moved.intercepts + inertia * of_constants,
         )
         model, momentum = moved, following
     return model
 
 
-def _shrink(weights: np.ndarray, length: float) -> np.ndarray:
-    """Make the row of each part shorter by a length, or zero."""
-    norms = np.linalg.norm(weights, axis=1, keepdims=True)
+def _shrink(weights: np.ndarray, length: float, group_size: int) -> np.ndarray:
+    """Make the weights of each part shorter by a length, or zero."""
+    norms = np.repeat(_norms(weights, group_size), group_size)[:, None]
     return weights * np.maximum(0.0, 1 - length / np.maximum(norms, length))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -12,34 +11,14 @@ from skdpnet.parts.random_selected.group_lasso import group_lasso_path
 from skdpnet.parts.standardisation import standardisation
 from skdpnet.utils.batching import slices_within
 
-__all__ = ["Candidates", "draw_candidates", "select_parts"]
+__all__ = ["columns_of", "draw_candidates", "select_parts"]
 
 _PIECE_BYTES = 128 * 2**20
 
 
-class Candidates(NamedTuple):
-    """Regions of training images that may become parts.
-
-    Parameters
-    ----------
-    detectors : float32 ndarray of shape (P', K)
-        The descriptors of the regions.
-    images, regions : int ndarrays of shape (P',)
-        The image of each, and the number of the region in the grid.
-    """
-
-    detectors: np.ndarray
-    images: np.ndarray
-    regions: np.ndarray
-
-    def take(self, numbers: np.ndarray) -> Candidates:
-        """Return some of the candidates, in the order of `numbers`."""
-        return Candidates(*(column[numbers] for column in self))
-
-
 def draw_candidates(
     regions: np.ndarray, n_candidates: int, random_state: np.random.RandomState
-) -> Candidates:
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw regions at random, each with the same probability.
 
     Parameters
@@ -51,9 +30,10 @@ def draw_candidates(
 
     Returns
     -------
-    Candidates
-        All different regions; fewer than `n_candidates` if there are no more. Regions
-        whose descriptor is zero, which respond to nothing, are not drawn.
+    images, numbers : int ndarrays of shape (P',)
+        The image of each candidate, and its number among the regions of the image. All
+        are different, and fewer than `n_candidates` if there are no more. Regions whose
+        descriptor is zero, which respond to nothing, are not drawn.
     """
     has_direction = np.empty(regions.shape[:2], dtype=bool)
     for images in slices_within(len(regions), 4 * regions[0].size, _PIECE_BYTES):
@@ -61,14 +41,29 @@ def draw_candidates(
     there_are = np.flatnonzero(has_direction)
     n_drawn = min(n_candidates, len(there_are))
     drawn = random_state.choice(there_are, n_drawn, replace=False)
-    of_image, numbers = np.divmod(drawn, regions.shape[1])
-    return Candidates(regions[of_image, numbers], of_image, numbers)
+    return np.divmod(drawn, regions.shape[1])
+
+
+def columns_of(parts: np.ndarray, n_cells: int) -> np.ndarray:
+    """Return the columns of parts that have a column for each cell of a pyramid.
+
+    Parameters
+    ----------
+    parts : int ndarray of shape (P',)
+    n_cells : int
+
+    Returns
+    -------
+    int ndarray of shape (P' * n_cells,)
+    """
+    return (parts[:, None] * n_cells + np.arange(n_cells)).ravel()
 
 
 def select_parts(
     maxima: Sequence[np.ndarray],
     labels: np.ndarray,
     n_parts: Sequence[int],
+    n_cells: int = 1,
     verbose: int = 0,
 ) -> list[np.ndarray]:
     """Choose the parts of each map by the group lasso.
@@ -79,12 +74,14 @@ def select_parts(
 
     Parameters
     ----------
-    maxima : sequence of ndarray of shape (n, P')
-        For each map, the maxima of the responses of its candidates.
+    maxima : sequence of ndarray of shape (n, P' * n_cells)
+        For each map, the maxima of the responses of its candidates in each cell.
     labels : int ndarray of shape (n,)
         In 0 … C - 1.
     n_parts : sequence of int
         Number of parts of each map, at most P'.
+    n_cells : int, default=1
+        Number of adjacent columns of a candidate, which are one group.
     verbose : int, default=0
         Whether a progress bar shows the path.
 
@@ -95,7 +92,7 @@ def select_parts(
         If the path ends before enough are in use, the rest are the candidates of least
         number that are not. All are chosen, in their order, where all are asked for.
     """
-    n_candidates = [of_map.shape[1] for of_map in maxima]
+    n_candidates = [of_map.shape[1] // n_cells for of_map in maxima]
     if list(n_parts) == n_candidates:
         return [np.arange(n) for n in n_parts]
     values = np.hstack(maxima).astype(np.float64)
@@ -107,7 +104,7 @@ def select_parts(
     with tqdm(
         total=sum(n_parts), desc="parts in use", unit="part", disable=not verbose
     ) as bar:
-        for _, model in group_lasso_path(values, signs):
+        for _, model in group_lasso_path(values, signs, n_cells):
             norms = np.split(model.norms, ends)
             in_use = [
                 min(n, int(np.count_nonzero(of_map)))

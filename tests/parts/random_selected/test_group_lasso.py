@@ -151,3 +151,17 @@ def test_parts_that_are_constant_are_not_used():
 def test_the_path_of_constant_values_is_empty():
     _, signs = toy()
     assert list(group_lasso_path(np.zeros((60, 12)), signs)) == []
+
+
+def test_groups_of_several_columns_are_used_together():
+    values, signs = toy(n_parts=12)
+    penalty = 0.3 * largest_penalty(values, signs, 3)
+    model = solve_group_lasso(values, signs, penalty, 3, tolerance=1e-9)
+    in_use = model.weights.reshape(4, 3, 3).any(axis=2)
+    assert in_use[1].all() and (in_use.all(axis=1) == in_use.any(axis=1)).all()
+    # Among weights on the same columns, turning them within a group costs nothing.
+    turned, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))
+    blocks = np.kron(np.eye(4), turned)
+    again = solve_group_lasso(values @ blocks, signs, penalty, 3, tolerance=1e-9)
+    assert_allclose(blocks @ again.weights, model.weights, atol=1e-6)
+    assert_allclose(again.norms, np.linalg.norm(model.weights.reshape(4, 9), axis=1))

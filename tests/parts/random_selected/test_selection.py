@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skdpnet.parts.random_selected.selection import draw_candidates, select_parts
+from skdpnet.parts.random_selected.selection import (
+    columns_of,
+    draw_candidates,
+    select_parts,
+)
 
 
 def test_candidates_are_different_regions_and_never_empty_ones():
     random = np.random.default_rng(0)
-    regions = random.standard_normal((5, 7, 3)).astype(np.float32)
+    regions = random.standard_normal((5, 7, 3))
     regions[2, 3] = regions[4] = 0
-    pool = draw_candidates(regions, 100, np.random.RandomState(0))
-    assert len(pool.detectors) == 5 * 7 - 8
-    assert_array_equal(pool.detectors, regions[pool.images, pool.regions])
-    pairs = set(zip(pool.images.tolist(), pool.regions.tolist(), strict=True))
-    assert len(pairs) == 27 and (2, 3) not in pairs
-    assert not any(image == 4 for image, _ in pairs)
+    images, numbers = draw_candidates(regions, 100, np.random.RandomState(0))
+    pairs = set(zip(images.tolist(), numbers.tolist(), strict=True))
+    expected = {(i, r) for i in range(4) for r in range(7)} - {(2, 3)}
+    assert pairs == expected and len(images) == len(expected)
 
 
 def test_all_regions_are_drawn_alike():
-    regions = np.ones((4, 5, 2), np.float32)
-    counts = np.zeros((4, 5))
+    regions, counts = np.ones((4, 5, 2)), np.zeros((4, 5))
     for seed in range(400):
-        pool = draw_candidates(regions, 5, np.random.RandomState(seed))
-        counts[pool.images, pool.regions] += 1
+        images, numbers = draw_candidates(regions, 5, np.random.RandomState(seed))
+        counts[images, numbers] += 1
     # 100 expected of each, with a standard deviation below 9.
     assert (abs(counts - 100) < 40).all()
 
@@ -73,3 +74,17 @@ def test_as_many_as_asked_for_even_if_responses_are_constant():
     chosen = select_parts(maxima, labels, [9, 3])
     assert len(set(chosen[0].tolist())) == 9 and len(set(chosen[1].tolist())) == 3
     assert set(chosen[0][:5].tolist()) == set(range(5))
+
+
+def test_the_cells_of_a_pyramid_are_one_group():
+    """Weak in every cell is enough where no candidate is strong in one of them."""
+    maxima, labels = noise(200)
+    cells = [np.repeat(of_map, 3, axis=1) for of_map in maxima]
+    random = np.random.default_rng(5)
+    cells = [of_map + random.standard_normal(of_map.shape) for of_map in cells]
+    cells[0][:, 3 * 11 : 3 * 12] += 2 * (labels == 1)[:, None]
+    chosen = select_parts(cells, labels, [1, 1], 3)
+    assert chosen[0].tolist() == [11]
+    assert_array_equal(columns_of(chosen[0], 3), [33, 34, 35])
+    every = select_parts(cells, labels, [30, 20], 3)
+    assert_array_equal(every[1], np.arange(20))
