@@ -34,6 +34,7 @@ ESTIMATORS = {
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",
     "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
     "ProtoTreeClassifier": "skdpnet.prototypes.prototree",
+    "RandomSelectedParts": "skdpnet.parts.random_selected.estimator",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",
 }

@@ -9,7 +9,7 @@ PUBLIC = {
         BagOfWords BlocksThatShout DPNetClassifier DPNetRegressor DPNetTransformer
         FeatureMaps FisherVector GlobalFeatures LLC
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
-        ProtoTreeClassifier SoftAssignParts VLAD
+        ProtoTreeClassifier RandomSelectedParts SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__

@@ -1,0 +1,1 @@
+"""Random regions as parts that all classes share: selected, then improved jointly."""
