@@ -7,6 +7,7 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
+        LayoutGraphClassifier
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
@@ -14,10 +15,12 @@ PUBLIC = {
         load metrics open_set part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",
-    "skdpnet.datasets": "images_of labels_of load_image_folder make_part_images",
+    "skdpnet.datasets": """
+        images_of labels_of load_image_folder make_arrangement_images make_part_images
+    """,
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
-        PartGalleryDisplay ParticipationDisplay PrototypeDisplay
+        LayoutGraphDisplay PartGalleryDisplay ParticipationDisplay PrototypeDisplay
         PrototypeSlotsDisplay PrototypeTreeDisplay
     """,
     "skdpnet.images": "ImageError network_inputs",
