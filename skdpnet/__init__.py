@@ -28,6 +28,7 @@ ESTIMATORS = {
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
     "FisherVector": "skdpnet.encodings.fisher_vector",
     "GlobalFeatures": "skdpnet.encodings.global_average",
+    "LayoutGraphClassifier": "skdpnet.parts.layout_graph.estimator",
     "LLC": "skdpnet.encodings.llc",
     "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",

@@ -7,7 +7,7 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         BagOfWords BlocksThatShout DPNetClassifier DPNetRegressor DPNetTransformer
-        FeatureMaps FisherVector GlobalFeatures LLC
+        FeatureMaps FisherVector GlobalFeatures LayoutGraphClassifier LLC
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier RandomSelectedParts SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
@@ -15,10 +15,12 @@ PUBLIC = {
         load metrics open_set part_galleries part_gallery report __version__
     """,
     "skdpnet.backbones": "DenseSIFT",
-    "skdpnet.datasets": "images_of labels_of load_image_folder make_part_images",
+    "skdpnet.datasets": """
+        images_of labels_of load_image_folder make_arrangement_images make_part_images
+    """,
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
-        PartGalleryDisplay ParticipationDisplay PrototypeDisplay
+        LayoutGraphDisplay PartGalleryDisplay ParticipationDisplay PrototypeDisplay
         PrototypeSlotsDisplay PrototypeTreeDisplay
     """,
     "skdpnet.encodings": "intersection_kernel",

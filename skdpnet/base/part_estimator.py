@@ -22,7 +22,7 @@ from skdpnet.utils.host_copies import HostCopies, copy_to_host
 from skdpnet.utils.labels import check_classes, check_labels
 from skdpnet.utils.validation import Number, SequenceOf, check_parameters
 
-__all__ = ["PartEstimator"]
+__all__ = ["PartEstimator", "region_grid"]
 
 # Responses are computed for some images at a time, so that they take at most this many
 # bytes.
@@ -306,7 +306,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         """Return the layout of the regions on each map of the training images."""
         shapes = itertools.compress(self.map_shapes_, have_parts(self.map_shapes_))
         return [
-            _region_grid(shape, self.region_scales, feature_map)
+            region_grid(shape, self.region_scales, feature_map)
             for shape, feature_map in zip(shapes, maps, strict=True)
         ]
 
@@ -351,9 +351,23 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         return tags
 
 
-def _region_grid(
+def region_grid(
     shape: tuple[int, ...], scales: Sequence[float], maps: np.ndarray
 ) -> RegionGrid:
+    """Return the layout of the regions on a feature map of the training images.
+
+    Parameters
+    ----------
+    shape : (H, W, D), (R, D) or (D,)
+        The shape of the map of an image.
+    scales : sequence of float in (0, 1]
+        Sides of the windows, as shares of the images' shorter side.
+    maps : ndarray of shape (n, H, W, D)
+
+    Returns
+    -------
+    RegionGrid
+    """
     if len(shape) == 3:
         return RegionGrid.from_scales(*shape[:2], scales, shorter_side(maps))
     # The user passed regions (R, D), or the features (D,) of whole images.

@@ -25,7 +25,7 @@ from skdpnet.datasets._scenery import (
 )
 from skdpnet.datasets._shapes import Colour, Points, blend, rotation, shade
 
-__all__ = ["Scene", "render"]
+__all__ = ["Box", "Scene", "draw_coat", "render"]
 
 Box = tuple[float, float, float, float]
 
@@ -74,7 +74,7 @@ def render(
     landscape = LANDSCAPES[background_rng.integers(len(LANDSCAPES))]
     large = size * _OVERSAMPLING
     image = draw_background(background_rng, size, difficulty, landscape)
-    coat = _draw_coat(bird_rng)
+    coat = draw_coat(bird_rng)
     pose = Pose(*(difficulty * bird_rng.uniform(-1.0, 1.0, 3) * (0.45, 0.4, 0.6)))
     matrix, shift, unit = _draw_position(pose, bird_rng, large, difficulty)
     shapes = [
@@ -114,7 +114,7 @@ def render(
     return Scene(_expose(lit, light_rng, difficulty), boxes, visible)
 
 
-def _draw_coat(rng: np.random.Generator) -> Coat:
+def draw_coat(rng: np.random.Generator) -> Coat:
     """Draw the colours of a bird: two related hues and an accent."""
     hue = rng.uniform()
     sat, value = rng.uniform(0.12, 0.6), rng.uniform(0.42, 0.8)

@@ -9,6 +9,7 @@ from skdpnet.display._best_regions import BestRegionsDisplay
 from skdpnet.display._class_part_matrix import ClassPartMatrixDisplay
 from skdpnet.display._explanation import ExplanationDisplay
 from skdpnet.display._heat_map import HeatMapDisplay
+from skdpnet.display._layout_graph import LayoutGraphDisplay
 from skdpnet.display._part_gallery import PartGalleryDisplay
 from skdpnet.display._participation import ParticipationDisplay
 from skdpnet.display._prototype_slots import PrototypeSlotsDisplay
@@ -20,6 +21,7 @@ __all__ = [
     "ClassPartMatrixDisplay",
     "ExplanationDisplay",
     "HeatMapDisplay",
+    "LayoutGraphDisplay",
     "PartGalleryDisplay",
     "ParticipationDisplay",
     "PrototypeDisplay",

@@ -14,9 +14,11 @@ from skdpnet.regions.whitening import Whitening
 
 __all__ = [
     "check_array",
+    "check_grids",
     "check_map_shapes",
     "check_part_layout",
     "check_parts_per_map",
+    "check_sorted_classes",
     "check_whitenings",
     "of_maps_with_parts",
 ]
@@ -83,22 +85,20 @@ def of_maps_with_parts(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "map_shapes_": tuple(with_parts)}
 
 
-def check_part_layout(state: dict[str, Any]) -> None:
-    """Check that the attributes of every `PartEstimator` are consistent.
+def check_grids(grids: Any, shapes: Shapes) -> None:
+    """Check that there is a layout of regions for each feature map.
 
     Parameters
     ----------
-    state : dict of str to value
-        ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
-        Of these, `check_map_shapes` has checked the last, which has the maps with parts
-        alone, as from `of_maps_with_parts`.
+    grids : list of RegionGrid
+    shapes : tuple of tuples of int
+        The shapes of the maps, which `check_map_shapes` has checked.
 
     Raises
     ------
     ValueError
-        If they are not; the message says which attribute is wrong.
+        If they do not fit the maps; the message says why.
     """
-    shapes, grids, classes = state["map_shapes_"], state["grids_"], state["classes_"]
     _expect(
         isinstance(grids, list) and len(grids) == len(shapes),
         f"grids_ does not hold a grid for each of {len(shapes)} maps",
@@ -120,12 +120,46 @@ def check_part_layout(state: dict[str, Any]) -> None:
             grid.n_regions <= _MOST_REGIONS,
             f"grids_ has {grid.n_regions} regions, more than {_MOST_REGIONS}",
         )
+
+
+def check_sorted_classes(classes: Any) -> None:
+    """Check that there are two classes or more, sorted and distinct.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (C,)
+
+    Raises
+    ------
+    ValueError
+        If there are not.
+    """
     _expect(
         isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) > 1,
         "classes_ does not hold two classes or more",
     )
     ascending = classes[:-1] < classes[1:]
     _expect(bool(np.all(ascending)), "classes_ does not hold sorted, distinct labels")
+
+
+def check_part_layout(state: dict[str, Any]) -> None:
+    """Check that the attributes of every `PartEstimator` are consistent.
+
+    Parameters
+    ----------
+    state : dict of str to value
+        ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
+        Of these, `check_map_shapes` has checked the last, which has the maps with parts
+        alone, as from `of_maps_with_parts`.
+
+    Raises
+    ------
+    ValueError
+        If they are not; the message says which attribute is wrong.
+    """
+    shapes, grids, classes = state["map_shapes_"], state["grids_"], state["classes_"]
+    check_grids(grids, shapes)
+    check_sorted_classes(classes)
     part_classes, part_maps = state["part_classes_"], state["part_maps_"]
     n_parts = len(part_classes) if isinstance(part_classes, np.ndarray) else 0
     _expect_integers("part_classes_", part_classes, n_parts, -1, len(classes))

@@ -1,0 +1,88 @@
+"""The regions of an image that are nodes of its graph: those of the most energy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from skdpnet.regions.grid import RegionGrid
+
+__all__ = ["overlaps", "region_energies", "strongest_apart"]
+
+
+def region_energies(maps: torch.Tensor, grid: RegionGrid) -> torch.Tensor:
+    """Average the activation energy of the cells of each region.
+
+    The energy of a cell is the length of its feature vector, as a share of the largest
+    number of the image's map, so that no square overflows.
+
+    Parameters
+    ----------
+    maps : tensor of shape (n, H, W, D)
+    grid : RegionGrid
+
+    Returns
+    -------
+    float32 tensor of shape (n, R)
+        0 for regions of empty cells only.
+    """
+    largest = maps.abs().amax(dim=(1, 2, 3), keepdim=True).float()
+    cells = (maps.float() / torch.where(largest > 0, largest, 1.0)).norm(dim=3)
+    return torch.cat(list(grid.pool(cells.flatten(1)[..., None])), dim=1)[..., 0]
+
+
+def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Compute how much boxes overlap: intersection over union.
+
+    Parameters
+    ----------
+    boxes, others : tensors of shapes (..., 4) that broadcast
+        (left, top, right, bottom), of areas above 0.
+
+    Returns
+    -------
+    tensor of shape (...)
+        From 0 to 1.
+    """
+    start = torch.maximum(boxes[..., :2], others[..., :2])
+    end = torch.minimum(boxes[..., 2:], others[..., 2:])
+    shared = (end - start).clamp(min=0).prod(dim=-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, others)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def strongest_apart(
+    energies: torch.Tensor, grid: RegionGrid, n_regions: int, max_overlap: float
+) -> torch.Tensor:
+    """Choose the regions of the most energy that do not overlap much.
+
+    Non-maximum suppression: the region of the most energy is chosen, those that overlap
+    it by more than `max_overlap` are left out, and so on.
+
+    Parameters
+    ----------
+    energies : tensor of shape (n, R)
+        At least 0; regions of energy 0 are never chosen.
+    grid : RegionGrid
+    n_regions : int
+        Number N of regions of each image.
+    max_overlap : float
+        Largest intersection over union of two chosen regions.
+
+    Returns
+    -------
+    int64 tensor of shape (n, N)
+        Numbers of the regions, the one of the most energy first; −1 where no region is
+        left.
+    """
+    boxes = torch.from_numpy(grid.boxes().astype(np.float32)).to(energies.device)
+    left = energies.clone()
+    chosen = []
+    for _ in range(n_regions):
+        strongest = left.max(dim=1)
+        found = strongest.values > 0
+        chosen.append(torch.where(found, strongest.indices, -1))
+        near = overlaps(boxes[strongest.indices][:, None], boxes[None]) > max_overlap
+        left[near] = 0.0
+        left.scatter_(1, strongest.indices[:, None], 0.0)
+    return torch.stack(chosen, dim=1)
