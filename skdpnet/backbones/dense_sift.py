@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,7 +163,7 @@ class DenseSIFT(nn.Module):
 
     def _describe(self, grey: torch.Tensor, bin_size: float) -> torch.Tensor:
         """Compute the map (N, 128, H, W) of one bin size."""
-        kind = _FlatAxis if self.window == _FLAT else _GaussianAxis
+        kind: Any = _FlatAxis if self.window == _FLAT else _GaussianAxis
         rows, columns = (
             kind(length, self.step, bin_size, bin_size / self.magnification, grey)
             for length in grey.shape[1:]

@@ -20,6 +20,7 @@ _VERSION = 1
 _N_UNSIGNED = 9
 # Gradients are differences of 8-bit values, which the constant below is meant for.
 _WHITE = 255.0
+_STEPS = 256
 _EPSILON = 1e-4
 _CLIP = 0.2
 
@@ -117,12 +118,16 @@ class HOG(nn.Module):
             )
         # Gradients are small differences, which float16 would round off.
         with torch.autocast(images.device.type, enabled=False):
-            votes = _votes(*_strongest_gradients(_pixels(images.float())))
-            rows, columns = (
-                _bilinear_weights(length, length // self.cell_size, votes)
-                for length in (height, width)
-            )
-            return _normalised_cells(rows @ votes @ columns.T)
+            return self._describe(images.float())
+
+    def _describe(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the map (N, 31, H, W) of images (N, 3, S, S')."""
+        votes = _votes(*_strongest_gradients(_pixels(images)))
+        rows, columns = (
+            _bilinear_weights(length, length // self.cell_size, votes)
+            for length in images.shape[2:]
+        )
+        return _normalised_cells(rows @ votes @ columns.T)
 
     def extra_repr(self) -> str:
         """Show the settings in the module's representation."""
@@ -130,14 +135,19 @@ class HOG(nn.Module):
 
 
 def _pixels(images: torch.Tensor) -> torch.Tensor:
-    """Return the 8-bit values (N, 3, S, S') of normalised images, as floats."""
+    """Return the 8-bit values (N, 3, S, S') of normalised images, as floats.
+
+    They are rounded to 1/256, which makes those of 8-bit images whole numbers again.
+    Their gradients are then exact, and two colours' that are equal stay equal, whatever
+    normalised the image.
+    """
     channels = [
         (std * images[:, channel] + mean) * _WHITE
         for channel, (mean, std) in enumerate(
             zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
         )
     ]
-    return torch.stack(channels, dim=1)
+    return torch.stack(channels, dim=1).mul_(_STEPS).round_().div_(_STEPS)
 
 
 def _strongest_gradients(pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -174,7 +174,7 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
             return np.array(texts, dtype=object)
         case {"whitening": [mean, projection]}:
             return Whitening(decode(mean, tensors), decode(projection, tensors))
-        case {"grid": [height, width, list(windows), *pooling]}:
+        case {"grid": [height, width, list(windows), *pooling]} if len(pooling) < 2:
             sides = [height, width, *(side for window in windows for side in window)]
             if not all(type(side) is int for side in sides):
                 raise ValueError("there is a grid whose sides are not whole numbers")
