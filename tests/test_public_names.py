@@ -13,7 +13,7 @@ PUBLIC = {
         explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__
     """,
-    "skdpnet.backbones": "DenseSIFT",
+    "skdpnet.backbones": "DenseSIFT HOG",
     "skdpnet.datasets": "images_of labels_of load_image_folder make_part_images",
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
