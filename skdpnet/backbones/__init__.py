@@ -1,5 +1,6 @@
-"""Frozen networks and dense SIFT: from a name to feature maps."""
+"""Frozen networks, dense SIFT and HOG: from a name to feature maps."""
 
 from skdpnet.backbones.dense_sift import DenseSIFT
+from skdpnet.backbones.hog import HOG
 
-__all__ = ["DenseSIFT"]
+__all__ = ["HOG", "DenseSIFT"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from skdpnet.utils.validation import Number, SequenceOf, check_whole
+from skdpnet.utils.validation import Number, OneOf, SequenceOf, check_whole
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "DenseSIFT"]
 
@@ -23,7 +25,8 @@ _VERSION = 1
 _LUMA = (0.299, 0.587, 0.114)
 _N_BINS, _N_ORIENTATIONS = 4, 8
 # Standard deviation of the Gaussian window, in bins: half the descriptor's width.
-_WINDOW = 2.0
+_WINDOW_SIGMA = 2.0
+_GAUSSIAN, _FLAT = "gaussian", "flat"
 # Largest entry of the unit descriptor, so that no strong edge outweighs the rest.
 _CLIP = 0.2
 # Standard deviations at which the Gaussian blur is cut off.
@@ -58,6 +61,13 @@ class DenseSIFT(nn.Module):
     contrast_threshold : float, default=0.005
         Descriptors are 0 where the gradient's magnitude, averaged over the window,
         is lower. Its unit is the difference from black to white in one pixel.
+    window : {"gaussian", "flat"}, default="gaussian"
+        How pixels are weighted by their distance from the descriptor's centre.
+
+        - "gaussian": each by the Gaussian of [1]_.
+        - "flat": all pixels of a bin by the mean of the Gaussian over the bin, which is
+          the fast approximation of VLFeat [3]_. Bins that neighbouring cells share are
+          then computed once.
 
     Raises
     ------
@@ -75,7 +85,8 @@ class DenseSIFT(nn.Module):
     pixels. Bin sizes, blur and threshold are those of VLFeat's ``vl_phow`` [3]_.
 
     The sums over windows are products with matrices, which are exact and of one cost
-    for every window.
+    for every window. A pixel's weight in a bin falls linearly to 0 at one bin size from
+    the bin's centre; the flat window has the mean of the Gaussian over these two sizes.
 
     References
     ----------
@@ -103,17 +114,20 @@ class DenseSIFT(nn.Module):
         magnification: float = 6.0,
         root: bool = True,
         contrast_threshold: float = 0.005,
+        window: str = _GAUSSIAN,
     ):
         super().__init__()
         several = SequenceOf(Number(1), "numbers of at least 1")
         _check("bin_sizes", bin_sizes, several)
         _check("magnification", magnification, Number(0, above=True))
         _check("contrast_threshold", contrast_threshold, Number(0))
+        _check("window", window, OneOf((_GAUSSIAN, _FLAT)))
         self.bin_sizes = tuple(float(size) for size in bin_sizes)
         self.step = check_whole("step", step, 1)
         self.magnification = float(magnification)
         self.root = bool(root)
         self.contrast_threshold = float(contrast_threshold)
+        self.window = str(window)
         # A cache's key digests the module's state, but not this package's code.
         self.version = _VERSION
 
@@ -149,16 +163,15 @@ class DenseSIFT(nn.Module):
 
     def _describe(self, grey: torch.Tensor, bin_size: float) -> torch.Tensor:
         """Compute the map (N, 128, H, W) of one bin size."""
+        kind: Any = _FlatAxis if self.window == _FLAT else _GaussianAxis
         rows, columns = (
-            _Axis(length, self.step, bin_size, bin_size / self.magnification, grey)
+            kind(length, self.step, bin_size, bin_size / self.magnification, grey)
             for length in grey.shape[1:]
         )
         across = rows.smooth @ grey @ columns.differentiate.T
         down = rows.differentiate @ grey @ columns.smooth.T
         sums = rows.window @ _spread_directions(across, down) @ columns.window.T
-        n = len(grey)
-        sums = sums.view(n, _N_ORIENTATIONS, rows.n_cells, _N_BINS, -1, _N_BINS)
-        raw = sums.permute(0, 2, 4, 3, 5, 1).flatten(3)
+        raw = kind.of_cells(sums, rows, columns)
         contrast = raw.sum(3) / (rows.weights[:, None] * columns.weights)
         unit = normalize(normalize(raw, dim=3).clamp_(max=_CLIP), dim=3)
         if self.root:
@@ -171,7 +184,7 @@ class DenseSIFT(nn.Module):
         return (
             f"bin_sizes={self.bin_sizes}, step={self.step}, "
             f"magnification={self.magnification}, root={self.root}, "
-            f"contrast_threshold={self.contrast_threshold}"
+            f"contrast_threshold={self.contrast_threshold}, window={self.window!r}"
         )
 
 
@@ -197,6 +210,28 @@ class _Axis:
     smooth, differentiate : tensors of shape (E, S)
         The blurred image, and its central differences, on the pixels and on those
         beyond the edges that windows reach, E in all.
+    """
+
+    def __init__(
+        self, length: int, step: int, bin_size: float, blur: float, like: torch.Tensor
+    ):
+        self.n_cells = length // step
+        self._cell_size = length / self.n_cells
+        margin = math.ceil((_N_BINS + 1) / 2 * bin_size)
+        places = torch.arange(
+            -margin - 1, length + margin + 1, dtype=like.dtype, device=like.device
+        )
+        smooth = _blur(places, margin + 1, length, blur)
+        self.smooth = smooth[1:-1]
+        self.differentiate = (smooth[2:] - smooth[:-2]) / 2
+        self._places = places[1:-1]
+
+
+class _GaussianAxis(_Axis):
+    """An axis with the Gaussian window, which gives every cell bins of its own.
+
+    Attributes
+    ----------
     window : tensor of shape (H·4, E)
         Weights of the pixels in each bin of each cell.
     weights : tensor of shape (H,)
@@ -206,28 +241,89 @@ class _Axis:
     def __init__(
         self, length: int, step: int, bin_size: float, blur: float, like: torch.Tensor
     ):
-        self.n_cells = length // step
-        margin = math.ceil((_N_BINS + 1) / 2 * bin_size)
-        places = torch.arange(
-            -margin - 1, length + margin + 1, dtype=like.dtype, device=like.device
-        )
-        smooth = _blur(places, margin + 1, length, blur)
-        self.smooth = smooth[1:-1]
-        self.differentiate = (smooth[2:] - smooth[:-2]) / 2
-        self.window = self._window(places[1:-1], length / self.n_cells, bin_size)
-        self.weights = self.window.view(self.n_cells, -1).sum(1)
-
-    def _window(
-        self, places: torch.Tensor, cell_size: float, bin_size: float
-    ) -> torch.Tensor:
+        super().__init__(length, step, bin_size, blur, like)
+        places = self._places
         cells = torch.arange(self.n_cells, dtype=places.dtype, device=places.device)
         bins = torch.arange(_N_BINS, dtype=places.dtype, device=places.device)
-        centres = (cells + 0.5) * cell_size - 0.5
+        centres = (cells + 0.5) * self._cell_size - 0.5
         from_centres = (places - centres[:, None]) / bin_size
         offsets = bins - (_N_BINS - 1) / 2
         from_bins = from_centres[:, None] - offsets[:, None]
-        gaussian = torch.exp(-((from_centres / _WINDOW) ** 2) / 2)
-        return ((1 - from_bins.abs()).clamp_(min=0) * gaussian[:, None]).flatten(0, 1)
+        gaussian = torch.exp(-((from_centres / _WINDOW_SIGMA) ** 2) / 2)
+        window = (1 - from_bins.abs()).clamp_(min=0) * gaussian[:, None]
+        self.window = window.flatten(0, 1)
+        self.weights = self.window.view(self.n_cells, -1).sum(1)
+
+    @staticmethod
+    def of_cells(
+        sums: torch.Tensor, rows: _GaussianAxis, columns: _GaussianAxis
+    ) -> torch.Tensor:
+        """Order sums (N, 8, H·4, W·4) over bins as descriptors (N, H, W, 128)."""
+        n = len(sums)
+        sums = sums.view(n, _N_ORIENTATIONS, rows.n_cells, _N_BINS, -1, _N_BINS)
+        return sums.permute(0, 2, 4, 3, 5, 1).flatten(3)
+
+
+class _FlatAxis(_Axis):
+    """An axis with the flat window, whose bins neighbouring cells share.
+
+    Attributes
+    ----------
+    window : tensor of shape (B, E)
+        Weights of the pixels in each of the B different bins of all cells.
+    bins : int tensor of shape (H, 4)
+        The numbers of each cell's bins.
+    of_bins : tensor of shape (4,)
+        The mean of the Gaussian over each of a cell's bins.
+    weights : tensor of shape (H,)
+        Sum of the pixels' weights for each cell.
+    """
+
+    def __init__(
+        self, length: int, step: int, bin_size: float, blur: float, like: torch.Tensor
+    ):
+        super().__init__(length, step, bin_size, blur, like)
+        offsets = np.arange(_N_BINS) - (_N_BINS - 1) / 2
+        cells = (np.arange(self.n_cells) + 0.5) * self._cell_size - 0.5
+        centres = cells[:, None] + bin_size * offsets
+        # Rounded, so that sums that differ by rounding errors are one bin.
+        different, bins = np.unique(centres.round(6), return_inverse=True)
+        self.window = (
+            (
+                self._places
+                - torch.as_tensor(different, dtype=like.dtype).to(like.device)[:, None]
+            )
+            .div_(bin_size)
+            .abs_()
+            .neg_()
+            .add_(1)
+            .clamp_(min=0)
+        )
+        self.bins = torch.as_tensor(bins.reshape(centres.shape)).to(like.device)
+        self.of_bins = torch.as_tensor(
+            [_gaussian_mean(offset) for offset in offsets], dtype=like.dtype
+        ).to(like.device)
+        self.weights = self.window.sum(1)[self.bins] @ self.of_bins
+
+    @staticmethod
+    def of_cells(
+        sums: torch.Tensor, rows: _FlatAxis, columns: _FlatAxis
+    ) -> torch.Tensor:
+        """Gather sums (N, 8, B, B') over bins as descriptors (N, H, W, 128)."""
+        n_columns = len(columns.window)
+        numbers = rows.bins[:, None, :, None] * n_columns + columns.bins[:, None]
+        by_bin = sums.flatten(2).transpose(1, 2).contiguous()
+        of_bins = by_bin.index_select(1, numbers.flatten())
+        weights = (rows.of_bins[:, None] * columns.of_bins).flatten()
+        raw = of_bins.view(-1, *numbers.shape[:2], len(weights), _N_ORIENTATIONS)
+        return (raw * weights[:, None]).flatten(3)
+
+
+def _gaussian_mean(offset: float) -> float:
+    """Return the mean of the Gaussian over a bin at an offset, both in bin sizes."""
+    scale = math.sqrt(2) * _WINDOW_SIGMA
+    area = math.erf((offset + 1) / scale) - math.erf((offset - 1) / scale)
+    return area * scale * math.sqrt(math.pi) / 4
 
 
 def _blur(places: torch.Tensor, margin: int, length: int, sigma: float) -> torch.Tensor:
@@ -274,6 +370,6 @@ def _spread_directions(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor
     return nearness.clamp_(min=0).mul_(magnitude[:, None])
 
 
-def _check(name: str, value: object, constraint: Number | SequenceOf) -> None:
+def _check(name: str, value: object, constraint: Number | OneOf | SequenceOf) -> None:
     if not constraint.accepts(value):
         raise ValueError(f"{name} must be {constraint}, got {value!r}.")

@@ -24,6 +24,7 @@ from skdpnet.backbones.efficientnet_lite import (
     efficientnet_lite_weights,
 )
 from skdpnet.backbones.fingerprint import fingerprint, weights_digest
+from skdpnet.backbones.hog import HOG
 from skdpnet.backbones.stages import (
     AVERAGE,
     LAST,
@@ -44,7 +45,9 @@ from skdpnet.utils.torch_state import new_tensors_in_float32
 
 __all__ = ["Backbone", "load_backbone"]
 
-_WITHOUT_WEIGHTS = ("dense_sift", "precomputed")
+# Modules without weights, of their default settings.
+_HANDCRAFTED: dict[str, Callable[[], nn.Module]] = {"dense_sift": DenseSIFT, "hog": HOG}
+_WITHOUT_WEIGHTS = (*_HANDCRAFTED, "precomputed")
 # Of their weights IMAGENET1K_V1: 224 of 256 pixels.
 _TORCHVISION_CROP = ModelCrop(224 / 256, "center", "bilinear")
 # The layers that are the classifiers of torchvision's networks.
@@ -52,7 +55,7 @@ _TORCHVISION_HEADS = {"resnet50": ("fc",), "vgg19": ("classifier",)}
 
 _OFFLINE_HINT = (
     'Without a network, backbone="efficientnet_lite0" (its weights come with the '
-    'package), backbone="dense_sift" and backbone="precomputed" work.'
+    'package), backbone="dense_sift", "hog" and "precomputed" work.'
 )
 
 
@@ -72,9 +75,10 @@ def load_backbone(
         ``"efficientnet_lite2"`` (weights of the extra ``skdpnet[lite2]``, no
         download), ``"resnet50"``, ``"vgg19"`` (torchvision, IMAGENET1K_V1),
         ``"timm/<name>"`` (any timm model with a map: CNNs, vision transformers' patch
-        tokens), ``"dense_sift"`` (`DenseSIFT` of default settings, no network); or a
-        module or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a
-        tuple, list or dict of several; see `load_custom`.
+        tokens), ``"dense_sift"`` or ``"hog"`` (`DenseSIFT` and `HOG` of default
+        settings, no networks); or a module or callable from ImageNet-normalised images
+        N×3×S×S to maps N×D×H×W, or a tuple, list or dict of several; see
+        `load_custom`.
     image_size : int or None
         Side of the input images in pixels; None: the backbone's usual size.
     device : torch.device
@@ -85,7 +89,7 @@ def load_backbone(
         are left out. "last": its last map too, where that is none of these. "average":
         the average of this last map, a map of one cell, in its place. None, and
         for networks whose maps all have the same stride: its last map. A module or
-        callable, and dense SIFT, always return all their maps.
+        callable, dense SIFT and HOG always return all their maps.
     weights : str or path, default=None
         A file with the weights of a network that comes by name, in place of those that
         it comes with: a state dict that ``torch.save`` wrote, which is read without
@@ -157,8 +161,8 @@ def _load_named(
     elif name in ("resnet50", "vgg19"):
         module, size = _torchvision(name, strides, path), image_size or 224
         mean, std, crop = IMAGENET_MEAN, IMAGENET_STD, _TORCHVISION_CROP
-    elif name == "dense_sift":
-        module, size = DenseSIFT(), image_size or 224
+    elif name in _HANDCRAFTED:
+        module, size = _HANDCRAFTED[name](), image_size or 224
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif name.startswith("timm/"):
         module, size, mean, std, crop = _timm(name, image_size, strides, path)
@@ -170,7 +174,7 @@ def _load_named(
     else:
         names = [
             *EFFICIENTNET_LITE,
-            *("resnet50", "vgg19", "dense_sift", "precomputed"),
+            *("resnet50", "vgg19", *_HANDCRAFTED, "precomputed"),
         ]
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -16,7 +16,7 @@ from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.base.part_names import renamed, usual_names
 from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
-from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.grid import AVERAGE_POOLING, RegionGrid
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import HostCopies, copy_to_host
 from skdpnet.utils.labels import check_classes, check_labels
@@ -73,6 +73,8 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
     # Whether `part_responses` and `_describe_maps` take maps on the device too, as
     # tensors; all others get arrays.
     _takes_tensors: ClassVar[bool] = False
+    # How its regions can be described by their cells; see `RegionGrid`.
+    _poolings: ClassVar[tuple[str, ...]] = (AVERAGE_POOLING,)
 
     region_scales: Sequence[float]
     classes_: np.ndarray
@@ -335,7 +337,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
         super()._check_fitted_state(state)
-        check_part_layout(self._state_of_parts(state))
+        check_part_layout(self._state_of_parts(state), self._poolings)
 
     def _state_of_parts(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return a state in which ``map_shapes_`` has a shape for each of the grids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -23,11 +24,12 @@ from skdpnet.parts.pyramid_maxima import (
 )
 from skdpnet.parts.standardisation import standardisation
 from skdpnet.regions.extents import have_parts
+from skdpnet.regions.grid import AVERAGE_POOLING, CONCAT_POOLING, RegionGrid
 from skdpnet.regions.whitening import fit_whitening
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import as_tensor
 from skdpnet.utils.torch_state import in_usual_torch_state
-from skdpnet.utils.validation import Number
+from skdpnet.utils.validation import Number, OneOf
 
 __all__ = ["LinearParts"]
 
@@ -60,6 +62,12 @@ class LinearParts(LinearResponses):
         n×R×D or features n×D in place of images.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         As in `PartEstimator`.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells before it is whitened: by their average,
+        or by all of them side by side. Parts are then rigid templates, as those of
+        HOG. All windows on a map need one size, so that `region_scales` is a single
+        share. h×w cells of D channels make descriptors of h·w·D numbers, whose
+        covariance takes memory by their square.
     n_components : int or None, default=256
         Number of principal components of the region descriptors that are kept. None:
         regions are not whitened.
@@ -93,11 +101,13 @@ class LinearParts(LinearResponses):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **LinearResponses._parameter_constraints,
+        "pooling": [OneOf((AVERAGE_POOLING, CONCAT_POOLING))],
         "n_components": [Number(1, whole=True), None],
         "pyramid": [PyramidLevels(), None],
     }
     _added_parameters: ClassVar[dict[str, Any]] = {
         **LinearResponses._added_parameters,
+        "pooling": AVERAGE_POOLING,
         "pyramid": None,
     }
 
@@ -110,6 +120,7 @@ class LinearParts(LinearResponses):
         image_size: int | None = None,
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        pooling: str = AVERAGE_POOLING,
         n_components: int | None = 256,
         pyramid: Levels | None = None,
         memory: str | os.PathLike | None = None,
@@ -132,6 +143,7 @@ class LinearParts(LinearResponses):
             verbose=verbose,
         )
         self.region_scales = region_scales
+        self.pooling = pooling
         self.n_components = n_components
         self.pyramid = pyramid
         self.random_state = random_state
@@ -180,6 +192,10 @@ class LinearParts(LinearResponses):
             As `fit`.
         """
         return self._standardise(self._learn(X, y))
+
+    def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
+        grids = super()._region_grids(maps)
+        return [dataclasses.replace(grid, pooling=self.pooling) for grid in grids]
 
     def _check_learning(self, n_maps: int) -> None:
         """Check what parameters have to do with one another, before parts are learned.

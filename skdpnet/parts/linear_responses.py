@@ -24,6 +24,7 @@ from skdpnet.persistence.checks import (
     check_parts_per_map,
     check_whitenings,
 )
+from skdpnet.regions.grid import AVERAGE_POOLING, CONCAT_POOLING
 from skdpnet.regions.whitening import Whitening
 from skdpnet.utils.host_copies import as_tensor, device_of
 from skdpnet.utils.torch_state import in_usual_torch_state
@@ -38,6 +39,7 @@ class LinearResponses(PartEstimator):
     """
 
     _takes_tensors = True
+    _poolings = (AVERAGE_POOLING, CONCAT_POOLING)
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
         *PartEstimator._fitted_attributes,
         *("parts_", "whitenings_", "shift_", "scale_"),
@@ -161,7 +163,9 @@ class LinearResponses(PartEstimator):
         super()._check_fitted_state(state)
         of_parts = self._state_of_parts(state)
         check_parts_per_map(of_parts)
-        depths = check_whitenings(state["whitenings_"], of_parts["map_shapes_"])
+        depths = check_whitenings(
+            state["whitenings_"], of_parts["map_shapes_"], state["grids_"]
+        )
         n_parts = len(state["part_classes_"])
         check_array("parts_", state["parts_"], (n_parts, max(depths)))
         for name in ("shift_", "scale_", "part_biases_"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from skdpnet.regions.extents import have_parts
-from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.grid import AVERAGE_POOLING, RegionGrid
 from skdpnet.regions.whitening import Whitening
 
 __all__ = [
@@ -93,6 +94,16 @@ def check_grids(grids: Any, shapes: Shapes) -> None:
     grids : list of RegionGrid
     shapes : tuple of tuples of int
         The shapes of the maps, which `check_map_shapes` has checked.
+def check_part_layout(
+    state: dict[str, Any], poolings: Sequence[str] = (AVERAGE_POOLING,)
+) -> None:
+    """Check that the attributes of every `PartEstimator` are consistent.
+    state : dict of str to value
+        ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
+        Of these, `check_map_shapes` has checked the last, which has the maps with parts
+        alone, as from `of_maps_with_parts`.
+    poolings : sequence of str, optional
+        How the estimator can describe regions.
 
     Raises
     ------
@@ -112,6 +123,7 @@ def check_grids(grids: Any, shapes: Shapes) -> None:
             and all(1 <= h <= height and 1 <= w <= width for h, w in grid.windows),
             f"{str(grid)[:80]} does not fit a map of shape {shape}",
         )
+        _expect(grid.pooling in poolings, f"grids_ has the pooling {grid.pooling!r}")
         _expect(
             len(set(grid.windows)) == len(grid.windows),
             "grids_ has a window twice",
@@ -189,7 +201,9 @@ def check_parts_per_map(state: dict[str, Any]) -> list[int]:
     return counts.tolist()
 
 
-def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
+def check_whitenings(
+    whitenings: Any, shapes: Shapes, grids: Sequence[RegionGrid] | None = None
+) -> list[int]:
     """Check the whitening of each feature map's region descriptors.
 
     Parameters
@@ -197,6 +211,9 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
     whitenings : list of Whitening
     shapes : tuple of tuples of int
         The shapes of the maps, which `check_map_shapes` has checked.
+    grids : sequence of RegionGrid, default=None
+        The regions of each map, which `check_part_layout` has checked. None: regions
+        are averages.
 
     Returns
     -------
@@ -212,8 +229,12 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
         isinstance(whitenings, list) and len(whitenings) == len(shapes),
         f"whitenings_ does not hold a whitening for each of {len(shapes)} maps",
     )
+    inputs = [shape[-1] for shape in shapes]
+    if grids is not None:
+        each = zip(grids, inputs, strict=True)
+        inputs = [grid.descriptor_depth(n_channels) for grid, n_channels in each]
     depths = []
-    for whitening, shape in zip(whitenings, shapes, strict=True):
+    for whitening, depth in zip(whitenings, inputs, strict=True):
         _expect(isinstance(whitening, Whitening), "whitenings_ holds something else")
         projection = whitening.projection
         _expect(
@@ -222,8 +243,8 @@ def check_whitenings(whitenings: Any, shapes: Shapes) -> list[int]:
         )
         depths.append(projection.shape[-1])
         mean = whitening.mean
-        check_array("a whitening's mean", mean, shape[-1:], most=_LARGEST_MEAN)
-        check_array("a whitening's projection", projection, (shape[-1], depths[-1]))
+        check_array("a whitening's mean", mean, (depth,), most=_LARGEST_MEAN)
+        check_array("a whitening's projection", projection, (depth, depths[-1]))
     return depths
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.grid import AVERAGE_POOLING, RegionGrid
 from skdpnet.regions.whitening import Whitening
 
 __all__ = ["Encoder", "UnsavableError", "decode"]
@@ -80,7 +80,10 @@ class Encoder:
             return {"whitening": [mean, self(value.projection, f"{name}.projection")]}
         if isinstance(value, RegionGrid):
             windows = [[int(h), int(w)] for h, w in value.windows]
-            return {"grid": [int(value.height), int(value.width), windows]}
+            sides = [int(value.height), int(value.width), windows]
+            # Averages go without saying, as in files of earlier versions.
+            averages = value.pooling == AVERAGE_POOLING
+            return {"grid": sides if averages else [*sides, value.pooling]}
         raise UnsavableError(f"objects of type {type(value).__name__} are not saved")
 
     def _pair(self, pair: tuple[Any, Any], name: str, position: int) -> list:
@@ -171,9 +174,11 @@ def decode(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
             return np.array(texts, dtype=object)
         case {"whitening": [mean, projection]}:
             return Whitening(decode(mean, tensors), decode(projection, tensors))
-        case {"grid": [height, width, list(windows)]}:
+        case {"grid": [height, width, list(windows), *pooling]} if len(pooling) < 2:
             sides = [height, width, *(side for window in windows for side in window)]
             if not all(type(side) is int for side in sides):
                 raise ValueError("there is a grid whose sides are not whole numbers")
-            return RegionGrid(height, width, tuple((h, w) for h, w in windows))
+            return RegionGrid(
+                height, width, tuple((h, w) for h, w in windows), *pooling
+            )
     raise ValueError(f"there is an entry of an unknown kind: {str(tree)[:80]}")

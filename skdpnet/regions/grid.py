@@ -11,7 +11,9 @@ import torch
 
 from skdpnet.regions.box_sums import window_sums
 
-__all__ = ["RegionGrid"]
+__all__ = ["AVERAGE_POOLING", "CONCAT_POOLING", "RegionGrid"]
+
+AVERAGE_POOLING, CONCAT_POOLING = "average", "concat"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class RegionGrid:
         Size H×W of the feature map in cells.
     windows : tuple of (int, int)
         Height and width in cells of the windows of each scale.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells: by their average, or by all of them side
+        by side, as the rigid templates of HOG are. DP-Net and the prototype networks
+        have averages alone, because they sum the responses of cells over windows.
+
+    Raises
+    ------
+    ValueError
+        If the pooling is not known, or if it is "concat" and there are windows of
+        several sizes, whose descriptors would have several lengths.
 
     See Also
     --------
@@ -44,6 +56,22 @@ class RegionGrid:
     height: int
     width: int
     windows: tuple[tuple[int, int], ...]
+    pooling: str = AVERAGE_POOLING
+
+    def __post_init__(self):
+        if self.pooling not in (AVERAGE_POOLING, CONCAT_POOLING):
+            raise ValueError(
+                f"pooling must be {AVERAGE_POOLING!r} or {CONCAT_POOLING!r}, got "
+                f"{self.pooling!r}."
+            )
+        if self.pooling == CONCAT_POOLING and len(self.windows) > 1:
+            sizes = ", ".join(f"{height}×{width}" for height, width in self.windows)
+            raise ValueError(
+                f"pooling={CONCAT_POOLING!r} puts the cells of a window side by side, "
+                "so that all windows on a map need the same size, but the windows on "
+                f"the map of {self.height}×{self.width} cells have {sizes} cells: use "
+                "a single region scale."
+            )
 
     @classmethod
     def from_scales(
@@ -52,6 +80,7 @@ class RegionGrid:
         width: int,
         scales: Sequence[float],
         side: int | None = None,
+        pooling: str = AVERAGE_POOLING,
     ) -> RegionGrid:
         """Make a grid of square windows from their sides, as shares of the map's side.
 
@@ -67,6 +96,8 @@ class RegionGrid:
             one). Scales that round to the same window count once.
         side : int, default=None
             In cells. None: the shorter side of the map.
+        pooling : {"average", "concat"}, default="average"
+            As in `RegionGrid`.
 
         Returns
         -------
@@ -75,7 +106,7 @@ class RegionGrid:
         Raises
         ------
         ValueError
-            If there is no scale, or a scale is outside (0, 1].
+            If there is no scale, or a scale is outside (0, 1]; and as `RegionGrid`.
 
         Examples
         --------
@@ -90,7 +121,7 @@ class RegionGrid:
             )
         whole = min(height, width) if side is None else side
         sides = sorted({max(1, round(s * whole)) for s in scales})
-        return cls(height, width, tuple((side, side) for side in sides))
+        return cls(height, width, tuple((side, side) for side in sides), pooling)
 
     def _steps(self, window: tuple[int, int]) -> tuple[int, int]:
         return self.height - window[0] + 1, self.width - window[1] + 1
@@ -129,6 +160,24 @@ class RegionGrid:
             axis=1,
         )
 
+    def descriptor_depth(self, depth: int) -> int:
+        """Return how many numbers describe a region.
+
+        Parameters
+        ----------
+        depth : int
+            Channels of the map.
+
+        Returns
+        -------
+        int
+            `depth`, times the cells of a window for ``pooling="concat"``.
+        """
+        if self.pooling == AVERAGE_POOLING:
+            return depth
+        ((height, width),) = self.windows
+        return height * width * depth
+
     def sums(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
         """Sum over the cells of each region, one scale after the other.
 
@@ -147,9 +196,9 @@ class RegionGrid:
             yield sums.flatten(1, 2)
 
     def pool(self, maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Average over the cells of each region, one scale after the other.
+        """Describe each region by its cells, one scale after the other.
 
-        This is the pooling W.
+        Averaging is the pooling W.
 
         Parameters
         ----------
@@ -159,7 +208,18 @@ class RegionGrid:
         Yields
         ------
         tensor of shape (N, R_s, K)
-            The averages of the R_s regions of scale s, in the order of their numbers.
+            The averages of the R_s regions of scale s, in the order of their numbers;
+            for ``pooling="concat"`` (N, R_s, h·w·K), the cells of the h×w windows row
+            by row.
         """
+        if self.pooling == CONCAT_POOLING:
+            yield self._side_by_side(maps)
+            return
         for window, sums in zip(self.windows, self.sums(maps), strict=True):
             yield sums / (window[0] * window[1])
+
+    def _side_by_side(self, maps: torch.Tensor) -> torch.Tensor:
+        ((height, width),) = self.windows
+        cells = maps.unflatten(1, (self.height, self.width))
+        windows = cells.unfold(1, height, 1).unfold(2, width, 1)
+        return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from skdpnet.regions.grid import RegionGrid
+from skdpnet.regions.grid import AVERAGE_POOLING, RegionGrid
 from skdpnet.storage.large_arrays import MapRows, allocate
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import as_tensor
@@ -19,6 +19,8 @@ __all__ = ["Whitening", "fit_whitening", "sample_regions", "whitened_regions"]
 
 # Enough for the covariance of 2,048 dimensions, which then takes seconds to compute.
 _MAX_REGIONS = 50_000
+# Of the sample, which longer descriptors would make too large for memory.
+_MAX_NUMBERS = 50_000 * 2_048
 # Bytes of the pooled regions that are in memory at once. On a CPU its caches then hold
 # them; a GPU needs more to keep it busy.
 _PIECE_BYTES_CPU = 4 * 2**20
@@ -36,6 +38,9 @@ Maps = np.ndarray | torch.Tensor | MapRows
 @dataclass(frozen=True)
 class Whitening:
     """The affine map ``x -> (x - mean) T`` of l2-normalised region descriptors x.
+
+    D is the channels of the map, or ``h·w`` times them for a grid with
+    ``pooling="concat"`` and windows of h×w cells.
 
     Parameters
     ----------
@@ -73,8 +78,8 @@ class Whitening:
     ) -> np.ndarray:
         """Describe the regions of feature maps.
 
-        A region is the average of its cells, l2-normalised, whitened, and l2-normalised
-        again.
+        A region is the average of its cells, or all of them side by side, as the grid
+        says; it is l2-normalised, whitened, and l2-normalised again.
 
         Parameters
         ----------
@@ -208,7 +213,7 @@ def fit_whitening(
     --------
     sample_regions : The sample.
     """
-    depth = maps.shape[-1]
+    depth = grid.descriptor_depth(maps.shape[-1])
     identity = Whitening(np.zeros(depth, np.float32), np.eye(depth, dtype=np.float32))
     if n_components is None:
         return identity
@@ -217,7 +222,8 @@ def fit_whitening(
         return identity.tensor(maps[images], grid, _CPU).numpy()
 
     shape = len(maps), grid.n_regions, depth
-    sample = sample_regions(pooled, shape, _MAX_REGIONS, random_state)
+    n_regions = min(_MAX_REGIONS, max(1, _MAX_NUMBERS // depth))
+    sample = sample_regions(pooled, shape, n_regions, random_state)
     mean = sample.mean(axis=0, dtype=np.float64)
     sample -= mean.astype(np.float32)
     variance, directions = _principal_axes(sample, min(n_components, depth))
@@ -306,13 +312,14 @@ def _unit_regions(
     """
     cells = features.float().flatten(1, 2)
     # Sums have the direction of averages.
-    sums = torch.cat(list(grid.sums(cells)), dim=1)
-    lengths = sums.norm(dim=2, keepdim=True)
-    return sums.div_(torch.where(lengths > 0, lengths, 1.0)), lengths
+    each = grid.sums(cells) if grid.pooling == AVERAGE_POOLING else grid.pool(cells)
+    regions = torch.cat(list(each), dim=1)
+    lengths = regions.norm(dim=2, keepdim=True)
+    return regions.div_(torch.where(lengths > 0, lengths, 1.0)), lengths
 
 
 def _slices(maps: Maps, grid: RegionGrid, device: torch.device) -> Iterator[slice]:
     """Slices of the images whose pooled regions fit in the memory of a piece."""
     budget = _PIECE_BYTES_CPU if device.type == "cpu" else _PIECE_BYTES_GPU
-    bytes_per_image = 4 * grid.n_regions * maps.shape[-1]
+    bytes_per_image = 4 * grid.n_regions * grid.descriptor_depth(maps.shape[-1])
     return slices_within(len(maps), bytes_per_image, budget)

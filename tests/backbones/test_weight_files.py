@@ -189,6 +189,7 @@ def test_files_without_weights_are_refused(tmp_path):
     refused(other, "no state dict.*'epoch', 'loss'", ValueError)
     good = saved(network(1).state_dict(), tmp_path / "good.pth")
     refused(good, "'dense_sift' has no such weights", ValueError, "dense_sift")
+    refused(good, "'hog' has no such weights", ValueError, "hog")
     refused(good, "backbone ResNet has no such", ValueError, network(1))
 
 

@@ -45,6 +45,23 @@ def test_consistent_attributes_pass():
     check_array("weights", np.ones((2, 3), np.float32), (2, 3))
 
 
+def test_cells_side_by_side_have_whitenings_of_their_depth():
+    grids = [
+        RegionGrid(4, 5, ((2, 3),), pooling="concat"),
+        RegionGrid(3, 1, ((1, 1),), pooling="concat"),
+    ]
+    check_part_layout(state(grids_=grids), ("average", "concat"))
+    with pytest.raises(ValueError, match="grids_ has the pooling 'concat'"):
+        check_part_layout(state(grids_=grids))
+    whitenings = [
+        Whitening(np.zeros(d, np.float32), np.zeros((d, 3), np.float32))
+        for d in (2 * 3 * 7, 6)
+    ]
+    assert check_whitenings(whitenings, SHAPES, grids) == [3, 3]
+    with pytest.raises(ValueError, match=r"mean has shape \(42,\)"):
+        check_whitenings(whitenings, SHAPES)
+
+
 @pytest.mark.parametrize("shapes", [[], (), ((1, 2, 3, 4),), ((0, 3),), ((2.0,),), 7])
 def test_other_shapes_of_maps_are_refused(shapes):
     with pytest.raises(ValueError, match="map_shapes_ is not a tuple of shapes"):

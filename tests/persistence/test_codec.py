@@ -62,6 +62,8 @@ def test_arrays_come_back_as_copies_of_the_same_layout(array):
 def test_grids_and_whitenings_come_back():
     grid = RegionGrid.from_scales(4, 5, (0.3, 0.6))
     assert encode_and_decode([grid]) == [grid]
+    side_by_side = RegionGrid(4, 5, ((2, 3),), pooling="concat")
+    assert encode_and_decode(side_by_side) == side_by_side
     projection = np.arange(6.0).reshape(2, 3).T
     whitening = encode_and_decode(Whitening(np.ones(3), projection))
     np.testing.assert_array_equal(whitening.mean, np.ones(3))

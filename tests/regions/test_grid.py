@@ -53,3 +53,23 @@ def test_scales_that_round_to_the_same_window_count_once():
 def test_scales_outside_the_map_are_refused(scales):
     with pytest.raises(ValueError, match="region_scales"):
         RegionGrid.from_scales(7, 7, scales)
+
+
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (5, 6), (2, 3)])
+def test_concatenation_puts_the_cells_of_each_window_side_by_side(window):
+    maps = np.random.default_rng(0).normal(size=(2, 5, 6, 3))
+    grid = RegionGrid(5, 6, (window,), pooling="concat")
+    (pooled,) = grid.pool(torch.tensor(maps).flatten(1, 2))
+    assert pooled.shape[2] == grid.descriptor_depth(3) == window[0] * window[1] * 3
+    assert pooled.shape[1] == grid.n_regions
+    for r, (top, left, bottom, right) in enumerate(grid.cells):
+        expected = maps[:, top:bottom, left:right].reshape(2, -1)
+        np.testing.assert_array_equal(pooled[:, r].numpy(), expected)
+
+
+def test_poolings_that_windows_do_not_have_are_refused():
+    message = r"map of 7×7 cells have 1×1, 3×3 cells: use a single region scale"
+    with pytest.raises(ValueError, match=message):
+        RegionGrid.from_scales(7, 7, (0.15, 0.45), pooling="concat")
+    with pytest.raises(ValueError, match="'average' or 'concat', got 'sum'"):
+        RegionGrid(7, 7, ((1, 1),), pooling="sum")

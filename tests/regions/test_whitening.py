@@ -150,3 +150,33 @@ def test_map_rows_are_whitened_as_a_copy_of_them(maps):
     np.testing.assert_array_equal(
         from_rows(map_rows, GRID), from_copy(maps[rows], GRID)
     )
+
+
+@pytest.mark.parametrize("n_components", [None, 7])
+def test_cells_side_by_side_are_whitened_together(maps, n_components):
+    grid = RegionGrid(4, 5, ((2, 3),), pooling="concat")
+    whitening = fit_whitening(maps, grid, n_components, np.random.RandomState(0))
+    assert whitening.mean.shape == (2 * 3 * 6,)
+    windows = np.stack(
+        [
+            maps[:, top:bottom, left:right].reshape(len(maps), -1)
+            for top, left, bottom, right in grid.cells
+        ],
+        axis=1,
+    )
+    expected = _unit((_unit(windows) - whitening.mean) @ whitening.projection)
+    np.testing.assert_allclose(whitening(maps, grid), expected, atol=2e-4)
+    if n_components:
+        sample = (_unit(windows) - whitening.mean) @ whitening.projection
+        sample = sample.reshape(-1, n_components)
+        np.testing.assert_allclose(sample.mean(0), 0, atol=1e-3)
+        np.testing.assert_allclose(np.cov(sample.T), np.eye(n_components), atol=1e-2)
+
+
+def test_windows_of_one_cell_are_their_averages_and_side_by_side(maps):
+    grids = [RegionGrid(4, 5, ((1, 1),), pooling=p) for p in ("average", "concat")]
+    one, other = (
+        fit_whitening(maps, grid, 4, np.random.RandomState(0))(maps, grid)
+        for grid in grids
+    )
+    np.testing.assert_array_equal(one, other)

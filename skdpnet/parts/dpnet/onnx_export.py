@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.backbones.backbone import Backbone
 from skdpnet.backbones.dense_sift import DenseSIFT
+from skdpnet.backbones.hog import HOG
 from skdpnet.features.canvas import check_sides, lay_together
 from skdpnet.images.framing import STEP, Framing
 from skdpnet.parts.dpnet.onnx_graph import PixelNetwork, output_names, response_maps
@@ -61,10 +62,10 @@ def export(
     target_file(path)
     extractor = estimator.feature_maps().set_params(device="cpu")
     backbone, framing = extractor._load_backbone(), extractor.input_framing()
-    if isinstance(backbone.network, DenseSIFT):
+    if isinstance(backbone.network, (DenseSIFT, HOG)):
         raise ValueError(
-            "to_onnx exports networks, and dense SIFT is none: fit the estimator with "
-            "another backbone."
+            f"to_onnx exports networks, and backbone {backbone.name!r} is none: fit "
+            "the estimator with another backbone."
         )
     estimator._check_network(backbone, framing, _CPU, torch.float32)
     images = _example_images(framing, batch_size)

@@ -18,6 +18,8 @@ from skdpnet.parts.selection import select_distinct
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
 from skdpnet.parts.soft_assign.hungarian import refine_one_to_one
 from skdpnet.parts.soft_assign.sinkhorn import anneal
+from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
+from skdpnet.regions.grid import AVERAGE_POOLING
 from skdpnet.storage.large_arrays import copy_rows
 from skdpnet.utils.validation import Number, OneOf
 
@@ -56,6 +58,12 @@ class SoftAssignParts(LinearParts):
         is computed so that the default shares the maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the image's shorter side on the map.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells before it is whitened: by their average,
+        or by all of them side by side. Parts are then rigid templates, as those of
+        HOG. All windows on a map need one size, so that `region_scales` is a single
+        share. h×w cells of D channels make descriptors of h·w·D numbers, whose
+        covariance takes memory by their square.
     n_parts_per_class : int, default=20
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder.
@@ -188,6 +196,7 @@ class SoftAssignParts(LinearParts):
         image_size: int | None = None,
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        pooling: str = AVERAGE_POOLING,
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
         n_components: int | None = 256,
@@ -210,6 +219,7 @@ class SoftAssignParts(LinearParts):
             image_size=image_size,
             framing=framing,
             region_scales=region_scales,
+            pooling=pooling,
             n_components=n_components,
             pyramid=pyramid,
             memory=memory,

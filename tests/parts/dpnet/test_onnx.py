@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skdpnet import DPNetClassifier, DPNetRegressor, DPNetTransformer, load
-from skdpnet.backbones import DenseSIFT
+from skdpnet.backbones import HOG, DenseSIFT
 from skdpnet.datasets import make_part_images
 from skdpnet.images import network_inputs
 
@@ -234,9 +234,11 @@ def test_refusals(images, tmp_path):
         precomputed.to_onnx(path)
     X = [np.random.default_rng(i).random((32, 32, 3)) for i in range(12)]
     small = {"image_size": 32, "max_epochs": 1, "n_parts_per_class": 4}
-    for sift in ("dense_sift", DenseSIFT()):
-        model = DPNetClassifier(sift, **small).fit(X, y)
-        with pytest.raises(ValueError, match="dense SIFT is none"):
+    handcrafted = {"dense_sift": "dense_sift", "hog": "hog"}
+    handcrafted |= {"DenseSIFT": DenseSIFT(), "HOG": HOG()}
+    for name, backbone in handcrafted.items():
+        model = DPNetClassifier(backbone, **small).fit(X, y)
+        with pytest.raises(ValueError, match=f"backbone '{name}' is none"):
             model.to_onnx(path)
     assert not list(tmp_path.iterdir())
 
