@@ -14,9 +14,10 @@ PUBLIC = {
         explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__
     """,
-        """ """, "DenseSIFT "DenseSIFT", "images_of "skdpnet.backbones":
-        "skdpnet.datasets": HOG", images_of labels_of load_image_folder
-        make_arrangement_images make_part_images make_part_images",
+    "skdpnet.backbones": "DenseSIFT HOG",
+    "skdpnet.datasets": """
+        images_of labels_of load_image_folder make_arrangement_images make_part_images
+    """,
     "skdpnet.display": """
         BestRegionsDisplay ClassPartMatrixDisplay ExplanationDisplay HeatMapDisplay
         LayoutGraphDisplay PartGalleryDisplay ParticipationDisplay PrototypeDisplay

@@ -86,7 +86,9 @@ def of_maps_with_parts(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "map_shapes_": tuple(with_parts)}
 
 
-def check_grids(grids: Any, shapes: Shapes) -> None:
+def check_grids(
+    grids: Any, shapes: Shapes, poolings: Sequence[str] = (AVERAGE_POOLING,)
+) -> None:
     """Check that there is a layout of regions for each feature map.
 
     Parameters
@@ -94,14 +96,6 @@ def check_grids(grids: Any, shapes: Shapes) -> None:
     grids : list of RegionGrid
     shapes : tuple of tuples of int
         The shapes of the maps, which `check_map_shapes` has checked.
-def check_part_layout(
-    state: dict[str, Any], poolings: Sequence[str] = (AVERAGE_POOLING,)
-) -> None:
-    """Check that the attributes of every `PartEstimator` are consistent.
-    state : dict of str to value
-        ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
-        Of these, `check_map_shapes` has checked the last, which has the maps with parts
-        alone, as from `of_maps_with_parts`.
     poolings : sequence of str, optional
         How the estimator can describe regions.
 
@@ -154,7 +148,9 @@ def check_sorted_classes(classes: Any) -> None:
     _expect(bool(np.all(ascending)), "classes_ does not hold sorted, distinct labels")
 
 
-def check_part_layout(state: dict[str, Any]) -> None:
+def check_part_layout(
+    state: dict[str, Any], poolings: Sequence[str] = (AVERAGE_POOLING,)
+) -> None:
     """Check that the attributes of every `PartEstimator` are consistent.
 
     Parameters
@@ -163,6 +159,8 @@ def check_part_layout(state: dict[str, Any]) -> None:
         ``classes_``, ``part_classes_``, ``part_maps_``, ``grids_`` and ``map_shapes_``.
         Of these, `check_map_shapes` has checked the last, which has the maps with parts
         alone, as from `of_maps_with_parts`.
+    poolings : sequence of str, optional
+        As for `check_grids`.
 
     Raises
     ------
@@ -170,7 +168,7 @@ def check_part_layout(state: dict[str, Any]) -> None:
         If they are not; the message says which attribute is wrong.
     """
     shapes, grids, classes = state["map_shapes_"], state["grids_"], state["classes_"]
-    check_grids(grids, shapes)
+    check_grids(grids, shapes, poolings)
     check_sorted_classes(classes)
     part_classes, part_maps = state["part_classes_"], state["part_maps_"]
     n_parts = len(part_classes) if isinstance(part_classes, np.ndarray) else 0

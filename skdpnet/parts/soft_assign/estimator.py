@@ -18,7 +18,6 @@ from skdpnet.parts.selection import select_distinct
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
 from skdpnet.parts.soft_assign.hungarian import refine_one_to_one
 from skdpnet.parts.soft_assign.sinkhorn import anneal
-from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
 from skdpnet.regions.grid import AVERAGE_POOLING
 from skdpnet.storage.large_arrays import copy_rows
 from skdpnet.utils.validation import Number, OneOf
