@@ -78,10 +78,12 @@ class Pipeline:
         }
 
 
+# In the sources patches without contrast, such as those of the sky, count too.
+_ALL = {"step": 8, "contrast_threshold": 0}
 # Patches of 16 × 16 pixels, 8 pixels apart, with plain SIFT.
-_PATCHES = {"bin_sizes": (4,), "step": 8, "root": False}
-# Patches of 16, 24, 32 and 40 pixels, with RootSIFT: the defaults but for the step.
-_SCALES = {"step": 8}
+_PATCHES = {**_ALL, "bin_sizes": (4,), "root": False}
+# Patches of 16, 24, 32 and 40 pixels, with RootSIFT.
+_SCALES = {**_ALL, "bin_sizes": (4, 6, 8, 10), "root": True}
 # Levels 0 to 2 of Lazebnik et al., and the pyramid of VOC 2007.
 _QUARTERED = ((1, 1), (2, 2), (4, 4))
 _BANDS = ((1, 1), (2, 2), (3, 1))
