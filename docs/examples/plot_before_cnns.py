@@ -95,7 +95,7 @@ for name, pyramid in pyramids.items():
         )
 
 # %%
-# Of the whole image, only the patches across the border say which surface is above. With
+# Of the whole image, only patches across the border say which surface is above. With
 # the quarters each encoding is better, words most of all, which keep least of a patch.
 # The error of an accuracy of 120 images is up to 4 points, and so most differences
 # between the encodings mean nothing here: :doc:`/before_cnns` compares them on
