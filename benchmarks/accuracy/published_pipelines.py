@@ -22,6 +22,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,16 +190,19 @@ def markdown(lines: list[dict]) -> str:
     Returns
     -------
     str
-        For each pipeline the mean over the classes of their accuracies, as mean and
-        standard deviation over the random splits, beside the published figure.
+        For each pipeline and image size the mean over the classes of their accuracies,
+        as mean and standard deviation over the random splits, beside the published
+        figure. Times are medians.
     """
     rows = [
         "| pipeline | published, % | random splits, % | splits | fixed split, % "
-        "| fixed split, all images, % | length | fit, s | an image, s |",
+        "| fixed split, all images, % | length | fit, s | an image, ms |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, pipeline in PIPELINES.items():
-        runs = [line for line in lines if line["pipeline"] == name]
+    sizes = dict.fromkeys(line["image_size"] for line in lines)
+    for name, size in product(PIPELINES, sizes):
+        key = {"pipeline": name, "image_size": size}
+        runs = [line for line in lines if has_line([line], key)]
         if not runs:
             continue
         drawn = [run["class_accuracy"] for run in runs if run["split"] != FIXED]
@@ -211,10 +215,12 @@ def markdown(lines: list[dict]) -> str:
             statistics.median(run[key] for run in runs)
             for key in ("fit_seconds", "image_seconds")
         ]
+        shown = name if size == IMAGE_SIZE else f"{name}, {size} px"
         rows.append(
-            f"| {name} | {pipeline.published} | {spread(drawn) if drawn else '–'} "
-            f"| {len(drawn)} | {' | '.join(of_fixed)} | {runs[0]['length']:,} "
-            f"| {seconds[0]:.0f} | {seconds[1]:.3f} |"
+            f"| {shown} | {PIPELINES[name].published} "
+            f"| {spread(drawn) if drawn else '–'} | {len(drawn)} "
+            f"| {' | '.join(of_fixed)} | {runs[0]['length']:,} "
+            f"| {seconds[0]:.0f} | {1000 * seconds[1]:.0f} |"
         )
     return "\n".join(rows)
 

@@ -17,11 +17,16 @@ class SpanRotation(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    axes_ : ndarray of shape (L, n) or None
-        An orthonormal basis of the span; None where descriptors are not changed.
+    descriptors_ : ndarray of shape (n, L)
+        Those of the training images.
+    rotation_ : ndarray of shape (n, r) or None
+        Inner products with the training descriptors, times this, are coordinates in
+        an orthonormal basis of their span, of r dimensions. None where descriptors are
+        not changed.
     """
 
-    axes_: np.ndarray | None
+    descriptors_: np.ndarray
+    rotation_: np.ndarray | None
 
     def fit(self, X: np.ndarray, y=None) -> SpanRotation:
         """Find the span of descriptors.
@@ -48,13 +53,18 @@ class SpanRotation(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, min(n, L))
+        ndarray of shape (n, r), or X where L <= n
         """
+        self.descriptors_, self.rotation_ = X, None
         if X.shape[1] <= len(X):
-            self.axes_ = None
             return X
-        self.axes_, coordinates = np.linalg.qr(X.T)
-        return coordinates.T
+        # In less memory and time than by a QR decomposition of the descriptors.
+        lengths, axes = np.linalg.eigh((X @ X.T).astype(np.float64))
+        rounding = len(X) * np.finfo(X.dtype).eps * lengths[-1]
+        kept = lengths > rounding
+        roots = np.sqrt(lengths[kept])
+        self.rotation_ = axes[:, kept] / roots
+        return axes[:, kept] * roots
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Rotate descriptors, and leave out what is beyond the span.
@@ -65,6 +75,8 @@ class SpanRotation(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (m, min(n, L))
+        ndarray of shape (m, r), or X where it is not changed
         """
-        return X if self.axes_ is None else X @ self.axes_
+        if self.rotation_ is None:
+            return X
+        return X @ self.descriptors_.T @ self.rotation_

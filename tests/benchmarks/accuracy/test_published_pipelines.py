@@ -117,19 +117,21 @@ def test_C_is_the_first_of_the_best():
 
 def test_the_table_has_means_over_the_classes(monkeypatch):
     monkeypatch.setattr(published_pipelines, "PIPELINES", _FEW)
-    shared = {"pipeline": "words", "length": 1000, "fit_seconds": 2.0,
-              "image_seconds": 0.01}  # fmt: skip
+    shared = {"pipeline": "words", "image_size": 224, "length": 1000,
+              "fit_seconds": 2.0, "image_seconds": 0.01}  # fmt: skip
+    fixed = {"split": "fixed", "accuracy": 0.75, "class_accuracy": 0.7}
     table = published_pipelines.markdown(
         [
-            {**shared, "split": "fixed", "accuracy": 0.75, "class_accuracy": 0.7},
+            {**shared, **fixed},
             {**shared, "split": "0", "accuracy": 0.5, "class_accuracy": 0.6},
             {**shared, "split": "1", "accuracy": 0.5, "class_accuracy": 0.62},
+            {**shared, **fixed, "image_size": 256},
         ]
     )
-    (row,) = table.splitlines()[2:]
-    assert row == (
-        "| words | 50.0 ± 1.0 | 61.0 ± 1.4 | 2 | 70.0 | 75.0 | 1,000 | 2 | 0.010 |"
-    )
+    assert table.splitlines()[2:] == [
+        "| words | 50.0 ± 1.0 | 61.0 ± 1.4 | 2 | 70.0 | 75.0 | 1,000 | 2 | 10 |",
+        "| words, 256 px | 50.0 ± 1.0 | – | 0 | 70.0 | 75.0 | 1,000 | 2 | 10 |",
+    ]
 
 
 def test_other_settings_are_not_mixed_with_old_ones(run, lines, monkeypatch):
