@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
-from skdpnet.base.part_names import renamed
+from skdpnet.base.part_names import renamed, usual_names
 from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import RegionGrid
@@ -239,12 +238,9 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
     def _usual_part_names(self) -> np.ndarray:
         """Return the names that parts have before they are renamed."""
-        n_named: Counter[int] = Counter()
-        names = []
-        for c in self.part_classes_.tolist():
-            prefix = "" if c < 0 else f"{self.classes_[c]}_"
-            names.append(f"{prefix}part{n_named[c]}")
-            n_named[c] += 1
+        # A regressor has no classes.
+        classes = getattr(self, "classes_", np.array([]))
+        names = usual_names(self.part_classes_, classes)
         return np.array(names, dtype=object)
 
     def _begin_fit(self, X, y) -> tuple[list[np.ndarray], np.ndarray]:

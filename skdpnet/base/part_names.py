@@ -10,9 +10,32 @@ import numpy as np
 
 from skdpnet.utils.validation import part_numbers
 
-__all__ = ["named_parts", "renamed"]
+__all__ = ["named_parts", "renamed", "usual_names"]
 
 _SHOWN = 5
+
+
+def usual_names(part_classes: np.ndarray, classes: np.ndarray) -> list[str]:
+    """Return the names that parts have before they are renamed.
+
+    Parameters
+    ----------
+    part_classes : int ndarray of shape (P,)
+        The class of each part, as an index into `classes`; −1 for a shared part.
+    classes : ndarray of shape (C,)
+
+    Returns
+    -------
+    list of str
+        As `PartEstimator.get_feature_names_out` describes them.
+    """
+    n_named: Counter[int] = Counter()
+    names = []
+    for c in part_classes.tolist():
+        prefix = "" if c < 0 else f"{classes[c]}_"
+        names.append(f"{prefix}part{n_named[c]}")
+        n_named[c] += 1
+    return names
 
 
 def named_parts(parts: Any, names: np.ndarray) -> np.ndarray:

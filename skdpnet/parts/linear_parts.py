@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.encodings.pyramid import Levels, PyramidLevels, check_fit
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.layout import stack_parts
-from skdpnet.parts.maxima import part_maxima
-from skdpnet.parts.standardisation import standardisation
-from skdpnet.persistence.checks import (
-    check_array,
-    check_parts_per_map,
-    check_whitenings,
+from skdpnet.parts.linear_responses import LinearResponses
+from skdpnet.parts.map_parts import PIECE_BYTES, MapParts, region_maxima
+from skdpnet.parts.pyramid_maxima import (
+    cell_boxes,
+    image_groups,
+    pyramid_maxima,
 )
-from skdpnet.regions.whitening import Whitening, fit_whitening
+from skdpnet.parts.standardisation import standardisation
+from skdpnet.regions.extents import have_parts
+from skdpnet.regions.whitening import fit_whitening
 from skdpnet.utils.batching import slices_within
-from skdpnet.utils.host_copies import as_tensor, device_of
+from skdpnet.utils.host_copies import as_tensor
 from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import Number
 
-__all__ = ["LinearParts", "MapParts", "region_maxima"]
-
-# Region descriptors of some images take at most this many bytes.
-PIECE_BYTES = 128 * 2**20
+__all__ = ["LinearParts"]
 
 
-class MapParts(NamedTuple):
-    """The parts that were learned on a feature map.
-
-    Parameters
-    ----------
-    detectors : float32 ndarray of shape (P', K)
-        The response of a part to a whitened region is their inner product.
-    classes : int ndarray of shape (P',)
-        The class of each part, as an index into `classes_`; −1 for a part that classes
-        share.
-    biases : float32 ndarray of shape (P',), or None
-        What is subtracted from the responses. None: nothing.
-    """
-
-    detectors: np.ndarray
-    classes: np.ndarray
-    biases: np.ndarray | None = None
-
-
-class LinearParts(PartEstimator):
+class LinearParts(LinearResponses):
     """Base of part learners whose parts are linear detectors of whitened regions.
 
     The regions of each feature map are l2-normalised, whitened by PCA, and then
@@ -60,6 +41,11 @@ class LinearParts(PartEstimator):
     minus the part's bias where parts have one. The descriptor of an image is the
     maximum of each part's response over the regions, standardised on the training set
     (mean 0, variance 1/P). A part that responds alike to all training images gives 0.
+
+    With a spatial pyramid, each part has a copy for each cell of the pyramid. A copy
+    responds to the regions whose centres lie in its cell; its response to other regions
+    is the lowest that it can have, so that it is best nowhere else. A copy whose cell
+    holds no region gives 0.
 
     A subclass implements `_learn_map`, which learns the parts of a map. It overrides
     `_learn_maps` if it learns the parts of all maps together, and `_check_learning` if
@@ -77,6 +63,11 @@ class LinearParts(PartEstimator):
     n_components : int or None, default=256
         Number of principal components of the region descriptors that are kept. None:
         regions are not whitened.
+    pyramid : sequence of (rows, columns), default=None
+        Levels of a spatial pyramid. Each cuts the image into cells, and each part has a
+        copy for each cell, next to one another; ``((1, 1), (2, 2))`` makes five of
+        each. None: no pyramid. Cells of zeros at the right and lower edges of given
+        maps are taken to lie beyond the image.
     random_state : int, RandomState or None, default=None
         Determines the samples of regions, and what the subclass draws.
 
@@ -95,23 +86,20 @@ class LinearParts(PartEstimator):
         The layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
+    part_cells_ : float64 ndarray of shape (P, 4)
+        With a pyramid only: left, top, right and bottom of the cell of each part, as
+        shares of the image's sides.
     """
 
-    _takes_tensors = True
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        **PartEstimator._parameter_constraints,
+        **LinearResponses._parameter_constraints,
         "n_components": [Number(1, whole=True), None],
+        "pyramid": [PyramidLevels(), None],
     }
-    _fitted_attributes: ClassVar[tuple[str, ...]] = (
-        *PartEstimator._fitted_attributes,
-        *("parts_", "whitenings_", "shift_", "scale_"),
-    )
-
-    parts_: np.ndarray
-    part_biases_: np.ndarray
-    whitenings_: list[Whitening]
-    shift_: np.ndarray
-    scale_: np.ndarray
+    _added_parameters: ClassVar[dict[str, Any]] = {
+        **LinearResponses._added_parameters,
+        "pyramid": None,
+    }
 
     def __init__(
         self,
@@ -123,6 +111,7 @@ class LinearParts(PartEstimator):
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
         n_components: int | None = 256,
+        pyramid: Levels | None = None,
         memory: str | os.PathLike | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -144,6 +133,7 @@ class LinearParts(PartEstimator):
         )
         self.region_scales = region_scales
         self.n_components = n_components
+        self.pyramid = pyramid
         self.random_state = random_state
 
     def fit(self, X, y) -> Self:
@@ -190,20 +180,6 @@ class LinearParts(PartEstimator):
             As `fit`.
         """
         return self._standardise(self._learn(X, y))
-
-    @in_usual_torch_state
-    def part_responses(self, maps: list) -> list[torch.Tensor]:
-        """Compute the responses of parts to regions; see `PartEstimator`."""
-        return [
-            _less(regions @ detectors.T, biases)
-            for regions, detectors, biases in self._regions_with_parts(maps)
-        ]
-
-    @in_usual_torch_state
-    def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:
-        """Compute standardised maxima over the regions; see `PartEstimator`."""
-        maxima = [of_map.amax(dim=1).cpu().numpy() for of_map in responses]
-        return self._standardise(np.hstack(maxima))
 
     def _check_learning(self, n_maps: int) -> None:
         """Check what parameters have to do with one another, before parts are learned.
@@ -257,13 +233,14 @@ class LinearParts(PartEstimator):
         Returns
         -------
         list of (MapParts, float32 ndarray of shape (n, P'))
-            For each map its parts, and their maxima as `region_maxima` computes them.
+            For each map its parts, and their maxima as from `_training_maxima`.
         """
         learned = []
         for number, feature_map in enumerate(maps):
             regions = self._whiten(number, feature_map, random)
             parts = self._learn_map(number, regions, labels, random)
-            learned.append((parts, region_maxima(regions, parts)))
+            maxima = self._training_maxima(number, feature_map, regions, parts)
+            learned.append((parts, maxima))
             del regions
         return learned
 
@@ -276,98 +253,77 @@ class LinearParts(PartEstimator):
         self.whitenings_.append(whitening)
         return whitening(feature_map, grid, folder=self.memory)
 
+    def _training_maxima(
+        self,
+        number: int,
+        feature_map: np.ndarray,
+        regions: np.ndarray,
+        parts: MapParts,
+    ) -> np.ndarray:
+        """Return the maxima (n, P' or P' * C) of the parts of a map, in each cell."""
+        if self.pyramid is None:
+            return region_maxima(regions, parts)
+        cpu, boxes = torch.device("cpu"), cell_boxes(self.pyramid)
+        detectors, may_have_canvas = (
+            as_tensor(parts.detectors, cpu),
+            self._may_have_canvas(),
+        )
+        pieces = []
+        for images in slices_within(len(regions), 4 * regions[0].size, PIECE_BYTES):
+            groups = image_groups(
+                feature_map[images],
+                self.grids_[number],
+                boxes,
+                may_have_canvas=may_have_canvas,
+            )
+            some = as_tensor(regions[images], cpu)
+            pieces.append(pyramid_maxima(some, detectors, groups).numpy())
+        maxima = np.concatenate(pieces)
+        if parts.biases is None:
+            return maxima
+        return maxima - np.repeat(parts.biases, len(boxes))
+
     @in_usual_torch_state
     def _learn(self, X, y) -> np.ndarray:
         """Set all fitted attributes; return the maxima (n, P) on the training set."""
         maps, labels = self._begin_fit(X, y)
+        self._check_pyramid()
         self._check_learning(len(maps))
         self.whitenings_ = []
         learned = self._learn_maps(maps, labels, check_random_state(self.random_state))
-        parts = [of_map for of_map, _ in learned]
-        self.part_classes_ = np.concatenate([of_map.classes for of_map in parts])
-        n_each = [len(of_map.detectors) for of_map in parts]
-        self.part_maps_ = np.repeat(np.arange(len(maps)), n_each)
-        if parts[0].biases is not None:
-            self.part_biases_ = np.concatenate([of_map.biases for of_map in parts])
         maxima = np.hstack([of_map for _, of_map in learned])
+        self._set_parts([of_map for of_map, _ in learned])
         self.shift_, self.scale_ = standardisation(maxima)
-        self.parts_ = stack_parts([of_map.detectors for of_map in parts])
         return maxima
 
-    def _standardise(self, maxima: np.ndarray) -> np.ndarray:
-        return (maxima - self.shift_) * self.scale_
+    def _check_pyramid(self) -> None:
+        """Check that the maps can be cut into the cells of the pyramid, once each."""
+        if self.pyramid is None:
+            return
+        levels = [tuple(level) for level in self.pyramid]
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"pyramid={self.pyramid} has a level twice.")
+        shapes = self.map_shapes_
+        check_fit(levels, list(itertools.compress(shapes, have_parts(shapes))))
 
-    @in_usual_torch_state
-    def _describe_maps(self, maps: list) -> torch.Tensor:
-        maxima = [
-            _less(part_maxima(regions, detectors, beta=None)[0], biases)
-            for regions, detectors, biases in self._regions_with_parts(maps)
-        ]
-        device = maxima[0].device
-        shift, scale = as_tensor(self.shift_, device), as_tensor(self.scale_, device)
-        return (torch.hstack(maxima) - shift) * scale
+    def _set_parts(self, parts: Sequence[MapParts]) -> None:
+        """Set the attributes of the parts of all maps, with a copy for each cell."""
+        n_cells = 1
+        if self.pyramid is not None:
+            boxes = cell_boxes(self.pyramid)
+            n_cells = len(boxes)
+            n_parts = sum(len(of_map.detectors) for of_map in parts)
+            self.part_cells_ = np.tile(boxes, (n_parts, 1))
 
-    def _regions_with_parts(
-        self, maps: list
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-        """Yield the regions of each map of some images, and its parts.
+        def of_all(arrays: Sequence[np.ndarray]) -> np.ndarray:
+            return np.repeat(np.concatenate(arrays), n_cells, axis=0)
 
-        Yields
-        ------
-        regions : tensor of shape (n, R, K)
-        detectors : tensor of shape (P', K)
-        biases : tensor of shape (P',), or None
-        """
-        all_biases = getattr(self, "part_biases_", None)
-        for i, (feature_map, whitening, grid) in enumerate(
-            zip(maps, self.whitenings_, self.grids_, strict=True)
-        ):
-            on_map = self.part_maps_ == i
-            depth = whitening.projection.shape[1]
-            device = device_of(feature_map)
-            regions = whitening.tensor(feature_map, grid, device)
-            detectors = as_tensor(self.parts_[on_map, :depth], device)
-            biases = (
-                None if all_biases is None else as_tensor(all_biases[on_map], device)
-            )
-            yield regions, detectors, biases
-
-    def _check_fitted_state(self, state: dict[str, Any]) -> None:
-        super()._check_fitted_state(state)
-        of_parts = self._state_of_parts(state)
-        check_parts_per_map(of_parts)
-        depths = check_whitenings(state["whitenings_"], of_parts["map_shapes_"])
-        n_parts = len(state["part_classes_"])
-        check_array("parts_", state["parts_"], (n_parts, max(depths)))
-        for name in ("shift_", "scale_", "part_biases_"):
-            if name in self._fitted_attributes:
-                check_array(name, state[name], (n_parts,))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "parts_")
-
-
-def region_maxima(regions: np.ndarray, parts: MapParts) -> np.ndarray:
-    """Compute the maximum of each part's responses over the regions of each image.
-
-    Parameters
-    ----------
-    regions : float32 ndarray of shape (n, R, K)
-        Whitened regions of a map, which may be memory-mapped.
-    parts : MapParts
-
-    Returns
-    -------
-    float32 ndarray of shape (n, P')
-    """
-    cpu = torch.device("cpu")
-    detectors = as_tensor(parts.detectors, cpu)
-    maxima = np.empty((len(regions), len(detectors)), np.float32)
-    for images in slices_within(len(regions), 4 * regions[0].size, PIECE_BYTES):
-        some = as_tensor(regions[images], cpu)
-        maxima[images] = part_maxima(some, detectors, beta=None)[0].numpy()
-    return maxima if parts.biases is None else maxima - parts.biases
-
-
-def _less(responses: torch.Tensor, biases: torch.Tensor | None) -> torch.Tensor:
-    return responses if biases is None else responses - biases
+        maps = [np.full(len(of_map.detectors), i) for i, of_map in enumerate(parts)]
+        self.part_maps_ = of_all(maps)
+        self.part_classes_ = of_all([of_map.classes for of_map in parts])
+        biases = [of_map.biases for of_map in parts if of_map.biases is not None]
+        if biases:
+            self.part_biases_ = of_all(biases)
+        for name in parts[0].facts:
+            setattr(self, name, of_all([of_map.facts[name] for of_map in parts]))
+        self.parts_ = of_all([stack_parts([of_map.detectors for of_map in parts])])

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skdpnet.base.part_estimator
-import skdpnet.parts.linear_parts
+import skdpnet.parts.map_parts
 import skdpnet.parts.soft_assign.sinkhorn
 from skdpnet import DPNetClassifier, SoftAssignParts
 from tests.explanations.models import SVM, learned
@@ -47,7 +47,7 @@ def fitted(request):
         n_bytes = 2**13
         patch.setattr(skdpnet.base.part_estimator, "_RESPONSE_BYTES", n_bytes)
         patch.setattr(skdpnet.parts.soft_assign.sinkhorn, "PIECE_BYTES", n_bytes)
-        patch.setattr(skdpnet.parts.linear_parts, "PIECE_BYTES", n_bytes)
+        patch.setattr(skdpnet.parts.map_parts, "PIECE_BYTES", n_bytes)
         n_batches = sum(1 for _ in parts.iter_responses(images))
         assert n_batches > 3
         yield model, parts, images

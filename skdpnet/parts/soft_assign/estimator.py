@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from skdpnet.encodings.pyramid import Levels
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import share_parts
-from skdpnet.parts.linear_parts import LinearParts, MapParts, region_maxima
+from skdpnet.parts.linear_parts import LinearParts
+from skdpnet.parts.map_parts import MapParts, region_maxima
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
 from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
 from skdpnet.storage.large_arrays import copy_rows
@@ -62,6 +64,11 @@ class SoftAssignParts(LinearParts):
         Number of principal components of the region descriptors that are kept. The
         covariance within few components can be inverted. None: the covariance is
         ignored, and detectors are means of regions.
+    pyramid : sequence of (rows, columns), default=None
+        Levels of a spatial pyramid, such as ``((1, 1), (2, 2))`` [1]_. Each cuts the
+        image into cells, and each part has a copy for each cell, which responds to the
+        regions whose centres lie in the cell. None: no pyramid. Cells of zeros at the
+        right and lower edges of given maps are taken to lie beyond the image.
     n_rounds : int, default=10
         Maximal number of rounds of assignment. The rounds of a class end earlier when
         its assignments hardly change any more.
@@ -79,9 +86,10 @@ class SoftAssignParts(LinearParts):
         The distinct labels, sorted.
     parts_ : float32 ndarray of shape (P, K)
         Detectors of the whitened regions, of unit length, where P is C times
-        `n_parts_per_class`. They are sorted by map, then by class, and then by the
-        order in which they were chosen, best first. Zeros fill the rows of a map whose
-        whitened space has fewer dimensions than another's.
+        `n_parts_per_class`, times the number of cells of a pyramid. They are sorted by
+        map, then by class, and then by the order in which they were chosen, best first.
+        Zeros fill the rows of a map whose whitened space has fewer dimensions than
+        another's.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
         The class of each part, as an index into `classes_`, and the number of its map.
     whitenings_ : list of Whitening
@@ -90,6 +98,9 @@ class SoftAssignParts(LinearParts):
         The layout of the regions of each map.
     shift_, scale_ : float32 ndarrays of shape (P,)
         The descriptor is ``(maxima - shift_) * scale_``.
+    part_cells_ : float64 ndarray of shape (P, 4)
+        With a pyramid only: left, top, right and bottom of the cell of each part, as
+        shares of the image's sides. The copies of a part follow one another.
     n_iter_ : int
         Number of rounds of the class with most rounds.
     map_shapes_ : tuple of tuples
@@ -168,6 +179,7 @@ class SoftAssignParts(LinearParts):
         n_parts_per_class: int = 20,
         n_candidates: int | None = None,
         n_components: int | None = 256,
+        pyramid: Levels | None = None,
         n_rounds: int = N_ROUNDS,
         beta_start: float = BETA_START,
         beta_end: float = BETA_END,
@@ -186,6 +198,7 @@ class SoftAssignParts(LinearParts):
             framing=framing,
             region_scales=region_scales,
             n_components=n_components,
+            pyramid=pyramid,
             memory=memory,
             device=device,
             precision=precision,

@@ -89,7 +89,7 @@ def test_pieces_do_not_change_the_result(monkeypatch):
     X, y, _ = planted_images()
     expected = estimator().fit(X, y).transform(X)
     monkeypatch.setattr("skdpnet.parts.soft_assign.sinkhorn.PIECE_BYTES", 1)
-    monkeypatch.setattr("skdpnet.parts.linear_parts.PIECE_BYTES", 1)
+    monkeypatch.setattr("skdpnet.parts.map_parts.PIECE_BYTES", 1)
     assert_allclose(estimator().fit(X, y).transform(X), expected, atol=1e-3)
 
 
