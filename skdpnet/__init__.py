@@ -25,6 +25,7 @@ ESTIMATORS = {
     "DPNetRegressor": "skdpnet.parts.dpnet.regressor",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",
     "GlobalFeatures": "skdpnet.encodings.global_average",
+    "ModeSeeking": "skdpnet.parts.mode_seeking.estimator",
     "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",

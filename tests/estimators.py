@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, dict] = {
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetRegressor": {"n_bins": 2, "n_parts_per_bin": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},
+    "ModeSeeking": {"n_parts_per_class": 2, "n_seeds_per_class": 6},
     "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
     "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},

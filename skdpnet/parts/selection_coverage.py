@@ -1,14 +1,81 @@
-"""Selection of parts that are pure and cover what others leave."""
+"""Selection of parts that are pure, and that cover what others leave."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-__all__ = ["greedy_coverage", "pure_ranks"]
+__all__ = ["Cover", "Selected", "cover_of", "greedy_coverage", "overlaps"]
+
+# Published: detections that overlap by more than this are of the same thing.
+_MOST_OVERLAP = 0.5
+# A share of detections that is a fraction may be a rounding error below it.
+_ROUNDING = 1e-9
 
 
-def pure_ranks(scores: np.ndarray, in_class: np.ndarray, purity: float) -> np.ndarray:
-    """Count the detections of each part that are mostly of its class.
+class Cover(NamedTuple):
+    """What each of E parts of a class detects in images that it was not trained on.
+
+    Attributes
+    ----------
+    kept : bool ndarray of shape (E, n)
+        The images of the class whose detection is kept.
+    purities : float32 ndarray of shape (E,)
+        Share of the class among a part's best detections, as many as images of the
+        class were looked at.
+    coverages : float32 ndarray of shape (E,)
+        Share of the images of the class that were looked at whose detection is kept.
+    """
+
+    kept: np.ndarray
+    purities: np.ndarray
+    coverages: np.ndarray
+
+
+class Selected(NamedTuple):
+    """Parts in the order of their selection.
+
+    Attributes
+    ----------
+    parts : int ndarray of shape (n_selected,)
+    gains : float ndarray of shape (n_selected,)
+        The gain of each at its selection; they never increase.
+    """
+
+    parts: np.ndarray
+    gains: np.ndarray
+
+
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute how much boxes overlap: their intersection over their union.
+
+    Parameters
+    ----------
+    boxes, others : ndarrays of shape (..., 4)
+        Top, left, bottom and right, as in `RegionGrid.cells`; they are broadcast.
+
+    Returns
+    -------
+    float ndarray of shape (...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdpnet.parts.selection_coverage import overlaps
+    >>> boxes = np.array([[0, 0, 2, 2], [0, 2, 2, 4]])
+    >>> overlaps(boxes, np.array([0, 1, 2, 3])).round(2)
+    array([0.33, 0.33])
+    """
+    shared = np.minimum(boxes, others)[..., 2:] - np.maximum(boxes, others)[..., :2]
+    intersection = shared.clip(min=0).prod(axis=-1)
+    areas = (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
+    of_others = (others[..., 2:] - others[..., :2]).prod(axis=-1)
+    return intersection / (areas + of_others - intersection)
+
+
+def cover_of(scores: np.ndarray, in_class: np.ndarray, purity: float) -> Cover:
+    """Find the detections of parts that are mostly of their class.
 
     The detections of a part are ranked by their scores. Those are kept down to the last
     rank at which at least a share `purity` of all detections so far is of the class.
@@ -16,69 +83,73 @@ def pure_ranks(scores: np.ndarray, in_class: np.ndarray, purity: float) -> np.nd
     Parameters
     ----------
     scores : ndarray of shape (E, n)
-        The score of each part's detection in each image; −∞ where it has none.
+        The score of each part's detection in each image; −∞ where it did not look.
     in_class : bool ndarray of shape (n,)
         Whether the image is of the class of the parts.
     purity : float in (0, 1]
 
     Returns
     -------
-    int ndarray of shape (E,)
-        Number of detections that are kept, of images of any class.
+    Cover
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skdpnet.parts.selection_coverage import pure_ranks
-    >>> scores, in_class = np.array([[4, 3, 2, 1]]), np.array([True, False, True, False])
-    >>> pure_ranks(scores, in_class, purity=0.6)
-    array([3])
+    >>> from skdpnet.parts.selection_coverage import cover_of
+    >>> scores = np.array([[4.0, 3.0, 2.0, 1.0]])
+    >>> in_class = np.array([True, False, True, True])
+    >>> cover = cover_of(scores, in_class, purity=0.7)
+    >>> cover.kept.tolist(), cover.purities.round(2)
+    ([[True, False, True, True]], array([0.67], dtype=float32))
     """
+    looked = np.isfinite(scores)
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.arange(1, scores.shape[1] + 1)
-    pure = in_class[order].cumsum(axis=1) >= purity * ranks - 1e-9
-    pure &= np.isfinite(np.take_along_axis(scores, order, axis=1))
-    return (pure * ranks).max(axis=1, initial=0)
+    n_own = in_class[order].cumsum(axis=1)
+    pure = (n_own >= purity * ranks - _ROUNDING) & np.take_along_axis(looked, order, 1)
+    last = (pure * ranks).max(axis=1, keepdims=True)
+    kept = np.zeros(scores.shape, bool)
+    np.put_along_axis(kept, order, ranks <= last, axis=1)
+    kept &= in_class
+    n_looked = (looked & in_class).sum(axis=1, keepdims=True)
+    at_least_one = n_looked.clip(min=1)
+    n_best = np.where(n_looked > 0, np.take_along_axis(n_own, at_least_one - 1, 1), 0)
+    return Cover(
+        kept,
+        (n_best / at_least_one)[:, 0].astype(np.float32),
+        (kept.sum(axis=1) / at_least_one[:, 0]).astype(np.float32),
+    )
 
 
-def greedy_coverage(
-    kept: np.ndarray, regions: np.ndarray, overlapping: np.ndarray, n_selected: int
-) -> tuple[np.ndarray, np.ndarray]:
+def greedy_coverage(kept: np.ndarray, boxes: np.ndarray, n_selected: int) -> Selected:
     """Select parts one after another, each for what it covers that others do not.
 
-    The gain of a part is the sum of ``1 / (1 + number of selected parts with an
-    overlapping detection)`` over its detections [1]_.
+    The gain of a part is the sum of ``1 / (1 + number of selected parts whose detection
+    overlaps)`` over its detections, as in Doersch et al. (NIPS 2013).
 
     Parameters
     ----------
     kept : bool ndarray of shape (E, n)
         The images in which each part has a detection.
-    regions : int ndarray of shape (E, n)
-        The region of the detection.
-    overlapping : bool ndarray of shape (R, R)
-        Whether two regions overlap.
+    boxes : ndarray of shape (E, n, 4)
+        The detection's top, left, bottom and right.
     n_selected : int
         At most E.
 
     Returns
     -------
-    selected : int ndarray of shape (n_selected,)
-        Of equal parts the first is selected.
-    gains : float ndarray of shape (n_selected,)
-        Gain of each at its selection; they never increase.
-
-    References
-    ----------
-    .. [1] C. Doersch, A. Gupta, A. A. Efros, "Mid-level visual element discovery as
-       discriminative mode seeking", NIPS 2013.
+    Selected
+        Of parts with equal gains the first is selected.
     """
-    covered = np.zeros(kept.shape, np.int64)
+    n_covering = np.zeros(kept.shape, np.int64)
     left = np.ones(len(kept), bool)
-    selected = np.empty(n_selected, np.int64)
-    gains = np.empty(n_selected)
-    for i in range(n_selected):
-        all_gains = (kept / (1 + covered)).sum(axis=1)
+    parts, gains = [], []
+    for _ in range(n_selected):
+        all_gains = (kept / (1 + n_covering)).sum(axis=1)
         best = int(np.argmax(np.where(left, all_gains, -1.0)))
-        selected[i], gains[i], left[best] = best, all_gains[best], False
-        covered += kept[best] & overlapping[regions, regions[best]]
-    return selected, gains
+        parts.append(best)
+        gains.append(all_gains[best])
+        left[best] = False
+        covered = overlaps(boxes, boxes[best]) > _MOST_OVERLAP
+        n_covering += kept[best] & covered
+    return Selected(np.array(parts, np.int64), np.array(gains, np.float64))

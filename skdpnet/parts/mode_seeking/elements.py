@@ -20,6 +20,8 @@ _START_LENGTH = 2.0
 # which it responds most. Far fewer are above its bias.
 _N_POSITIVE = 256
 _N_NEGATIVE = 512
+# Steps of the ascent in each round.
+_N_STEPS = 10
 # Bytes of responses, and of an element's regions, that are in memory at once.
 _PIECE_BYTES = 64 * 2**20
 _CPU = torch.device("cpu")
@@ -36,15 +38,12 @@ class Search:
     penalty : float > 0
         The weight of an element's squared length, for each image of its class.
     n_rounds : int > 1
-        Number of parts of the images.
-    n_steps : int
-        Number of steps of the ascent in each round.
+        Number of folds of the images.
     """
 
     beta: float
     penalty: float
     n_rounds: int
-    n_steps: int
 
 
 class Detections(NamedTuple):
@@ -157,12 +156,11 @@ class _Best:
     def add(self, scores: torch.Tensor, images: np.ndarray) -> None:
         """Add regions (E, n', R) of some images."""
         n_regions = scores.shape[2]
-        best = scores.flatten(1)
-        best = best.topk(min(self.n_most, best.shape[1]), dim=1)
-        offsets = torch.from_numpy(images * n_regions)
-        places = best.indices
-        numbers = offsets[places // n_regions] + places % n_regions
-        joined = torch.cat([self.scores, best.values], dim=1)
+        of_images = scores.flatten(1)
+        values, places = of_images.topk(min(self.n_most, of_images.shape[1]), dim=1)
+        firsts = torch.from_numpy(images * n_regions)
+        numbers = firsts[places // n_regions] + places % n_regions
+        joined = torch.cat([self.scores, values], dim=1)
         kept = joined.topk(min(self.n_most, joined.shape[1]), dim=1)
         self.scores = kept.values
         self.numbers = torch.cat([self.numbers, numbers], dim=1).gather(1, kept.indices)
@@ -222,9 +220,7 @@ def _scan(
             group.negative.add(of_group[:, ~in_class], numbers[~in_class])
 
 
-def _train(
-    regions: np.ndarray, group: _Group, out: Detections, search: Search
-) -> None:
+def _train(regions: np.ndarray, group: _Group, out: Detections, search: Search) -> None:
     """Train the elements of a group on the best regions that they have met."""
     if group.negative.numbers.shape[1] == 0:
         return  # The first folds of a small data set may hold one class alone.
@@ -242,7 +238,7 @@ def _train(
             negatives,
             beta=search.beta,
             penalty=search.penalty * group.n_seen,
-            n_steps=search.n_steps,
+            n_steps=_N_STEPS,
         )
         out.elements[rows] = found.elements.numpy()
         out.biases[rows] = found.biases.numpy()

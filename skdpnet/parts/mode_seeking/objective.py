@@ -52,8 +52,9 @@ class Ascent(NamedTuple):
     ----------
     elements : tensor of shape (E, K)
     biases : tensor of shape (E,)
-    history : tensor of shape (E, n_steps + 1)
-        The objective at the start and after each step; it never falls.
+    history : tensor of shape (E, m)
+        The objective at the start and after each step; it never falls. The ascent ends
+        when no element moves any more.
     """
 
     elements: torch.Tensor
@@ -198,6 +199,8 @@ def ascend(
         values = torch.where(grows, new_values, values)
         biases = torch.where(grows, new_biases, biases)
         history.append(values)
+        if not grows.any():
+            break
     return Ascent(elements, biases, torch.stack(history, dim=1))
 
 
@@ -210,11 +213,10 @@ def _check(positives: torch.Tensor, negatives: torch.Tensor) -> None:
         lengths = regions.norm(dim=-1)
         wrong = ((lengths - 1).abs() > _MOST_EXCESS) & (lengths > 0)
         if wrong.any():
-            number = int(wrong.any(dim=0).nonzero()[0] if wrong.ndim > 1 else
-                         wrong.nonzero()[0])
+            number = int(wrong.nonzero()[0, -1])
             raise ValueError(
-                f"{name} region {number} has length "
-                f"{float(lengths[wrong][0]):.3g}: divide descriptors by their lengths."
+                f"{name} region {number} has length {float(lengths[wrong][0]):.3g}, "
+                "not 1: divide descriptors by their lengths."
             )
 
 
