@@ -24,9 +24,10 @@ __all__ = ["Ascent", "Evaluation", "ascend", "bias_of", "evaluate"]
 
 # A descriptor's length may differ from 1 by rounding, also that of half precision.
 _MOST_EXCESS = 1e-3
-# A step is taken if the objective grows by this share of what the gradient promises.
-_LEAST_SHARE = 1e-4
 _MOST_HALVINGS = 8
+# Of the last gradient in the running mean. With 1, the toys of the tests end at 96 % of
+# the objective that SLSQP finds; with 1/4, at 99.9 %.
+_SHARE_OF_LATEST = 0.25
 
 
 class Evaluation(NamedTuple):
@@ -52,9 +53,8 @@ class Ascent(NamedTuple):
     ----------
     elements : tensor of shape (E, K)
     biases : tensor of shape (E,)
-    history : tensor of shape (E, m)
-        The objective at the start and after each step; it never falls. The ascent ends
-        when no element moves any more.
+    history : tensor of shape (E, n_steps + 1)
+        The objective at the start and after each step; it never falls.
     """
 
     elements: torch.Tensor
@@ -145,8 +145,10 @@ def ascend(
 
     While the regions above the bias stay the same, the objective is largest at the
     difference of their sums (the negative ones times n₊/n₋) over 2 λ. Each step goes
-    towards that point, and is halved until the objective grows. An element from which
-    it does not grow stays.
+    towards that point, and is halved until the objective grows; an element whose
+    objective does not grow stays. The difference is a running mean over the steps, with
+    that of the last point tried: where the objective has an edge, because a negative
+    region comes above the bias, single gradients point across the edge in turns.
 
     Parameters
     ----------
@@ -170,37 +172,36 @@ def ascend(
     of_negatives = _scores(elements, negatives)
     values, biases = _values(elements, of_positives, of_negatives, beta, penalty)
     history = [values]
+    ascending = _ascending(of_positives, of_negatives, biases, positives, negatives)
     for _ in range(n_steps):
-        ascending = _ascending(of_positives, of_negatives, biases, positives, negatives)
         direction = ascending / (2 * penalty) - elements
-        promised = 2 * penalty * (direction**2).sum(dim=1)
         # Responses are linear, so that shorter steps need no further products.
         moved_positives = _scores(direction, positives)
         moved_negatives = _scores(direction, negatives)
         length = torch.ones_like(values)
         for _ in range(_MOST_HALVINGS):
             step = length[:, None]
+            tried_positives = of_positives + step * moved_positives
+            tried_negatives = of_negatives + step * moved_negatives
+            tried = elements + step * direction
             new_values, new_biases = _values(
-                elements + step * direction,
-                of_positives + step * moved_positives,
-                of_negatives + step * moved_negatives,
-                beta,
-                penalty,
+                tried, tried_positives, tried_negatives, beta, penalty
             )
-            grows = new_values > values + _LEAST_SHARE * length * promised
+            grows = new_values > values
             if grows.all():
                 break
             length = torch.where(grows, length, length / 2)
-        length = torch.where(grows, length, 0.0)
-        step = length[:, None]
-        elements = elements + step * direction
-        of_positives = of_positives + step * moved_positives
-        of_negatives = of_negatives + step * moved_negatives
+        latest = _ascending(
+            tried_positives, tried_negatives, new_biases, positives, negatives
+        )
+        ascending = ascending + _SHARE_OF_LATEST * (latest - ascending)
+        moves = grows[:, None]
+        elements = torch.where(moves, tried, elements)
+        of_positives = torch.where(moves, tried_positives, of_positives)
+        of_negatives = torch.where(moves, tried_negatives, of_negatives)
         values = torch.where(grows, new_values, values)
         biases = torch.where(grows, new_biases, biases)
         history.append(values)
-        if not grows.any():
-            break
     return Ascent(elements, biases, torch.stack(history, dim=1))
 
 
