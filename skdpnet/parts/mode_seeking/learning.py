@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from skdpnet.parts.map_parts import MapParts
+from skdpnet.parts.mode_seeking.choice import choose_elements
 from skdpnet.parts.mode_seeking.elements import (
     Detections,
     Search,
@@ -13,7 +14,6 @@ from skdpnet.parts.mode_seeking.elements import (
     seek_modes,
 )
 from skdpnet.parts.mode_seeking.seeds import draw_seeds
-from skdpnet.parts.selection_coverage import cover_of, greedy_coverage
 from skdpnet.utils.batching import slices_within
 
 __all__ = ["learn_modes"]
@@ -50,7 +50,7 @@ def learn_modes(
     n_seeds, n_parts : int
         Of each class.
     purity : float in (0, 1]
-        As in `cover_of`.
+        As in `choose_elements`.
     random_state : RandomState
 
     Returns
@@ -96,19 +96,9 @@ def _select(
     purity: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return detectors, biases, purities and coverages of a class's best elements."""
-    cover = cover_of(found.scores, in_class, purity)
-    # Among elements with the same gain, which is 0 where no detection is kept, the
-    # purest is selected.
-    order = np.argsort(-cover.purities, kind="stable")
     boxes = cells[found.regions[:, in_class]]
-    chosen = order[
-        greedy_coverage(cover.kept[:, in_class][order], boxes[order], n_parts).parts
-    ]
-    elements = found.elements[chosen]
+    chosen = choose_elements(found.scores, boxes, in_class, n_parts, purity)
+    elements = found.elements[chosen.elements]
     lengths = np.linalg.norm(elements, axis=1).clip(min=_TINY)
-    return (
-        normalize(elements),
-        found.biases[chosen] / lengths,
-        cover.purities[chosen],
-        cover.coverages[chosen],
-    )
+    biases = found.biases[chosen.elements] / lengths
+    return normalize(elements), biases, chosen.purities, chosen.coverages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdpnet.parts.selection_coverage import overlaps
+from skdpnet.parts.mode_seeking.boxes import overlaps
 
 __all__ = ["draw_seeds"]
 

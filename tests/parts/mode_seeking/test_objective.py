@@ -26,7 +26,7 @@ def two_modes(seed=0):
         return unit(axes[axis] + 0.1 * random.standard_normal((n, 10)))
 
     positives = np.vstack([around(0, 20), around(1, 20)])
-    negatives = np.vstack([around(1, 40), unit(random.standard_normal((60, 10)))])
+    negatives = np.vstack([around(1, 40), unit(random.standard_normal((200, 10)))])
     return torch.from_numpy(positives), torch.from_numpy(negatives)
 
 
@@ -102,26 +102,39 @@ def test_regions_for_all_elements_are_as_if_each_had_its_own():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_ascent_reaches_what_slsqp_reaches(seed):
+@pytest.mark.parametrize("penalty", [1.0, 4.0])
+def test_slsqp_finds_nothing_better_than_the_ascent(seed, penalty):
     positives, negatives = two_modes(seed)
-    start = 2 * positives[:1]
-    found = ascend(start, positives, negatives, **SETTINGS, n_steps=200)
-    x, z = positives.numpy(), negatives.numpy()
-    beta, penalty = SETTINGS.values()
-    # Element and bias as unknowns, under the constraint that replaces the bias.
-    best = minimize(
-        lambda v: penalty * v[:-1] @ v[:-1] - np.maximum(x @ v[:-1] - v[-1], 0).sum(),
-        np.append(start.numpy(), bias_of(start @ negatives.T, beta)),
+    start, settings = 2 * positives[:1], {"beta": 1.0, "penalty": penalty}
+    found = ascend(start, positives, negatives, **settings, n_steps=200)
+    value = float(found.history[0, -1])
+    from_start, from_end = (
+        slsqp(w[0].numpy(), positives.numpy(), negatives.numpy(), **settings)
+        for w in (start, found.elements)
+    )
+    assert value == pytest.approx(-from_end.fun, rel=5e-3)
+    assert value > -0.99 * from_start.fun
+    assert unit(from_end.x[:-1]) @ unit(found.elements[0].numpy()) > 0.999
+
+
+def slsqp(start, positives, negatives, beta, penalty):
+    """Element and bias as unknowns, under the constraint that replaces the bias."""
+
+    def loss(v):
+        above = np.maximum(positives @ v[:-1] - v[-1], 0)
+        return penalty * v[:-1] @ v[:-1] - above.sum()
+
+    def excess(v):
+        return np.maximum(negatives @ v[:-1] - v[-1], 0).sum() - beta
+
+    bias = bias_of(torch.from_numpy(negatives @ start), beta)
+    return minimize(
+        loss,
+        np.append(start, bias),
         method="SLSQP",
-        constraints={
-            "type": "eq",
-            "fun": lambda v: np.maximum(z @ v[:-1] - v[-1], 0).sum() - beta,
-        },
+        constraints={"type": "eq", "fun": excess},
         options={"maxiter": 1_000},
     )
-    w = best.x[:-1]
-    assert float(found.history[0, -1]) == pytest.approx(-best.fun, rel=2e-3)
-    assert unit(w) @ unit(found.elements[0].numpy()) > 0.999
 
 
 def test_the_objective_never_falls_and_is_that_of_the_elements():
@@ -141,7 +154,7 @@ def test_the_telling_mode_is_found_and_the_shared_one_is_poor():
     found = ascend(starts, positives, negatives, **SETTINGS, n_steps=100)
     directions = unit(found.elements.numpy())
     centres = [unit(mode.mean(dim=0).numpy()) for mode in (telling, shared)]
-    assert directions[0] @ centres[0] > 0.96
+    assert directions[0] @ centres[0] > 0.97
     assert abs(directions[0] @ centres[1]) < 0.3
     assert (telling @ found.elements[0] > found.biases[0]).all()
     # From the shared mode there is a way to little.
@@ -152,7 +165,7 @@ def test_the_telling_mode_is_found_and_the_shared_one_is_poor():
 def test_a_larger_penalty_gives_shorter_and_wider_elements():
     positives, negatives = two_modes()
     lengths, n_negative = [], []
-    for penalty in (0.01, 0.1, 1.0):
+    for penalty in (0.3, 1.0, 4.0):
         found = ascend(
             2 * positives[:1],
             positives,
