@@ -30,6 +30,7 @@ ESTIMATORS = {
     "GlobalFeatures": "skdpnet.encodings.global_average",
     "LayoutGraphClassifier": "skdpnet.parts.layout_graph.estimator",
     "LLC": "skdpnet.encodings.llc",
+    "ModeSeeking": "skdpnet.parts.mode_seeking.estimator",
     "PIPNetClassifier": "skdpnet.prototypes.pipnet",
     "ProtoPNetClassifier": "skdpnet.prototypes.protopnet",
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, dict] = {
     "FisherVector": {"n_words": 4},
     "LLC": {"n_words": 4},
     "LayoutGraphClassifier": {"n_regions": 6, "hidden": 16},
+    "ModeSeeking": {"n_parts_per_class": 2, "n_seeds_per_class": 6},
     "PIPNetClassifier": {"n_prototypes": 12},
     "ProtoPNetClassifier": {"n_prototypes_per_class": 2},
     "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},

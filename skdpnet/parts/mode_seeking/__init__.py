@@ -1,0 +1,1 @@
+"""Discriminative mode seeking (Doersch, Gupta and Efros, 2013)."""
