@@ -30,6 +30,7 @@ ESTIMATORS = {
     "ProtoPoolClassifier": "skdpnet.prototypes.protopool",
     "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
     "ProtoTreeClassifier": "skdpnet.prototypes.prototree",
+    "SharedBoostedParts": "skdpnet.parts.boosted.estimator",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",
 }

@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, dict] = {
     "ProtoPoolClassifier": {"n_prototypes": 12, "n_slots": 3},
     "ProtoPShareClassifier": {"n_prototypes_per_class": 4},
     "ProtoTreeClassifier": {"max_epochs": 5},
+    "SharedBoostedParts": {"n_candidates_per_class": 4, "n_rounds": 5},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},
 }

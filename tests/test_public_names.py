@@ -8,7 +8,7 @@ PUBLIC = {
     "skdpnet": """
         DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
-        ProtoTreeClassifier SoftAssignParts VLAD
+        ProtoTreeClassifier SharedBoostedParts SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__
