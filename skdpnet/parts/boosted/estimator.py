@@ -150,13 +150,16 @@ class SharedBoostedParts(ExplainMixin, BoostedLearner):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.datasets import load_iris
     >>> from skdpnet import SharedBoostedParts
-    >>> X, y = load_digits(return_X_y=True)
-    >>> maps = X.reshape(-1, 8, 8, 1)
+    >>> X, y = load_iris(return_X_y=True)
     >>> model = SharedBoostedParts(
     ...     "precomputed", n_candidates_per_class=20, n_rounds=20, random_state=0
-    ... )
+    ... ).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    >>> model.part_shares_.shape
+    (3, 3)
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
