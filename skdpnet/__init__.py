@@ -37,6 +37,7 @@ ESTIMATORS = {
     "ProtoPShareClassifier": "skdpnet.prototypes.protopshare",
     "ProtoTreeClassifier": "skdpnet.prototypes.prototree",
     "RandomSelectedParts": "skdpnet.parts.random_selected.estimator",
+    "SharedBoostedParts": "skdpnet.parts.boosted.estimator",
     "SoftAssignParts": "skdpnet.parts.soft_assign.estimator",
     "VLAD": "skdpnet.encodings.vlad",
 }

@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, dict] = {
     "ProtoPShareClassifier": {"n_prototypes_per_class": 4},
     "ProtoTreeClassifier": {"max_epochs": 5},
     "RandomSelectedParts": {"n_candidates": 20, "n_parts": 6},
+    "SharedBoostedParts": {"n_candidates_per_class": 4, "n_rounds": 5},
     "SoftAssignParts": {"n_parts_per_class": 2},
     "VLAD": {"n_words": 4},
 }

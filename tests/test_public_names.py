@@ -7,9 +7,9 @@ import pytest
 PUBLIC = {
     "skdpnet": """
         BagOfWords BlocksThatShout DPNetClassifier DPNetRegressor DPNetTransformer
-        FeatureMaps FisherVector GlobalFeatures LayoutGraphClassifier LLC
+        FeatureMaps FisherVector GlobalFeatures LayoutGraphClassifier LLC ModeSeeking
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
-        ProtoTreeClassifier RandomSelectedParts SoftAssignParts VLAD
+        ProtoTreeClassifier RandomSelectedParts SharedBoostedParts SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
         explain_each from_pretrained
         load metrics open_set part_galleries part_gallery report __version__

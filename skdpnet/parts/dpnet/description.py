@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.parts.dpnet.context import CONTEXT_GRID, whole_images
+from skdpnet.parts.context_map import ContextMap
 from skdpnet.parts.dpnet.onnx_export import export
 from skdpnet.parts.dpnet.region_descriptors import describe_batch
 from skdpnet.parts.responses import soft_maximum
-from skdpnet.regions.extents import have_parts
-from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 from skdpnet.training.net import ObjectiveNet
 from skdpnet.utils.torch_state import in_usual_torch_state
@@ -22,12 +18,8 @@ from skdpnet.utils.torch_state import in_usual_torch_state
 __all__ = ["PartDescriber"]
 
 
-class PartDescriber(PartEstimator):
-    """What the DP-Net estimators do with images, before and after training.
-
-    With `context`, the averages of all maps are one more map, wherever there are maps
-    of images; `map_shapes_` has the shapes of the backbone's maps alone.
-    """
+class PartDescriber(ContextMap):
+    """What the DP-Net estimators do with images, before and after training."""
 
     _takes_tensors = True
 
@@ -57,16 +49,6 @@ class PartDescriber(PartEstimator):
         with torch.inference_mode():
             maxima = [soft_maximum(cosines, model.beta) for cosines in responses]
             return model.descriptor(torch.cat(maxima, dim=1)).cpu().numpy()
-
-    def _usual_part_names(self) -> np.ndarray:
-        """Name the whole image as a part of a class ``<class>_context``."""
-        names = super()._usual_part_names()
-        for i, part in enumerate(np.flatnonzero(self.part_maps_ == self._n_maps)):
-            names[part] = self._context_name(i)
-        return names
-
-    def _context_name(self, number: int) -> str:
-        return f"{self.classes_[number]}_context"
 
     def to_onnx(
         self, path: str | os.PathLike, *, batch_size: int | None = None
@@ -138,21 +120,5 @@ class PartDescriber(PartEstimator):
             # A net that was fitted on a GPU is on the CPU where there is none.
             self.device_ = torch.device(self.net_.device)
 
-    @property
-    def _n_maps(self) -> int:
-        """Number of maps with learned parts, and so the number of the context's map."""
-        return sum(have_parts(self.map_shapes_))
-
-    def _has_context(self) -> bool:
-        """Whether the estimator was fitted with `context`, which may have changed."""
-        return len(self.grids_) > self._n_maps
-
-    def _maps_of_parts(self, maps: list, in_fit: bool) -> list:
-        of_parts = super()._maps_of_parts(maps, in_fit)
-        if self.context if in_fit else self._has_context():
-            of_parts.append(whole_images(maps))
-        return of_parts
-
-    def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
-        grids = super()._region_grids(maps[: self._n_maps])
-        return grids + [CONTEXT_GRID] * (len(maps) - self._n_maps)
+    def _wants_context(self) -> bool:
+        return self.context

@@ -1,0 +1,1 @@
+"""Parts of all classes, from which boosting selects those of each class."""
