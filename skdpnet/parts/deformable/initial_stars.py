@@ -110,7 +110,7 @@ def with_first_parts(
     deformations = torch.tensor([0, deformation, 0, deformation], dtype=torch.float32)
     with_parts = Stars(
         stars.roots,
-        torch.zeros(shape),
+        torch.zeros(shape, dtype=torch.float32),
         anchors,
         deformations.expand(n_stars, n_parts, 4).contiguous(),
         stars.biases,
@@ -176,11 +176,11 @@ def place_anchors(
 
 def _zero_roots(n_stars: int, depth: int, side: int) -> Stars:
     return Stars(
-        torch.zeros(n_stars, depth, side, side),
-        torch.zeros(n_stars, 0, 1, 1, 1),
+        torch.zeros(n_stars, depth, side, side, dtype=torch.float32),
+        torch.zeros(n_stars, 0, 1, 1, 1, dtype=torch.float32),
         torch.zeros(n_stars, 0, 2, dtype=torch.int64),
-        torch.zeros(n_stars, 0, 4),
-        torch.zeros(n_stars),
+        torch.zeros(n_stars, 0, 4, dtype=torch.float32),
+        torch.zeros(n_stars, dtype=torch.float32),
     )
 
 

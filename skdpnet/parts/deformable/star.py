@@ -59,7 +59,7 @@ class StarMaps:
 
     def origins(self, places: torch.Tensor, axis: int) -> torch.Tensor:
         """Return the rows (axis 0) or columns (1) of the fine map at coarse ones."""
-        return (places * self.ratios[axis]).round()
+        return (places.float() * self.ratios[axis]).round()
 
 
 @dataclass(frozen=True, eq=False)
