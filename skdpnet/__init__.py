@@ -23,6 +23,7 @@ if "torch" not in sys.modules and not any(name in os.environ for name in _WAITIN
 ESTIMATORS = {
     "BagOfWords": "skdpnet.encodings.bag_of_words",
     "BlocksThatShout": "skdpnet.parts.blocks",
+    "DeformableParts": "skdpnet.parts.deformable.estimator",
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetRegressor": "skdpnet.parts.dpnet.regressor",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",

@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, dict] = {
         "n_rounds": 3,
         "n_added": 2,
     },
+    "DeformableParts": {"n_stars": 1, "n_parts": 2, "n_rounds": 2},
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetRegressor": {"n_bins": 2, "n_parts_per_bin": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},

@@ -6,8 +6,9 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
-        BagOfWords BlocksThatShout DPNetClassifier DPNetRegressor DPNetTransformer
-        FeatureMaps FisherVector GlobalFeatures LayoutGraphClassifier LLC ModeSeeking
+        BagOfWords BlocksThatShout DeformableParts DPNetClassifier DPNetRegressor
+        DPNetTransformer FeatureMaps FisherVector GlobalFeatures LayoutGraphClassifier
+        LLC ModeSeeking
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier RandomSelectedParts SharedBoostedParts SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class

@@ -1,0 +1,1 @@
+"""Deformable part models: mixtures of star models, learned by a latent SVM."""
