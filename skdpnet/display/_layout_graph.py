@@ -31,8 +31,8 @@ class LayoutGraphDisplay:
 
     Made by `from_estimator`. There is a panel for each of the two relations. Frames are
     vermilion for regions that speak for the class and blue for those against it, with
-    the contribution. An arrow goes from such a region to one that it looks at; the wider,
-    the larger its weight. A region that is looked at only is a white dot.
+    the contribution. An arrow goes from such a region to one that it looks at, and is
+    the wider, the larger its weight. A region that is looked at only is a white dot.
 
     Parameters
     ----------

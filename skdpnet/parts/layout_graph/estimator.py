@@ -66,22 +66,20 @@ class LayoutGraphClassifier(
        all regions of the image, i included. The *spatial* one is that of a perceptron
        with 32 units on the offset of j from i (in mean widths and heights of the two),
        the logarithm of the ratio of their areas, and their intersection over union. The
-       *semantic* one is that of ``φ(x_i)ᵀ ψ(x_j) / 8``, with φ and ψ linear, of 64
-       dimensions.
+       *semantic* one is that of ``φ(x_i)ᵀ ψ(x_j) / 8``, φ and ψ linear to 64 numbers.
     3. In each layer, nodes become ``ReLU(A X W) + ReLU(A' X W')``, with the spatial
        relation A and the semantic one A'.
     4. The means and the maxima over the nodes are the descriptor of the image, and a
-       linear classifier decides.
+       linear classifier decides. All is trained by its cross-entropy.
 
-    All is trained by cross-entropy. `explain_layout` shows regions, relations, and what
-    each region adds to a score.
+    `explain_layout` returns regions, relations, and what each region adds to a score.
 
     Parameters
     ----------
     backbone : str, Module or callable, default="efficientnet_lite0"
         Frozen network, or ``"precomputed"`` for maps n×H×W×D, regions n×R×D or
-        features n×D in place of images; see `FeatureMaps`. Regions have no place in the
-        image, and lie in a column.
+        features n×D in place of images; see `FeatureMaps`. Given regions are taken to
+        lie in a column.
     weights : str or path, default=None
         A file with the weights of a named network; see `FeatureMaps`.
     strides : sequence of int, "last" or "average", or None, \
@@ -92,14 +90,13 @@ class LayoutGraphClassifier(
     image_size, framing
         As in `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.3, 0.45)
-        Sides of the square windows, as shares of the image's shorter side on the map.
+        Sides of the square windows, as shares of the image's shorter side.
     n_components : int or None, default=64
         Number of dimensions that region descriptors have after PCA whitening. None:
         they are not whitened.
     n_regions : int, default=32
         Number of regions of an image on all maps together, which have equal shares; the
-        last, coarsest map also has the remainder. Fewer where a map has fewer that are
-        apart from one another.
+        last map also has the remainder. Fewer where fewer are apart from one another.
     max_overlap : float in [0, 1), default=0.5
         Largest intersection over union of two regions of a map.
     hidden : int, default=256
@@ -155,9 +152,8 @@ class LayoutGraphClassifier(
     by semantic similarity, are its edges; graph convolution joins both; the network is
     learned without several scales of input or several models. All else here is this
     package's: how regions are ranked, the formulas of the relations, the readout, and
-    all defaults. In the paper the network below is learned too; here it is frozen. The
-    paper's accuracies rest on networks that were learned on photographs of scenes, and
-    are not to be compared with those of networks learned on ImageNet.
+    all defaults. The backbone is frozen here. The paper's accuracies rest on networks
+    learned on photographs of scenes; do not compare them with those of ImageNet.
 
     References
     ----------

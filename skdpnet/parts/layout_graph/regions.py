@@ -37,7 +37,7 @@ def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     boxes, others : tensors of shapes (..., 4) that broadcast
-        (left, top, right, bottom), of areas above 0.
+        (left, top, right, bottom), or (top, left, bottom, right), of areas above 0.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def strongest_apart(
         Numbers of the regions, the one of the most energy first; −1 where no region is
         left.
     """
-    boxes = torch.from_numpy(grid.boxes().astype(np.float32)).to(energies.device)
+    # In cells, whose areas are exact, so that rounding parts no equal overlaps.
+    boxes = torch.from_numpy(grid.cells.astype(np.float32)).to(energies.device)
     left = energies.clone()
     chosen = []
     for _ in range(n_regions):

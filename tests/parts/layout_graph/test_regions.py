@@ -26,9 +26,7 @@ def chosen_by_loops(energies, n, max_overlap):
     """Non-maximum suppression of one image, in its textbook form."""
     kept = []
     for r in sorted(range(len(energies)), key=lambda r: -energies[r]):
-        apart = all(
-            shared(GRID.cells[r], GRID.cells[k]) <= max_overlap + 1e-6 for k in kept
-        )
+        apart = all(shared(GRID.cells[r], GRID.cells[k]) <= max_overlap for k in kept)
         if apart and energies[r] > 0 and len(kept) < n:
             kept.append(r)
     return kept + [-1] * (n - len(kept))
