@@ -118,6 +118,14 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         """β of the soft maximum over the regions; None: the maximum is hard."""
         return None
 
+    @property
+    def empty_responses_(self) -> np.ndarray:
+        """The response of each part to an empty region, float32 ndarray (P,).
+
+        Where images do not fill their maps, regions beside them are known by it.
+        """
+        return np.zeros(len(self.part_maps_), np.float32)
+
     def iter_responses(self, X) -> Iterator[list[torch.Tensor]]:
         """Iterate over the responses of the parts to X, some images at a time.
 

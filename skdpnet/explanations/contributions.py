@@ -203,7 +203,7 @@ def _explain_some(
     scores = readout.scores(descriptors)
     is_target = readout.outcome == "target"
     largest = scores.argmax(axis=1).tolist()
-    maxima, regions = strongest_regions(responses)
+    maxima, regions = strongest_regions(parts, responses)
     boxes = places.boxes(regions)
     cosines = [tensor.cpu().numpy() for tensor in responses]
     names = parts.get_feature_names_out()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.localisation import (
     boxes_in_pixels,
     images_of,
@@ -162,7 +163,7 @@ def part_galleries(
     numbers = part_numbers(parts, len(fitted.part_maps_))
     strongest = _StrongestImages(check_whole("n", n, 1), len(numbers))
     for responses in fitted.iter_responses(X if images is None else images):
-        strongest.add(*_maxima_of_parts(fitted.part_maps_, responses, numbers))
+        strongest.add(*_maxima_of_parts(fitted, responses, numbers))
     names = fitted.get_feature_names_out()
     framing = None if images is None else fitted.input_framing()
     galleries = []
@@ -218,14 +219,14 @@ class _StrongestImages:
 
 
 def _maxima_of_parts(
-    part_maps: np.ndarray, responses: Sequence[torch.Tensor], numbers: np.ndarray
+    parts: PartEstimator, responses: Sequence[torch.Tensor], numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the maxima over the regions, and the regions, of the chosen parts."""
     shape = len(responses[0]), len(numbers)
     maxima, regions = np.empty(shape, np.float32), np.empty(shape, np.intp)
-    for i, tensor in enumerate(map(inside_image, responses)):
-        on_map = part_maps[numbers] == i
-        columns = numbers[on_map] - np.searchsorted(part_maps, i)
+    for i, tensor in enumerate(inside_image(parts, responses)):
+        on_map = parts.part_maps_[numbers] == i
+        columns = numbers[on_map] - np.searchsorted(parts.part_maps_, i)
         largest = tensor[:, :, torch.from_numpy(columns).to(tensor.device)].max(dim=1)
         maxima[:, on_map] = largest.values.cpu().numpy()
         regions[:, on_map] = largest.indices.cpu().numpy()

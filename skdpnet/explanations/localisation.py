@@ -97,7 +97,7 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
     parts, _ = find_parts(estimator)
     images = images_of(parts, X)
     batches = [
-        strongest_regions(responses)
+        strongest_regions(parts, responses)
         for responses in parts.iter_responses(X if images is None else images)
     ]
     responses, regions = (
@@ -111,12 +111,13 @@ def best_regions(estimator, X, *, apply_exif: bool = False) -> BestRegions:
 
 
 def strongest_regions(
-    responses: Sequence[torch.Tensor],
+    parts: PartEstimator, responses: Sequence[torch.Tensor]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the largest response of each part, and its region.
 
     Parameters
     ----------
+    parts : fitted PartEstimator
     responses : sequence of tensor of shape (n, R, P')
         The responses of the parts of each map, as from `PartEstimator.part_responses`.
 
@@ -126,33 +127,41 @@ def strongest_regions(
     regions : int64 ndarray of shape (n, P)
         Numbers of the regions in the grid of the part's map.
     """
-    largest = [inside_image(tensor).max(dim=1) for tensor in responses]
+    largest = [tensor.max(dim=1) for tensor in inside_image(parts, responses)]
     return (
         np.hstack([maxima.values.cpu().numpy() for maxima in largest]),
         np.hstack([maxima.indices.cpu().numpy() for maxima in largest]),
     )
 
 
-def inside_image(responses: torch.Tensor) -> torch.Tensor:
-    """Exclude the regions beside an image, which respond with 0, from maxima.
+def inside_image(
+    parts: PartEstimator, responses: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Exclude the regions beside an image from maxima.
 
-    Where an image does not fill its map, a part whose responses are all negative would
-    be found beside the image.
+    Where an image does not fill its map, a part whose responses are all lower than that
+    to an empty region would be found beside the image.
 
     Parameters
     ----------
-    responses : tensor of shape (n, R, P')
-        The responses of the parts of a map.
+    parts : fitted PartEstimator
+    responses : sequence of tensor of shape (n, R, P')
+        The responses of the parts of each map.
 
     Returns
     -------
-    tensor of shape (n, R, P')
-        −∞ in regions to which all parts respond with 0, unless all regions of the image
-        are such.
+    list of tensor of shape (n, R, P')
+        −∞ in regions to which all parts respond with their `empty_responses_`, unless
+        all regions of the image are such.
     """
-    empty = (responses == 0).all(dim=2, keepdim=True)
-    excluded = empty & ~empty.all(dim=1, keepdim=True)
-    return torch.where(excluded, -torch.inf, responses)
+    out = []
+    for i, of_map in enumerate(responses):
+        to_empty = torch.from_numpy(parts.empty_responses_[parts.part_maps_ == i])
+        is_empty = of_map == to_empty.to(of_map.device)
+        empty = is_empty.all(dim=2, keepdim=True)
+        excluded = empty & ~empty.all(dim=1, keepdim=True)
+        out.append(torch.where(excluded, -torch.inf, of_map))
+    return out
 
 
 def region_boxes(parts: PartEstimator, regions: np.ndarray) -> np.ndarray:

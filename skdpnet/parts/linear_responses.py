@@ -52,14 +52,20 @@ class LinearResponses(PartEstimator):
     shift_: np.ndarray
     scale_: np.ndarray
 
+    @property
+    def empty_responses_(self) -> np.ndarray:
+        """The response of each part to an empty region, float32 ndarray (P,)."""
+        return -getattr(self, "part_biases_", super().empty_responses_)
+
     @in_usual_torch_state
     def part_responses(self, maps: list) -> list[torch.Tensor]:
         """Compute the responses of parts to regions; see `PartEstimator`."""
         out = []
         for regions, detectors, biases, groups in self._regions_with_parts(maps):
-            responses = regions @ detectors.T
-            if groups is not None:
-                responses = pyramid_responses(responses, detectors, groups)
+            if groups is None:
+                responses = regions @ detectors.T
+            else:
+                responses = pyramid_responses(regions, detectors, groups)
             out.append(responses if biases is None else responses - biases)
         return out
 

@@ -205,7 +205,7 @@ def pyramid_maxima(
     tensor of shape (n, P * C)
         The maxima of the first part in all cells, then those of the second, and so on.
         In a cell without regions it is the lowest response that the part can have,
-        ``-‖u_p‖``.
+        ``-‖u_p‖``. Empty regions, which are zero, belong to all other cells.
     """
     n_cells = groups[0][1].shape[1]
     lowest = -parts.norm(dim=1)
@@ -220,26 +220,30 @@ def pyramid_maxima(
         ]
         for piece in slices_within(len(numbers), bytes_per_image, budget):
             images = torch.from_numpy(numbers[piece]).to(regions.device)
-            responses = regions[images] @ parts.T
+            some = regions[images]
+            responses = some @ parts.T
+            has_empty = ~some.any(dim=2).all(dim=1)
             for cell, of_cell in enumerate(of_cells):
                 if len(of_cell) == 0:
                     maxima[images, :, cell] = lowest
                 elif len(of_cell) == regions.shape[1]:
                     maxima[images, :, cell] = responses.amax(dim=1)
                 else:
-                    maxima[images, :, cell] = responses[:, of_cell].amax(dim=1)
+                    of_image = responses[:, of_cell].amax(dim=1)
+                    floor = torch.where(has_empty, 0.0, -torch.inf)[:, None]
+                    maxima[images, :, cell] = torch.maximum(of_image, floor)
     return maxima.flatten(1)
 
 
 def pyramid_responses(
-    responses: torch.Tensor, parts: torch.Tensor, groups: Groups
+    regions: torch.Tensor, parts: torch.Tensor, groups: Groups
 ) -> torch.Tensor:
-    """Repeat the responses of each part for the cells, each with its own regions alone.
+    """Compute responses of each part for the cells, to the regions of each alone.
 
     Parameters
     ----------
-    responses : tensor of shape (n, R, P)
-        Inner products of regions and parts.
+    regions : tensor of shape (n, R, K)
+        Of length at most 1.
     parts : tensor of shape (P, K)
     groups : list of (int ndarray of shape (n',), bool ndarray of shape (R, C))
         As from `image_groups`.
@@ -248,13 +252,17 @@ def pyramid_responses(
     -------
     tensor of shape (n, R, P * C)
         The lowest response that a part can have, ``-‖u_p‖``, to regions outside the
-        cell. Its maxima over the regions are those of `pyramid_maxima`.
+        cell. Empty regions, which are zero, belong to all cells that have regions. The
+        maxima over the regions are those of `pyramid_maxima`.
     """
     n_cells = groups[0][1].shape[1]
     lowest = -parts.norm(dim=1)[:, None]
+    responses, empty = regions @ parts.T, ~regions.any(dim=2)
     out = responses.new_empty((*responses.shape, n_cells))
     for numbers, members in groups:
         images = torch.from_numpy(numbers).to(responses.device)
-        inside = torch.from_numpy(members).to(responses.device)[:, None]
+        of_group = torch.from_numpy(members).to(responses.device)
+        inside = of_group | (empty[images, :, None] & of_group.any(dim=0))
+        inside = inside[:, :, None]
         out[images] = torch.where(inside, responses[images][..., None], lowest)
     return out.flatten(2)

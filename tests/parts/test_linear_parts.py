@@ -10,6 +10,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdpnet
+from skdpnet import best_regions
 from skdpnet.parts.linear_parts import LinearParts
 from skdpnet.parts.map_parts import MapParts, region_maxima
 
@@ -213,3 +214,13 @@ def test_features_without_places_have_no_pyramid(data):
     y = data[1]
     with pytest.raises(ValueError, match="use pyramid=None"):
         with_pyramid([(2, 2)]).fit(pyramids(y)[:, 0, 0], y)
+
+
+@pytest.mark.parametrize("levels", [None, [(1, 1), (2, 1)]])
+def test_no_part_is_found_beside_an_image(levels, data):
+    X, y = pyramids(data[1]), data[1]
+    X[::2, 2:] = 0
+    fitted = with_pyramid(levels).fit(X, y)
+    found = best_regions(fitted, X)
+    assert (found.regions[::2] < 8).all()
+    assert (found.regions[1::2] >= 8).any()

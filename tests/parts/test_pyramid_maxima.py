@@ -95,7 +95,7 @@ def test_maxima_are_those_of_loops(budget, monkeypatch):
     tensors = torch.from_numpy(regions), torch.from_numpy(parts)
     found = pyramid_maxima(*tensors, groups)
     assert_allclose(found.numpy(), expected.reshape(5, -1), rtol=1e-5)
-    of_regions = pyramid_responses(tensors[0] @ tensors[1].T, tensors[1], groups)
+    of_regions = pyramid_responses(*tensors, groups)
     assert of_regions.shape == (5, grid.n_regions, 15)
     assert_allclose(of_regions.amax(dim=1).numpy(), found.numpy(), rtol=1e-5)
 
@@ -107,7 +107,7 @@ def test_a_cell_without_regions_gives_the_lowest_response():
     parts = torch.tensor([[3.0, 4.0]])
     expected = [[-5, -5, -5, 5], [-5, -5, -5, 3]]
     assert_allclose(pyramid_maxima(regions, parts, groups).numpy(), expected)
-    responses = pyramid_responses(regions @ parts.T, parts, groups)
+    responses = pyramid_responses(regions, parts, groups)
     assert_allclose(responses[:, 0].numpy(), expected)
 
 
@@ -123,3 +123,20 @@ def test_names_of_cells_are_distinct():
     assert names[-1] == "row 4 of 4 right"
     assert_array_equal(distinct_cells(np.tile(boxes, (3, 1))), boxes)
     assert_array_equal(distinct_cells(boxes), boxes)
+
+
+def test_empty_regions_belong_to_all_cells_that_have_regions():
+    # A region in the upper half, an empty one in the lower, and cells of rows 1 to 3.
+    grid = RegionGrid(2, 1, ((1, 1),))
+    members = region_members(grid, cell_boxes([(1, 1), (2, 1), (3, 1)]), 2, 1)
+    assert members.T.tolist() == [
+        *([True, True], [True, False], [False, True]),
+        *([True, False], [False, False], [False, True]),
+    ]
+    regions, parts = torch.tensor([[[-0.5], [0.0]]]), torch.tensor([[1.0]])
+    groups = [(np.arange(1), members)]
+    expected = [0, 0, 0, 0, -1, 0]
+    assert pyramid_maxima(regions, parts, groups)[0].tolist() == expected
+    responses = pyramid_responses(regions, parts, groups)
+    assert responses.amax(dim=1)[0].tolist() == expected
+    assert responses[0, 1].tolist() == expected
