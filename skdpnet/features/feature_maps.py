@@ -43,9 +43,8 @@ class FeatureMaps(CarriesPillowSettings, TransformerMixin, BaseEstimator):
         or callable from ImageNet-normalised images N×3×S×S to maps N×D×H×W, or a tuple,
         list or dict of several. A module, or the module of a bound method, is copied
         and evaluated in evaluation mode. ``"dense_sift"`` and ``"hog"`` are no
-        networks: the first computes a map of SIFT descriptors for each of four scales,
-        the second a map of gradient histograms (`skdpnet.backbones.HOG`). They ignore
-        `strides`.
+        networks: they compute maps of SIFT descriptors for four scales, and a map of
+        gradient histograms (`skdpnet.backbones.HOG`), and ignore `strides`.
     weights : str or path, default=None
         A file with the weights of a backbone that comes by name, in place of those that
         it comes with, so that nothing is downloaded: a state dict that ``torch.save``

@@ -83,10 +83,7 @@ def bin_means() -> np.ndarray:
     return np.exp(-(places**2) / (2 * 2**2)).mean(axis=1)
 
 
-def by_loops(
-    grey: np.ndarray, centre, bin_size: float, sigma: float, root: bool,
-    window: str = "gaussian",
-):  # fmt: skip
+def by_loops(grey, centre, bin_size, sigma, root, window="gaussian"):
     """SIFT descriptor around a point (row, column), and the contrast there."""
     means = bin_means()
     margin = 60
