@@ -50,6 +50,17 @@ def test_a_sample_does_not_depend_on_the_pieces():
     np.testing.assert_array_equal(samples[0], samples[2])
 
 
+def test_a_sample_of_many_small_pieces_is_that_of_all_at_once():
+    samples = [DescriptorSample(20, np.random.RandomState(0)) for _ in range(2)]
+    held = []
+    for descriptor in numbered(500):
+        samples[0].add(descriptor[None])
+        held.append(len(samples[0]._rows))
+    samples[1].add(numbered(500))
+    np.testing.assert_array_equal(*(sample.descriptors() for sample in samples))
+    assert max(held) <= 64  # arrays
+
+
 def test_a_sample_holds_few_descriptors_however_many_come():
     sample = DescriptorSample(100, np.random.RandomState(0))
     held = []
