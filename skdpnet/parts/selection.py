@@ -8,7 +8,7 @@ from scipy.sparse import csr_array, sparray
 __all__ = ["entropy_areas", "pure_heads", "select_covering", "select_distinct"]
 
 # Candidates are ranked some at a time, so that the tables of their counts stay small.
-_NUMBERS_AT_ONCE = 2**24
+_NUMBERS_AT_ONCE = 2**21
 
 
 def select_distinct(
@@ -93,7 +93,7 @@ def entropy_areas(scores: np.ndarray, labels: np.ndarray, n_classes: int) -> np.
     for first in range(0, n_parts, at_once):
         some = slice(first, first + at_once)
         order = np.argsort(-scores[by_turn, some], axis=0, kind="stable")
-        counts = np.cumsum(is_of[by_turn[order]], axis=0)
+        counts = np.cumsum(is_of[by_turn[order]], axis=0, dtype=np.int32)
         shares = counts / ranks
         bits = np.log2(shares, out=np.zeros_like(shares), where=counts > 0)
         entropies = -(shares * bits).sum(axis=2)
