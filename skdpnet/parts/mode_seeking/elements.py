@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skdpnet.parts.mode_seeking.objective import ascend
+from skdpnet.parts.mode_seeking.objective import ascend, bias_of
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["Detections", "Search", "folds_of", "seek_modes"]
+__all__ = ["Detections", "Search", "biases_over_all", "folds_of", "seek_modes"]
 
 # Published: elements start at twice the descriptor of their seed.
 _START_LENGTH = 2.0
@@ -20,6 +20,9 @@ _START_LENGTH = 2.0
 # which it responds most. Far fewer are above its bias.
 _N_POSITIVE = 256
 _N_NEGATIVE = 512
+# Regions of other classes from which a bias is computed in the end. A bias is lower
+# than it should be only if more are above it.
+_N_ABOVE = 4_096
 # Steps of the ascent in each round.
 _N_STEPS = 10
 # Bytes of responses, and of an element's regions, that are in memory at once.
@@ -137,6 +140,48 @@ def seek_modes(
     return out
 
 
+def biases_over_all(
+    regions: np.ndarray,
+    labels: np.ndarray,
+    elements: np.ndarray,
+    classes: np.ndarray,
+    beta: float,
+) -> np.ndarray:
+    """Compute the biases of elements from the regions of all images.
+
+    While an element is trained it turns, and some regions of images that it has seen
+    before come above the bias that it then has.
+
+    Parameters
+    ----------
+    regions : float32 ndarray of shape (n, R, K)
+    labels : int ndarray of shape (n,)
+    elements : float32 ndarray of shape (P, K)
+    classes : int ndarray of shape (P,)
+        The class of each element.
+    beta : float > 0
+
+    Returns
+    -------
+    float32 ndarray of shape (P,)
+    """
+    n_regions, depth = regions.shape[1:]
+    own = {c: np.flatnonzero(classes == c) for c in np.unique(classes)}
+    best = {c: _Best(len(rows), _N_ABOVE) for c, rows in own.items()}
+    for images in slices_within(
+        len(labels), 4 * n_regions * (depth + 2 * len(elements)), _PIECE_BYTES
+    ):
+        numbers = np.arange(images.start, images.stop)
+        scores = _responses(torch.from_numpy(elements), regions, numbers)
+        for c, rows in own.items():
+            others = labels[numbers] != c
+            best[c].add(scores[rows][:, others], numbers[others])
+    biases = np.empty(len(elements), np.float32)
+    for c, rows in own.items():
+        biases[rows] = bias_of(best[c].scores, beta).numpy()
+    return biases
+
+
 class _Best:
     """The regions with the largest responses that each of E elements has met.
 
@@ -204,8 +249,7 @@ def _scan(
     bytes_per_image = 4 * n_regions * (depth + 2 * len(rows))
     for some in slices_within(len(images), bytes_per_image, _PIECE_BYTES):
         numbers = images[some]
-        cells = as_tensor(regions[numbers], _CPU).flatten(0, 1)
-        scores = (elements @ cells.T).unflatten(1, (len(numbers), n_regions))
+        scores = _responses(elements, regions, numbers)
         if tests:
             maxima = scores.max(dim=2)
             out.scores[np.ix_(rows, numbers)] = maxima.values.numpy()
@@ -218,6 +262,14 @@ def _scan(
             group.n_seen += int(in_class.sum())
             group.positive.add(of_group[:, in_class], numbers[in_class])
             group.negative.add(of_group[:, ~in_class], numbers[~in_class])
+
+
+def _responses(
+    elements: torch.Tensor, regions: np.ndarray, images: np.ndarray
+) -> torch.Tensor:
+    """Return the responses (E, n', R) of elements to the regions of some images."""
+    some = as_tensor(regions[images], _CPU)
+    return (elements @ some.flatten(0, 1).T).unflatten(1, some.shape[:2])
 
 
 def _train(regions: np.ndarray, group: _Group, out: Detections, search: Search) -> None:

@@ -94,8 +94,8 @@ class ModeSeeking(LinearParts):
         then by the order of their selection. Zeros fill the rows of a map whose
         whitened space has fewer dimensions than another's.
     part_biases_ : float32 ndarray of shape (P,)
-        b divided by the length of w. A response is a cosine minus the bias: above 0,
-        the region lies within the part's cap.
+        b divided by the length of w, at least -1. A response is a cosine minus the
+        bias: above 0, the region lies within the part's cap.
     part_classes_, part_maps_ : int ndarrays of shape (P,)
         The class of each part, as an index into `classes_`, and the number of its map.
     part_purities_ : float32 ndarray of shape (P,)
@@ -127,7 +127,8 @@ class ModeSeeking(LinearParts):
     The constraint determines the bias of each w in closed form, so that the parts are
     found by unconstrained ascent; the authors project gradients onto the constraint. An
     element is trained on the 256 regions of its class and the 512 of other classes
-    that it responds to most, of all that it has seen.
+    that it responds to most, of all that it has seen. While it turns, others come above
+    its bias; the biases of the selected parts are computed anew from all images.
 
     Ours, not the paper's, are: regions of a frozen network, whitened by PCA, in place
     of HOG; one detection of an element in an image; no weights of regions that several
@@ -156,7 +157,7 @@ class ModeSeeking(LinearParts):
     >>> from sklearn.svm import LinearSVC
     >>> from skdpnet import ModeSeeking
     >>> X, y = load_digits(return_X_y=True)
-    >>> parts = ModeSeeking("precomputed", n_components=32, random_state=0)
+    >>> parts = ModeSeeking("precomputed", n_seeds_per_class=30, random_state=0)
     >>> model = make_pipeline(parts, LinearSVC()).fit(X[:1000], y[:1000])
     >>> model.score(X[1000:], y[1000:]) > 0.9
     True

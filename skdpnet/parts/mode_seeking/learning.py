@@ -10,6 +10,7 @@ from skdpnet.parts.mode_seeking.choice import choose_elements
 from skdpnet.parts.mode_seeking.elements import (
     Detections,
     Search,
+    biases_over_all,
     folds_of,
     seek_modes,
 )
@@ -75,15 +76,17 @@ def learn_modes(
         found = seek_modes(regions, labels, folds, seeds, search)
         for i, label in enumerate(numbers):
             of_class = slice(i * n_seeds, (i + 1) * n_seeds)
-            elements = Detections(*(array[of_class] for array in found))
-            parts.append(_select(elements, labels == label, cells, n_parts, purity))
-    detectors, biases, purities, coverages = map(
-        np.concatenate, zip(*parts, strict=True)
-    )
+            of_label = Detections(*(array[of_class] for array in found))
+            parts.append(_select(of_label, labels == label, cells, n_parts, purity))
+    elements, purities, coverages = map(np.concatenate, zip(*parts, strict=True))
+    of_parts = np.repeat(np.arange(n_classes), n_parts)
+    biases = biases_over_all(regions, labels, elements, of_parts, search.beta)
+    lengths = np.linalg.norm(elements, axis=1).clip(min=_TINY)
     return MapParts(
-        detectors,
-        np.repeat(np.arange(n_classes), n_parts),
-        biases,
+        normalize(elements),
+        of_parts,
+        # A cap of all directions has no wider one.
+        (biases / lengths).clip(min=-1),
         {"part_purities_": purities, "part_coverages_": coverages},
     )
 
@@ -94,11 +97,8 @@ def _select(
     cells: np.ndarray,
     n_parts: int,
     purity: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return detectors, biases, purities and coverages of a class's best elements."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a class's best elements with their purities and coverages."""
     boxes = cells[found.regions[:, in_class]]
     chosen = choose_elements(found.scores, boxes, in_class, n_parts, purity)
-    elements = found.elements[chosen.elements]
-    lengths = np.linalg.norm(elements, axis=1).clip(min=_TINY)
-    biases = found.biases[chosen.elements] / lengths
-    return normalize(elements), biases, chosen.purities, chosen.coverages
+    return found.elements[chosen.elements], chosen.purities, chosen.coverages
