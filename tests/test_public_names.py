@@ -8,6 +8,7 @@ PUBLIC = {
     "skdpnet": """
         BlocksThatShout
         DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
+        ModeSeeking
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier SoftAssignParts VLAD
         best_regions check_images clear_memory datasets display explain explain_class
