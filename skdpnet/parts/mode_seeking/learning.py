@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from skdpnet.parts.map_parts import MapParts
 from skdpnet.parts.mode_seeking.choice import choose_elements
@@ -83,7 +82,7 @@ def learn_modes(
     biases = biases_over_all(regions, labels, elements, of_parts, search.beta)
     lengths = np.linalg.norm(elements, axis=1).clip(min=_TINY)
     return MapParts(
-        normalize(elements),
+        elements / lengths[:, None],
         of_parts,
         # A cap of all directions has no wider one.
         (biases / lengths).clip(min=-1),

@@ -12,7 +12,6 @@ from sklearn.svm import LinearSVC
 
 import skdpnet
 from skdpnet import ModeSeeking, datasets, explain_each, metrics
-from skdpnet.exceptions import ModelFileError
 from skdpnet.parts.mode_seeking import learning
 
 
@@ -80,10 +79,8 @@ def test_purities_and_coverages_tell_telling_parts_from_noise():
     X, y, _ = planted_images()
     planted = estimator().fit(X, y)
     noise = estimator().fit(np.random.default_rng(1).normal(size=X.shape), y)
-    first = planted.part_purities_[::2], planted.part_coverages_[::2]
-    assert min(map(np.min, first)) > 0.9
-    assert noise.part_purities_.mean() < 0.7
-    assert noise.part_coverages_.mean() < 0.5
+    assert planted.part_purities_[::2].min() > 0.7 > 2 * noise.part_purities_.mean()
+    assert planted.part_coverages_[::2].min() > 0.8 > 4 * noise.part_coverages_.mean()
 
 
 def test_responses_are_cosines_less_biases():
@@ -126,9 +123,11 @@ def test_the_random_state_decides():
 
 def test_parts_that_are_as_wide_as_can_be_still_describe():
     X, y, _ = planted_images()
-    fitted = estimator(penalty=1e9).fit(X, y)
+    fitted = estimator(penalty=1e3).fit(X, y)
     assert_allclose(fitted.part_biases_, -1)
     assert_allclose(fitted.transform(X).var(axis=0), 1 / 6, rtol=1e-3)
+    # Elements that are shorter than their steps' rounding errors have no direction.
+    assert np.isfinite(estimator(penalty=1e9).fit(X, y).transform(X)).all()
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (1, 9), (4, 2)])
@@ -160,14 +159,18 @@ def test_saved_parts_are_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["part_purities_", "part_coverages_"])
-@pytest.mark.parametrize("value", [-0.5, 1.5])
-def test_a_file_with_shares_out_of_bounds_is_refused(tmp_path, name, value):
+def test_a_file_with_shares_out_of_bounds_is_refused(name):
     X, y, _ = planted_images()
     fitted = estimator().fit(X, y)
-    getattr(fitted, name)[1] = value
-    fitted.save(tmp_path / "parts.safetensors")
-    with pytest.raises(ModelFileError, match=name):
-        skdpnet.load(tmp_path / "parts.safetensors")
+    state = fitted._get_fitted_state()
+    fitted._check_fitted_state(state)
+    for wrong in (-0.5, 1.5, np.nan):
+        values = state[name].copy()
+        values[1] = wrong
+        with pytest.raises(ValueError, match=name):
+            fitted._check_fitted_state({**state, name: values})
+    with pytest.raises(ValueError, match=name):
+        fitted._check_fitted_state({**state, name: state[name][:-1]})
 
 
 def test_fewer_seeds_than_parts_are_refused():
