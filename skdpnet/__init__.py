@@ -21,6 +21,7 @@ if "torch" not in sys.modules and not any(name in os.environ for name in _WAITIN
 # Name -> module, imported when it is first used, so that `import skdpnet` is quick.
 # Estimators that are saved to files: `load` looks the class of a file up here.
 ESTIMATORS = {
+    "BlocksThatShout": "skdpnet.parts.blocks",
     "DPNetClassifier": "skdpnet.parts.dpnet.estimators",
     "DPNetRegressor": "skdpnet.parts.dpnet.regressor",
     "DPNetTransformer": "skdpnet.parts.dpnet.estimators",

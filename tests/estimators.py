@@ -12,6 +12,12 @@ from sklearn.base import is_regressor
 import skdpnet
 
 ARGUMENTS: dict[str, dict] = {
+    "BlocksThatShout": {
+        "n_parts_per_class": 2,
+        "n_seeds_per_class": 10,
+        "n_rounds": 3,
+        "n_added": 2,
+    },
     "DPNetClassifier": {"n_parts_per_class": 2, "max_epochs": 5},
     "DPNetRegressor": {"n_bins": 2, "n_parts_per_bin": 2, "max_epochs": 5},
     "DPNetTransformer": {"n_parts_per_class": 2, "max_epochs": 5},

@@ -6,6 +6,7 @@ import pytest
 
 PUBLIC = {
     "skdpnet": """
+        BlocksThatShout
         DPNetClassifier DPNetRegressor DPNetTransformer FeatureMaps GlobalFeatures
         PIPNetClassifier ProtoPNetClassifier ProtoPoolClassifier ProtoPShareClassifier
         ProtoTreeClassifier RandomSelectedParts SoftAssignParts VLAD

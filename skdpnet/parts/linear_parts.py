@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -47,10 +46,11 @@ class LinearParts(LinearResponses):
     is the lowest that it can have, so that it is best nowhere else. A copy whose cell
     holds no region gives 0.
 
-    A subclass implements `_learn_map`, which learns the parts of a map. It overrides
-    `_learn_maps` if it learns the parts of all maps together, and `_check_learning` if
+    A subclass implements `_learn_map`, which learns the parts of a map from its regions
+    alone, or overrides `_learn_maps` in its place. It overrides `_check_learning` if
     its parameters have to agree with one another or with the data. If parts have
-    biases, ``"part_biases_"`` is among its `_fitted_attributes`.
+    biases, ``"part_biases_"`` is among its `_fitted_attributes`, as are the names of
+    `MapParts.facts`.
 
     Parameters
     ----------
@@ -190,7 +190,6 @@ class LinearParts(LinearResponses):
             If they do not agree; the message names them.
         """
 
-    @abstractmethod
     def _learn_map(
         self,
         number: int,
@@ -216,6 +215,7 @@ class LinearParts(LinearResponses):
         MapParts
             At least one part.
         """
+        raise NotImplementedError
 
     def _learn_maps(
         self, maps: list[np.ndarray], labels: np.ndarray, random: np.random.RandomState

@@ -14,10 +14,12 @@ from skdpnet.parts.initialisation import cluster_parts
 from skdpnet.parts.layout import share_parts
 from skdpnet.parts.linear_parts import LinearParts
 from skdpnet.parts.map_parts import MapParts, region_maxima
+from skdpnet.parts.selection import select_distinct
 from skdpnet.parts.soft_assign.annealing import BETA_END, BETA_START, N_ROUNDS
-from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct
+from skdpnet.parts.soft_assign.hungarian import refine_one_to_one
+from skdpnet.parts.soft_assign.sinkhorn import anneal
 from skdpnet.storage.large_arrays import copy_rows
-from skdpnet.utils.validation import Number
+from skdpnet.utils.validation import Number, OneOf
 
 __all__ = ["SoftAssignParts"]
 
@@ -69,11 +71,16 @@ class SoftAssignParts(LinearParts):
         image into cells, and each part has a copy for each cell, which responds to the
         regions whose centres lie in the cell. None: no pyramid. Cells of zeros at the
         right and lower edges of given maps are taken to lie beyond the image.
+    assignment : {"sinkhorn", "hungarian"}, default="sinkhorn"
+        How regions are assigned to parts in each round. "sinkhorn": softly, with
+        `beta_start` and `beta_end`. "hungarian": each part has one region of each
+        image, and no two parts the same, so that the sum of the scores is largest
+        [2]_.
     n_rounds : int, default=10
         Maximal number of rounds of assignment. The rounds of a class end earlier when
         its assignments hardly change any more.
     beta_start, beta_end : float > 0, default=40.0, 100.0
-        Sharpness β of the assignment in the first round and in round `n_rounds`; it
+        Sharpness β of soft assignments in the first round and in round `n_rounds`; it
         grows by the same factor from round to round. Responses are cosines, so that
         with β = 40 a response that is larger by 0.1 weighs 55 times as much. If the
         first assignment is too soft, parts of a class become equal.
@@ -158,6 +165,7 @@ class SoftAssignParts(LinearParts):
         **LinearParts._parameter_constraints,
         "n_parts_per_class": [Number(1, whole=True)],
         "n_candidates": [Number(1, whole=True), None],
+        "assignment": [OneOf(("sinkhorn", "hungarian"))],
         "n_rounds": [Number(1, whole=True)],
         "beta_start": [Number(0, above=True)],
         "beta_end": [Number(0, above=True)],
@@ -166,6 +174,10 @@ class SoftAssignParts(LinearParts):
         *LinearParts._fitted_attributes,
         "n_iter_",
     )
+    _added_parameters: ClassVar[dict[str, Any]] = {
+        **LinearParts._added_parameters,
+        "assignment": "sinkhorn",
+    }
 
     def __init__(
         self,
@@ -180,6 +192,7 @@ class SoftAssignParts(LinearParts):
         n_candidates: int | None = None,
         n_components: int | None = 256,
         pyramid: Levels | None = None,
+        assignment: str = "sinkhorn",
         n_rounds: int = N_ROUNDS,
         beta_start: float = BETA_START,
         beta_end: float = BETA_END,
@@ -208,6 +221,7 @@ class SoftAssignParts(LinearParts):
         )
         self.n_parts_per_class = n_parts_per_class
         self.n_candidates = n_candidates
+        self.assignment = assignment
         self.n_rounds = n_rounds
         self.beta_start = beta_start
         self.beta_end = beta_end
@@ -252,7 +266,12 @@ class SoftAssignParts(LinearParts):
             detectors = candidates[numbers]
             chosen = select_distinct(detectors, merit, n_parts, _MAX_COSINE)
             of_class = copy_rows(regions, np.flatnonzero(in_class), self.memory)
-            refined, n_rounds = anneal(of_class, detectors[chosen], betas)
+            if self.assignment == "hungarian":
+                refined, n_rounds = refine_one_to_one(
+                    of_class, detectors[chosen], self.n_rounds
+                )
+            else:
+                refined, n_rounds = anneal(of_class, detectors[chosen], betas)
             parts.append(refined)
             rounds.append(n_rounds)
         self.n_iter_ = max(rounds)

@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 
 from skdpnet.utils.batching import slices_within
 
-__all__ = ["PIECE_BYTES", "anneal", "select_distinct", "soft_assign"]
+__all__ = ["PIECE_BYTES", "anneal", "soft_assign"]
 
 # A round is the last when it changes at most this share of the assignments.
 _LEAST_CHANGE = 1e-3
@@ -98,38 +98,6 @@ def soft_assign(
             columns += np.log(column_factors)
     assigned = row_factors * kernel * column_factors
     return assigned[:, :n_parts]
-
-
-def select_distinct(
-    detectors: np.ndarray, merit: np.ndarray, n_selected: int, max_cosine: float
-) -> np.ndarray:
-    """Select the best detectors that are not near-duplicates of better ones.
-
-    Parameters
-    ----------
-    detectors : ndarray of shape (K, D)
-        Unit rows.
-    merit : ndarray of shape (K,)
-        Score of each detector; larger is better.
-    n_selected : int
-        Number of detectors to select, at most K.
-    max_cosine : float
-        Two detectors with a larger cosine are near-duplicates.
-
-    Returns
-    -------
-    int ndarray of shape (n_selected,)
-        The numbers of the detectors, best first. If too few are distinct, the best of
-        the near-duplicates follow.
-    """
-    order = np.argsort(-merit, kind="stable")
-    cosines = detectors @ detectors.T
-    distinct: list[int] = []
-    duplicates: list[int] = []
-    for k in order:
-        is_duplicate = bool((cosines[k, distinct] > max_cosine).any())
-        (duplicates if is_duplicate else distinct).append(int(k))
-    return np.array((distinct + duplicates)[:n_selected])
 
 
 def anneal(

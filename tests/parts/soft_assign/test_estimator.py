@@ -31,10 +31,13 @@ def estimator(**parameters):
     return SoftAssignParts("precomputed", **(defaults | parameters))
 
 
+@pytest.mark.parametrize("assignment", ["sinkhorn", "hungarian"])
 @pytest.mark.parametrize("n_components", [None, 12])
-def test_the_parts_respond_most_to_the_planted_cells(n_components):
+def test_the_parts_respond_most_to_the_planted_cells(n_components, assignment):
     X, y, where = planted_images()
-    fitted = estimator(region_scales=[0.2], n_components=n_components).fit(X, y)
+    fitted = estimator(
+        region_scales=[0.2], n_components=n_components, assignment=assignment
+    ).fit(X, y)
     cells = X.reshape(len(X), -1, 12)
     cells = cells / np.linalg.norm(cells, axis=2, keepdims=True)
     (whitening,) = fitted.whitenings_
@@ -119,9 +122,14 @@ def test_rounds_end_once_the_assignment_hardly_changes():
         pytest.param(1e9 * planted_images()[0], planted_images()[1], id="huge numbers"),
     ],
 )
+@pytest.mark.parametrize("assignment", ["sinkhorn", "hungarian"])
 @pytest.mark.parametrize("n_components", [None, 256])
-def test_poor_data_gives_finite_numbers_without_warnings(X, y, n_components):
-    model = estimator(n_parts_per_class=5, n_components=n_components)
+def test_poor_data_gives_finite_numbers_without_warnings(
+    X, y, n_components, assignment
+):
+    model = estimator(
+        n_parts_per_class=5, n_components=n_components, assignment=assignment
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         out = model.fit(X, y).transform(X)
@@ -134,6 +142,15 @@ def test_features_regions_and_maps_are_accepted(shape):
     X = np.random.default_rng(0).standard_normal(shape)
     fitted = estimator(n_parts_per_class=3).fit(X, np.arange(30) % 2)
     assert np.isfinite(fitted.transform(X)).all()
+
+
+def test_hard_assignments_are_the_limit_of_soft_ones():
+    X, y, _ = planted_images()
+    parameters = {"region_scales": [0.2], "n_parts_per_class": 1, "n_rounds": 30}
+    hard = estimator(assignment="hungarian", **parameters).fit(X, y)
+    soft = estimator(beta_start=2e3, beta_end=2e3, **parameters).fit(X, y)
+    assert_allclose(soft.parts_, hard.parts_, atol=0.01)
+    assert 2 <= hard.n_iter_ < 30
 
 
 def test_one_class_is_refused():
@@ -149,6 +166,7 @@ def test_one_class_is_refused():
         {"n_candidates": 2.5},
         {"n_rounds": 0},
         {"beta_start": 0.0},
+        {"assignment": "greedy"},
         {"beta_end": float("inf")},
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import brentq, linear_sum_assignment, linprog
 
-from skdpnet.parts.soft_assign.sinkhorn import anneal, select_distinct, soft_assign
+from skdpnet.parts.soft_assign.sinkhorn import anneal, soft_assign
 
 SHAPES = [(3, 8), (5, 5), (7, 4), (4, 1), (1, 6), (1, 1)]
 
@@ -109,18 +109,6 @@ def test_scores_are_not_changed():
     before = scores.copy()
     soft_assign(scores, 5.0)
     assert_array_equal(scores, before)
-
-
-def test_select_distinct_leaves_out_near_duplicates():
-    detectors = np.array([[1, 0], [0.999, 0.0447], [0, 1], [-1, 0]])
-    merit = np.array([0.9, 1.0, 0.1, 0.5])
-    assert select_distinct(detectors, merit, 3, 0.8).tolist() == [1, 3, 2]
-    assert select_distinct(detectors, merit, 2, 1.0).tolist() == [1, 0]
-
-
-def test_select_distinct_adds_near_duplicates_if_too_few_are_distinct():
-    detectors = np.ones((3, 1))
-    assert select_distinct(detectors, np.array([1.0, 3, 2]), 2, 0.5).tolist() == [1, 2]
 
 
 def test_anneal_moves_detectors_to_the_regions_that_images_share():
