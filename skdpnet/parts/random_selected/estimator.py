@@ -102,7 +102,8 @@ class RandomSelectedParts(LinearParts):
     part_sources_ : int64 ndarray of shape (P, 3)
         The region that each part was drawn as: the number of the image in X, that of
         the region in the grid of the map, and the class of the image, as an index into
-        `classes_`. The class is where a part comes from, not what it speaks for.
+        `classes_`. The class is where a part comes from, not what it speaks for. All
+        are −1 for a random direction; see the notes.
     objectives_ : list of float
         What the joint rounds lower, before the first and after each; it never rises.
         Empty if there are no rounds.
@@ -150,6 +151,9 @@ class RandomSelectedParts(LinearParts):
     separated better than new images. Choose the parameters of the classifier by
     cross-validation of a pipeline that holds both, not on the output of
     `fit_transform`.
+
+    If the images have fewer regions than there are parts, or if all of them are alike,
+    random directions take the place of the missing parts.
 
     References
     ----------
@@ -247,17 +251,17 @@ class RandomSelectedParts(LinearParts):
         n_parts = share_parts(self.n_parts, n_maps)[number]
         n_candidates = max(n_parts, share_parts(self.n_candidates, n_maps)[number])
         images, places = draw_candidates(regions, n_candidates, random)
-        if len(images) < n_parts:
-            raise ValueError(
-                f"n_parts={self.n_parts} asks for {n_parts} parts of feature map "
-                f"{number}, but the training images have only {len(images)} regions on "
-                "it that differ from the mean of all: lower n_parts, or give more "
-                "images."
-            )
         sources = np.column_stack([images, places, labels[images]]).astype(np.int64)
-        shared = np.full(len(images), -1)
-        facts = {"part_sources_": sources}
-        return MapParts(regions[images, places], shared, facts=facts)
+        n_lacking = max(0, n_parts - len(images))
+        directions = random.standard_normal((n_lacking, regions.shape[2]))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        detectors = np.concatenate([regions[images, places], directions])
+        sources = np.concatenate([sources, np.full((n_lacking, 3), -1)])
+        return MapParts(
+            detectors.astype(np.float32),
+            np.full(len(detectors), -1),
+            facts={"part_sources_": sources},
+        )
 
     def _learn_maps(
         self, maps: list[np.ndarray], labels: np.ndarray, random: np.random.RandomState
@@ -362,7 +366,7 @@ def _check_sources(state: dict[str, Any]) -> None:
         not isinstance(sources, np.ndarray)
         or sources.dtype != np.int64
         or sources.shape != (len(part_maps), 3)
-        or (sources < 0).any()
+        or (sources < -1).any()
     ):
         raise ValueError("part_sources_ is not a table of images, regions and classes")
     n_regions = np.array([grid.n_regions for grid in state["grids_"]])[part_maps]
