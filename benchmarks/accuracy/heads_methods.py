@@ -15,14 +15,20 @@ from skdpnet import (
     LLC,
     VLAD,
     BagOfWords,
+    BlocksThatShout,
+    DeformableParts,
     DPNetClassifier,
     FisherVector,
     GlobalFeatures,
+    LayoutGraphClassifier,
+    ModeSeeking,
     PIPNetClassifier,
     ProtoPNetClassifier,
     ProtoPoolClassifier,
     ProtoPShareClassifier,
     ProtoTreeClassifier,
+    RandomSelectedParts,
+    SharedBoostedParts,
     SoftAssignParts,
 )
 from skdpnet.backbones.stages import AVERAGE
@@ -163,6 +169,34 @@ HEADS: dict[str, Head] = {
     "Fisher vectors of cells + SVM": _encoding(FisherVector, 64),
     "two-stage parts + SVM": Head(
         SoftAssignParts, _of_windows("C", (1.0, 10.0)), "n_parts_per_class"
+    ),
+    "two-stage parts, one to one + SVM": Head(
+        SoftAssignParts,
+        _of_windows("C", (1.0, 10.0)),
+        "n_parts_per_class",
+        (("assignment", "hungarian"),),
+    ),
+    "blocks that shout + SVM": Head(
+        BlocksThatShout, _of_windows("C", (1.0, 10.0)), "n_parts_per_class"
+    ),
+    "mode seeking + SVM": Head(
+        ModeSeeking, _of_windows("C", (1.0, 10.0)), "n_parts_per_class"
+    ),
+    "random parts, selected + SVM": Head(
+        RandomSelectedParts, _of_windows("C", (1.0, 10.0))
+    ),
+    "boosted parts": Head(SharedBoostedParts, _of_windows("max_depth", (1, 2))),
+    "deformable parts": Head(
+        DeformableParts,
+        tuple({"n_stars": n, "C": C} for n in (1, 2) for C in (0.01, 0.03)),
+    ),
+    "layout graph": Head(
+        LayoutGraphClassifier,
+        tuple(
+            {"n_regions": n, "max_epochs": epochs}
+            for n in (16, 32)
+            for epochs in (10, 20)
+        ),
     ),
     "DP-Net, first parts": Head(
         DPNetClassifier,
