@@ -141,6 +141,7 @@ def _encoding(kind: type[BaseEstimator], n_words: int) -> Head:
         for C in (1.0, 10.0)
     )
     fixed = {
+        "backbone": _NETWORK,
         "strides": _STRIDES_OF_CELLS,
         "n_words": n_words,
         "n_samples": _N_SAMPLES,
@@ -150,7 +151,7 @@ def _encoding(kind: type[BaseEstimator], n_words: int) -> Head:
 
 _SVMS = tuple({"C": C} for C in _C)
 # All see the maps of DP-Net's default strides.
-_STRIDES = DPNetClassifier().strides
+_NETWORK, _STRIDES = DPNetClassifier().backbone, DPNetClassifier().strides
 # A map of one cell has no words to count.
 _STRIDES_OF_CELLS = tuple(stride for stride in _STRIDES if stride != AVERAGE)
 _PYRAMID = ((1, 1), (2, 2), (3, 1))

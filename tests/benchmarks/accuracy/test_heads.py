@@ -70,6 +70,7 @@ def test_all_methods_choose_from_four_configurations():
             model = head.estimator(configuration, seed=3, n_per_class=7)
             first = model[0] if head.is_followed_by_svm else model
             params = first.get_params()
+            assert params["backbone"] == "efficientnet_lite0"
             # Encodings have no words of a map of one cell.
             assert ("average" in params["strides"]) != head.rotated
             if head.number is not None:
