@@ -12,7 +12,14 @@ from skdpnet.parts.mode_seeking.objective import ascend, bias_of
 from skdpnet.utils.batching import slices_within
 from skdpnet.utils.host_copies import as_tensor
 
-__all__ = ["Detections", "Search", "biases_over_all", "folds_of", "seek_modes"]
+__all__ = [
+    "TINY",
+    "Detections",
+    "Search",
+    "biases_over_all",
+    "folds_of",
+    "seek_modes",
+]
 
 # Published: elements start at twice the descriptor of their seed.
 _START_LENGTH = 2.0
@@ -27,6 +34,8 @@ _N_ABOVE = 4_096
 _N_STEPS = 10
 # Bytes of responses, and of an element's regions, that are in memory at once.
 _PIECE_BYTES = 64 * 2**20
+# A shorter element is zero but for rounding.
+TINY = 1e-12
 _CPU = torch.device("cpu")
 
 
@@ -58,8 +67,9 @@ class Detections(NamedTuple):
         After the last round.
     biases : float32 ndarray of shape (E,)
     scores : float32 ndarray of shape (E, n)
-        The response of the best region; −∞ for images of the round that an element
-        begins with, which it is not tested on.
+        The cosine of the best region, because the length of an element changes from
+        fold to fold; −∞ for images of the fold that an element begins with, which it
+        is not tested on.
     regions : int ndarray of shape (E, n)
         The number of that region.
     """
@@ -246,13 +256,14 @@ def _scan(
     n_regions, depth = regions.shape[1:]
     rows = np.concatenate([group.rows for group in groups])
     elements = torch.from_numpy(out.elements[rows])
+    lengths = elements.norm(dim=1, keepdim=True).clamp(min=TINY)
     bytes_per_image = 4 * n_regions * (depth + 2 * len(rows))
     for some in slices_within(len(images), bytes_per_image, _PIECE_BYTES):
         numbers = images[some]
         scores = _responses(elements, regions, numbers)
         if tests:
             maxima = scores.max(dim=2)
-            out.scores[np.ix_(rows, numbers)] = maxima.values.numpy()
+            out.scores[np.ix_(rows, numbers)] = (maxima.values / lengths).numpy()
             out.regions[np.ix_(rows, numbers)] = maxima.indices.numpy()
         start = 0
         for group in groups:

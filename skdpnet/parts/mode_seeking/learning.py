@@ -7,6 +7,7 @@ import numpy as np
 from skdpnet.parts.map_parts import MapParts
 from skdpnet.parts.mode_seeking.choice import choose_elements
 from skdpnet.parts.mode_seeking.elements import (
+    TINY,
     Detections,
     Search,
     biases_over_all,
@@ -21,8 +22,6 @@ __all__ = ["learn_modes"]
 # Bytes of the detections of some classes' elements in all images, and of each one.
 _DETECTION_BYTES = 256 * 2**20
 _BYTES_EACH = 8
-# A shorter element is zero but for rounding.
-_TINY = 1e-12
 
 
 def learn_modes(
@@ -80,7 +79,7 @@ def learn_modes(
     elements, purities, coverages = map(np.concatenate, zip(*parts, strict=True))
     of_parts = np.repeat(np.arange(n_classes), n_parts)
     biases = biases_over_all(regions, labels, elements, of_parts, search.beta)
-    lengths = np.linalg.norm(elements, axis=1).clip(min=_TINY)
+    lengths = np.linalg.norm(elements, axis=1).clip(min=TINY)
     return MapParts(
         elements / lengths[:, None],
         of_parts,
