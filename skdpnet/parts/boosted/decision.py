@@ -92,8 +92,13 @@ class BoostedDecision(PartClassifier, ContextMap, LinearParts):
         n_classes, n_parts = len(state["classes_"]), len(state["part_classes_"])
         if (state["part_classes_"] < 0).any():
             raise ValueError("part_classes_ does not hold a class of each part")
-        forest = (state[f"tree_{name}_"] for name in Forest._fields)
-        check_forest(*forest, n_classes, n_parts)
+        check_forest(
+            state["tree_parts_"],
+            state["tree_thresholds_"],
+            state["tree_values_"],
+            n_classes,
+            n_parts,
+        )
         n_losses = state["tree_parts_"].shape[1] + 1
         shapes = {
             "context_coef_": (n_classes,),

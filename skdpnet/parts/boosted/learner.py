@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 import torch
@@ -77,7 +78,8 @@ class BoostedLearner(BoostedDecision):
         self, maps: list[np.ndarray], labels: np.ndarray, random: np.random.RandomState
     ) -> list[Learned]:
         of_parts, grids = maps[: self._n_maps], self.grids_[: self._n_maps]
-        weights = region_weights(of_parts, grids, OTSU, torch.device("cpu"))
+        cpu = torch.device("cpu")
+        weights = cast(list, region_weights(of_parts, grids, OTSU, cpu))
         candidates: list[Learned] = []
         for number, feature_map in enumerate(of_parts):
             regions = self._whiten(number, feature_map, random)
