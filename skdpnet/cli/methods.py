@@ -96,6 +96,7 @@ METHODS = {
     "prototree": Method("ProtoTree", "ProtoTreeClassifier"),
     "protopool": Method("ProtoPool", "ProtoPoolClassifier"),
     "pipnet": Method("PIP-Net", "PIPNetClassifier"),
+    "deformable": Method("deformable parts", "DeformableParts"),
     "two-stage": Method(
         "two-stage parts + SVM", "SoftAssignParts", "n_parts_per_class", with_svm=True
     ),
