@@ -97,6 +97,7 @@ METHODS = {
     "protopool": Method("ProtoPool", "ProtoPoolClassifier"),
     "pipnet": Method("PIP-Net", "PIPNetClassifier"),
     "boosted": Method("boosted shared parts", "SharedBoostedParts"),
+    "deformable": Method("deformable parts", "DeformableParts"),
     "two-stage": Method(
         "two-stage parts + SVM", "SoftAssignParts", "n_parts_per_class", with_svm=True
     ),

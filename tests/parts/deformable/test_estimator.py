@@ -14,6 +14,7 @@ from torch import nn
 
 import skdpnet
 from skdpnet import SoftAssignParts, best_regions, explain
+from skdpnet.display import ExplanationDisplay, HeatMapDisplay
 from tests.parts.deformable.made_stars import arranged, bodies, estimator
 from tests.parts.dpnet.made_maps import two_maps
 
@@ -216,21 +217,38 @@ class TwoMaps(nn.Module):
         return nn.functional.avg_pool2d(x, 16), nn.functional.avg_pool2d(x, 32)
 
 
-def test_images_of_several_shapes_pass_through_a_network():
+@pytest.fixture(scope="module")
+def with_network():
+    """Stars of images of several shapes, in which a square has the class's colour."""
     random = np.random.default_rng(0)
-    y = np.arange(24) % 2
+    y = np.arange(16) % 2
     images = [
         random.integers(0, 40, (128, 128 + 32 * (i % 3), 3), np.uint8)
-        for i in range(24)
+        for i in range(len(y))
     ]
     for image, label in zip(images, y, strict=True):
         image[32:64, 64:96, label] += 180
-    model = estimator(framing="aspect", image_size=128, n_parts=1)
-    model.set_params(backbone=TwoMaps(), strides=None).fit(images, y)
+    model = estimator(framing="aspect", image_size=128, n_parts=1, n_rounds=1)
+    return model.set_params(backbone=TwoMaps(), strides=None).fit(images, y), images, y
+
+
+def test_images_of_several_shapes_pass_through_a_network(with_network):
+    model, images, y = with_network
     assert model.score(images, y) == 1
     boxes = best_regions(model, images).boxes
     widths = np.array([image.shape[1] for image in images])
     assert (boxes[..., 2] <= widths[:, None]).all() and (boxes[..., 3] <= 128).all()
+
+
+def test_stars_have_galleries_displays_and_a_report(with_network, tmp_path):
+    model, images, y = with_network
+    of_root = skdpnet.part_gallery(model, 2, images, n=4)
+    assert of_root.name == "0_star0_root" and (y[of_root.images] == 0).all()
+    ExplanationDisplay.from_estimator(model, images[0]).plot()
+    HeatMapDisplay.from_estimator(model, images[1]).plot()
+    skdpnet.report(model, images, images[:4], y[:4], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "_star0_root" in page and "_star0_part0" in page
 
 
 @pytest.mark.parametrize(
