@@ -79,14 +79,12 @@ class LayoutGraphClassifier(
         Frozen network, or ``"precomputed"`` for maps n×H×W×D, regions n×R×D or
         features n×D in place of images; see `FeatureMaps`. Given regions are taken to
         lie in a column.
-    weights : str or path, default=None
-        A file with the weights of a named network; see `FeatureMaps`.
     strides : sequence of int, "last" or "average", or None, \
             default=(16, 32, "average")
         The strides of the backbone's maps; see `FeatureMaps`. Those of several cells
         have regions. The average has none: it is computed so that the default shares
         the maps of DP-Net in `memory`.
-    image_size, framing
+    weights, image_size, framing
         As in `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.3, 0.45)
         Sides of the square windows, as shares of the image's shorter side.
@@ -153,6 +151,8 @@ class LayoutGraphClassifier(
     package's: how regions are ranked, the formulas of the relations, the readout, and
     all defaults. The backbone is frozen here. The paper's accuracies rest on networks
     learned on photographs of scenes; do not compare them with those of ImageNet.
+
+    There are no parts, so `skdpnet.explain` and `skdpnet.report` do not take it.
 
     References
     ----------
