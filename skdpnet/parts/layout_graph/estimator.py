@@ -19,7 +19,7 @@ from skdpnet.base.score_classifier import ScoreClassifier
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.layout import share_parts
 from skdpnet.parts.layout_graph.fitting import train
-from skdpnet.parts.layout_graph.layout_mixin import ExplainLayoutMixin
+from skdpnet.parts.layout_graph.layout_explainer import LayoutExplainer
 from skdpnet.parts.layout_graph.model import (
     GraphOutput,
     LayoutGraphModel,
@@ -48,9 +48,8 @@ class LayoutGraphClassifier(
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    ExplainLayoutMixin,
     ScoreClassifier,
-    MapEstimator,
+    LayoutExplainer,
 ):
     """Classify images by the graph of their regions: what lies where to what.
 
@@ -80,14 +79,12 @@ class LayoutGraphClassifier(
         Frozen network, or ``"precomputed"`` for maps n×H×W×D, regions n×R×D or
         features n×D in place of images; see `FeatureMaps`. Given regions are taken to
         lie in a column.
-    weights : str or path, default=None
-        A file with the weights of a named network; see `FeatureMaps`.
     strides : sequence of int, "last" or "average", or None, \
             default=(16, 32, "average")
         The strides of the backbone's maps; see `FeatureMaps`. Those of several cells
         have regions. The average has none: it is computed so that the default shares
         the maps of DP-Net in `memory`.
-    image_size, framing
+    weights, image_size, framing
         As in `FeatureMaps`.
     region_scales : sequence of float in (0, 1], default=(0.3, 0.45)
         Sides of the square windows, as shares of the image's shorter side.
@@ -154,6 +151,8 @@ class LayoutGraphClassifier(
     package's: how regions are ranked, the formulas of the relations, the readout, and
     all defaults. The backbone is frozen here. The paper's accuracies rest on networks
     learned on photographs of scenes; do not compare them with those of ImageNet.
+
+    There are no parts, so `skdpnet.explain` and `skdpnet.report` do not take it.
 
     References
     ----------
@@ -348,13 +347,13 @@ class LayoutGraphClassifier(
         return np.concatenate([output.descriptors.cpu().numpy() for output in outputs])
 
     def _logits(self, X) -> np.ndarray:
-        check_is_fitted(self)
         outputs = (output for _, output in self._iter_outputs(X))
         return np.concatenate([output.scores.cpu().numpy() for output in outputs])
 
     @in_usual_torch_state
     def _iter_outputs(self, X) -> Iterator[tuple[Nodes, GraphOutput]]:
         """Run the network on some images of X at a time."""
+        check_is_fitted(self)
         device = resolve_device(self.device)
         layers = {
             name: torch.from_numpy(array).to(device)
@@ -363,7 +362,8 @@ class LayoutGraphClassifier(
         for maps in self._iter_tensors(X):
             for nodes in self._iter_nodes(self._of_regions(maps), device):
                 with torch.inference_mode():
-                    yield nodes, run_graph(layers, *nodes.split_inputs())
+                    output = run_graph(layers, *nodes.split_inputs())
+                yield nodes, output
 
     def _iter_nodes(self, maps: Sequence, device: torch.device) -> Iterator[Nodes]:
         """Find the nodes of some images at a time, from the maps with regions."""

@@ -94,11 +94,16 @@ def find_nodes(
     ):
         on_device = as_tensor(feature_map, device)
         energies = region_energies(on_device, grid)
-        chosen = strongest_apart(energies, grid, min(n, grid.n_regions), max_overlap)
+        n_nodes = min(n, grid.n_regions)
+        chosen = strongest_apart(energies, grid, n_nodes, max_overlap)
         there, numbers = chosen >= 0, chosen.clamp(min=0)
-        all_regions = whitening.tensor(on_device, grid, device)
-        places = numbers[..., None].expand(-1, -1, all_regions.shape[2])
-        described.append(all_regions.gather(1, places) * there[..., None])
+        sums = torch.cat(list(grid.sums(on_device.float().flatten(1, 2))), dim=1)
+        places = numbers[..., None].expand(-1, -1, sums.shape[2])
+        # Whitening needs the direction of a sum alone, and each is a map's cell to it.
+        cells = sums.gather(1, places)[:, :, None]
+        column = RegionGrid(n_nodes, 1, ((1, 1),))
+        of_nodes = whitening.tensor(cells, column, device)
+        described.append(of_nodes * there[..., None])
         regions.append(numbers)
         shares = torch.from_numpy(grid.boxes().astype(np.float32)).to(device)
         boxes.append(shares[numbers])
@@ -131,5 +136,7 @@ def iter_nodes(
     n_numbers += _NUMBERS_OF_A_PAIR * sum(n_regions) ** 2
     for images in slices_within(len(maps[0]), 4 * n_numbers, _PIECE_BYTES):
         some = [feature_map[images] for feature_map in maps]
+        # The mode would hold for the caller too if it lasted over the yield.
         with torch.inference_mode():
-            yield find_nodes(some, grids, whitenings, n_regions, max_overlap, device)
+            nodes = find_nodes(some, grids, whitenings, n_regions, max_overlap, device)
+        yield nodes

@@ -1,5 +1,7 @@
 """The classifier by the graph of regions: what it tells apart, and its explanations."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,9 @@ import skdpnet
 from skdpnet import GlobalFeatures, LayoutGraphClassifier, SoftAssignParts
 from skdpnet.datasets import make_arrangement_images
 from skdpnet.exceptions import ModelFileError
-from skdpnet.persistence.model_file import read, write
+from skdpnet.persistence.model_file import read
 from tests.parts.layout_graph.made_maps import arrangement_maps
+from tests.persistence.models import forge
 
 SETTINGS = {
     "region_scales": (0.3,),
@@ -188,21 +191,22 @@ def test_what_is_saved_explains_alike(data, model, tmp_path):
 def test_files_that_contradict_themselves_are_refused(
     model, parameters, message, tmp_path
 ):
-    model.set_params(**parameters)
     model.save(tmp_path / "model")
-    model.set_params(**{name: SETTINGS.get(name, 2) for name in parameters})
+    metadata, _ = read(tmp_path / "model")
+    changed = {**json.loads(metadata["parameters"]), **parameters}
+    forge(tmp_path / "model", {"parameters": json.dumps(changed)})
     with pytest.raises(ModelFileError, match=message):
         skdpnet.load(tmp_path / "model")
 
 
-def test_a_weight_that_is_missing_or_not_finite_is_refused(model, tmp_path):
+def test_a_weight_that_is_not_finite_is_refused(model, tmp_path):
     model.save(tmp_path / "model")
-    metadata, tensors = read(tmp_path / "model")
+    _, tensors = read(tmp_path / "model")
     name = next(n for n, array in tensors.items() if array.shape == (64, 64))
-    broken = {**tensors, name: np.full((64, 64), np.nan, np.float32)}
-    write(tmp_path / "broken", metadata, broken)
+    broken = {name: np.full((64, 64), np.nan, np.float32)}
+    forge(tmp_path / "model", tensors=broken)
     with pytest.raises(ModelFileError, match="layers_.* holds NaN"):
-        skdpnet.load(tmp_path / "broken")
+        skdpnet.load(tmp_path / "model")
 
 
 @pytest.mark.parametrize(

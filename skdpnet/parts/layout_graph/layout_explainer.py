@@ -1,4 +1,4 @@
-"""The method `explain_layout` of classifiers that see an image as a graph."""
+"""The explanation of a classifier that sees an image as a graph."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skdpnet.base.map_estimator import MapEstimator
 from skdpnet.explanations.localisation import boxes_in_pixels
 from skdpnet.images.collection import as_images
-from skdpnet.images.framing import Framing
 from skdpnet.parts.layout_graph.layout import LayoutGraph, layout_graph
 from skdpnet.parts.layout_graph.model import GraphOutput
 from skdpnet.parts.layout_graph.nodes import Nodes
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.validation import class_number
 
-__all__ = ["ExplainLayoutMixin"]
+__all__ = ["LayoutExplainer"]
 
 
-class ExplainLayoutMixin:
-    """Give a classifier that sees an image as a graph a method `explain_layout`."""
+class LayoutExplainer(MapEstimator):
+    """Base of a classifier that sees an image as a graph, and explains itself by it.
 
-    is_precomputed: bool
+    A subclass sets `classes_`, `grids_` and `layers_`, and implements `_iter_outputs`.
+    """
+
     classes_: np.ndarray
     grids_: list[RegionGrid]
     layers_: dict[str, np.ndarray]
-
-    @abstractmethod
-    def input_framing(self) -> Framing:
-        """Return what the network sees of an image; see `MapEstimator`."""
 
     @abstractmethod
     def _iter_outputs(self, X) -> Iterator[tuple[Nodes, GraphOutput]]:
