@@ -148,8 +148,9 @@ class BlocksThatShout(LinearParts):
     >>> from sklearn.svm import LinearSVC
     >>> from skdpnet import BlocksThatShout
     >>> X, y = load_digits(return_X_y=True)
-    >>> parts = BlocksThatShout("precomputed", n_components=32, random_state=0)
-    >>> parts.set_params(n_parts_per_class=20, n_seeds_per_class=100)
+    >>> parts = BlocksThatShout(
+    ...     "precomputed", n_parts_per_class=20, n_components=32, random_state=0
+    ... )
     >>> model = make_pipeline(parts, LinearSVC()).fit(X[:1000], y[:1000])
     >>> model.score(X[1000:], y[1000:]) > 0.8
     True
