@@ -47,7 +47,7 @@ class BoostedDecision(PartClassifier, ContextMap, LinearParts):
         Returns
         -------
         float64 ndarray of shape (n, C)
-            Log-odds; see the Notes of the class.
+            See the Notes of the class.
         """
         return self._scores_of(np.asarray(descriptors))
 

@@ -98,7 +98,8 @@ class SharedBoostedParts(ExplainMixin, BoostedLearner):
     context_coef_, intercept_ : float64 ndarrays of shape (C,)
         What a class's context part weighs in its score, and a constant.
     losses_ : float64 ndarray of shape (C, T + 1)
-        The exponential loss of each class at the start and after each tree.
+        The exponential loss of each class at the start and after each tree, with the
+        unscaled α.
     whitenings_ : list of Whitening
         For each map, the projection of region descriptors from D dimensions to K.
     grids_ : list of RegionGrid
@@ -117,9 +118,12 @@ class SharedBoostedParts(ExplainMixin, BoostedLearner):
 
     Notes
     -----
-    The score of a class is in log-odds, twice the sum that AdaBoost usually has, and
-    ``predict_proba`` is the softmax of the scores. With many rounds the probabilities
-    are too near to 0 and 1; `sklearn.calibration.CalibratedClassifierCV` corrects them.
+    The score of a class is a sum of log-odds, those of the start and ``α`` or ``-α`` of
+    each tree. The α of each class are scaled to the same sum, the mean over the
+    classes, so that a class whose boosting ends early is not outvoted; within a class
+    they are those of AdaBoost. ``predict_proba`` is the softmax of the scores. With
+    many rounds the probabilities are too near to 0 and 1;
+    `sklearn.calibration.CalibratedClassifierCV` corrects them.
 
     *Explanations.* On its path through a tree an image comes from a node to a child,
     and the change of the node's value is the contribution of the part that the node

@@ -48,6 +48,10 @@ class Forest(NamedTuple):
 def stack_trees(boosted: Sequence[Boosted], depth: int) -> Forest:
     """Put the trees of all classes into arrays, and their weights into the values.
 
+    The weights of each class are scaled so that they add up to the mean of the sums of
+    all classes. Otherwise a class whose boosting ends early, because a tree is never
+    wrong, would be outvoted by the others.
+
     Parameters
     ----------
     boosted : sequence of Boosted
@@ -67,11 +71,14 @@ def stack_trees(boosted: Sequence[Boosted], depth: int) -> Forest:
         np.zeros(shape, np.float32),
         np.zeros((*shape[:2], 2 * shape[2] + 1)),
     )
+    totals = np.array([of_class.weights.sum() for of_class in boosted])
+    common = totals.sum() / max(1, np.count_nonzero(totals))
     for c, of_class in enumerate(boosted):
         for t, tree in enumerate(of_class.trees):
             forest.parts[c, t] = tree.parts
             forest.thresholds[c, t] = tree.thresholds
-            forest.values[c, t] = of_class.weights[t] * tree.values
+            weight = of_class.weights[t] * common / totals[c]
+            forest.values[c, t] = weight * tree.values
     return forest
 
 

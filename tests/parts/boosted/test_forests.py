@@ -7,12 +7,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skdpnet.parts.boosted import forests
+from skdpnet.parts.boosted.adaboost import Boosted
 from skdpnet.parts.boosted.forests import (
     Forest,
     check_forest,
     forest_contributions,
     forest_scores,
+    stack_trees,
 )
+from skdpnet.parts.boosted.tree_search import Tree
 
 C, T, P, N = 3, 4, 5, 20
 
@@ -65,6 +68,18 @@ def test_contributions_and_roots_add_up_to_the_scores(forest, descriptors):
     for c in range(C):
         total = forest_contributions(descriptors, forest, c).sum(axis=1)
         assert_allclose(total + forest.values[c, :, 0].sum(), scores[:, c])
+
+
+def test_a_class_that_ends_early_is_not_outvoted():
+    tree = Tree(np.array([0]), np.zeros(1, np.float32), np.array([0, -1.0, 1]), None)
+    long = Boosted([tree] * 3, np.array([1.0, 2, 3]), None)
+    short = Boosted([tree], np.array([2.0]), None)
+    never = Boosted([], np.array([]), None)
+    values = stack_trees([long, short, never], 1).values
+    # The mean of 6 and 2 is 4.
+    assert_allclose(values[0, :, 2], [4 / 6, 8 / 6, 12 / 6])
+    assert_allclose(values[1, :, 2], [4, 0, 0])
+    assert not values[2].any()
 
 
 @pytest.mark.parametrize(
