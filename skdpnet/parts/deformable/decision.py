@@ -181,7 +181,7 @@ class StarDecision(ExplainMixin, PartClassifier):
         n_classes, n_stars, n_parts, _ = anchors.shape
         if (n_parts > 0) != (roles.fine is not None):
             raise ValueError("anchors_ has parts without a map, or a map without parts")
-        check_filters(state, roles, depths, (n_classes, n_stars, n_parts))
+        _check_filters(state, roles, depths, (n_classes, n_stars, n_parts))
         check_array("biases_", state["biases_"], (n_classes, n_stars))
         layout = part_layout(roles, n_classes, n_stars, n_parts)
         for name, expected in (
@@ -192,7 +192,7 @@ class StarDecision(ExplainMixin, PartClassifier):
                 raise ValueError(f"{name} does not fit the stars")
 
 
-def check_filters(
+def _check_filters(
     state: dict[str, Any], roles: Roles, depths: list[int], counts: tuple[int, int, int]
 ) -> None:
     """Check the filters and deformations in a model file.

@@ -40,9 +40,6 @@ class StarMaps:
     fine_extents: torch.Tensor | None
     ratios: tuple[float, float] = (1.0, 1.0)
 
-    def __len__(self) -> int:
-        return len(self.coarse)
-
     def __getitem__(self, images: slice | np.ndarray) -> StarMaps:
         fine, fine_extents = self.fine, self.fine_extents
         return StarMaps(

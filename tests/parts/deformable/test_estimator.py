@@ -248,7 +248,7 @@ def test_stars_have_galleries_displays_and_a_report(with_network, tmp_path):
     HeatMapDisplay.from_estimator(model, images[1]).plot()
     skdpnet.report(model, images, images[:4], y[:4], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "_star0_root" in page and "_star0_part0" in page
+    assert "0_star0" in page and "1_star0" in page
 
 
 @pytest.mark.parametrize(
