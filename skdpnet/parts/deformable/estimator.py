@@ -65,9 +65,10 @@ class DeformableParts(StarDecision):
         features n×D. Stars are learned and placed on the CPU.
     strides : sequence of int, "last" or "average", or None, \
             default=(16, 32, "average")
-        As in `FeatureMaps`: two strides, 1 to 2 in the paper. The roots are on the map
-        with fewer cells. On a single map there are roots alone. The average has none,
-        and is computed so that the default shares the maps of DP-Net in `memory`.
+        As in `FeatureMaps`: two strides, of which one is twice the other in the paper.
+        The roots are on the map with fewer cells. On a single map there are roots
+        alone. The average has none, and is computed so that the default shares the maps
+        of DP-Net in `memory`.
     n_stars : int, default=2
         Number of stars of each class. The paper has 3, by the aspect of the objects'
         boxes, and their mirror images.

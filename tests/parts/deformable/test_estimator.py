@@ -15,6 +15,7 @@ from torch import nn
 import skdpnet
 from skdpnet import SoftAssignParts, best_regions, explain
 from skdpnet.display import ExplanationDisplay, HeatMapDisplay
+from skdpnet.parts.deformable.latent_svm import fit_latent_svm
 from tests.parts.deformable.made_stars import arranged, bodies, estimator
 from tests.parts.dpnet.made_maps import two_maps
 
@@ -204,6 +205,23 @@ def test_equal_seeds_give_equal_models():
         estimator(n_stars=2, n_rounds=1).fit(X, y).transform(X) for _ in range(2)
     )
     assert_array_equal(first, second)
+
+
+def test_the_objective_of_stars_never_rises(monkeypatch):
+    fits = []
+
+    def record(*args, **settings):
+        fits.append(fit_latent_svm(*args, **settings))
+        return fits[-1]
+
+    monkeypatch.setattr("skdpnet.parts.deformable.estimator.fit_latent_svm", record)
+    X, y, _ = bodies(60)
+    estimator(n_stars=2, root_size=0.5).fit(X, y)
+    assert len(fits) == 6  # roots alone, and whole stars, of three classes
+    for fit in fits:
+        assert (np.diff(fit.objectives) <= 0).all()
+    assert max(len(fit.objectives) for fit in fits) > 2
+    assert all(fit.objectives[-1] < fit.objectives[0] for fit in fits)
 
 
 def test_deformations_stay_above_a_tenth_of_the_first_one(fitted):
