@@ -86,6 +86,7 @@ def test_parts_and_svms_are_where_they_belong():
         "LLC of cells + SVM",
         "VLAD of cells + SVM",
         "Fisher vectors of cells + SVM",
+        "layout graph",
     }
     assert {name for name, head in HEADS.items() if not head.has_parts} == without_parts
     for name, head in HEADS.items():
