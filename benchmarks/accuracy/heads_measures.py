@@ -67,7 +67,7 @@ def parts_of_decisions(model: BaseEstimator, data: ImageSet) -> dict:
         ``parts``; ``weighted``, those that some class has a weight on, if the decision
         is linear; ``in_decision``, the median over the test images of the number of
         parts that give 80 % of the evidence for the predicted class; ``redundancy``,
-        the mean absolute cosine of the parts of a map.
+        the mean absolute cosine of the parts of a map, where they are vectors.
     """
     fitted = PartModel(model)
     readout, parts = fitted.readout, fitted.transformer
@@ -77,12 +77,15 @@ def parts_of_decisions(model: BaseEstimator, data: ImageSet) -> dict:
     for c in np.unique(predicted):
         rows = descriptors[predicted == c]
         counts.append(metrics.parts_for_evidence(readout.contributions(rows, int(c))))
-    vectors = parts.prototypes_ if hasattr(parts, "prototypes_") else parts.parts_
     found = {
         "parts": len(parts.part_maps_),
         "in_decision": float(np.median(np.concatenate(counts))),
-        "redundancy": float(metrics.redundancy(vectors, parts.part_maps_).mean),
     }
+    vectors = getattr(parts, "prototypes_", getattr(parts, "parts_", None))
+    # Templates of several sizes have no cosines.
+    if vectors is not None:
+        redundancy = metrics.redundancy(vectors, parts.part_maps_)
+        found["redundancy"] = float(redundancy.mean)
     if isinstance(readout, LinearReadout):
         found["weighted"] = int((readout.coef != 0).any(axis=0).sum())
     return found

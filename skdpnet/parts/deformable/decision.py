@@ -27,11 +27,18 @@ class StarDecision(ExplainMixin, PartClassifier):
 
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
         *PartClassifier._fitted_attributes,
-        *("roots_", "parts_", "anchors_", "deformations_", "biases_", "whitenings_"),
+        *(
+            "roots_",
+            "part_templates_",
+            "anchors_",
+            "deformations_",
+            "biases_",
+            "whitenings_",
+        ),
     )
 
     roots_: np.ndarray
-    parts_: np.ndarray
+    part_templates_: np.ndarray
     anchors_: np.ndarray
     deformations_: np.ndarray
     biases_: np.ndarray
@@ -137,7 +144,7 @@ class StarDecision(ExplainMixin, PartClassifier):
     def _stars(self) -> Stars:
         """Return the stars of all classes, one class after the other."""
         arrays = (
-            *(self.roots_, self.parts_, self.anchors_),
+            *(self.roots_, self.part_templates_, self.anchors_),
             *(self.deformations_, self.biases_),
         )
         return Stars(*(torch.from_numpy(array).flatten(0, 1) for array in arrays))
@@ -215,15 +222,18 @@ def _check_filters(
     window = state["grids_"][roles.coarse].windows[0]
     shape = n_classes, n_stars, depths[roles.coarse], *window
     check_array("roots_", state["roots_"], shape)
-    parts, deformations = state["parts_"], state["deformations_"]
+    parts, deformations = state["part_templates_"], state["deformations_"]
     if roles.fine is None:
-        for name, array in (("parts_", parts), ("deformations_", deformations)):
+        for name, array in (
+            ("part_templates_", parts),
+            ("deformations_", deformations),
+        ):
             is_array = isinstance(array, np.ndarray) and array.dtype == np.float32
             if not is_array or array.shape[:3] != counts or array.ndim < 4:
                 raise ValueError(f"{name} is not an array for stars without parts")
         return
     window = state["grids_"][roles.fine].windows[0]
-    check_array("parts_", parts, (*counts, depths[roles.fine], *window))
+    check_array("part_templates_", parts, (*counts, depths[roles.fine], *window))
     check_array("deformations_", deformations, (n_classes, n_stars, n_parts, 4))
     if not (deformations[..., 1::2] > 0).all():
         raise ValueError("deformations_ has squares with weights that are not above 0")

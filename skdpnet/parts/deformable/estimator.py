@@ -101,7 +101,7 @@ class DeformableParts(StarDecision):
         The distinct labels, sorted.
     roots_ : float32 ndarray of shape (C, M, K, k, k)
         The filter of the root of each of M stars of each class.
-    parts_ : float32 ndarray of shape (C, M, J, K', s, s)
+    part_templates_ : float32 ndarray of shape (C, M, J, K', s, s)
         The filters of their parts. Of stars without parts J is 0.
     anchors_ : int64 ndarray of shape (C, M, J, 2)
         Row and column of each part's upper left corner where it is not displaced, in
@@ -283,7 +283,7 @@ class DeformableParts(StarDecision):
             )
         ]
         self.roots_ = np.stack([stars.roots.numpy() for stars in each])
-        self.parts_ = np.stack([stars.parts.numpy() for stars in each])
+        self.part_templates_ = np.stack([stars.parts.numpy() for stars in each])
         self.anchors_ = np.stack([stars.anchors.numpy() for stars in each])
         self.deformations_ = np.stack([stars.deformations.numpy() for stars in each])
         self.biases_ = np.stack([stars.biases.numpy() for stars in each])

@@ -66,7 +66,7 @@ def stars_by_hand(model, X):
                 own = (root * coarse[r : r + size, s : s + size]).sum()
                 terms, places = [], []
                 for part, anchor, d in zip(
-                    model.parts_[c, m],
+                    model.part_templates_[c, m],
                     model.anchors_[c, m],
                     model.deformations_[c, m],
                     strict=True,
@@ -181,7 +181,7 @@ def test_a_single_map_has_roots_alone():
         "0_star0_root",
         "0_star1_root",
     ]
-    assert model.parts_.shape[:3] == (3, 2, 0)
+    assert model.part_templates_.shape[:3] == (3, 2, 0)
 
 
 def test_the_order_of_the_maps_has_no_influence():
@@ -305,7 +305,7 @@ def test_saved_stars_are_loaded_and_forged_ones_refused(data, tmp_path):
     state = model._get_fitted_state()
     forged = {
         "roots_": state["roots_"][..., :-1],
-        "parts_": state["parts_"][:1],
+        "part_templates_": state["part_templates_"][:1],
         "anchors_": state["anchors_"].astype(np.float32),
         "deformations_": state["deformations_"][:1],
         "biases_": state["biases_"] * np.nan,
