@@ -148,8 +148,9 @@ class BlocksThatShout(LinearParts):
     >>> from sklearn.svm import LinearSVC
     >>> from skdpnet import BlocksThatShout
     >>> X, y = load_digits(return_X_y=True)
-    >>> parts = BlocksThatShout("precomputed", n_components=32, random_state=0)
-    >>> parts.set_params(n_parts_per_class=20, n_seeds_per_class=100)
+    >>> parts = BlocksThatShout(
+    ...     "precomputed", n_parts_per_class=20, n_components=32, random_state=0
+    ... )
     >>> model = make_pipeline(parts, LinearSVC()).fit(X[:1000], y[:1000])
     >>> model.score(X[1000:], y[1000:]) > 0.8
     True
@@ -230,8 +231,10 @@ class BlocksThatShout(LinearParts):
         for number, feature_map in enumerate(maps):
             regions = self._whiten(number, feature_map, random)
             energies = region_energies(feature_map, self.grids_[number])
-            seeds = self._expanded(number, regions, energies, labels, expanding, random)
-            parts = self._best(number, regions, labels, ranking, seeds)
+            candidates = self._expanded(
+                number, regions, energies, labels, expanding, random
+            )
+            parts = self._best(number, regions, labels, ranking, candidates)
             maxima = self._training_maxima(number, feature_map, regions, parts)
             learned.append((parts, maxima))
             del regions
@@ -245,14 +248,13 @@ class BlocksThatShout(LinearParts):
         labels: np.ndarray,
         expanding: np.ndarray,
         random: np.random.RandomState,
-    ) -> np.ndarray:
-        """Return the expanded seeds (C, S, K) of all classes on a map."""
+    ) -> list[np.ndarray]:
+        """Return the expanded seeds (S, K) of each class on a map."""
         n_parts = share_parts(self.n_parts_per_class, len(self.grids_))[number]
         n_seeds = self.n_seeds_per_class * n_parts // self.n_parts_per_class
         n_classes, depth = len(self.classes_), regions.shape[2]
-        seeds = random.standard_normal((n_classes, n_seeds, depth)).astype(np.float32)
-        seeds = normalize(seeds.reshape(-1, depth)).reshape(seeds.shape)
         of_map = f"expanding parts of map {number + 1} of {len(self.grids_)}"
+        candidates = []
         for label in tqdm(
             range(n_classes), of_map, disable=not self.verbose, unit="class"
         ):
@@ -264,9 +266,11 @@ class BlocksThatShout(LinearParts):
                 self.n_rounds,
                 self.n_added,
             )
-            has_direction = detectors.any(axis=1)
-            seeds[label, : len(detectors)][has_direction] = detectors[has_direction]
-        return seeds
+            detectors = detectors[detectors.any(axis=1)]
+            n_others = max(0, n_parts - len(detectors))
+            others = random.standard_normal((n_others, depth)).astype(np.float32)
+            candidates.append(normalize(np.concatenate([detectors, others])))
+        return candidates
 
     def _best(
         self,
@@ -274,27 +278,27 @@ class BlocksThatShout(LinearParts):
         regions: np.ndarray,
         labels: np.ndarray,
         ranking: np.ndarray,
-        seeds: np.ndarray,
+        candidates: list[np.ndarray],
     ) -> MapParts:
         """Return the best parts of each class by their areas on other images."""
         n_parts = share_parts(self.n_parts_per_class, len(self.grids_))[number]
-        n_classes, n_seeds, depth = seeds.shape
-        all_seeds = MapParts(seeds.reshape(-1, depth), np.zeros(0, np.intp))
+        of_class = np.repeat(np.arange(len(candidates)), list(map(len, candidates)))
+        detectors = np.concatenate(candidates)
         others = copy_rows(regions, np.flatnonzero(ranking), self.memory)
-        maxima = region_maxima(others, all_seeds)
-        areas = entropy_areas(maxima, labels[ranking], n_classes)
-        areas = areas.reshape(n_classes, n_seeds).astype(np.float32)
-        chosen = np.array(
-            [
-                select_distinct(detectors, -of_class, n_parts, self.max_cosine)
-                for detectors, of_class in zip(seeds, areas, strict=True)
-            ]
-        )
-        parts = np.take_along_axis(seeds, chosen[..., None], axis=1)
+        maxima = region_maxima(others, MapParts(detectors, of_class))
+        areas = entropy_areas(maxima, labels[ranking], len(candidates))
+        chosen = []
+        for label in range(len(candidates)):
+            numbers = np.flatnonzero(of_class == label)
+            best = select_distinct(
+                detectors[numbers], -areas[numbers], n_parts, self.max_cosine
+            )
+            chosen.append(numbers[best])
+        parts = np.concatenate(chosen)
         return MapParts(
-            parts.reshape(-1, depth),
-            np.repeat(np.arange(n_classes), n_parts),
-            facts={"part_areas_": np.take_along_axis(areas, chosen, axis=1).ravel()},
+            detectors[parts],
+            of_class[parts],
+            facts={"part_areas_": areas[parts].astype(np.float32)},
         )
 
     def _check_fitted_state(self, state: dict[str, Any]) -> None:
