@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 import skdpnet
-from skdpnet import ModeSeeking
+from skdpnet import ModeSeeking, datasets, explain_each, metrics
 from skdpnet.parts.mode_seeking import learning
 
 
@@ -53,6 +53,26 @@ def test_new_images_are_classified():
     X, y, _ = planted_images(90)
     model = make_pipeline(estimator(), LinearSVC()).fit(X[:60], y[:60])
     assert model.score(X[60:], y[60:]) > 0.9
+
+
+def test_on_made_birds_the_strongest_part_points_at_telling_ones_more_than_chance():
+    train, test = (
+        datasets.make_part_images(n, n_classes=4, image_size=160, random_state=seed)
+        for n, seed in ((100, 0), (60, 100))
+    )
+    parts = ModeSeeking(
+        image_size=160,
+        framing="crop",
+        n_parts_per_class=8,
+        n_seeds_per_class=60,
+        random_state=0,
+    )
+    model = make_pipeline(parts, LinearSVC()).fit(train.images, train.target)
+    boxes = [why.boxes[why.top_parts(1)[0]] for why in explain_each(model, test.images)]
+    hits = metrics.pointing_game(boxes, test.discriminative_boxes)
+    drawn = metrics.random_regions(model[0].grids_, 60, 1, random_state=0)[:, 0] * 160
+    chance = metrics.pointing_game(drawn, test.discriminative_boxes)
+    assert hits.mean() > 1.5 * chance.mean()
 
 
 def test_purities_and_coverages_tell_telling_parts_from_noise():
