@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 import skdpnet
 from benchmarks.robustness.watch import events, peak_memory, reset_peak_memory
-from skdpnet.encodings import vlad
+from skdpnet.encodings import local_encoder
 from skdpnet.exceptions import ModelFileError
 from skdpnet.parts.dpnet import state
 from skdpnet.persistence import checks, model_file, parameters
@@ -32,11 +32,11 @@ def test_the_numbers_are_those_of_the_code():
         checks._MOST_CHANNELS,
         checks._MOST_NUMBERS,
         checks._MOST_REGIONS,
-        vlad._MOST_FEATURES,
+        local_encoder._MOST_FEATURES,
     ) == (2**24, 2**22, 2**28, 2**24, 2**24)
     assert "| 2²⁴ cells, 2²² channels, 2²⁸ numbers |" in text
     assert "| regions of a map | 2²⁴, and as many windows as" in text
-    assert "| numbers of an encoding (`VLAD`) | 2²⁴ |" in text
+    assert "| numbers of an encoding (`VLAD`, `FisherVector`, …) | 2²⁴ |" in text
     assert f"| β of a model | {int(state._LARGEST_BETA):,} |" in text
     of_training = ("n_parts_per_class", "max_epochs", "batch_size")
     most = "; ".join(f"{parameters._LARGEST[name]:,}" for name in of_training)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import skdpnet
-from skdpnet import DPNetClassifier, FeatureMaps, GlobalFeatures
+from skdpnet import DeformableParts, DPNetClassifier, FeatureMaps, GlobalFeatures
 from tests.estimators import all_estimators, targets_for
 
 X = np.random.default_rng(0).random((24, 4, 4, 5)).astype(np.float32)
@@ -110,8 +110,13 @@ def test_a_model_of_a_missing_device_is_on_the_cpu(device, again):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
     "estimator",
-    # Averages of given maps are computed on the CPU, whatever the device is.
-    [each for each in all_estimators() if not isinstance(each, GlobalFeatures)],
+    # Given maps are averaged, and stars placed on them, on the CPU, whatever the
+    # device is.
+    [
+        each
+        for each in all_estimators()
+        if not isinstance(each, (GlobalFeatures, DeformableParts))
+    ],
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_a_model_that_names_a_missing_device_loads_and_is_told_to_choose(estimator):
