@@ -55,6 +55,9 @@ def learn_mixture(
         covariance_type="diag",
         reg_covar=floor,
         max_iter=_MAX_ITERATIONS,
+        # Unused, as the start is given; but the default is refused where scikit-learn
+        # dispatches on arrays.
+        init_params="random",
         weights_init=sizes / sizes.sum(),
         means_init=start,
         precisions_init=1 / (squares / sizes[:, None] + floor),
