@@ -13,7 +13,6 @@ from torch.nn.functional import normalize
 
 from skdpnet.encodings.local_encoder import LocalEncoder
 from skdpnet.encodings.pyramid import Levels
-from skdpnet.encodings.vocabulary import learn_words
 from skdpnet.encodings.words import nearest_words, word_counts
 from skdpnet.images.framing import AUTO
 from skdpnet.utils.validation import OneOf
@@ -128,7 +127,6 @@ class BagOfWords(LocalEncoder):
         *LocalEncoder._fitted_attributes,
         "words_",
     )
-    _whitens = True
 
     def __init__(
         self,
@@ -170,11 +168,6 @@ class BagOfWords(LocalEncoder):
         )
         self.level_weights = level_weights
         self.feature_map = feature_map
-
-    def _learn(
-        self, sample: np.ndarray, random_state: np.random.RandomState
-    ) -> tuple[np.ndarray]:
-        return (learn_words(sample, self.n_words, random_state),)
 
     def _encode_cells(
         self,

@@ -130,6 +130,8 @@ class FisherVector(LocalEncoder):
         **LocalEncoder._parameter_constraints,
         "power": [Number(0, above=True, at_most=1)],
     }
+    # Covariances are diagonal, but need not be equal.
+    _whitens = False
     _vocabulary_attributes = ("means_", "variances_", "weights_")
     _fitted_attributes: ClassVar[tuple[str, ...]] = (
         *LocalEncoder._fitted_attributes,

@@ -12,7 +12,6 @@ from torch.nn.functional import normalize
 
 from skdpnet.encodings.local_encoder import LocalEncoder
 from skdpnet.encodings.pyramid import Levels
-from skdpnet.encodings.vocabulary import learn_words
 from skdpnet.encodings.words import linear_codes, nearest_words, pool_largest
 from skdpnet.images.framing import AUTO
 from skdpnet.utils.validation import Number
@@ -113,7 +112,6 @@ class LLC(LocalEncoder):
         *LocalEncoder._fitted_attributes,
         "words_",
     )
-    _whitens = True
 
     def __init__(
         self,
@@ -155,11 +153,6 @@ class LLC(LocalEncoder):
         )
         self.n_neighbors = n_neighbors
         self.regularisation = regularisation
-
-    def _learn(
-        self, sample: np.ndarray, random_state: np.random.RandomState
-    ) -> tuple[np.ndarray]:
-        return (learn_words(sample, self.n_words, random_state),)
 
     def _encode_cells(
         self,

@@ -21,7 +21,12 @@ from skdpnet.encodings.pyramid import (
     check_fit,
     n_cells,
 )
-from skdpnet.encodings.vocabulary import DescriptorSample, principal_axes, project
+from skdpnet.encodings.vocabulary import (
+    DescriptorSample,
+    learn_words,
+    principal_axes,
+    project,
+)
 from skdpnet.images.framing import AUTO
 from skdpnet.persistence.checks import check_array, check_whitenings
 from skdpnet.regions.extents import extents
@@ -49,8 +54,9 @@ class LocalEncoder(
     one for all maps of one shape. `transform` encodes the descriptors of each cell of
     a spatial pyramid.
 
-    A subclass implements `_learn`, `_encode_cells` and `_length_of_cell`, names its
-    arrays in `_vocabulary_attributes`, and may override `_join`.
+    A subclass implements `_encode_cells` and `_length_of_cell`, and may override
+    `_join`. One whose vocabulary is not visual words overrides `_learn` and
+    `_check_vocabulary` too, and names its arrays in `_vocabulary_attributes`.
 
     Parameters
     ----------
@@ -83,7 +89,7 @@ class LocalEncoder(
         "n_samples": [Number(1, whole=True)],
     }
     # Whether descriptors are whitened and normalised again, or only rotated.
-    _whitens: ClassVar[bool] = False
+    _whitens: ClassVar[bool] = True
     # Lists with an array for each vocabulary; those of the first are (K, K').
     _vocabulary_attributes: ClassVar[tuple[str, ...]] = ("words_",)
 
@@ -132,17 +138,17 @@ class LocalEncoder(
         self.n_samples = n_samples
         self.random_state = random_state
 
-    @abstractmethod
     def _learn(
         self, sample: np.ndarray, random_state: np.random.RandomState
     ) -> tuple[np.ndarray, ...]:
-        """Learn a vocabulary from projected descriptors (m, K').
+        """Learn a vocabulary from projected descriptors (m, K'): here, visual words.
 
         Returns
         -------
         tuple of float32 ndarray
             An array for each of `_vocabulary_attributes`.
         """
+        return (learn_words(sample, self.n_words, random_state),)
 
     @abstractmethod
     def _encode_cells(

@@ -12,7 +12,6 @@ import torch
 from skdpnet.encodings.local_encoder import LocalEncoder
 from skdpnet.encodings.pyramid import Levels
 from skdpnet.encodings.residuals import encode_residuals
-from skdpnet.encodings.vocabulary import learn_words
 from skdpnet.images.framing import AUTO
 from skdpnet.utils.validation import Number
 
@@ -120,7 +119,6 @@ class VLAD(LocalEncoder):
         *LocalEncoder._fitted_attributes,
         "words_",
     )
-    _whitens = True
 
     def __init__(
         self,
@@ -162,11 +160,6 @@ class VLAD(LocalEncoder):
         )
         self.power = power
         self.intra_normalisation = intra_normalisation
-
-    def _learn(
-        self, sample: np.ndarray, random_state: np.random.RandomState
-    ) -> tuple[np.ndarray]:
-        return (learn_words(sample, self.n_words, random_state),)
 
     def _encode_cells(
         self,
