@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from benchmarks.accuracy.methods import MAX_ITER
-from benchmarks.accuracy.span import SpanRotation
+from benchmarks.accuracy.span import SpanSVC
 from skdpnet import (
     LLC,
     VLAD,
@@ -60,8 +60,8 @@ class Head:
     fixed : dict
         Parameters of the estimator in all configurations.
     rotated : bool
-        Whether a linear SVM sees descriptors in the coordinates of `SpanRotation`,
-        which changes its time and not its decisions.
+        Whether the linear SVM is a `SpanSVC`, which changes its time and not its
+        decisions.
     """
 
     kind: type[BaseEstimator]
@@ -108,9 +108,9 @@ class Head:
         estimator = self.kind(**params)
         if C is None:
             return estimator
-        svm = LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
-        rotation = [SpanRotation()] if self.rotated else []
-        return make_pipeline(estimator, *rotation, svm)
+        kind = SpanSVC if self.rotated else LinearSVC
+        svm = kind(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
+        return make_pipeline(estimator, svm)
 
     @property
     def is_followed_by_svm(self) -> bool:
@@ -176,6 +176,13 @@ HEADS: dict[str, Head] = {
         _of_windows("C", (1.0, 10.0)),
         "n_parts_per_class",
         (("assignment", "hungarian"),),
+    ),
+    "two-stage parts, best regions + SVM": Head(
+        SoftAssignParts,
+        _of_windows("C", (1.0, 10.0)),
+        "n_parts_per_class",
+        (("encoding", "features"),),
+        rotated=True,
     ),
     "blocks that shout + SVM": Head(
         BlocksThatShout, _of_windows("C", (1.0, 10.0)), "n_parts_per_class"

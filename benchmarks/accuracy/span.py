@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.svm import LinearSVC
 
-__all__ = ["SpanRotation"]
+__all__ = ["SpanRotation", "SpanSVC"]
 
 
 class SpanRotation(TransformerMixin, BaseEstimator):
@@ -80,3 +81,31 @@ class SpanRotation(TransformerMixin, BaseEstimator):
         if self.rotation_ is None:
             return X
         return X @ self.descriptors_.T @ self.rotation_
+
+
+class SpanSVC(LinearSVC):
+    """A linear SVM that is fitted in the coordinates of `SpanRotation`.
+
+    It decides as without, and its coefficients are those of the descriptors, so that
+    contributions of parts are known.
+    """
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight=None) -> SpanSVC:
+        """Fit the SVM.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, L)
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self
+        """
+        rotation = SpanRotation()
+        super().fit(rotation.fit_transform(X), y, sample_weight)
+        if rotation.rotation_ is not None:
+            self.coef_ = self.coef_ @ rotation.rotation_.T @ X
+            self.n_features_in_ = X.shape[1]
+        return self

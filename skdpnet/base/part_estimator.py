@@ -1,10 +1,10 @@
-"""The base class of estimators whose descriptor has a number for each part."""
+"""The base class of estimators that describe an image by what parts find in it."""
 
 from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.map_estimator import MapEstimator
-from skdpnet.base.part_names import renamed, usual_names
+from skdpnet.base.part_naming import PartNaming
 from skdpnet.persistence.checks import check_part_layout, of_maps_with_parts
 from skdpnet.regions.extents import have_parts, shorter_side
 from skdpnet.regions.grid import AVERAGE_POOLING, RegionGrid
@@ -29,8 +29,8 @@ __all__ = ["PartEstimator", "region_grid"]
 _RESPONSE_BYTES = 128 * 2**20
 
 
-class PartEstimator(TransformerMixin, MapEstimator, ABC):
-    """Base of the estimators that describe an image by the responses of parts.
+class PartEstimator(PartNaming, TransformerMixin, MapEstimator, ABC):
+    """Base of the estimators that describe an image by what parts find in it.
 
     Explanations, displays, metrics and the report use only the public methods and
     attributes of this class. A subclass implements `part_responses` and `descriptor`,
@@ -114,6 +114,14 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         """
 
     @property
+    def column_parts_(self) -> np.ndarray:
+        """The part of each number of the descriptor, int ndarray (F,), ascending.
+
+        Here each part has one number, so that F is P.
+        """
+        return np.arange(len(self.part_maps_))
+
+    @property
     def beta_(self) -> float | None:
         """β of the soft maximum over the regions; None: the maximum is hard."""
         return None
@@ -143,6 +151,41 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
             As `iter_maps`.
         """
+        for maps in self._iter_pieces(X):
+            yield self.part_responses(maps)
+
+    def iter_described(self, X) -> Iterator[tuple[list[torch.Tensor], np.ndarray]]:
+        """Iterate over the responses of the parts to X, and the descriptors.
+
+        Parameters
+        ----------
+        X : images, or array for ``backbone="precomputed"``
+
+        Yields
+        ------
+        responses : list of tensor of shape (n', R, P')
+            As from `iter_responses`.
+        descriptors : float64 ndarray of shape (n', F)
+            As from `transform`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError, ValueError, skdpnet.images.ImageError
+            As `iter_maps`.
+        """
+        for maps in self._iter_pieces(X):
+            responses = self.part_responses(maps)
+            yield responses, self._descriptors(maps, responses).astype(np.float64)
+
+    def _descriptors(self, maps: list, responses: list[torch.Tensor]) -> np.ndarray:
+        """Return the descriptors of some images, from their maps and responses.
+
+        A subclass overrides it if it needs more of an image than the responses.
+        """
+        return self.descriptor(responses)
+
+    def _iter_pieces(self, X) -> Iterator[list]:
+        """Iterate over the maps of X, so few at a time that responses are small."""
         check_is_fitted(self)
         parts_per_map = np.bincount(self.part_maps_, minlength=len(self.grids_))
         bytes_per_image = 4 * sum(
@@ -151,10 +194,10 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         )
         for maps in self._iter_inputs(X):
             for images in slices_within(len(maps[0]), bytes_per_image, _RESPONSE_BYTES):
-                yield self.part_responses([feature_map[images] for feature_map in maps])
+                yield [feature_map[images] for feature_map in maps]
 
     def transform(self, X) -> np.ndarray:
-        """Compute the descriptors of images, with one number for each part.
+        """Compute the descriptors of images.
 
         Parameters
         ----------
@@ -163,9 +206,10 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
 
         Returns
         -------
-        float ndarray of shape (n, P)
+        float ndarray of shape (n, F)
             The descriptors, which the class's docstring defines; float32 for the
-            estimators of this package.
+            estimators of this package. Most have one number for each part, so that F
+            is P; `column_parts_` has the part of each column.
 
         Raises
         ------
@@ -177,81 +221,6 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
             If images cannot be read; the message names all.
         """
         return self._describe(self._iter_inputs(X))
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Return the names of the parts.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        object ndarray of shape (P,)
-            ``<class>_part0``, ``<class>_part1`` and so on for the parts of a class;
-            ``part0``, ``part1`` and so on for parts that classes share; or what
-            `rename_parts` called them.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-
-        See Also
-        --------
-        rename_parts : Give parts names of your own.
-        """
-        check_is_fitted(self)
-        if hasattr(self, "part_names_"):
-            return self.part_names_.copy()
-        return self._usual_part_names()
-
-    def rename_parts(self, names: Mapping[int | str, str]):
-        """Give parts names of your own, which go wherever names of parts are shown.
-
-        `get_feature_names_out`, the columns of `set_output`, explanations, displays and
-        the report use them, and `save` keeps them. The next `fit` learns other parts,
-        and so forgets them.
-
-        Parameters
-        ----------
-        names : mapping of int or str to str
-            From a part's number, or its present name, to the new one.
-
-        Returns
-        -------
-        self
-            The estimator itself, changed in place, as after `fit`. If an error is
-            raised, no name has changed.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        IndexError, ValueError
-            If there is no such part, if a new name is blank, or if two parts would have
-            the same name.
-        TypeError
-            If `names` is not a mapping to text.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skdpnet import SoftAssignParts
-        >>> X, y = load_iris(return_X_y=True)
-        >>> parts = SoftAssignParts("precomputed", n_parts_per_class=1).fit(X, y)
-        >>> parts.rename_parts({0: "small petals"}).get_feature_names_out().tolist()
-        ['small petals', '1_part0', '2_part0']
-        """
-        self.part_names_ = renamed(names, self.get_feature_names_out())
-        return self
-
-    def _usual_part_names(self) -> np.ndarray:
-        """Return the names that parts have before they are renamed."""
-        # A regressor has no classes.
-        classes = getattr(self, "classes_", np.array([]))
-        names = usual_names(self.part_classes_, classes)
-        return np.array(names, dtype=object)
 
     def _begin_fit(self, X, y) -> tuple[list[np.ndarray], np.ndarray]:
         """Check parameters and labels, and set `classes_`, `map_shapes_`, `grids_`.
@@ -313,7 +282,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         ]
 
     def _describe(self, batches: Iterable[list]) -> np.ndarray:
-        """Return the descriptors (n, P) of images, from batches of their maps.
+        """Return the descriptors (n, F) of images, from batches of their maps.
 
         A batch is begun before the descriptors of the one before have left the device.
         """
@@ -329,7 +298,7 @@ class PartEstimator(TransformerMixin, MapEstimator, ABC):
         return np.concatenate(rows)
 
     def _describe_maps(self, maps: list) -> torch.Tensor:
-        """Return the descriptors (n', P) of some images, which may be on a device.
+        """Return the descriptors (n', F) of some images, which may be on a device.
 
         A subclass overrides it if it can compute them without all responses.
         """

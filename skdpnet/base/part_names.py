@@ -27,7 +27,7 @@ def usual_names(part_classes: np.ndarray, classes: np.ndarray) -> list[str]:
     Returns
     -------
     list of str
-        As `PartEstimator.get_feature_names_out` describes them.
+        As `PartNaming.get_part_names` describes them.
     """
     n_named: Counter[int] = Counter()
     names = []
@@ -46,7 +46,7 @@ def named_parts(parts: Any, names: np.ndarray) -> np.ndarray:
     parts : int, str, array-like of int and str, or bool array-like of shape (P,)
         Numbers are indices into `names`; a mask is True for the parts that are meant.
     names : object ndarray of shape (P,)
-        As from `get_feature_names_out`.
+        As from `get_part_names`.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def _numbers_of(item: Any, names: np.ndarray) -> np.ndarray:
     if len(matches) == 0:
         few = ", ".join(map(repr, names[:_SHOWN].tolist()))
         raise ValueError(
-            f"there is no part {str(item)!r}. get_feature_names_out() has the names of "
+            f"there is no part {str(item)!r}. get_part_names() has the names of "
             f"the {len(names)} parts: {few}{', …' if len(names) > _SHOWN else ''}"
         )
     if len(matches) > 1:

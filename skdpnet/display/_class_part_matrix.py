@@ -126,7 +126,7 @@ class ClassPartMatrixDisplay:
         columns = _columns(parts, classes, np.abs(weights).max(axis=0) > 0)
         if len(columns) == 0:
             raise ValueError(f"no part belongs to the classes {list(classes or [])}.")
-        names, owners = parts.get_feature_names_out(), _owners(parts)
+        names, owners = parts.get_part_names(), _owners(parts)
         return cls(
             np.stack(weights)[:, columns],
             [str(labels[c]) for c in rows],

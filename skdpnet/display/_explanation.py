@@ -97,7 +97,7 @@ class ExplanationDisplay:
         ]
         rest = np.ones(len(why.contributions), bool)
         rest[self.parts] = False
-        present = why.descriptor > 0
+        present = why.present
         is_target = why.readout.outcome == "target"
         pro, con = ("raising", "lowering") if is_target else ("for", "against")
         speaks_for, speaks_against = why.contributions > 0, why.contributions < 0

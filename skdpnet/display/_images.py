@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 
 __all__ = ["ShownImage", "mark_unseen", "parts_on_images"]
 

@@ -220,8 +220,7 @@ def _mean_contributions(
 ) -> np.ndarray:
     """Average contributions to a class over the images that the model assigns to it."""
     total, n_assigned = np.zeros(len(parts.part_maps_)), 0
-    for responses in parts.iter_responses(images):
-        descriptors = parts.descriptor(responses).astype(np.float64)
+    for _, descriptors in parts.iter_described(images):
         assigned = readout.scores(descriptors).argmax(axis=1) == number
         if assigned.any():
             descriptors = descriptors[assigned]

@@ -12,7 +12,7 @@ from skdpnet.display._images import parts_on_images
 from skdpnet.display._layout import new_place
 from skdpnet.display._prototype_sources import Source, prototype_sources
 from skdpnet.display._text import fitting, shorten, signed, text_as_is, wrap
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.prototypes.protopool import ProtoPoolClassifier
 from skdpnet.utils.colours import AGAINST, FOR
 from skdpnet.utils.validation import class_number
@@ -132,7 +132,7 @@ class PrototypeSlotsDisplay:
         prototypes = prototypes[order]
         others = model.prototype_classes_[:, prototypes].copy()
         others[c] = False
-        names = model.get_feature_names_out()
+        names = model.get_part_names()
         return cls(
             class_=model.classes_[c],
             prototypes=prototypes,

@@ -15,7 +15,7 @@ from skdpnet.display._prototype_sources import prototype_sources
 from skdpnet.display._pyplot import pyplot
 from skdpnet.display._text import shorten, text_as_is
 from skdpnet.explanations.crops import crop
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.prototypes.prototree import ProtoTreeClassifier
 from skdpnet.prototypes.tree_path import TreePath

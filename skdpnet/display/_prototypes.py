@@ -19,7 +19,7 @@ from skdpnet.display._prototype_sources import Source, prototype_sources
 from skdpnet.display._text import fitting, headline, shorten, signed, text_as_is, wrap
 from skdpnet.explanations.crops import crop
 from skdpnet.explanations.explanation import Explanation
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.prototypes.base import PrototypeClassifier
 from skdpnet.utils.colours import part_colours

@@ -38,7 +38,7 @@ class ClassExplanation:
     order : int ndarray of shape (P,)
         Numbers of the parts, largest mean contribution first.
     part_names : object ndarray of shape (P,)
-        Names of the parts, as from `get_feature_names_out`.
+        Names of the parts, as from `get_part_names`.
     part_classes, part_maps : int ndarrays of shape (P,)
         The class that each part was learned for, as an index into the classes that the
         parts were learned with, −1 for a part that classes share; and the number of the
@@ -111,8 +111,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
     c = readout.number_of(class_)
     contributions, n_images = np.zeros(len(parts.part_maps_)), 0
     first_bias, difference = 0.0, 0.0
-    for responses in parts.iter_responses(X):
-        descriptors = parts.descriptor(responses).astype(np.float64)
+    for _, descriptors in parts.iter_described(X):
         contributions += readout.contributions(descriptors, c).sum(axis=0)
         biases = readout.biases(descriptors, c)
         first_bias = first_bias if n_images else float(biases[0])
@@ -128,7 +127,7 @@ def explain_class(estimator, class_, X) -> ClassExplanation:
         contributions=contributions,
         weights=readout.weights(c),
         order=np.argsort(-contributions, kind="stable"),
-        part_names=parts.get_feature_names_out(),
+        part_names=parts.get_part_names(),
         part_classes=parts.part_classes_,
         part_maps=parts.part_maps_,
         outcome=readout.outcome,

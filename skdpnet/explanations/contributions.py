@@ -15,7 +15,8 @@ from skdpnet.explanations.localisation import (
     region_boxes,
     strongest_regions,
 )
-from skdpnet.explanations.readout import Readout, find_parts, read_model
+from skdpnet.explanations.model_steps import find_parts
+from skdpnet.explanations.readout import Readout, read_model
 from skdpnet.images.collection import Images
 from skdpnet.images.containers import is_batch
 from skdpnet.images.framing import Framing
@@ -129,10 +130,13 @@ def explain_each(
     images = images_of(parts, X)
     framing = None if images is None else parts.input_framing()
     first = 0
-    for responses in parts.iter_responses(X if images is None else images):
-        numbers = range(first, first + len(responses[0]))
+    described = parts.iter_described(X if images is None else images)
+    for responses, descriptors in described:
+        numbers = range(first, first + len(descriptors))
         places = _Places(parts, images, numbers, framing, apply_exif)
-        yield from _explain_some(parts, readout, places, responses, explained)
+        yield from _explain_some(
+            parts, readout, places, responses, descriptors, explained
+        )
         first += len(numbers)
 
 
@@ -195,18 +199,18 @@ def _explain_some(
     readout: Readout,
     places: _Places,
     responses: Sequence[torch.Tensor],
+    descriptors: np.ndarray,
     explained: int | None,
 ) -> Iterator[Explanation]:
     """Explain some images."""
     labels = readout.classes.tolist()
-    descriptors = parts.descriptor(list(responses)).astype(np.float64)
     scores = readout.scores(descriptors)
     is_target = readout.outcome == "target"
     largest = scores.argmax(axis=1).tolist()
     maxima, regions = strongest_regions(parts, responses)
     boxes = places.boxes(regions)
     cosines = [tensor.cpu().numpy() for tensor in responses]
-    names = parts.get_feature_names_out()
+    names = parts.get_part_names()
     for i, descriptor in enumerate(descriptors):
         by_default = 0 if is_target else largest[i]
         c = by_default if explained is None else explained

@@ -38,9 +38,10 @@ class Explanation:
         difference, minus the score of `against`.
     contributions : float64 ndarray of shape (P,)
         The contribution of each part to `score`: ``V_cp · b_p``, if the classifier is
-        linear. As the descriptor b is standardised, it is relative to the mean over the
-        training images. A part of positive weight that responds less than on average
-        has a negative contribution.
+        linear, or the sum of these where a part has several numbers. As the descriptor
+        b is standardised, it is relative to the mean over the training images. A part
+        of positive weight that responds less than on average has a negative
+        contribution.
     bias : float
         The part of the score that no part contributes: the score of an image in which
         all parts respond as on average.
@@ -58,9 +59,9 @@ class Explanation:
     weights : float64 ndarray of shape (P,), or None
         The contribution of one unit of the descriptor: ``V_cp``; in a difference,
         ``V_cp - V_ap``, where a is the class `against`. None if the decision is not
-        linear in the descriptor.
+        linear in the descriptor, or if a part has several numbers.
     part_names : object ndarray of shape (P,)
-        Names of the parts, as from `get_feature_names_out`.
+        Names of the parts, as from `get_part_names`.
     part_classes, part_maps : int ndarrays of shape (P,)
         The class that each part was learned for, as an index into the classes that the
         parts were learned with, −1 for a part that classes share; and the number of the
@@ -71,8 +72,9 @@ class Explanation:
     readout : skdpnet.explanations.readout.Readout
         The decision on `descriptor`. For a linear classifier, it has `coef` (C, P) and
         `intercept` (C,), which include a standardisation before the classifier.
-    descriptor : float64 ndarray of shape (P,)
-        The descriptor b, as from the `transform` of the parts.
+    descriptor : float64 ndarray of shape (F,)
+        The descriptor b, as from the `transform` of the parts. F is P, unless they
+        have several numbers each.
     grids : tuple of RegionGrid
         The layout of the regions of each map.
     extents : tuple of (int, int)
@@ -112,6 +114,16 @@ class Explanation:
     extents: tuple[tuple[int, int], ...] = field(repr=False)
     cosines: tuple[np.ndarray, ...] = field(repr=False)
     beta: float | None = field(repr=False)
+
+    @property
+    def present(self) -> np.ndarray:
+        """Whether each part is in the image, bool ndarray of shape (P,).
+
+        Where the descriptor has one number for each part, whether the part responds
+        more than on average. Where it has several, whether it responds above 0.
+        """
+        has_several = len(self.descriptor) > len(self.contributions)
+        return (self.responses if has_several else self.descriptor) > 0
 
     def top_parts(self, n: int | None = None) -> np.ndarray:
         """Find the parts whose presence raises the score.

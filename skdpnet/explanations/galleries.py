@@ -15,7 +15,7 @@ from skdpnet.explanations.localisation import (
     images_of,
     inside_image,
 )
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.utils.validation import check_whole, part_numbers
 
 __all__ = [
@@ -164,7 +164,7 @@ def part_galleries(
     strongest = _StrongestImages(check_whole("n", n, 1), len(numbers))
     for responses in fitted.iter_responses(X if images is None else images):
         strongest.add(*_maxima_of_parts(fitted, responses, numbers))
-    names = fitted.get_feature_names_out()
+    names = fitted.get_part_names()
     framing = None if images is None else fitted.input_framing()
     galleries = []
     for k, p in enumerate(numbers):

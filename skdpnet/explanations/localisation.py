@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skdpnet.base.part_estimator import PartEstimator
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.images.collection import Images, as_images
 from skdpnet.images.framing import Framing
 from skdpnet.images.geometry import Geometry

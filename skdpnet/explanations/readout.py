@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.utils.validation import class_number
 
 __all__ = [
     "EstimatorReadout",
     "LinearReadout",
+    "PartSums",
     "Readout",
-    "find_parts",
     "linear_readout",
     "read_model",
 ]
@@ -50,7 +49,7 @@ class Readout(ABC):
 
         Parameters
         ----------
-        descriptors : float64 ndarray of shape (n, P)
+        descriptors : float64 ndarray of shape (n, F)
             As from the `transform` of the parts.
 
         Returns
@@ -65,7 +64,7 @@ class Readout(ABC):
 
         Parameters
         ----------
-        descriptors : float64 ndarray of shape (n, P)
+        descriptors : float64 ndarray of shape (n, F)
         class_number : int
             An index into `classes`.
 
@@ -94,7 +93,8 @@ class Readout(ABC):
     def weights(self, class_number: int) -> np.ndarray | None:
         """Return the contribution of one unit of each part to a class's score, (P,).
 
-        None if contributions are not proportional to the descriptor.
+        None if contributions are not proportional to the descriptor, or if it has
+        several numbers for each part.
         """
         return None
 
@@ -165,6 +165,36 @@ class EstimatorReadout(Readout):
         )
 
 
+class PartSums(Readout):
+    """The decision on a descriptor that has several numbers for each part.
+
+    Parameters
+    ----------
+    columns : Readout
+        The decision, whose contributions are those of the descriptor's numbers.
+    column_parts : int ndarray of shape (F,)
+        The part of each number, ascending; each part has one at least.
+    """
+
+    def __init__(self, columns: Readout, column_parts: np.ndarray):
+        self.columns, self.outcome = columns, columns.outcome
+        self.classes = columns.classes
+        self._starts = np.flatnonzero(np.diff(column_parts, prepend=-1))
+
+    def scores(self, descriptors: np.ndarray) -> np.ndarray:
+        """Return the scores of the decision, (n, C)."""
+        return self.columns.scores(descriptors)
+
+    def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return the sums of the contributions of each part's numbers, (n, P)."""
+        of_columns = self.columns.contributions(descriptors, class_number)
+        return np.add.reduceat(of_columns, self._starts, axis=1)
+
+    def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
+        """Return the biases of the decision, (n,)."""
+        return self.columns.biases(descriptors, class_number)
+
+
 def read_model(estimator) -> tuple[PartEstimator, Readout]:
     """Split a fitted model into its parts and its decision on their descriptor.
 
@@ -173,7 +203,8 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
     estimator : fitted classifier
         As in `skdpnet.explain`. If the classifier has the methods `class_scores` and
         `contributions`, the readout is an `EstimatorReadout`, otherwise a
-        `LinearReadout`.
+        `LinearReadout`. Where the descriptor has several numbers for each part, it is
+        in a `PartSums`.
 
     Returns
     -------
@@ -189,6 +220,15 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
         methods.
     """
     parts, steps = find_parts(estimator)
+    readout = _read_decision(parts, steps)
+    column_parts = parts.column_parts_
+    if len(column_parts) > len(parts.part_maps_):
+        return parts, PartSums(readout, column_parts)
+    return parts, readout
+
+
+def _read_decision(parts: PartEstimator, steps: list) -> Readout:
+    """Read the decision on the numbers of the descriptor."""
     final = steps[-1] if steps else parts
     if hasattr(final, "contributions") and hasattr(final, "class_scores"):
         check_is_fitted(final)
@@ -197,16 +237,17 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
                 f"{type(final).__name__} computes contributions from the descriptor of "
                 f"the parts; leave out {type(steps[0]).__name__}, which changes it."
             )
-        return parts, EstimatorReadout(final.classes_, final)
-    return parts, _read_linear(parts, steps)
+        return EstimatorReadout(final.classes_, final)
+    return _read_linear(parts, steps)
 
 
 def linear_readout(estimator) -> LinearReadout:
     """Read a fitted model's decision as one linear classifier on the descriptor.
 
-    A standardisation between parts and classifier is included in the coefficients and
-    intercepts, which changes no score. If a classifier of two classes has one row of
-    coefficients, the row of the first class is its negative.
+    It has a coefficient for each number of the descriptor, also where parts have
+    several. A standardisation between parts and classifier is included in the
+    coefficients and intercepts, which changes no score. If a classifier of two classes
+    has one row of coefficients, the row of the first class is its negative.
 
     Parameters
     ----------
@@ -225,71 +266,6 @@ def linear_readout(estimator) -> LinearReadout:
         If it has no parts, or if the steps after them are not linear.
     """
     return _read_linear(*find_parts(estimator))
-
-
-def find_parts(estimator) -> tuple[PartEstimator, list]:
-    """Split a fitted model into its parts and the steps that follow them.
-
-    Parameters
-    ----------
-    estimator : fitted PartEstimator
-        Or a Pipeline that starts with one, or a fitted search of these; any of them
-        may be in a FrozenEstimator.
-
-    Returns
-    -------
-    parts : fitted PartEstimator
-    steps : list of estimators
-        The steps after the parts, where pipelines, searches and frozen estimators among
-        them are replaced by their steps, best estimators, and what they hold.
-
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        If the parts, or a search, are not fitted.
-    ValueError
-        If there are no parts, or if they are not the first step.
-    """
-    first, *steps = [*_iter_steps(estimator)] or [estimator]
-    if not isinstance(first, PartEstimator):
-        kind = type(first).__name__
-        if any(isinstance(step, PartEstimator) for step in steps):
-            raise ValueError(
-                f"{kind} comes before the parts. Pass the steps from the parts on, "
-                "estimator[1:], with the output of the steps before them as the data."
-            )
-        raise ValueError(
-            f"{type(estimator).__name__} has no parts. Pass a DPNetClassifier, or a "
-            "Pipeline of DPNetTransformer or SoftAssignParts and a linear classifier."
-        )
-    check_is_fitted(first)
-    return first, steps
-
-
-def _iter_steps(estimator) -> Iterator:
-    """Iterate over the estimators that data pass through, in their order."""
-    if isinstance(estimator, Pipeline):
-        for _, step in estimator.steps:
-            yield from _iter_steps(step)
-    elif isinstance(estimator, FrozenEstimator):
-        yield from _iter_steps(estimator.estimator)
-    elif _is_search(estimator):
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "best_estimator_"):
-            raise ValueError(
-                f"{type(estimator).__name__} was fitted with refit=False, which leaves "
-                "no model that could be explained."
-            )
-        yield from _iter_steps(estimator.best_estimator_)
-    elif estimator is not None and not isinstance(estimator, str):  # "passthrough"
-        yield estimator
-
-
-def _is_search(estimator) -> bool:
-    """Return whether an estimator searches over parameters, as GridSearchCV does."""
-    # Searches of scikit-learn and of other packages have no public base class, and
-    # LogisticRegressionCV has attributes such as `refit` too.
-    return any(cls.__name__ == "BaseSearchCV" for cls in type(estimator).__mro__)
 
 
 def _read_linear(parts: PartEstimator, steps: list) -> LinearReadout:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skdpnet.explanations.localisation import best_regions
-from skdpnet.explanations.readout import find_parts
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.images.collection import as_images
 from skdpnet.metrics._chance import draw_same_size
 from skdpnet.utils.batching import slices_within

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skdpnet.base.part_estimator import PartEstimator
+from skdpnet.explanations.localisation import strongest_regions
 from skdpnet.explanations.readout import read_model
 
 __all__ = ["SCORES", "Scored", "evidence_scores", "score_images"]
@@ -27,16 +29,16 @@ class Scored(NamedTuple):
     values: np.ndarray
 
 
-def _evidence(contributions: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
+def _evidence(contributions: np.ndarray, presence: np.ndarray) -> np.ndarray:
     return np.maximum(contributions, 0).sum(axis=1)
 
 
-def _present_evidence(contributions: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
-    return _evidence(np.where(descriptors > 0, contributions, 0), descriptors)
+def _present_evidence(contributions: np.ndarray, presence: np.ndarray) -> np.ndarray:
+    return _evidence(np.where(presence > 0, contributions, 0), presence)
 
 
-def _strongest_part(contributions: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
-    present = np.where(descriptors > 0, contributions, 0)
+def _strongest_part(contributions: np.ndarray, presence: np.ndarray) -> np.ndarray:
+    present = np.where(presence > 0, contributions, 0)
     return np.maximum(present, 0).max(axis=1)
 
 
@@ -49,7 +51,7 @@ SCORES = (*_OF_PARTS, "logit", "probability")
 
 
 def evidence_scores(
-    score: str, contributions: np.ndarray, descriptors: np.ndarray
+    score: str, contributions: np.ndarray, presence: np.ndarray
 ) -> np.ndarray:
     """Score images by the evidence of parts for the predicted class.
 
@@ -61,15 +63,15 @@ def evidence_scores(
         image. ``"strongest_part"``: the largest contribution of a part that is present.
     contributions : float ndarray of shape (n, P)
         The contributions of the parts to the score of the predicted class.
-    descriptors : float ndarray of shape (n, P)
-        As from `transform`; a part is present where its number is above 0.
+    presence : float ndarray of shape (n, P)
+        A part is present where its number is above 0.
 
     Returns
     -------
     float ndarray of shape (n,)
         Numbers of at least 0.
     """
-    return _OF_PARTS[score](contributions, descriptors)
+    return _OF_PARTS[score](contributions, presence)
 
 
 def score_images(model: Any, X: Any, score: str) -> Scored:
@@ -116,12 +118,29 @@ def _by_parts(model: Any, X: Any, score: str) -> Scored:
             f"conformity_score={score!r} needs parts whose contributions are known: "
             f'{error} Otherwise take conformity_score="probability" or "logit".'
         ) from error
-    descriptors = np.asarray(parts.transform(X), dtype=np.float64)
+    descriptors, presence = _described(parts, X)
     classes = readout.scores(descriptors).argmax(axis=1)
     values = np.zeros(len(classes))
     for number in np.unique(classes):
         images = classes == number
-        of_class = descriptors[images]
-        contributions = readout.contributions(of_class, int(number))
-        values[images] = evidence_scores(score, contributions, of_class)
+        contributions = readout.contributions(descriptors[images], int(number))
+        values[images] = evidence_scores(score, contributions, presence[images])
     return Scored(classes, values)
+
+
+def _described(parts: PartEstimator, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return descriptors (n, F), and numbers (n, P) that say which parts are present.
+
+    They are the parts' numbers in the descriptor, or their largest responses, if they
+    have several numbers there.
+    """
+    n_parts = len(parts.part_maps_)
+    if len(parts.column_parts_) == n_parts:
+        descriptors = np.asarray(parts.transform(X), dtype=np.float64)
+        return descriptors, descriptors
+    pieces = [
+        (descriptors, strongest_regions(parts, responses)[0])
+        for responses, descriptors in parts.iter_described(X)
+    ]
+    descriptors, responses = (np.concatenate(of) for of in zip(*pieces, strict=True))
+    return descriptors, responses

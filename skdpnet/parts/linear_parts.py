@@ -301,7 +301,7 @@ class LinearParts(LinearResponses):
 
     @in_usual_torch_state
     def _learn(self, X, y) -> np.ndarray:
-        """Set all fitted attributes; return the maxima (n, P) on the training set."""
+        """Set all fitted attributes; return the training set before `_standardise`."""
         maps, labels = self._begin_fit(X, y)
         self._check_pyramid()
         self._check_learning(len(maps))
@@ -309,7 +309,14 @@ class LinearParts(LinearResponses):
         learned = self._learn_maps(maps, labels, check_random_state(self.random_state))
         maxima = np.hstack([of_map for _, of_map in learned])
         self._set_parts([of_map for of_map, _ in learned])
-        self.shift_, self.scale_ = standardisation(maxima)
+        numbers = self._training_numbers(maps, maxima)
+        self.shift_, self.scale_ = standardisation(numbers)
+        return numbers
+
+    def _training_numbers(
+        self, maps: list[np.ndarray], maxima: np.ndarray
+    ) -> np.ndarray:
+        """Return what is standardised on the training set, from its maps and maxima."""
         return maxima
 
     def _check_pyramid(self) -> None:

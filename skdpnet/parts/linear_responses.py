@@ -87,9 +87,12 @@ class LinearResponses(PartEstimator):
             else:
                 of_map = pyramid_maxima(regions, detectors, groups)
             maxima.append(of_map if biases is None else of_map - biases)
-        device = maxima[0].device
+        return self._standardise_tensor(torch.hstack(maxima))
+
+    def _standardise_tensor(self, numbers: torch.Tensor) -> torch.Tensor:
+        device = numbers.device
         shift, scale = as_tensor(self.shift_, device), as_tensor(self.scale_, device)
-        return (torch.hstack(maxima) - shift) * scale
+        return (numbers - shift) * scale
 
     def _regions_with_parts(
         self, maps: list
@@ -168,11 +171,23 @@ class LinearResponses(PartEstimator):
         )
         n_parts = len(state["part_classes_"])
         check_array("parts_", state["parts_"], (n_parts, max(depths)))
-        for name in ("shift_", "scale_", "part_biases_"):
-            if name in self._fitted_attributes:
-                check_array(name, state[name], (n_parts,))
+        if "part_biases_" in self._fitted_attributes:
+            check_array("part_biases_", state["part_biases_"], (n_parts,))
+        n_numbers = self._count_numbers(state, depths)
+        for name in ("shift_", "scale_"):
+            check_array(name, state[name], (n_numbers,))
         if "part_cells_" in state:
             _check_copies(state)
+
+    def _count_numbers(self, state: dict[str, Any], depths: list[int]) -> int:
+        """Return F of a state whose parts were checked.
+
+        Raises
+        ------
+        ValueError
+            If the state does not say it.
+        """
+        return len(state["part_classes_"])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parts_")

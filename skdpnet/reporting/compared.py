@@ -102,7 +102,7 @@ def measure(
     if not has_parts:
         return Compared(title, seconds, predicted.tolist(), right)
     parts, _ = read_model(estimator)
-    names = parts.get_feature_names_out()
+    names = parts.get_part_names()
     # The whole image, as a part, has no place in it.
     has_place = np.array([grid.n_regions > 1 for grid in parts.grids_])
     counts, strongest = [], {}

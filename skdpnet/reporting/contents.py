@@ -269,7 +269,7 @@ def gather(
         class_parts=class_parts,
         images=images,
         n_wrong=wrong.n_seen,
-        part_names=parts.get_feature_names_out(),
+        part_names=parts.get_part_names(),
         homes=_homes(
             parts,
             readout.classes.tolist(),
@@ -372,7 +372,7 @@ def _decision(
             Row(
                 part=int(p),
                 contribution=float(why.contributions[p]),
-                present=bool(why.descriptor[p] > 0),
+                present=bool(why.present[p]),
                 box=why.boxes[p].copy(),
             )
             for p in parts

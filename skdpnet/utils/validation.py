@@ -301,7 +301,7 @@ def part_numbers(parts, n_parts: int) -> np.ndarray:
     except TypeError as error:
         raise TypeError(
             f"parts are named by whole numbers, got {parts!r} ({array.dtype.name}): "
-            "the number of a part is the index of its name in get_feature_names_out()."
+            "the number of a part is the index of its name in get_part_names()."
         ) from error
     for number in numbers:
         if not 0 <= number < n_parts:

@@ -14,10 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skdpnet import DPNetClassifier, GlobalFeatures, explain
+from skdpnet.explanations.model_steps import find_parts
 from skdpnet.explanations.readout import (
     EstimatorReadout,
     LinearReadout,
-    find_parts,
     linear_readout,
     read_model,
 )

@@ -111,7 +111,7 @@ class DeformableParts(StarDecision):
     biases_ : float32 ndarray of shape (C, M)
     part_classes_, part_maps_ : int ndarrays of shape (P,)
         Class and map of each root and part, in the order of the descriptor: map by map,
-        then class by class, star by star. `get_feature_names_out` says which is which.
+        then class by class, star by star. `get_part_names` says which is which.
     whitenings_ : list of Whitening
         For each map, the projection of cells from D dimensions to K.
     grids_ : list of RegionGrid

@@ -46,7 +46,7 @@ class EditableParts(ClassLearner):
         Parameters
         ----------
         parts : int, str, array-like of int and str, or bool array-like of shape (P,)
-            The parts that go, by number or by name, as in `get_feature_names_out`.
+            The parts that go, by number or by name, as in `get_part_names`.
         X, y, sample_weight
             The images that the classifier is fitted on, as in `fit`: usually the
             training images. Those that `validation_fraction` holds out in `fit` are not
@@ -85,7 +85,7 @@ class EditableParts(ClassLearner):
         """
         check_is_fitted(self)
         check_parameters(self)
-        names = self.get_feature_names_out()
+        names = self.get_part_names()
         kept = self._parts_without(named_parts(parts, names), names)
         if self.multilabel_:
             labels = check_indicators(self, X, y, len(self.classes_))

@@ -107,7 +107,7 @@ def _describe(
     """Return the texts that the file holds; most values are JSON."""
     values = {
         "classes": [_plain(label) for label in getattr(estimator, "classes_", [])],
-        "parts": [str(name) for name in estimator.get_feature_names_out()],
+        "parts": [str(name) for name in estimator.get_part_names()],
         "part_classes": estimator.part_classes_.tolist(),
         "response_maps": response_maps(estimator),
         "backbone": backbone.name,

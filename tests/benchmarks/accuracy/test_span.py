@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.svm import LinearSVC
 
-from benchmarks.accuracy.span import SpanRotation
+from benchmarks.accuracy.span import SpanRotation, SpanSVC
 
 
 def test_products_with_training_descriptors_stay():
@@ -45,3 +45,18 @@ def test_an_svm_decides_as_without():
     svm.fit(rotation.fit_transform(train), y)
     rotated = svm.decision_function(rotation.transform(test))
     np.testing.assert_allclose(rotated, scores, atol=1e-7)
+
+
+def test_coefficients_are_those_of_the_descriptors():
+    random = np.random.default_rng(3)
+    train, test = random.normal(size=(21, 200)), random.normal(size=(50, 200))
+    y, settings = np.arange(21) % 3, {"tol": 1e-10, "max_iter": 100_000}
+    expected = LinearSVC(**settings).fit(train, y)
+    svm = SpanSVC(**settings).fit(train, y)
+    scores = expected.decision_function(test)
+    np.testing.assert_allclose(svm.decision_function(test), scores, atol=1e-7)
+    np.testing.assert_allclose(svm.coef_, expected.coef_, atol=1e-8)
+    few = SpanSVC(**settings).fit(train[:, :5], y)
+    np.testing.assert_allclose(
+        few.coef_, LinearSVC(**settings).fit(train[:, :5], y).coef_, atol=1e-8
+    )
