@@ -214,7 +214,7 @@ class ExplanationDisplay:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         # Leave room for the numbers on either side, even if all bars have one sign.
         axes.use_sticky_edges = False
-        axes.margins(x=0.18)
+        axes.margins(x=0.3)
         axes.axvline(0, color="0.3", linewidth=0.8)
         axes.tick_params(axis="x", labelsize=8)
         noun = score_noun(self.explanation.readout.outcome)
