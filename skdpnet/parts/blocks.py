@@ -23,6 +23,7 @@ from skdpnet.parts.linear_parts import LinearParts
 from skdpnet.parts.map_parts import MapParts, region_maxima
 from skdpnet.parts.selection import entropy_areas, select_distinct
 from skdpnet.persistence.checks import check_array
+from skdpnet.regions.grid import AVERAGE_POOLING
 from skdpnet.storage.large_arrays import copy_rows
 from skdpnet.utils.validation import Number
 
@@ -59,6 +60,10 @@ class BlocksThatShout(LinearParts):
         is computed so that the default shares the maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the image's shorter side on the map.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells before it is whitened: by their average,
+        or by all of them side by side, as rigid templates of HOG are, the papers'
+        features. See `SoftAssignParts`.
     n_parts_per_class : int, default=50
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder.
@@ -178,6 +183,7 @@ class BlocksThatShout(LinearParts):
         image_size: int | None = None,
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        pooling: str = AVERAGE_POOLING,
         n_parts_per_class: int = 50,
         n_seeds_per_class: int = 300,
         n_rounds: int = 10,
@@ -199,6 +205,7 @@ class BlocksThatShout(LinearParts):
             image_size=image_size,
             framing=framing,
             region_scales=region_scales,
+            pooling=pooling,
             n_components=n_components,
             pyramid=pyramid,
             memory=memory,

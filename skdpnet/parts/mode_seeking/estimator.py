@@ -16,6 +16,7 @@ from skdpnet.parts.map_parts import MapParts
 from skdpnet.parts.mode_seeking.elements import Search
 from skdpnet.parts.mode_seeking.learning import learn_modes
 from skdpnet.persistence.checks import check_array
+from skdpnet.regions.grid import AVERAGE_POOLING
 from skdpnet.utils.validation import Number
 
 __all__ = ["ModeSeeking"]
@@ -53,6 +54,10 @@ class ModeSeeking(LinearParts):
         is computed so that the default shares the maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the image's shorter side on the map.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells before it is whitened: by their average,
+        or by all of them side by side, as rigid templates of HOG are, the papers'
+        features. See `SoftAssignParts`.
     n_parts_per_class : int, default=20
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder. The paper has 200 of each class.
@@ -187,6 +192,7 @@ class ModeSeeking(LinearParts):
         image_size: int | None = None,
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        pooling: str = AVERAGE_POOLING,
         n_parts_per_class: int = 20,
         n_seeds_per_class: int = 200,
         n_components: int | None = 256,
@@ -209,6 +215,7 @@ class ModeSeeking(LinearParts):
             image_size=image_size,
             framing=framing,
             region_scales=region_scales,
+            pooling=pooling,
             n_components=n_components,
             pyramid=pyramid,
             memory=memory,

@@ -22,6 +22,7 @@ from skdpnet.parts.random_selected.selection import (
 )
 from skdpnet.parts.standardisation import standardisation
 from skdpnet.persistence.checks import check_array
+from skdpnet.regions.grid import AVERAGE_POOLING
 from skdpnet.utils.validation import Number
 
 __all__ = ["RandomSelectedParts"]
@@ -59,6 +60,10 @@ class RandomSelectedParts(LinearParts):
         is computed so that the default shares the maps of DP-Net in `memory`.
     region_scales : sequence of float in (0, 1], default=(0.15, 0.3, 0.45)
         Sides of the square regions, as shares of the image's shorter side on the map.
+    pooling : {"average", "concat"}, default="average"
+        How a region is described by its cells before it is whitened: by their average,
+        or by all of them side by side, as rigid templates of HOG are, the papers'
+        features. See `SoftAssignParts`.
     n_components : int or None, default=256
         Number of principal components of the region descriptors that are kept. None:
         regions are not whitened.
@@ -197,6 +202,7 @@ class RandomSelectedParts(LinearParts):
         image_size: int | None = None,
         framing: str = AUTO,
         region_scales: Sequence[float] = (0.15, 0.3, 0.45),
+        pooling: str = AVERAGE_POOLING,
         n_components: int | None = 256,
         pyramid: Levels | None = None,
         n_candidates: int = 5000,
@@ -217,6 +223,7 @@ class RandomSelectedParts(LinearParts):
             image_size=image_size,
             framing=framing,
             region_scales=region_scales,
+            pooling=pooling,
             n_components=n_components,
             pyramid=pyramid,
             memory=memory,
