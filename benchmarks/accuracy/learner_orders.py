@@ -10,7 +10,8 @@ parts are learned anew on the other two thirds. The choice is made once, with se
 and each seed then fits on all training images. Test images are used once for each fit,
 and nothing is chosen on them. A run that was stopped continues where it stopped.
 
-The images of the order "arrangement" are made, anew for each seed, and need no data.
+The images of "arrangement" and the maps of "arrangement of planted parts" are made,
+anew for each seed, and need no data.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from tqdm import tqdm
 
 from benchmarks.accuracy.learner_orders_measures import Fitted
 from benchmarks.accuracy.learner_orders_methods import (
-    MADE_SIZE,
     ORDERS,
     Learner,
     Order,
@@ -41,16 +41,15 @@ from benchmarks.accuracy.learner_orders_table import markdown
 from benchmarks.accuracy.methods import MAX_ITER
 from benchmarks.accuracy.published_pipelines import C_GRID
 from benchmarks.accuracy.span import SpanRotation
+from benchmarks.data.extraction import FRAMING, IMAGE_SIZE
 from benchmarks.environment import environment
-from benchmarks.explanations.image_sets import FIRST_SEED, MADE, ImageSet, photographs
+from benchmarks.explanations.image_sets import MADE, ImageSet, photographs
 from benchmarks.records import RESULTS, append_line, has_line, plain, resume
-from skdpnet.datasets import make_arrangement_images
 from skdpnet.images.framing import Framing
 
 __all__ = ["Described", "choose", "describe", "main", "measure"]
 
 _HELD_OUT = 1 / 3
-_N_MADE = 1000
 # Images whose descriptors are in memory at once, besides those of the training images.
 _BATCH = 256
 
@@ -62,8 +61,9 @@ class Described(NamedTuple):
     ----------
     learner : fitted estimator
     train : ndarray of shape (n, r)
-        Of the images that it was fitted on: in the span of their descriptors, and of a
-        mean square length of 1, so that C means the same for every learner.
+        Of the images that it was fitted on, in the span of their descriptors. They have
+        a mean of 0 and a mean square length of 1, as those of parts have, so that C
+        means the same for every learner.
     others : ndarray of shape (m, r)
         Of the others.
     seconds, cpu_seconds : float
@@ -114,10 +114,10 @@ def describe(
         rotation.transform(estimator.transform(others[i : i + _BATCH]))
         for i in range(0, len(others), _BATCH)
     ]
-    length = np.sqrt((train.astype(np.float64) ** 2).sum(axis=1).mean())
-    return Described(
-        estimator, train / length, np.concatenate(pieces) / length, seconds, cpu_seconds
-    )
+    mean = train.mean(axis=0, dtype=np.float64)
+    train, rest = train - mean, np.concatenate(pieces) - mean
+    length = np.sqrt((train**2).sum(axis=1).mean())
+    return Described(estimator, train / length, rest / length, seconds, cpu_seconds)
 
 
 def choose(
@@ -259,25 +259,6 @@ def _svm(C: float, seed: int) -> LinearSVC:
     return LinearSVC(C=C, dual="auto", max_iter=MAX_ITER, random_state=seed)
 
 
-def _made_images(seed: int) -> ImageSet:
-    """Make images that only arrangement tells apart, others for each seed."""
-    train, test = (
-        make_arrangement_images(
-            _N_MADE, image_size=MADE_SIZE, random_state=FIRST_SEED + 2 * seed + part
-        )
-        for part in (0, 1)
-    )
-    return ImageSet(
-        name=MADE,
-        framing=Framing(MADE_SIZE, "crop"),
-        train=train.images,
-        train_y=train.target,
-        test=test.images,
-        test_y=test.target,
-        names=test.target_names.tolist(),
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the files of results lack, or print their tables.
 
@@ -314,7 +295,7 @@ def _measure_missing(
 ) -> None:
     """Append a measurement to its file of results, unless it is there."""
     order, variant = ORDERS[key["order"]], key["variant"]
-    name = MADE if order.made else args.data.resolve().name
+    name = args.data.resolve().name if order.images is None else MADE
     path = args.output / f"learner_orders_{name}.jsonl"
     lines = resume(path, _settings)
     if has_line(lines, key):
@@ -331,10 +312,10 @@ def _measure_missing(
 
 
 def _images(order: Order, seed: int, args: argparse.Namespace) -> ImageSet:
-    if order.made:
-        return _made_images(seed)
+    if order.images is not None:
+        return order.images(seed)
     # Framing matters to annotated parts only, which no order is about.
-    return photographs(args.data, Framing(224, "aspect"))
+    return photographs(args.data, Framing(IMAGE_SIZE, FRAMING))
 
 
 def _settings(line: dict) -> dict:
@@ -369,7 +350,7 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.table is not None:
         return args
-    of_photographs = [name for name in args.orders if not ORDERS[name].made]
+    of_photographs = [name for name in args.orders if ORDERS[name].images is None]
     if of_photographs and args.data is None:
         parser.error(f"name --data, which {of_photographs[0]!r} needs, or --table")
     return args

@@ -10,6 +10,11 @@ from sklearn.base import BaseEstimator, is_classifier
 
 from benchmarks.accuracy import published_methods
 from benchmarks.accuracy.heads_methods import HEADS
+from benchmarks.accuracy.learner_orders_images import FRAMING as MADE_FRAMING
+from benchmarks.accuracy.learner_orders_images import (
+    arrangement_images,
+    planted_parts,
+)
 from benchmarks.accuracy.learner_orders_learners import (
     GraphWithoutEdges,
     HOGAtTwoSizes,
@@ -39,7 +44,7 @@ from skdpnet import (
 )
 from skdpnet.backbones import DenseSIFT
 
-__all__ = ["MADE_SIZE", "ORDERS", "Learner", "Order"]
+__all__ = ["ORDERS", "Learner", "Order"]
 
 _STRIDES = DPNetTransformer().strides
 # What each learner sees of an image, in both tables that are never mixed.
@@ -48,9 +53,13 @@ _PUBLISHED = {
     "image_size": published_methods.IMAGE_SIZE,
     "framing": published_methods.FRAMING,
 }
-# Side of made images in pixels.
-MADE_SIZE = 144
-_MADE = {"image_size": MADE_SIZE, "framing": "crop", "strides": (16,)}
+_MADE = {
+    "image_size": MADE_FRAMING.image_size,
+    "framing": MADE_FRAMING.name,
+    "strides": (16,),
+}
+# Windows of the parts' size.
+_PLANTED = {"backbone": "precomputed", "region_scales": (0.3,), "n_components": None}
 
 
 @dataclass(frozen=True)
@@ -132,15 +141,15 @@ class Order:
         by side.
     facts : callable, default=`nothing`
         Measures what else the order is about.
-    made : bool, default=False
-        Whether the images are those of `make_arrangement_images`.
+    images : callable, default=None
+        Makes the images of a seed. None: photographs.
     """
 
     claim: str
     learners: dict[str, Learner]
     joined: dict[str, tuple[str, ...]] = field(default_factory=dict)
     facts: Callable[[Fitted, ImageSet], dict] = nothing
-    made: bool = False
+    images: Callable[[int], ImageSet] | None = None
 
     @property
     def variants(self) -> dict[str, tuple[str, ...]]:
@@ -181,8 +190,10 @@ def _boosted(**parameters: Any) -> Learner:
     return Learner(SharedBoostedParts, {**_FROZEN, **parameters})
 
 
-def _graphs(maps: dict[str, Any]) -> dict[str, Learner]:
-    choices = tuple({"max_epochs": n} for n in (10, 20))
+def _graphs(
+    maps: dict[str, Any], epochs: tuple[int, ...] = (10, 20)
+) -> dict[str, Learner]:
+    choices = tuple({"max_epochs": n} for n in epochs)
     return {
         "layout graph": Learner(LayoutGraphClassifier, maps, choices),
         "layout graph without edges": Learner(GraphWithoutEdges, maps, choices),
@@ -204,6 +215,13 @@ _BLOCKS, _FISHER, _BOTH = "blocks that shout", "Fisher vectors", "both"
 _REPORTED_OF_BLOCKS = (
     "blocks are worse than Fisher vectors, and both together better (Juneja et al.)"
 )
+_REPORTED_OF_GRAPHS = (
+    "where arrangement alone tells classes apart, a graph is better than bags of the "
+    "same regions (Chen et al.)"
+)
+# With as many nodes as there are parts and some more, and a larger step, graphs of
+# planted parts are learned in tens of epochs.
+_FEW_NODES = {"n_regions": 10, "max_overlap": 0.3, "lr": 0.01}
 _PYRAMID = {"pyramid": ((1, 1), (2, 2))}
 _SIFT = published_methods.PIPELINES["Fisher vectors, pyramid"]
 _CELLS = HEADS["Fisher vectors of cells + SVM"]
@@ -231,14 +249,16 @@ ORDERS: dict[str, Order] = {
             **_GLOBAL,
             "parts of all classes": _boosted(start=None),
             "own parts": _boosted(start=None, shared=False),
+            "parts of all classes, 13 candidates of each": _boosted(
+                start=None, n_candidates_per_class=13
+            ),
             "parts of all classes, global start": _boosted(),
             "own parts, global start": _boosted(shared=False),
         },
         facts=boosted_shares,
     ),
     "arrangement": Order(
-        "where arrangement alone tells classes apart, a graph is better than bags of "
-        "the same regions (Chen et al.)",
+        _REPORTED_OF_GRAPHS,
         {
             "global descriptor": Learner(GlobalFeatures, _MADE),
             "two-stage parts": Learner(
@@ -246,7 +266,16 @@ ORDERS: dict[str, Order] = {
             ),
             **_graphs(_MADE),
         },
-        made=True,
+        images=arrangement_images,
+    ),
+    "arrangement of planted parts": Order(
+        _REPORTED_OF_GRAPHS,
+        {
+            "global descriptor": Learner(GlobalFeatures, {"backbone": "precomputed"}),
+            "two-stage parts": Learner(SoftAssignParts, {**_PLANTED, **_EQUAL}),
+            **_graphs({**_PLANTED, **_FEW_NODES}, (20, 40)),
+        },
+        images=planted_parts,
     ),
     "arrangement in photographs": Order(
         "a graph of regions is at least as good as the same regions without edges "

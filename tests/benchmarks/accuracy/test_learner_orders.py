@@ -10,11 +10,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.svm import LinearSVC
 
 from benchmarks.accuracy import learner_orders, learner_orders_table
+from benchmarks.accuracy.learner_orders_images import (
+    arrangement_images,
+    planted_parts,
+)
 from benchmarks.accuracy.learner_orders_learners import GraphWithoutEdges, RigidBlocks
 from benchmarks.accuracy.learner_orders_measures import Fitted, part_purity, purities
 from benchmarks.accuracy.learner_orders_methods import ORDERS, Learner, Order
 from benchmarks.explanations.image_sets import ImageSet
 from skdpnet import BlocksThatShout, LayoutGraphClassifier, SoftAssignParts
+from skdpnet.datasets import make_arrangement_images
 from skdpnet.images.framing import Framing
 from tests.parts.layout_graph.made_maps import SIDE, arrangement_maps
 
@@ -80,9 +85,10 @@ def test_joined_kernels_are_summed_with_equal_weights(data):
     known = {}
     line = learner_orders.measure(COLUMNS, "both", {"C": 0.3}, 4, data, None, known)
     train = test = 0
+    centre = data.train.mean(axis=0)
     for start in (0, 1):
         # Factors do not matter: each kernel has a mean of 1 on its diagonal.
-        of_train, of_test = data.train[:, start::2], data.test[:, start::2]
+        of_train, of_test = ((X - centre)[:, start::2] for X in (data.train, data.test))
         scale = np.trace(of_train @ of_train.T) / len(of_train)
         train = train + of_train @ of_train.T / scale
         test = test + of_test @ of_train.T / scale
@@ -216,9 +222,8 @@ def test_a_run_with_its_table(tmp_path, monkeypatch, capsys):
         ({"max_epochs": 1}, {"max_epochs": 2}),
     )
     order = Order("parts are purer than chance", {"parts": parts, "graph": graph},
-                  facts=part_purity, made=True)  # fmt: skip
-    monkeypatch.setattr(learner_orders, "_N_MADE", 40)
-    monkeypatch.setattr(learner_orders, "MADE_SIZE", 32)
+                  facts=part_purity,
+                  images=lambda seed: arrangement_images(seed, 40))  # fmt: skip
     for module in (learner_orders, learner_orders_table):
         monkeypatch.setattr(module, "ORDERS", {"some": order})
     command = ["--orders", "some", "--seeds", "0", "1", "--output", str(tmp_path)]
@@ -244,6 +249,22 @@ def test_a_run_with_its_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(order.learners, "parts", other)
     with pytest.raises(SystemExit, match="learners"):
         learner_orders.main(command)
+
+
+def test_planted_parts_are_where_made_images_have_them():
+    data, images = planted_parts(3, 20), arrangement_images(3, 20)
+    assert data.train.shape == data.test.shape == (20, 9, 9, 12)
+    np.testing.assert_array_equal(data.test_y, images.test_y)
+    made = make_arrangement_images(20, image_size=144, random_state=1007)
+    np.testing.assert_array_equal(images.test, made.images)
+    for maps, boxes in zip(data.test, made.boxes, strict=True):
+        for channel, part in enumerate(("beak", "crest", "tail", "wing")):
+            strong = np.argwhere(maps[..., channel] > 1.7)
+            assert len(strong) == 9
+            row, column = (strong.mean(axis=0) + 0.5) * 16
+            left, top, right, bottom = boxes[part]
+            assert left < column < right and top < row < bottom
+        assert maps[..., 4:].max() < 1.7
 
 
 def test_photographs_must_be_named(capsys):
