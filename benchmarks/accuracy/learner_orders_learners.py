@@ -55,11 +55,15 @@ class RigidRandomParts(RigidTemplates, RandomSelectedParts):
 
 
 class HOGAtTwoSizes(nn.Module):
-    """HOG of 8 pixels for parts, and of 16 for roots, as star models need them."""
+    """HOG of 16 pixels for parts, and of 32 for roots, as star models need them.
+
+    A part of 3×3 cells is then as large as the 6×6 cells of 8 pixels of the paper, and
+    has a quarter of the places and of the weights.
+    """
 
     def __init__(self):
         super().__init__()
-        self.fine, self.coarse = HOG(), HOG(cell_size=16)
+        self.fine, self.coarse = HOG(cell_size=16), HOG(cell_size=32)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute both maps of a batch."""
