@@ -67,7 +67,7 @@ def region_energies(feature_map: np.ndarray, grid: RegionGrid) -> np.ndarray:
         largest = cells.abs().amax(dim=(1, 2), keepdim=True)
         norms = (cells / torch.where(largest > 0, largest, 1.0)).norm(dim=2)
         pooled = torch.cat(list(grid.pool(norms[..., None])), dim=1)
-        energies[images] = pooled[..., 0].numpy()
+        energies[images] = pooled.mean(dim=2).numpy()
     return energies
 
 

@@ -68,7 +68,7 @@ def foreground_weights(
     weights = []
     for grid in grids:
         resized = _resize(energies, covered, grid).flatten(1)
-        pooled = torch.cat(list(grid.pool(resized[..., None])), dim=1)[..., 0]
+        pooled = torch.cat(list(grid.pool(resized[..., None])), dim=1).mean(dim=2)
         weighted = (pooled / thresholds).clamp(max=1).square()
         weights.append(torch.where(means[:, None] > 0, weighted, 1.0))
     return weights

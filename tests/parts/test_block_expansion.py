@@ -137,6 +137,16 @@ def test_energies_are_mean_norms():
     assert (region_energies(0 * maps, grid) == 0).all()
 
 
+def test_energies_of_templates_are_means_over_their_cells():
+    maps = np.random.default_rng(0).normal(size=(3, 4, 5, 6)).astype(np.float32)
+    average, templates = (
+        RegionGrid(4, 5, ((2, 3),), pooling) for pooling in ("average", "concat")
+    )
+    assert_allclose(
+        region_energies(maps, templates), region_energies(maps, average), rtol=1e-6
+    )
+
+
 def test_seeds_are_of_the_upper_half_and_few_of_an_image():
     energies = np.random.default_rng(0).random((10, 20))
     energies[3] = 0

@@ -35,6 +35,12 @@ def test_weights_are_those_of_the_formula(maps, threshold):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_weights_of_templates_are_those_of_averages(maps):
+    grids = [RegionGrid(4, 4, ((2, 3),), pooling) for pooling in ("average", "concat")]
+    average, templates = foreground_weights(torch.from_numpy(maps), grids, 1.0)
+    torch.testing.assert_close(templates, average)
+
+
 def two_groups(image):
     """Otsu's threshold by trial of all: least variance within the two groups."""
     energy = energies_of(image)
