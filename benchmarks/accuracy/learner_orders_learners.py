@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from unittest.mock import patch
 
-import numpy as np
 import torch
 from torch import nn
 
-from skdpnet import (
-    BlocksThatShout,
-    LayoutGraphClassifier,
-    ModeSeeking,
-    RandomSelectedParts,
-)
+from skdpnet import LayoutGraphClassifier
 from skdpnet.backbones import HOG
 from skdpnet.parts.layout_graph import model
 from skdpnet.parts.layout_graph.model import GraphOutput
 from skdpnet.parts.layout_graph.nodes import Nodes
-from skdpnet.regions.grid import CONCAT_POOLING, RegionGrid
 
-__all__ = [
-    "GraphWithoutEdges",
-    "HOGAtTwoSizes",
-    "RigidBlocks",
-    "RigidModes",
-    "RigidRandomParts",
-]
-
-
-class RigidTemplates:
-    """Describe regions by their cells side by side, as templates of HOG are.
-
-    It goes before a learner of linear parts, which has no parameter for it.
-    """
-
-    def _region_grids(self, maps: Sequence[np.ndarray]) -> list[RegionGrid]:
-        grids = super()._region_grids(maps)  # type: ignore[misc]
-        return [dataclasses.replace(grid, pooling=CONCAT_POOLING) for grid in grids]
-
-
-class RigidBlocks(RigidTemplates, BlocksThatShout):
-    """Blocks that shout of cells side by side."""
-
-
-class RigidModes(RigidTemplates, ModeSeeking):
-    """Modes of cells side by side."""
-
-
-class RigidRandomParts(RigidTemplates, RandomSelectedParts):
-    """Random parts, selected, of cells side by side."""
+__all__ = ["GraphWithoutEdges", "HOGAtTwoSizes"]
 
 
 class HOGAtTwoSizes(nn.Module):

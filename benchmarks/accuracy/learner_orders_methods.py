@@ -18,9 +18,6 @@ from benchmarks.accuracy.learner_orders_images import (
 from benchmarks.accuracy.learner_orders_learners import (
     GraphWithoutEdges,
     HOGAtTwoSizes,
-    RigidBlocks,
-    RigidModes,
-    RigidRandomParts,
 )
 from benchmarks.accuracy.learner_orders_measures import (
     Fitted,
@@ -208,7 +205,8 @@ _GLOBAL = {
 }
 
 # Windows of 8 cells of HOG, the templates of blocks that shout.
-_TEMPLATES = {"backbone": "hog", **_PUBLISHED, "region_scales": (8 / 28,)}
+_WINDOWS_OF_HOG = {"backbone": "hog", **_PUBLISHED, "region_scales": (8 / 28,)}
+_TEMPLATES = {**_WINDOWS_OF_HOG, "pooling": "concat"}
 # Those of the layout graph, so that bags of parts see the same regions.
 _WINDOWS = {"region_scales": LayoutGraphClassifier().region_scales}
 _BLOCKS, _FISHER, _BOTH = "blocks that shout", "Fisher vectors", "both"
@@ -286,7 +284,7 @@ ORDERS: dict[str, Order] = {
     "blocks and Fisher vectors, published features": Order(
         _REPORTED_OF_BLOCKS,
         {
-            _BLOCKS: Learner(RigidBlocks, {**_TEMPLATES, **_PYRAMID}),
+            _BLOCKS: Learner(BlocksThatShout, {**_TEMPLATES, **_PYRAMID}),
             _FISHER: Learner(
                 _SIFT.encoding,  # type: ignore[arg-type]
                 {**_PUBLISHED, **_SIFT.parameters},
@@ -313,19 +311,17 @@ ORDERS: dict[str, Order] = {
             "global descriptor": Learner(
                 GlobalFeatures, {"backbone": "hog", **_PUBLISHED}
             ),
-            "two-stage parts": Learner(
-                SoftAssignParts, {**_TEMPLATES, **_EQUAL, "pooling": "concat"}
-            ),
-            _BLOCKS: Learner(RigidBlocks, {**_TEMPLATES, **_EQUAL}),
+            "two-stage parts": Learner(SoftAssignParts, {**_TEMPLATES, **_EQUAL}),
+            _BLOCKS: Learner(BlocksThatShout, {**_TEMPLATES, **_EQUAL}),
             "modes": Learner(
-                RigidModes, {**_TEMPLATES, **_EQUAL, "n_seeds_per_class": 50}
+                ModeSeeking, {**_TEMPLATES, **_EQUAL, "n_seeds_per_class": 50}
             ),
             "random parts, selected": Learner(
-                RigidRandomParts, {**_TEMPLATES, "n_parts": 150}
+                RandomSelectedParts, {**_TEMPLATES, "n_parts": 150}
             ),
             "boosted parts": Learner(
                 SharedBoostedParts,
-                {**_TEMPLATES, "n_candidates_per_class": 50},
+                {**_WINDOWS_OF_HOG, "n_candidates_per_class": 50},
                 ({"max_depth": 1}, {"max_depth": 2}),
             ),
             "deformable parts": Learner(

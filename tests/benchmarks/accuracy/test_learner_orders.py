@@ -14,11 +14,11 @@ from benchmarks.accuracy.learner_orders_images import (
     arrangement_images,
     planted_parts,
 )
-from benchmarks.accuracy.learner_orders_learners import GraphWithoutEdges, RigidBlocks
+from benchmarks.accuracy.learner_orders_learners import GraphWithoutEdges
 from benchmarks.accuracy.learner_orders_measures import Fitted, part_purity, purities
 from benchmarks.accuracy.learner_orders_methods import ORDERS, Learner, Order
 from benchmarks.explanations.image_sets import ImageSet
-from skdpnet import BlocksThatShout, LayoutGraphClassifier, SoftAssignParts
+from skdpnet import LayoutGraphClassifier, SoftAssignParts
 from skdpnet.datasets import make_arrangement_images
 from skdpnet.images.framing import Framing
 from tests.parts.layout_graph.made_maps import SIDE, arrangement_maps
@@ -177,24 +177,6 @@ def test_a_graph_without_edges_is_a_perceptron_of_each_region():
     # The graph has its edges after the other was used.
     (layout,) = graph.explain_layout(X[400:401])
     assert not np.allclose(layout.spatial, np.eye(len(layout.spatial)))
-
-
-def test_rigid_blocks_know_the_order_of_cells():
-    random = np.random.default_rng(0)
-    X, y = random.normal(size=(120, 6, 6, 4)), np.arange(120) % 2
-    pattern = 4 * random.normal(size=(3, 3, 4))
-    for x, label in zip(X, y, strict=True):
-        top, left = random.integers(4, size=2)
-        # The average of the window is the same in both classes.
-        x[top : top + 3, left : left + 3] = pattern[:: 1 if label else -1]
-    settings = {"region_scales": (0.5,), "n_parts_per_class": 4, "n_components": 20,
-                "n_seeds_per_class": 100, "random_state": 0}  # fmt: skip
-    scores = {}
-    for kind in (RigidBlocks, BlocksThatShout):
-        blocks = kind(**_MAPS, **settings).fit(X[:80], y[:80])
-        train, test = (blocks.transform(part) for part in (X[:80], X[80:]))
-        scores[kind] = LinearSVC().fit(train, y[:80]).score(test, y[80:])
-    assert scores[RigidBlocks] > 0.9 and scores[BlocksThatShout] < 0.75
 
 
 def test_every_learner_can_be_made_and_described():
