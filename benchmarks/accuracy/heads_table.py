@@ -8,18 +8,27 @@ Prints Markdown; with ``--figure``, draws accuracy against purity too.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.accuracy.heads_measures import difference
 from benchmarks.accuracy.heads_methods import DPNET, HEADS, N_PER_CLASS
 from benchmarks.records import read_lines
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["accuracy_table", "curve_table", "main", "meaning_table"]
 
 # Colours of Okabe and Ito's palette, which colour-blind readers can distinguish.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+# The area of a point for each second, in (1/72 inch)².
+_AREA_OF_SECOND = 12
+# How far below or above its point a name may be, in points of 1/72 inch.
+_HEIGHTS = (0, 8, -8, 16, -16, 24, -24)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -186,33 +195,22 @@ def draw(lines: list[dict], path: Path) -> None:
         (statistics.mean(run["purity"][0] for run in runs), _accuracy(runs))
         for _, runs in with_parts
     ]
-    widest = max(purity for purity, _ in points)
+    labels, radii = [], []
     for i, ((name, runs), (purity, accuracy)) in enumerate(
         zip(with_parts, points, strict=True)
     ):
         seconds = statistics.mean(run["fit_cpu_seconds"] for run in runs)
         colour = _COLOURS[i % len(_COLOURS)]
+        radii.append(math.sqrt(_AREA_OF_SECOND * seconds) / 2)
+        labels.append(f"{name.removesuffix(' + SVM')}, {seconds:.0f} s")
         axes.scatter(
             purity,
             accuracy,
-            s=12 * seconds,
+            s=_AREA_OF_SECOND * seconds,
             color=colour,
             edgecolors="black",
             alpha=0.8,
             zorder=3,
-        )
-        on_left = purity > 0.75 * widest
-        # The lower one of two that are near has its name below.
-        below = any(
-            abs(purity - x) < 0.05 and 0 < y - accuracy < 1.0 for x, y in points
-        )
-        axes.annotate(
-            f"{name}, {seconds:.0f} s",
-            (purity, accuracy),
-            (-10 if on_left else 10, -14 if below else 6),
-            textcoords="offset points",
-            ha="right" if on_left else "left",
-            fontsize=9,
         )
     chance = statistics.mean(line["purity"][1] for line in lines if "purity" in line)
     axes.axvline(chance, color="0.4", linestyle=":", linewidth=1)
@@ -225,15 +223,61 @@ def draw(lines: list[dict], path: Path) -> None:
         if runs and not HEADS[name].has_parts
     )
     axes.axhline(best[0], color="0.4", linestyle="--", linewidth=1)
-    axes.annotate(best[1], (0.3, best[0]), (0, 4), xycoords=("axes fraction", "data"),
-                  textcoords="offset points", fontsize=9, color="0.3")  # fmt: skip
+    axes.annotate(best[1], (0.99, best[0]), (0, -11), ha="right", fontsize=9,
+                  xycoords=("axes fraction", "data"), textcoords="offset points",
+                  color="0.3")  # fmt: skip
     axes.set_xlabel("purity of the parts: share of their regions with one bird part")
     axes.set_ylabel("accuracy on test images, %")
-    axes.margins(x=0.18, y=0.12)
+    axes.margins(x=0.38, y=0.12)
+    axes.set_xlim(left=0)
     axes.set_title(
         "Area and number: processor seconds of a fit from cached maps", fontsize=10
     )
+    figure.draw_without_rendering()
+    _name_points(axes, points, labels, radii)
     figure.savefig(path, dpi=150)
+
+
+def _name_points(
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    labels: Sequence[str],
+    radii: Sequence[float],
+) -> None:
+    """Write names beside points of these radii, where they cover little."""
+    from matplotlib.transforms import Bbox
+
+    scale = axes.figure.dpi / 72
+    at = axes.transData.transform(points)
+    markers = [
+        Bbox([place - scale * radius, place + scale * radius])
+        for place, radius in zip(at, radii, strict=True)
+    ]
+    taken = [text.get_window_extent() for text in axes.texts]
+    for number, label in enumerate(labels):
+        others = [*taken, *markers[:number], *markers[number + 1 :]]
+        texts = {
+            axes.annotate(
+                label,
+                points[number],
+                (side * (radii[number] + 3), height),
+                textcoords="offset points",
+                fontsize=9,
+                ha="left" if side > 0 else "right",
+                va="center",
+            ): abs(height) / 100
+            for height in _HEIGHTS
+            for side in (1, -1)
+        }
+        for text in texts:
+            box = text.get_window_extent()
+            texts[text] += box.count_overlaps(others)
+            texts[text] += box.x0 < axes.bbox.x0 or box.x1 > axes.bbox.x1
+        best = min(texts, key=texts.__getitem__)
+        taken.append(best.get_window_extent())
+        for text in texts:
+            if text is not best:
+                text.remove()
 
 
 def _accuracy(runs: list[dict]) -> float:
