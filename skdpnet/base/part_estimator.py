@@ -122,6 +122,11 @@ class PartEstimator(PartNaming, TransformerMixin, MapEstimator, ABC):
         return np.arange(len(self.part_maps_))
 
     @property
+    def describes_by_responses_(self) -> bool:
+        """Whether the descriptor has one number for each part, its response."""
+        return True
+
+    @property
     def beta_(self) -> float | None:
         """β of the soft maximum over the regions; None: the maximum is hard."""
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdpnet.explanations.heat_map import over_cells, region_shares, resample
-from skdpnet.explanations.readout import Readout
+from skdpnet.explanations.readout import PartSums, Readout
 from skdpnet.regions import RegionGrid
 from skdpnet.utils.validation import class_number, part_numbers
 
@@ -122,7 +122,7 @@ class Explanation:
         Where the descriptor has one number for each part, whether the part responds
         more than on average. Where it has several, whether it responds above 0.
         """
-        has_several = len(self.descriptor) > len(self.contributions)
+        has_several = isinstance(self.readout, PartSums)
         return (self.responses if has_several else self.descriptor) > 0
 
     def top_parts(self, n: int | None = None) -> np.ndarray:

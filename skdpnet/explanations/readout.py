@@ -179,6 +179,7 @@ class PartSums(Readout):
     def __init__(self, columns: Readout, column_parts: np.ndarray):
         self.columns, self.outcome = columns, columns.outcome
         self.classes = columns.classes
+        self._n_columns = len(column_parts)
         self._starts = np.flatnonzero(np.diff(column_parts, prepend=-1))
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
@@ -188,6 +189,12 @@ class PartSums(Readout):
     def contributions(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
         """Return the sums of the contributions of each part's numbers, (n, P)."""
         of_columns = self.columns.contributions(descriptors, class_number)
+        if of_columns.shape[1] != self._n_columns:
+            raise ValueError(
+                f"the classifier returned {of_columns.shape[1]} contributions of each "
+                f"image, and the descriptor has {self._n_columns} numbers: it should "
+                "return one for each, and those of a part are added up."
+            )
         return np.add.reduceat(of_columns, self._starts, axis=1)
 
     def biases(self, descriptors: np.ndarray, class_number: int) -> np.ndarray:
@@ -221,10 +228,9 @@ def read_model(estimator) -> tuple[PartEstimator, Readout]:
     """
     parts, steps = find_parts(estimator)
     readout = _read_decision(parts, steps)
-    column_parts = parts.column_parts_
-    if len(column_parts) > len(parts.part_maps_):
-        return parts, PartSums(readout, column_parts)
-    return parts, readout
+    if parts.describes_by_responses_:
+        return parts, readout
+    return parts, PartSums(readout, parts.column_parts_)
 
 
 def _read_decision(parts: PartEstimator, steps: list) -> Readout:

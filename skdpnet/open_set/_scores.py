@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skdpnet.base.part_estimator import PartEstimator
 from skdpnet.explanations.localisation import strongest_regions
-from skdpnet.explanations.readout import read_model
+from skdpnet.explanations.readout import Readout, read_model
 
 __all__ = ["SCORES", "Scored", "evidence_scores", "score_images"]
 
@@ -118,7 +118,17 @@ def _by_parts(model: Any, X: Any, score: str) -> Scored:
             f"conformity_score={score!r} needs parts whose contributions are known: "
             f'{error} Otherwise take conformity_score="probability" or "logit".'
         ) from error
-    descriptors, presence = _described(parts, X)
+    pieces = [
+        _score_some(readout, score, descriptors, presence)
+        for descriptors, presence in _iter_described(parts, X)
+    ]
+    classes, values = (np.concatenate(of) for of in zip(*pieces, strict=True))
+    return Scored(classes, values)
+
+
+def _score_some(
+    readout: Readout, score: str, descriptors: np.ndarray, presence: np.ndarray
+) -> Scored:
     classes = readout.scores(descriptors).argmax(axis=1)
     values = np.zeros(len(classes))
     for number in np.unique(classes):
@@ -128,19 +138,17 @@ def _by_parts(model: Any, X: Any, score: str) -> Scored:
     return Scored(classes, values)
 
 
-def _described(parts: PartEstimator, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return descriptors (n, F), and numbers (n, P) that say which parts are present.
+def _iter_described(
+    parts: PartEstimator, X: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Iterate over descriptors (n', F), and numbers (n', P): above 0 of parts in it.
 
     They are the parts' numbers in the descriptor, or their largest responses, if they
-    have several numbers there.
+    have several numbers there, which are too many to keep of all images.
     """
-    n_parts = len(parts.part_maps_)
-    if len(parts.column_parts_) == n_parts:
+    if parts.describes_by_responses_:
         descriptors = np.asarray(parts.transform(X), dtype=np.float64)
-        return descriptors, descriptors
-    pieces = [
-        (descriptors, strongest_regions(parts, responses)[0])
-        for responses, descriptors in parts.iter_described(X)
-    ]
-    descriptors, responses = (np.concatenate(of) for of in zip(*pieces, strict=True))
-    return descriptors, responses
+        yield descriptors, descriptors
+        return
+    for responses, descriptors in parts.iter_described(X):
+        yield descriptors, strongest_regions(parts, responses)[0]

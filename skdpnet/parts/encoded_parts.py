@@ -17,6 +17,7 @@ from skdpnet.parts.region_encodings import (
     encode_regions,
 )
 from skdpnet.utils.batching import slices_within
+from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import OneOf
 
 __all__ = ["EncodedParts"]
@@ -52,7 +53,13 @@ class EncodedParts(LinearParts):
     }
 
     encoding: str
-    encoding_: str
+    # Also that of estimators from before there were encodings.
+    encoding_: str = MAX
+
+    @property
+    def describes_by_responses_(self) -> bool:
+        """Whether the descriptor has one number for each part, its response."""
+        return self.encoding_ == MAX
 
     @property
     def column_parts_(self) -> np.ndarray:
@@ -127,12 +134,20 @@ class EncodedParts(LinearParts):
                 f"pyramid={self.pyramid}: pass pyramid=None, or encoding={MAX!r}."
             )
 
+        if self.encoding != MAX and any(grid.n_regions == 1 for grid in self.grids_):
+            raise ValueError(
+                f"encoding={self.encoding!r} tells the regions of an image apart, and "
+                f"X has one region of each: pass maps of several cells, or "
+                f"encoding={MAX!r}."
+            )
+
     def _training_numbers(
         self, maps: list[np.ndarray], maxima: np.ndarray
     ) -> np.ndarray:
         self.encoding_ = self.encoding
         return maxima if self.encoding == MAX else self._numbers(maps).numpy()
 
+    @in_usual_torch_state
     def _describe_maps(self, maps: list) -> torch.Tensor:
         if self.encoding_ == MAX:
             return super()._describe_maps(maps)

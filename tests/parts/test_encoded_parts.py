@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -180,3 +182,49 @@ def test_errors_say_what_to_do(data):
     (responses, _), *_ = fitted.iter_described(X)
     with pytest.raises(ValueError, match="take the descriptors of transform"):
         fitted.descriptor(responses)
+
+
+def test_one_region_of_an_image_is_refused():
+    X, y = np.random.default_rng(0).normal(size=(12, 4)), ["ash", "elm"] * 6
+    for given in (X, X[:, None]):
+        with pytest.raises(ValueError, match="X has one region of each: pass maps"):
+            estimator("features").fit(given, y)
+
+
+def test_a_feature_of_one_number_is_no_response(data):
+    X, y = data
+    model = make_pipeline(estimator("features", n_components=1), LogisticRegression())
+    why = explain(model.fit(X["fine"], y), X["fine"][0])
+    assert why.weights is None
+    assert_array_equal(why.present, why.responses > 0)
+
+
+@pytest.mark.parametrize("encoding", ["max", *SEVERAL])
+def test_the_torch_state_of_the_caller_does_not_matter(data, encoding):
+    X, _ = data
+    fitted = estimator(encoding).fit(*data)
+    expected = fitted.transform(X)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_array_equal(fitted.transform(X), expected)
+        described = np.concatenate([piece for _, piece in fitted.iter_described(X)])
+    assert_allclose(described, expected, atol=1e-6)
+
+
+class ByParts(ClassifierMixin, BaseEstimator):
+    """A classifier that forgets that parts have several numbers."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def class_scores(self, descriptors):
+        return np.zeros((len(descriptors), len(self.classes_)))
+
+    def contributions(self, descriptors, class_number):
+        return np.zeros((len(descriptors), 6))
+
+
+def test_contributions_of_a_classifier_are_those_of_numbers(data):
+    model = make_pipeline(estimator("mean_max"), ByParts()).fit(*data)
+    with pytest.raises(ValueError, match="6 contributions .* 12 numbers"):
+        explain(model, data[0][0])

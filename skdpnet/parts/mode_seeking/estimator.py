@@ -57,7 +57,7 @@ class ModeSeeking(LinearParts):
     pooling : {"average", "concat"}, default="average"
         How a region is described by its cells before it is whitened: by their average,
         or by all of them side by side, as rigid templates of HOG are, the papers'
-        features. See `SoftAssignParts`.
+        features. They need a single share as `region_scales`; see `SoftAssignParts`.
     n_parts_per_class : int, default=20
         Number of parts of each class, on all maps together. The maps have equal shares;
         the last, coarsest map also has the remainder. The paper has 200 of each class.

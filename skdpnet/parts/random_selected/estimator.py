@@ -63,7 +63,7 @@ class RandomSelectedParts(LinearParts):
     pooling : {"average", "concat"}, default="average"
         How a region is described by its cells before it is whitened: by their average,
         or by all of them side by side, as rigid templates of HOG are, the papers'
-        features. See `SoftAssignParts`.
+        features. They need a single share as `region_scales`; see `SoftAssignParts`.
     n_components : int or None, default=256
         Number of principal components of the region descriptors that are kept. None:
         regions are not whitened.
