@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from sklearn.preprocessing import normalize
 
+from skdpnet.regions.energies import region_energies
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.utils.batching import slices_of, slices_within
 
-__all__ = ["draw_seeds", "expand_seeds", "halves", "region_energies"]
+__all__ = ["all_energies", "draw_seeds", "expand_seeds", "halves"]
 
 # A region counts as used if it shares more than this with one that is.
 _MOST_OVERLAP = 0.5
@@ -44,8 +45,8 @@ def halves(
     return first, second
 
 
-def region_energies(feature_map: np.ndarray, grid: RegionGrid) -> np.ndarray:
-    """Compute the energy of regions: the mean norm of their cells.
+def all_energies(feature_map: np.ndarray, grid: RegionGrid) -> np.ndarray:
+    """Compute the energies of the regions of all images, some images at a time.
 
     Networks that were trained to classify objects respond more on objects than beside
     them.
@@ -58,16 +59,12 @@ def region_energies(feature_map: np.ndarray, grid: RegionGrid) -> np.ndarray:
     Returns
     -------
     float32 ndarray of shape (n, R)
-        Divided by the largest number of an image, of which squares could overflow.
+        As from `region_energies`.
     """
     energies = np.empty((len(feature_map), grid.n_regions), np.float32)
     for images in slices_of(len(feature_map), _IMAGES_AT_ONCE):
-        cells = torch.from_numpy(np.asarray(feature_map[images], np.float32))
-        cells = cells.flatten(1, 2)
-        largest = cells.abs().amax(dim=(1, 2), keepdim=True)
-        norms = (cells / torch.where(largest > 0, largest, 1.0)).norm(dim=2)
-        pooled = torch.cat(list(grid.pool(norms[..., None])), dim=1)
-        energies[images] = pooled.mean(dim=2).numpy()
+        maps = torch.from_numpy(np.asarray(feature_map[images], np.float32))
+        energies[images] = region_energies(maps, grid).numpy()
     return energies
 
 

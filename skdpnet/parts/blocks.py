@@ -13,10 +13,10 @@ from tqdm.auto import tqdm
 from skdpnet.encodings.pyramid import Levels
 from skdpnet.images.framing import AUTO
 from skdpnet.parts.block_expansion import (
+    all_energies,
     draw_seeds,
     expand_seeds,
     halves,
-    region_energies,
 )
 from skdpnet.parts.layout import share_parts
 from skdpnet.parts.linear_parts import LinearParts
@@ -237,7 +237,7 @@ class BlocksThatShout(LinearParts):
         learned = []
         for number, feature_map in enumerate(maps):
             regions = self._whiten(number, feature_map, random)
-            energies = region_energies(feature_map, self.grids_[number])
+            energies = all_energies(feature_map, self.grids_[number])
             candidates = self._expanded(
                 number, regions, energies, labels, expanding, random
             )

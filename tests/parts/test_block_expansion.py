@@ -9,10 +9,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from skdpnet.parts import block_expansion
 from skdpnet.parts.block_expansion import (
+    all_energies,
     draw_seeds,
     expand_seeds,
     halves,
-    region_energies,
 )
 from skdpnet.regions import RegionGrid
 from skdpnet.regions.whitening import fit_whitening
@@ -131,10 +131,10 @@ def test_energies_are_mean_norms():
         norms[:, top:bottom, left:right].mean(axis=(1, 2))
         for top, left, bottom, right in grid.cells
     ]
-    assert_allclose(region_energies(maps, grid), np.stack(expected, 1), rtol=1e-5)
-    huge = region_energies((1e30 * maps).astype(np.float32), grid)
+    assert_allclose(all_energies(maps, grid), np.stack(expected, 1), rtol=1e-5)
+    huge = all_energies((1e30 * maps).astype(np.float32), grid)
     assert_allclose(huge, np.stack(expected, 1), rtol=1e-5)
-    assert (region_energies(0 * maps, grid) == 0).all()
+    assert (all_energies(0 * maps, grid) == 0).all()
 
 
 def test_energies_of_templates_are_means_over_their_cells():
@@ -143,7 +143,7 @@ def test_energies_of_templates_are_means_over_their_cells():
         RegionGrid(4, 5, ((2, 3),), pooling) for pooling in ("average", "concat")
     )
     assert_allclose(
-        region_energies(maps, templates), region_energies(maps, average), rtol=1e-6
+        all_energies(maps, templates), all_energies(maps, average), rtol=1e-6
     )
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skdpnet.parts.layout_graph.regions import region_energies, strongest_apart
+from skdpnet.parts.layout_graph.regions import strongest_apart
+from skdpnet.regions.energies import region_energies
 from skdpnet.regions.grid import RegionGrid
 from skdpnet.regions.whitening import Whitening
 from skdpnet.utils.batching import slices_within

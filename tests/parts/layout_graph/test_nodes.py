@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from skdpnet.parts.layout_graph.nodes import Nodes, find_nodes, iter_nodes
-from skdpnet.parts.layout_graph.regions import region_energies, strongest_apart
+from skdpnet.parts.layout_graph.regions import strongest_apart
 from skdpnet.regions import RegionGrid
+from skdpnet.regions.energies import region_energies
 from skdpnet.regions.whitening import fit_whitening
 
 CPU = torch.device("cpu")

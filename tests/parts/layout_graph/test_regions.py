@@ -6,10 +6,10 @@ import torch
 
 from skdpnet.parts.layout_graph.regions import (
     overlaps,
-    region_energies,
     strongest_apart,
 )
 from skdpnet.regions import RegionGrid
+from skdpnet.regions.energies import region_energies
 
 GRID = RegionGrid(5, 6, ((1, 1), (2, 2), (3, 3)))
 
