@@ -179,27 +179,33 @@ class PartEstimator(PartNaming, TransformerMixin, MapEstimator, ABC):
             As `iter_maps`.
         """
         for maps in self._iter_pieces(X):
-            responses = self.part_responses(maps)
-            yield responses, self._descriptors(maps, responses).astype(np.float64)
+            responses, descriptors = self._respond_and_describe(maps)
+            yield responses, descriptors.astype(np.float64)
 
-    def _descriptors(self, maps: list, responses: list[torch.Tensor]) -> np.ndarray:
-        """Return the descriptors of some images, from their maps and responses.
+    def _respond_and_describe(
+        self, maps: list
+    ) -> tuple[list[torch.Tensor], np.ndarray]:
+        """Return the responses to some images, and the descriptors.
 
-        A subclass overrides it if it needs more of an image than the responses.
+        A subclass overrides it if descriptors need more of an image than the responses.
         """
-        return self.descriptor(responses)
+        responses = self.part_responses(maps)
+        return responses, self.descriptor(responses)
 
     def _iter_pieces(self, X) -> Iterator[list]:
         """Iterate over the maps of X, so few at a time that responses are small."""
         check_is_fitted(self)
-        parts_per_map = np.bincount(self.part_maps_, minlength=len(self.grids_))
-        bytes_per_image = 4 * sum(
-            grid.n_regions * int(n)
-            for grid, n in zip(self.grids_, parts_per_map, strict=True)
-        )
         for maps in self._iter_inputs(X):
-            for images in slices_within(len(maps[0]), bytes_per_image, _RESPONSE_BYTES):
+            for images in self._slices_of(maps):
                 yield [feature_map[images] for feature_map in maps]
+
+    def _slices_of(self, maps: list) -> Iterator[slice]:
+        """Cut images into slices, so few at a time that responses are small."""
+        n_parts = np.bincount(self.part_maps_, minlength=len(self.grids_)).tolist()
+        bytes_per_image = 4 * sum(
+            grid.n_regions * n for grid, n in zip(self.grids_, n_parts, strict=True)
+        )
+        return slices_within(len(maps[0]), bytes_per_image, _RESPONSE_BYTES)
 
     def transform(self, X) -> np.ndarray:
         """Compute the descriptors of images.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from skdpnet.parts.linear_parts import LinearParts
-from skdpnet.parts.map_parts import PIECE_BYTES
 from skdpnet.parts.region_encodings import (
     ENCODINGS,
     MAX,
     MEAN_MAX,
     encode_regions,
 )
-from skdpnet.utils.batching import slices_within
 from skdpnet.utils.torch_state import in_usual_torch_state
 from skdpnet.utils.validation import OneOf
 
@@ -128,13 +126,14 @@ class EncodedParts(LinearParts):
 
     def _check_learning(self, n_maps: int) -> None:
         super()._check_learning(n_maps)
-        if self.encoding != MAX and self.pyramid is not None:
+        if self.encoding == MAX:
+            return
+        if self.pyramid is not None:
             raise ValueError(
                 f"encoding={self.encoding!r} goes without a pyramid, got "
                 f"pyramid={self.pyramid}: pass pyramid=None, or encoding={MAX!r}."
             )
-
-        if self.encoding != MAX and any(grid.n_regions == 1 for grid in self.grids_):
+        if any(grid.n_regions == 1 for grid in self.grids_):
             raise ValueError(
                 f"encoding={self.encoding!r} tells the regions of an image apart, and "
                 f"X has one region of each: pass maps of several cells, or "
@@ -153,34 +152,30 @@ class EncodedParts(LinearParts):
             return super()._describe_maps(maps)
         return self._standardise_tensor(self._numbers(maps))
 
-    def _descriptors(self, maps: list, responses: list[torch.Tensor]) -> np.ndarray:
+    @in_usual_torch_state
+    def _respond_and_describe(
+        self, maps: list
+    ) -> tuple[list[torch.Tensor], np.ndarray]:
         if self.encoding_ == MAX:
-            return super()._descriptors(maps, responses)
-        return self._describe_maps(maps).cpu().numpy()
+            return super()._respond_and_describe(maps)
+        pairs = list(self._regions_and_responses(maps))
+        descriptors = self._standardise_tensor(self._encode(pairs))
+        return [responses for _, responses in pairs], descriptors.cpu().numpy()
 
     def _numbers(self, maps: list) -> torch.Tensor:
         """Return the numbers (n, F) of all parts, before they are standardised."""
-        # Few images at a time, since responses to all regions take far more memory than
-        # descriptors.
-        n_parts = np.bincount(self.part_maps_, minlength=len(self.grids_)).tolist()
-        per_image = 4 * sum(
-            grid.n_regions * (n + self.parts_.shape[1])
-            for grid, n in zip(self.grids_, n_parts, strict=True)
-        )
         pieces = [
-            torch.hstack(self._numbers_of_maps([of_map[images] for of_map in maps]))
-            for images in slices_within(len(maps[0]), per_image, PIECE_BYTES)
+            self._encode(self._regions_and_responses([part[images] for part in maps]))
+            for images in self._slices_of(maps)
         ]
         return torch.cat(pieces)
 
-    def _numbers_of_maps(self, maps: list) -> list[torch.Tensor]:
-        encoded = []
-        for regions, detectors, biases, _ in self._regions_with_parts(maps):
-            responses = regions @ detectors.T
-            if biases is not None:
-                responses = responses - biases
-            encoded.append(encode_regions(regions, responses, self.encoding_))
-        return [of_map.flatten(1) for of_map in encoded]
+    def _encode(
+        self, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        """Return the numbers (n, F) from the regions and responses of each map."""
+        encoded = [encode_regions(*pair, self.encoding_).flatten(1) for pair in pairs]
+        return torch.hstack(encoded)
 
     def _get_fitted_state(self) -> dict[str, Any]:
         state = super()._get_fitted_state()

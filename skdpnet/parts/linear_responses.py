@@ -60,14 +60,18 @@ class LinearResponses(PartEstimator):
     @in_usual_torch_state
     def part_responses(self, maps: list) -> list[torch.Tensor]:
         """Compute the responses of parts to regions; see `PartEstimator`."""
-        out = []
+        return [responses for _, responses in self._regions_and_responses(maps)]
+
+    def _regions_and_responses(
+        self, maps: list
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the regions (n, R, K) of each map of some images, and the responses."""
         for regions, detectors, biases, groups in self._regions_with_parts(maps):
             if groups is None:
                 responses = regions @ detectors.T
             else:
                 responses = pyramid_responses(regions, detectors, groups)
-            out.append(responses if biases is None else responses - biases)
-        return out
+            yield regions, responses if biases is None else responses - biases
 
     @in_usual_torch_state
     def descriptor(self, responses: list[torch.Tensor]) -> np.ndarray:

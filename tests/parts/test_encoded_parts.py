@@ -73,7 +73,7 @@ def test_descriptor_is_standardised_numbers_of_each_part(data, encoding, monkeyp
     assert_allclose(fitted.transform(X), expected, atol=1e-4)
     assert_allclose(estimator(encoding).fit_transform(X, y), expected, atol=1e-4)
     assert fitted.transform(X).dtype == np.float32
-    monkeypatch.setattr("skdpnet.parts.encoded_parts.PIECE_BYTES", 1)
+    monkeypatch.setattr("skdpnet.base.part_estimator._RESPONSE_BYTES", 1)
     assert_allclose(fitted.transform(X), expected, atol=1e-4)
 
 
